@@ -1,0 +1,16 @@
+-- catalogue/unguarded: relations that could show a tenant's rows around the policies.
+SELECT c.relname::text AS name, 'a view or materialized view' AS what
+FROM pg_catalog.pg_class c
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('v', 'm')
+  AND pg_catalog.has_table_privilege('skillkeep_app', c.oid, 'SELECT')
+UNION ALL
+SELECT c.relname::text, 'a table without a tenant_id column'
+FROM pg_catalog.pg_class c
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'f')
+  AND c.relname NOT IN ('tenants', 'skillkeep_migrations')
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id')
+UNION ALL
+SELECT p.proname::text, 'a SECURITY DEFINER function that skillkeep does not know, or one without a fixed search_path'
+FROM pg_catalog.pg_proc p
+WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef
+  AND (p.proname NOT IN ('ensure_usage_partitions', 'prune_usage_partitions') OR p.proconfig IS NULL)

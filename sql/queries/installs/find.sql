@@ -1,0 +1,7 @@
+-- installs/find: one of the caller's installs, locked, with what was handed out.
+SELECT i.id, i.skill_id, i.version_id, i.state, i.target, s.slug, v.version, v.digest
+FROM installs i
+JOIN skills s ON s.tenant_id = i.tenant_id AND s.id = i.skill_id
+JOIN skill_versions v ON v.tenant_id = i.tenant_id AND v.id = i.version_id
+WHERE i.tenant_id = $1 AND i.id = $2 AND i.user_id = $3
+FOR UPDATE OF i

@@ -1,0 +1,21 @@
+-- keys/authenticate: the principal behind a key, if the key, its user and its tenant may work at this moment.
+SELECT k.id AS api_key_id,
+       k.name AS api_key_name,
+       k.scopes,
+       k.only_skills,
+       k.only_tools,
+       k.expires_at,
+       u.id AS user_id,
+       u.email,
+       t.slug AS tenant_slug,
+       t.name AS tenant_name,
+       t.catalogue_revision
+FROM api_keys k
+JOIN users u ON u.tenant_id = k.tenant_id AND u.id = k.user_id
+JOIN tenants t ON t.id = k.tenant_id
+WHERE k.tenant_id = $1
+  AND k.key_hash = $2
+  AND (k.revoked_at IS NULL OR k.revoked_at > now())
+  AND (k.expires_at IS NULL OR k.expires_at > now())
+  AND u.status = 'active'
+  AND t.status = 'active'

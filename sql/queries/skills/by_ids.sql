@@ -1,0 +1,6 @@
+-- skills/by_ids: the cards of the skills that a search chose, read back so that row level security has the last word.
+SELECT s.id, s.slug, s.name, s.description, s.category, s.tags, s.author, s.license, s.conformant, s.updated_at,
+       v.version
+FROM skills s
+JOIN skill_versions v ON v.tenant_id = s.tenant_id AND v.id = s.latest_version_id
+WHERE s.tenant_id = $1 AND s.id = ANY($2) AND s.status = 'active'

@@ -1,0 +1,9 @@
+-- usage/totals: the calls of a period; the bounds are UUIDv7s, so that the key's index finds them.
+SELECT count(*) AS calls,
+       count(DISTINCT e.user_id) AS users,
+       count(DISTINCT e.skill_id) AS skills,
+       count(*) FILTER (WHERE e.outcome <> 'ok') AS failed_calls,
+       coalesce(percentile_disc(0.5) WITHIN GROUP (ORDER BY e.duration_us), 0) AS median_us,
+       coalesce(percentile_disc(0.99) WITHIN GROUP (ORDER BY e.duration_us), 0) AS p99_us
+FROM usage_events e
+WHERE e.tenant_id = $1 AND e.id >= $2 AND e.id < $3

@@ -1,0 +1,8 @@
+-- versions/file: one file of a skill's version ($3, else the latest).
+SELECT f.path, f.digest, f.size, f.mode, b.bytes
+FROM skills s
+JOIN skill_versions v ON v.tenant_id = s.tenant_id AND v.skill_id = s.id
+    AND CASE WHEN $3::text IS NULL THEN v.id = s.latest_version_id ELSE v.version = $3 END
+JOIN skill_files f ON f.tenant_id = v.tenant_id AND f.version_id = v.id AND f.path = $4
+JOIN blobs b ON b.tenant_id = f.tenant_id AND b.digest = f.digest
+WHERE s.tenant_id = $1 AND s.slug = $2 AND s.status = 'active'

@@ -1,0 +1,8 @@
+-- versions/files: the manifest of a skill's version ($3, else the latest), in the order of the paths' bytes.
+SELECT f.path, f.digest, f.size, f.mode
+FROM skills s
+JOIN skill_versions v ON v.tenant_id = s.tenant_id AND v.skill_id = s.id
+    AND CASE WHEN $3::text IS NULL THEN v.id = s.latest_version_id ELSE v.version = $3 END
+JOIN skill_files f ON f.tenant_id = v.tenant_id AND f.version_id = v.id
+WHERE s.tenant_id = $1 AND s.slug = $2 AND s.status = 'active'
+ORDER BY f.path

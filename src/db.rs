@@ -1,0 +1,107 @@
+//! The database: how it is reached, and the one kind of transaction that sees a tenant's rows.
+
+pub mod embedded;
+pub mod guard;
+pub mod migrations;
+mod pool;
+mod proof;
+pub mod provision;
+mod tx;
+
+pub use pool::{AdminDb, DatabaseUrl, ServerDb, connect_owner};
+pub use proof::prove_isolation;
+pub use tx::TenantTx;
+
+/// The types that a statement's parameters may have.
+pub type Param<'a> = &'a (dyn tokio_postgres::types::ToSql + Sync);
+
+/// A statement of `sql/queries`, made by [`sql!`](crate::sql).
+///
+/// Its first line names it and says what it is for, so that `pg_stat_activity` tells who is running.
+#[derive(Debug, Clone, Copy)]
+pub struct Sql(&'static str);
+
+impl Sql {
+    /// Wraps the text of a query file; use [`sql!`](crate::sql).
+    #[must_use]
+    pub const fn from_file(text: &'static str) -> Self {
+        Self(text)
+    }
+
+    /// The statement.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        self.0
+    }
+}
+
+/// The statement in the file of this name below `sql/queries`.
+#[macro_export]
+macro_rules! sql {
+    ($file:literal) => {
+        $crate::db::Sql::from_file(include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/sql/queries/",
+            $file
+        )))
+    };
+}
+
+/// Why the database did not do what was asked. Never shown to a caller as it stands: it may hold database text.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// No connection could be had in time, or the one in use was lost.
+    #[error("the database cannot be reached: {0}")]
+    Unavailable(String),
+    /// The database refused a statement.
+    #[error("the database refused a statement: {}", describe(.0))]
+    Statement(#[from] tokio_postgres::Error),
+    /// A write touched another number of rows than it must.
+    #[error("a write touched {actual} rows where it must touch {expected}")]
+    RowCount {
+        /// Rows that it must touch.
+        expected: u64,
+        /// Rows that it touched.
+        actual: u64,
+    },
+    /// A row holds what the schema forbids.
+    #[error("the database holds a value that skillkeep does not understand: {0}")]
+    Corrupt(String),
+}
+
+impl DbError {
+    /// The PostgreSQL error code, where the database gave one.
+    #[must_use]
+    pub fn sql_state(&self) -> Option<&tokio_postgres::error::SqlState> {
+        match self {
+            Self::Statement(error) => error.code(),
+            Self::Unavailable(_) | Self::RowCount { .. } | Self::Corrupt(_) => None,
+        }
+    }
+
+    /// Whether trying again later may help: the database is away, full, or shutting down.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            Self::Unavailable(_) => true,
+            Self::Statement(error) => {
+                error.is_closed()
+                    || error.code().is_some_and(|code| {
+                        // Classes 08 (connection), 53 (resources) and 57P (operator intervention) of PostgreSQL's appendix A.
+                        code.code().starts_with("08")
+                            || code.code().starts_with("53")
+                            || code.code().starts_with("57P")
+                    })
+            }
+            Self::RowCount { .. } | Self::Corrupt(_) => false,
+        }
+    }
+}
+
+/// tokio-postgres prints "db error" alone; the operator's log wants the server's own message.
+fn describe(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(db) => format!("{} ({})", db.message(), db.code().code()),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,215 @@
+//! Whether the walls between tenants stand, read from the database's own catalogue, not from a list of ours.
+
+use deadpool_postgres::Object;
+use jiff::Timestamp;
+
+use super::{AdminDb, DbError, ServerDb};
+use crate::sql;
+
+/// How far the database's clock may be from this program's before event ids and expiries lose their meaning.
+const MAX_CLOCK_SKEW_SECONDS: i64 = 30;
+
+/// Triggers that must be in force whatever `session_replication_role` says.
+const ALWAYS_ON: [&str; 6] = [
+    "audit_append_only",
+    "audit_chain",
+    "audit_no_truncate",
+    "published_bytes_stay",
+    "published_files_stay",
+    "published_versions_stay",
+];
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Check {
+    /// What was looked at, in a few words.
+    pub name: String,
+    /// What is wrong, a sentence each; empty where all is well.
+    pub findings: Vec<String>,
+}
+
+impl Check {
+    /// A check with what it found.
+    #[must_use]
+    pub fn new(name: impl Into<String>, findings: Vec<String>) -> Self {
+        Self {
+            name: name.into(),
+            findings,
+        }
+    }
+
+    /// Whether all is well.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.findings.is_empty()
+    }
+}
+
+/// Every check of the catalogue, as the server's role sees it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn check_server(db: &ServerDb) -> Result<Vec<Check>, DbError> {
+    let connection = db.catalogue().await?;
+    let mut checks = vec![role(&connection).await?];
+    checks.extend(catalogue(&connection).await?);
+    Ok(checks)
+}
+
+/// The checks that do not depend on the role, as the operator's role sees them.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn check_catalogue(db: &AdminDb) -> Result<Vec<Check>, DbError> {
+    catalogue(&db.directory().await?).await
+}
+
+async fn catalogue(connection: &Object) -> Result<Vec<Check>, DbError> {
+    Ok(vec![
+        policies(connection).await?,
+        unguarded(connection).await?,
+        references(connection).await?,
+        triggers(connection).await?,
+        partitions_and_clock(connection).await?,
+    ])
+}
+
+async fn role(connection: &Object) -> Result<Check, DbError> {
+    let row = connection
+        .query_one(sql!("catalogue/role.sql").text(), &[])
+        .await?;
+    let name: String = row.try_get("role")?;
+    let mut findings = Vec::new();
+    for (column, what) in [
+        (
+            "superuser",
+            "is a superuser, or a member of one, whom no policy binds",
+        ),
+        ("bypasses_rls", "has BYPASSRLS, so no policy binds it"),
+        ("reads_all", "may read or write all data by a predefined role"),
+        (
+            "owns_tables",
+            "owns tables of the registry, and could switch their policies off",
+        ),
+        ("administers", "may administer the registry"),
+    ] {
+        if row.try_get(column)? {
+            findings.push(format!(
+                "the role \"{name}\" {what}; let the server connect as skillkeep_app"
+            ));
+        }
+    }
+    Ok(Check::new("the server's role", findings))
+}
+
+async fn policies(connection: &Object) -> Result<Check, DbError> {
+    let rows = connection.query(sql!("catalogue/tables.sql").text(), &[]).await?;
+    let mut findings = Vec::new();
+    for row in &rows {
+        let table: String = row.try_get("name")?;
+        for (column, wanted, what) in [
+            ("rls_enabled", true, "has row level security switched off"),
+            ("rls_forced", true, "does not FORCE row level security"),
+            (
+                "has_permissive",
+                true,
+                "lacks the policy tenant_access as skillkeep defines it",
+            ),
+            (
+                "has_restrictive",
+                true,
+                "lacks the policy tenant_isolation as skillkeep defines it",
+            ),
+            (
+                "has_other_policies",
+                false,
+                "has a policy that skillkeep does not know",
+            ),
+            ("may_truncate", false, "may be truncated by the server's role"),
+            (
+                "partition_granted",
+                false,
+                "is a partition that the server's role may reach directly",
+            ),
+        ] {
+            if row.try_get::<_, bool>(column)? != wanted {
+                findings.push(format!("the table {table} {what}"));
+            }
+        }
+    }
+    if rows.is_empty() {
+        findings.push("no table of the registry was found".to_owned());
+    }
+    Ok(Check::new(
+        format!("row level security of {} tables", rows.len()),
+        findings,
+    ))
+}
+
+async fn unguarded(connection: &Object) -> Result<Check, DbError> {
+    let rows = connection
+        .query(sql!("catalogue/unguarded.sql").text(), &[])
+        .await?;
+    let findings = rows
+        .iter()
+        .map(|row| {
+            Ok(format!(
+                "{} is {}",
+                row.try_get::<_, String>("name")?,
+                row.try_get::<_, String>("what")?
+            ))
+        })
+        .collect::<Result<_, DbError>>()?;
+    Ok(Check::new("nothing leads around the policies", findings))
+}
+
+async fn references(connection: &Object) -> Result<Check, DbError> {
+    let rows = connection
+        .query(sql!("catalogue/references.sql").text(), &[])
+        .await?;
+    let findings = rows
+        .iter()
+        .map(|row| {
+            let (name, table): (String, String) = (row.try_get("name")?, row.try_get("table_name")?);
+            Ok(format!("the key {name} of {table} does not begin with tenant_id"))
+        })
+        .collect::<Result<_, DbError>>()?;
+    Ok(Check::new("keys carry the tenant", findings))
+}
+
+async fn triggers(connection: &Object) -> Result<Check, DbError> {
+    let rows = connection
+        .query(sql!("catalogue/audit_triggers.sql").text(), &[])
+        .await?;
+    let on: Vec<String> = rows
+        .iter()
+        .map(|row| row.try_get("name"))
+        .collect::<Result<_, _>>()?;
+    let findings = ALWAYS_ON
+        .iter()
+        .filter(|wanted| !on.iter().any(|name| name == *wanted))
+        .map(|missing| format!("the trigger {missing} is missing or not ENABLE ALWAYS"))
+        .collect();
+    Ok(Check::new("records cannot be changed", findings))
+}
+
+async fn partitions_and_clock(connection: &Object) -> Result<Check, DbError> {
+    let row = connection
+        .query_one(sql!("catalogue/partition.sql").text(), &[])
+        .await?;
+    let mut findings = Vec::new();
+    if !row.try_get("this_month")? {
+        findings.push("usage_events has no partition for this month, so no call can be recorded".to_owned());
+    }
+    if !row.try_get("next_month")? {
+        findings.push("usage_events has no partition for next month".to_owned());
+    }
+    let clock: Timestamp = row.try_get("clock")?;
+    let skew = Timestamp::now().duration_since(clock).as_secs().abs();
+    if skew > MAX_CLOCK_SKEW_SECONDS {
+        findings.push(format!(
+            "the database's clock and this machine's are {skew} seconds apart"
+        ));
+    }
+    Ok(Check::new("partitions and clock", findings))
+}

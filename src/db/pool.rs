@@ -1,0 +1,275 @@
+//! Pools of connections, one type for each role: what the server holds cannot be used to administer.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::{Config, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::DbError;
+
+/// How long a call waits for a free connection before it is told that the registry is busy.
+const POOL_WAIT: Duration = Duration::from_secs(5);
+/// How long a new connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where the database is, with which role and password. Its `Debug` hides them.
+#[derive(Clone)]
+pub struct DatabaseUrl(Config);
+
+impl DatabaseUrl {
+    /// Takes settings that were put together in the program, as for the embedded database.
+    #[must_use]
+    pub fn from_config(mut config: Config) -> Self {
+        config
+            .connect_timeout(CONNECT_TIMEOUT)
+            .application_name("skillkeep");
+        Self(config)
+    }
+
+    /// The same database by another role without a password, as the embedded cluster's socket allows.
+    #[must_use]
+    pub fn with_user(&self, user: &str) -> Self {
+        let mut config = self.0.clone();
+        config.user(user);
+        Self(config)
+    }
+
+    /// The same server, another database.
+    #[must_use]
+    pub fn with_database(&self, name: &str) -> Self {
+        let mut config = self.0.clone();
+        config.dbname(name);
+        Self(config)
+    }
+
+    /// The role that connects, where the URL names one.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        self.0.get_user()
+    }
+
+    /// TLS with a checked certificate everywhere but on this machine, unless the URL says otherwise.
+    fn tls(&self) -> Result<Option<MakeRustlsConnect>, DbError> {
+        let local = self.0.get_hosts().iter().all(|host| match host {
+            Host::Tcp(name) => matches!(name.as_str(), "localhost" | "127.0.0.1" | "::1"),
+            #[cfg(unix)]
+            Host::Unix(_) => true,
+        });
+        let wanted = match self.0.get_ssl_mode() {
+            SslMode::Disable => false,
+            SslMode::Require => true,
+            _ => !local,
+        };
+        if !wanted {
+            return Ok(None);
+        }
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| DbError::Unavailable(format!("TLS cannot be set up: {error}")))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Some(MakeRustlsConnect::new(config)))
+    }
+
+    /// The settings to connect with: what [`Self::tls`] decided, said to the driver.
+    fn config(&self, tls: bool) -> Config {
+        let mut config = self.0.clone();
+        config.ssl_mode(if tls { SslMode::Require } else { SslMode::Disable });
+        config
+    }
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let config: Config = text.parse().map_err(|_| {
+            "DATABASE_URL is not a PostgreSQL address; it looks like postgres://role:password@host:5432/database".to_owned()
+        })?;
+        if config.get_hosts().is_empty() {
+            return Err(
+                "DATABASE_URL names no host; it looks like postgres://role:password@host:5432/database"
+                    .to_owned(),
+            );
+        }
+        Ok(Self::from_config(config))
+    }
+}
+
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DatabaseUrl(hidden)")
+    }
+}
+
+/// What a dropped transaction needs in order to stop its statement.
+#[derive(Clone)]
+pub(super) enum Tls {
+    Off,
+    On(MakeRustlsConnect),
+}
+
+/// The pool, and how to reach the database beside it.
+#[derive(Clone)]
+pub(super) struct Connections {
+    pub(super) pool: Pool,
+    pub(super) tls: Tls,
+}
+
+impl Connections {
+    /// Opens no connection yet. With `assume`, each connection takes that role first.
+    fn new(url: &DatabaseUrl, max_size: usize, assume: Option<&'static str>) -> Result<Self, DbError> {
+        let tls = url.tls()?;
+        let config = url.config(tls.is_some());
+        let manager_config = ManagerConfig {
+            recycling_method: RecyclingMethod::Fast,
+        };
+        let (manager, tls) = match tls {
+            Some(tls) => (
+                Manager::from_config(config, tls.clone(), manager_config),
+                Tls::On(tls),
+            ),
+            None => (Manager::from_config(config, NoTls, manager_config), Tls::Off),
+        };
+        let mut builder = Pool::builder(manager)
+            .max_size(max_size)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(POOL_WAIT))
+            .create_timeout(Some(CONNECT_TIMEOUT))
+            .recycle_timeout(Some(CONNECT_TIMEOUT));
+        if let Some(role) = assume {
+            builder = builder.post_create(Hook::async_fn(move |client, _| {
+                Box::pin(async move {
+                    let statement = format!("SET ROLE {role}");
+                    client.batch_execute(&statement).await.map_err(HookError::Backend)
+                })
+            }));
+        }
+        let pool = builder
+            .build()
+            .map_err(|error| DbError::Unavailable(error.to_string()))?;
+        Ok(Self { pool, tls })
+    }
+
+    pub(super) async fn get(&self) -> Result<deadpool_postgres::Object, DbError> {
+        use deadpool_postgres::PoolError;
+        self.pool.get().await.map_err(|error| match error {
+            PoolError::Backend(error) if error.as_db_error().is_some() => DbError::Statement(error),
+            PoolError::PostCreateHook(HookError::Backend(error)) if error.as_db_error().is_some() => {
+                DbError::Statement(error)
+            }
+            PoolError::Timeout(_)
+            | PoolError::Backend(_)
+            | PoolError::Closed
+            | PoolError::NoRuntimeSpecified
+            | PoolError::PostCreateHook(_) => DbError::Unavailable(error.to_string()),
+        })
+    }
+}
+
+/// The database as the server reaches it: as a role that can neither own nor administer anything.
+#[derive(Clone)]
+pub struct ServerDb(pub(super) Connections);
+
+impl ServerDb {
+    /// A pool of at most `max_size` connections; none is opened yet.
+    ///
+    /// # Errors
+    /// When TLS is asked for and cannot be set up.
+    pub fn new(url: &DatabaseUrl, max_size: usize) -> Result<Self, DbError> {
+        Connections::new(url, max_size, None).map(Self)
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), DbError> {
+        let connection = self.0.get().await?;
+        connection
+            .batch_execute("SELECT 1")
+            .await
+            .map_err(DbError::Statement)
+    }
+
+    /// Creates the coming months' partitions of the usage events, so that the server never runs out of them.
+    ///
+    /// # Errors
+    /// When the database is away or refuses.
+    pub async fn ensure_usage_partitions(&self) -> Result<i32, DbError> {
+        let connection = self.0.get().await?;
+        let row = connection
+            .query_one(crate::sql!("usage/ensure_partitions.sql").text(), &[])
+            .await?;
+        Ok(row.try_get("made")?)
+    }
+
+    /// A connection for checks of the catalogue, which hold no tenant's data.
+    pub(crate) async fn catalogue(&self) -> Result<deadpool_postgres::Object, DbError> {
+        self.0.get().await
+    }
+
+    /// Closes every connection; calls after this fail.
+    pub fn close(&self) {
+        self.0.pool.close();
+    }
+}
+
+/// The database as the operator reaches it: he sees the list of tenants, and one tenant's rows at a time.
+#[derive(Clone)]
+pub struct AdminDb(pub(super) Connections);
+
+impl AdminDb {
+    /// A small pool whose connections work as the role `skillkeep_admin`.
+    ///
+    /// # Errors
+    /// When TLS is asked for and cannot be set up.
+    pub fn new(url: &DatabaseUrl) -> Result<Self, DbError> {
+        Connections::new(url, 4, Some("skillkeep_admin")).map(Self)
+    }
+
+    /// A connection for the list of tenants and for the catalogue.
+    pub(crate) async fn directory(&self) -> Result<deadpool_postgres::Object, DbError> {
+        self.0.get().await
+    }
+}
+
+/// One connection by the role that owns the schema, for migrations only.
+///
+/// # Errors
+/// When the database cannot be reached or refuses the role.
+pub async fn connect_owner(url: &DatabaseUrl) -> Result<tokio_postgres::Client, DbError> {
+    fn drive<S, T>(connection: tokio_postgres::Connection<S, T>)
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+        T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    {
+        tokio::spawn(async move {
+            // Its end is reported to whoever waits for a statement on it.
+            let _ = connection.await;
+        });
+    }
+    let refused = |error: tokio_postgres::Error| match error.as_db_error() {
+        Some(_) => DbError::Statement(error),
+        None => DbError::Unavailable(error.to_string()),
+    };
+    match url.tls()? {
+        Some(tls) => {
+            let (client, connection) = url.config(true).connect(tls).await.map_err(refused)?;
+            drive(connection);
+            Ok(client)
+        }
+        None => {
+            let (client, connection) = url.config(false).connect(NoTls).await.map_err(refused)?;
+            drive(connection);
+            Ok(client)
+        }
+    }
+}

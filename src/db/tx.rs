@@ -1,0 +1,254 @@
+//! The only way to a tenant's rows.
+//!
+//! Invariant: a connection goes back to its pool only after COMMIT or ROLLBACK was answered. Whatever else happens,
+//! it is closed, so an open transaction, and with it a tenant's setting, never reaches the next caller.
+
+use deadpool_postgres::Object;
+use tokio_postgres::{NoTls, Row, Statement};
+
+use super::pool::{Connections, Tls};
+use super::{AdminDb, DbError, Param, ServerDb, Sql};
+use crate::ids::TenantId;
+
+/// How long one statement may run. Longer than any that we have; shorter than the time limit of a call.
+const STATEMENT_TIMEOUT_MS: u32 = 20_000;
+
+/// A transaction in which one tenant's rows can be seen, and no others.
+///
+/// It holds a savepoint from its start: [`Self::undo`] takes back what was done since, while the transaction, and
+/// with it the chance to record what happened, lives on. Dropped without [`Self::commit`], it leaves nothing behind.
+pub struct TenantTx {
+    /// `None` only after the end.
+    connection: Option<Object>,
+    tls: Tls,
+    tenant: TenantId,
+}
+
+impl TenantTx {
+    /// Begins on behalf of a caller and runs `first`, the check of his key, in the same flight.
+    ///
+    /// # Errors
+    /// When no connection is to be had or the database refuses a statement.
+    pub async fn begin(
+        db: &ServerDb,
+        tenant: TenantId,
+        first: Sql,
+        params: &[Param<'_>],
+    ) -> Result<(Self, Vec<Row>), DbError> {
+        let tx = Self::connect(&db.0, tenant).await?;
+        let statement = tx.prepare(first).await?;
+        let opening = tx.opening();
+        let connection = tx.connection()?;
+        // Polled in this order, both are sent before either is answered.
+        let (opened, rows) = futures::future::join(
+            connection.batch_execute(&opening),
+            connection.query(&statement, params),
+        )
+        .await;
+        opened?;
+        Ok((tx, rows?))
+    }
+
+    /// Begins on behalf of the operator, who needs no key.
+    ///
+    /// # Errors
+    /// When no connection is to be had or the database refuses a statement.
+    pub async fn begin_as_operator(db: &AdminDb, tenant: TenantId) -> Result<Self, DbError> {
+        let tx = Self::connect(&db.0, tenant).await?;
+        let opening = tx.opening();
+        tx.connection()?.batch_execute(&opening).await?;
+        Ok(tx)
+    }
+
+    async fn connect(connections: &Connections, tenant: TenantId) -> Result<Self, DbError> {
+        Ok(Self {
+            connection: Some(connections.get().await?),
+            tls: connections.tls.clone(),
+            tenant,
+        })
+    }
+
+    /// The setting is transaction-local and made of a typed UUID, so there is nothing to quote.
+    fn opening(&self) -> String {
+        format!(
+            "BEGIN; SET LOCAL app.current_tenant_id = '{}'; SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS}; \
+             SAVEPOINT work",
+            self.tenant
+        )
+    }
+
+    /// The tenant whose rows are seen; every statement names it as well.
+    #[must_use]
+    pub const fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    fn connection(&self) -> Result<&Object, DbError> {
+        self.connection
+            .as_ref()
+            .ok_or_else(|| DbError::Unavailable("the transaction has ended".to_owned()))
+    }
+
+    async fn prepare(&self, sql: Sql) -> Result<Statement, DbError> {
+        Ok(self.connection()?.prepare_cached(sql.text()).await?)
+    }
+
+    /// Runs a statement and returns its rows.
+    ///
+    /// # Errors
+    /// When the database refuses it or is gone.
+    pub async fn query(&self, sql: Sql, params: &[Param<'_>]) -> Result<Vec<Row>, DbError> {
+        let statement = self.prepare(sql).await?;
+        Ok(self.connection()?.query(&statement, params).await?)
+    }
+
+    /// Runs a statement that answers with one row at most.
+    ///
+    /// # Errors
+    /// When the database refuses it, is gone, or answers with more rows.
+    pub async fn query_opt(&self, sql: Sql, params: &[Param<'_>]) -> Result<Option<Row>, DbError> {
+        let statement = self.prepare(sql).await?;
+        Ok(self.connection()?.query_opt(&statement, params).await?)
+    }
+
+    /// Runs a statement that answers with exactly one row.
+    ///
+    /// # Errors
+    /// When the database refuses it, is gone, or answers with none or more.
+    pub async fn query_one(&self, sql: Sql, params: &[Param<'_>]) -> Result<Row, DbError> {
+        let statement = self.prepare(sql).await?;
+        Ok(self.connection()?.query_one(&statement, params).await?)
+    }
+
+    /// Runs a write and returns how many rows it touched.
+    ///
+    /// # Errors
+    /// When the database refuses it or is gone.
+    pub async fn execute(&self, sql: Sql, params: &[Param<'_>]) -> Result<u64, DbError> {
+        let statement = self.prepare(sql).await?;
+        Ok(self.connection()?.execute(&statement, params).await?)
+    }
+
+    /// Runs a write that must touch exactly one row.
+    ///
+    /// # Errors
+    /// When the database refuses it, is gone, or the write touches another number of rows.
+    pub async fn execute_one(&self, sql: Sql, params: &[Param<'_>]) -> Result<(), DbError> {
+        must_touch_one(self.execute(sql, params).await?)
+    }
+
+    /// Takes back everything since the start, and leaves the transaction usable.
+    ///
+    /// # Errors
+    /// When the connection is lost.
+    pub async fn undo(&self) -> Result<(), DbError> {
+        Ok(self
+            .connection()?
+            .batch_execute("ROLLBACK TO SAVEPOINT work")
+            .await?)
+    }
+
+    /// Stops the statement that a dropped future left running, then does as [`Self::undo`].
+    ///
+    /// # Errors
+    /// When the connection is lost.
+    pub async fn interrupt(&self) -> Result<(), DbError> {
+        let token = self.connection()?.cancel_token();
+        cancel(token, self.tls.clone()).await;
+        // A late cancellation hits whatever runs next, and that is this statement: hence once more.
+        for _ in 0..2 {
+            if self.undo().await.is_ok() {
+                return Ok(());
+            }
+        }
+        self.undo().await
+    }
+
+    /// Writes one last row and commits, in one flight. Nothing of the transaction stands unless both did.
+    ///
+    /// # Errors
+    /// When the row is not written or the commit is not confirmed. After a lost connection the commit may still
+    /// have happened, with the row.
+    pub async fn commit_with(mut self, sql: Sql, params: &[Param<'_>]) -> Result<(), DbError> {
+        let statement = self.prepare(sql).await?;
+        let connection = self.connection()?;
+        let (released, (written, committed)) = futures::future::join(
+            connection.batch_execute("RELEASE SAVEPOINT work"),
+            futures::future::join(
+                connection.execute(&statement, params),
+                connection.batch_execute("COMMIT"),
+            ),
+        )
+        .await;
+        // COMMIT after a failed statement succeeds, as a rollback: so it is the write's own result that counts.
+        committed?;
+        self.hand_back();
+        released?;
+        must_touch_one(written?)
+    }
+
+    /// Commits.
+    ///
+    /// # Errors
+    /// When the commit is not confirmed, or a statement had failed before it.
+    pub async fn commit(mut self) -> Result<(), DbError> {
+        // RELEASE fails where a statement has failed; COMMIT alone would then roll back and say it was well.
+        let connection = self.connection()?;
+        let (released, committed) = futures::future::join(
+            connection.batch_execute("RELEASE SAVEPOINT work"),
+            connection.batch_execute("COMMIT"),
+        )
+        .await;
+        committed?;
+        self.hand_back();
+        released?;
+        Ok(())
+    }
+
+    /// Rolls back, and gives the connection back in good order.
+    ///
+    /// # Errors
+    /// When the connection is lost; then nothing was kept either.
+    pub async fn roll_back(mut self) -> Result<(), DbError> {
+        self.connection()?.batch_execute("ROLLBACK").await?;
+        self.hand_back();
+        Ok(())
+    }
+
+    fn hand_back(&mut self) {
+        drop(self.connection.take());
+    }
+}
+
+impl Drop for TenantTx {
+    fn drop(&mut self) {
+        let Some(connection) = self.connection.take() else {
+            return;
+        };
+        let token = connection.cancel_token();
+        // Out of the pool and closed: PostgreSQL rolls back what a closed connection left open.
+        drop(Object::take(connection));
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(cancel(token, self.tls.clone()));
+        }
+    }
+}
+
+/// Best effort: a statement that is not stopped runs into its time-out.
+async fn cancel(token: tokio_postgres::CancelToken, tls: Tls) {
+    let outcome = match tls {
+        Tls::Off => token.cancel_query(NoTls).await,
+        Tls::On(tls) => token.cancel_query(tls).await,
+    };
+    if let Err(error) = outcome {
+        tracing::debug!(%error, "a running statement could not be cancelled");
+    }
+}
+
+fn must_touch_one(actual: u64) -> Result<(), DbError> {
+    if actual == 1 {
+        Ok(())
+    } else {
+        Err(DbError::RowCount { expected: 1, actual })
+    }
+}

@@ -1,0 +1,12 @@
+//! Who calls: API keys, the principals behind them, their scopes, and the tenants that the operator keeps.
+
+mod api_key;
+pub mod keys;
+mod principal;
+mod scope;
+pub mod tenants;
+pub mod users;
+
+pub use api_key::{ApiKey, ApiKeyError};
+pub use principal::{AuthError, Principal, authenticate};
+pub use scope::{Scope, Scopes, UnknownScope};

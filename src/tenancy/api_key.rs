@@ -1,0 +1,186 @@
+//! The API key's text: `skeep_`, the tenant's id, 192 random bits or so, and a checksum, in base 62.
+//!
+//! A fixed prefix lets a scanner find a leaked key; the checksum tells a typo without a query.
+//! The tenant in it is a claim: it only says where the key's hash must be found.
+
+use std::fmt;
+use std::str::FromStr;
+
+use rand::Rng as _;
+use rand::distr::Alphanumeric;
+use uuid::Uuid;
+
+use crate::ids::{Digest, TenantId};
+
+const PREFIX: &str = "skeep_";
+const TENANT_LEN: usize = 22;
+const SECRET_LEN: usize = 32;
+const CHECKSUM_LEN: usize = 6;
+const LEN: usize = PREFIX.len() + TENANT_LEN + SECRET_LEN + CHECKSUM_LEN;
+const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// A well-formed API key. Whether it is valid, only the database knows. Its `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ApiKey {
+    text: String,
+    tenant: TenantId,
+}
+
+/// Why a text is not an API key, in words that do not repeat it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ApiKeyError {
+    /// It does not look like one of ours.
+    #[error("this is not a skillkeep API key; one has \"skeep_\" and 60 letters and digits")]
+    Shape,
+    /// It looks like one, but the checksum differs.
+    #[error("this API key has a typing error or was cut; copy it again, whole")]
+    Checksum,
+}
+
+impl ApiKey {
+    /// A new key for a tenant, from the given source of randomness.
+    #[must_use]
+    pub fn generate(tenant: TenantId, rng: &mut (impl rand::CryptoRng + ?Sized)) -> Self {
+        let secret = (0..SECRET_LEN).map(|_| char::from(rng.sample(Alphanumeric)));
+        let mut text = String::with_capacity(LEN);
+        text.push_str(PREFIX);
+        text.push_str(&encode(tenant.as_uuid().as_u128(), TENANT_LEN));
+        text.extend(secret);
+        text.push_str(&checksum(&text));
+        Self { text, tenant }
+    }
+
+    /// The tenant that the key claims to belong to.
+    #[must_use]
+    pub const fn claimed_tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    /// What the database knows the key by.
+    #[must_use]
+    pub fn hash(&self) -> Digest {
+        Digest::of(self.text.as_bytes())
+    }
+
+    /// The key itself, for the one moment in which it is shown to its owner.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.text
+    }
+}
+
+impl FromStr for ApiKey {
+    type Err = ApiKeyError;
+
+    fn from_str(text: &str) -> Result<Self, ApiKeyError> {
+        let body = text.strip_prefix(PREFIX).ok_or(ApiKeyError::Shape)?;
+        if text.len() != LEN || !body.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            return Err(ApiKeyError::Shape);
+        }
+        // All ASCII and of known length, so both cuts fall between characters.
+        let (covered, sum) = text.split_at(LEN - CHECKSUM_LEN);
+        if checksum(covered) != sum {
+            return Err(ApiKeyError::Checksum);
+        }
+        let (tenant, _) = body.split_at(TENANT_LEN);
+        let tenant = decode(tenant).ok_or(ApiKeyError::Shape)?;
+        Ok(Self {
+            text: text.to_owned(),
+            tenant: TenantId::from_uuid(Uuid::from_u128(tenant)),
+        })
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiKey(hidden)")
+    }
+}
+
+fn checksum(text: &str) -> String {
+    encode(u128::from(crc32fast::hash(text.as_bytes())), CHECKSUM_LEN)
+}
+
+/// `number` in base 62, padded with zeros to `width` digits; 22 hold 128 bits, 6 hold 32.
+fn encode(mut number: u128, width: usize) -> String {
+    let mut digits = Vec::with_capacity(width);
+    for _ in 0..width {
+        // A remainder of 62 is always a valid position.
+        let digit = usize::try_from(number % 62)
+            .ok()
+            .and_then(|d| DIGITS.get(d))
+            .copied()
+            .unwrap_or(b'0');
+        digits.push(char::from(digit));
+        number /= 62;
+    }
+    digits.iter().rev().collect()
+}
+
+/// `None` for a foreign character and for numbers beyond 128 bits.
+fn decode(text: &str) -> Option<u128> {
+    text.bytes().try_fold(0_u128, |number, byte| {
+        let digit = DIGITS.iter().position(|d| *d == byte)?;
+        number.checked_mul(62)?.checked_add(u128::try_from(digit).ok()?)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key() -> ApiKey {
+        ApiKey::generate(TenantId::new(), &mut rand::rng())
+    }
+
+    #[test]
+    fn a_key_reads_back_and_keeps_its_tenant() {
+        for _ in 0..100 {
+            let key = key();
+            assert_eq!(key.reveal().len(), 66);
+            let read: ApiKey = key.reveal().parse().unwrap();
+            assert_eq!(read, key);
+            assert_eq!(read.claimed_tenant(), key.claimed_tenant());
+        }
+    }
+
+    #[test]
+    fn debug_hides_the_key() {
+        let key = key();
+        assert_eq!(format!("{key:?}"), "ApiKey(hidden)");
+    }
+
+    #[test]
+    fn a_truncated_key_is_refused() {
+        let key = key();
+        for len in 0..key.reveal().len() {
+            assert!(key.reveal()[..len].parse::<ApiKey>().is_err());
+        }
+        assert_eq!(
+            format!("{} ", key.reveal()).parse::<ApiKey>(),
+            Err(ApiKeyError::Shape)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_single_typing_error_is_found(position in 6_usize..66, digit in "[0-9A-Za-z]") {
+            let key = key();
+            let mut text = key.reveal().to_owned();
+            text.replace_range(position..=position, &digit);
+            prop_assert_eq!(text.parse::<ApiKey>().is_ok(), text == key.reveal());
+        }
+
+        #[test]
+        fn no_text_makes_the_parser_panic(text in ".*") {
+            prop_assert!(text.parse::<ApiKey>().is_err());
+        }
+
+        #[test]
+        fn base_62_reads_back(number: u128) {
+            prop_assert_eq!(decode(&encode(number, TENANT_LEN)), Some(number));
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! A key's life: made, listed, rotated, revoked.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{ApiKey, Scopes};
+use crate::db::{DbError, TenantTx};
+use crate::ids::{ApiKeyId, UserId};
+use crate::sql;
+
+/// What a new key shall be.
+#[derive(Debug, Clone)]
+pub struct NewKey {
+    /// Whose it is.
+    pub user: UserId,
+    /// Its name, 1 to 100 characters.
+    pub name: String,
+    /// What it may do; at least one.
+    pub scopes: Scopes,
+    /// The only skills that it may see, by slug.
+    pub only_skills: Option<Vec<String>>,
+    /// The only tools that it may call.
+    pub only_tools: Option<Vec<String>>,
+    /// When it ends by itself.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A key's record, as the operator sees it.
+#[derive(Debug, Clone, Serialize)]
+pub struct KeyRecord {
+    /// Its id.
+    pub id: ApiKeyId,
+    /// Its name.
+    pub name: String,
+    /// Its owner's address.
+    pub email: String,
+    /// What it may do.
+    pub scopes: Vec<String>,
+    /// The only skills that it may see.
+    pub only_skills: Option<Vec<String>>,
+    /// The only tools that it may call.
+    pub only_tools: Option<Vec<String>>,
+    /// `active`, `expired`, `revoked`, or `suspended` with its user.
+    pub state: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends by itself.
+    pub expires_at: Option<Timestamp>,
+    /// When it was, or will be, revoked.
+    pub revoked_at: Option<Timestamp>,
+    /// The key that took its place.
+    pub replaced_by: Option<ApiKeyId>,
+    /// The last call made with it.
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// Why a key's life did not go on as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The tenant has no such key.
+    #[error("there is no such key in this tenant; `skillkeep key list` shows the keys")]
+    NotFound,
+    /// It has ended, or been rotated already.
+    #[error("this key {0}")]
+    Ended(&'static str),
+    /// The database refused.
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+/// Makes a key. The answer is the only time it can be seen.
+///
+/// # Errors
+/// When the database is away or refuses.
+pub async fn create(tx: &TenantTx, new: &NewKey) -> Result<(ApiKeyId, ApiKey), DbError> {
+    let id = ApiKeyId::new();
+    let key = ApiKey::generate(tx.tenant(), &mut rand::rng());
+    tx.execute_one(
+        sql!("keys/insert.sql"),
+        &[
+            tx.tenant().as_uuid(),
+            id.as_uuid(),
+            new.user.as_uuid(),
+            &new.name,
+            &key.hash().as_bytes().as_slice(),
+            &new.scopes.names(),
+            &new.only_skills,
+            &new.only_tools,
+            &new.expires_at,
+        ],
+    )
+    .await?;
+    Ok((id, key))
+}
+
+/// The tenant's keys, newest first.
+///
+/// # Errors
+/// When the database is away or refuses.
+pub async fn list(tx: &TenantTx) -> Result<Vec<KeyRecord>, DbError> {
+    let rows = tx.query(sql!("keys/list.sql"), &[tx.tenant().as_uuid()]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(KeyRecord {
+                id: ApiKeyId::from_uuid(row.try_get("id")?),
+                name: row.try_get("name")?,
+                email: row.try_get("email")?,
+                scopes: row.try_get("scopes")?,
+                only_skills: row.try_get("only_skills")?,
+                only_tools: row.try_get("only_tools")?,
+                state: row.try_get("state")?,
+                created_at: row.try_get("created_at")?,
+                expires_at: row.try_get("expires_at")?,
+                revoked_at: row.try_get("revoked_at")?,
+                replaced_by: row
+                    .try_get::<_, Option<_>>("replaced_by")?
+                    .map(ApiKeyId::from_uuid),
+                last_used_at: row.try_get("last_used_at")?,
+            })
+        })
+        .collect()
+}
+
+/// Ends a key from the next call on.
+///
+/// # Errors
+/// When there is no such key, or it has ended already.
+pub async fn revoke(tx: &TenantTx, id: ApiKeyId) -> Result<(), KeyError> {
+    if tx
+        .execute(sql!("keys/revoke.sql"), &[tx.tenant().as_uuid(), id.as_uuid()])
+        .await?
+        == 1
+    {
+        return Ok(());
+    }
+    match tx
+        .query_opt(sql!("keys/get.sql"), &[tx.tenant().as_uuid(), id.as_uuid()])
+        .await?
+    {
+        Some(_) => Err(KeyError::Ended("was revoked before")),
+        None => Err(KeyError::NotFound),
+    }
+}
+
+/// Makes a key with the same rights, and lets the old one work for `grace` more.
+///
+/// # Errors
+/// When there is no such key, it has ended, or it was rotated before.
+pub async fn rotate(tx: &TenantTx, id: ApiKeyId, grace: Duration) -> Result<(ApiKeyId, ApiKey), KeyError> {
+    let tenant = tx.tenant();
+    let row = tx
+        .query_opt(sql!("keys/get.sql"), &[tenant.as_uuid(), id.as_uuid()])
+        .await?
+        .ok_or(KeyError::NotFound)?;
+    let column = |name: &str| row.try_get::<_, bool>(name).map_err(DbError::from);
+    if column("revoked")? {
+        return Err(KeyError::Ended(
+            "was revoked; make a new one with `skillkeep key create`",
+        ));
+    }
+    if column("expired")? {
+        return Err(KeyError::Ended(
+            "has expired; make a new one with `skillkeep key create`",
+        ));
+    }
+    if row
+        .try_get::<_, Option<uuid::Uuid>>("replaced_by")
+        .map_err(DbError::from)?
+        .is_some()
+    {
+        return Err(KeyError::Ended("was rotated before; rotate its successor"));
+    }
+    let scopes: Vec<String> = row.try_get("scopes").map_err(DbError::from)?;
+    let new = NewKey {
+        user: UserId::from_uuid(row.try_get("user_id").map_err(DbError::from)?),
+        name: row.try_get("name").map_err(DbError::from)?,
+        scopes: Scopes::parse(scopes.iter().map(String::as_str))
+            .map_err(|e| DbError::Corrupt(e.to_string()))?,
+        only_skills: row.try_get("only_skills").map_err(DbError::from)?,
+        only_tools: row.try_get("only_tools").map_err(DbError::from)?,
+        expires_at: row.try_get("expires_at").map_err(DbError::from)?,
+    };
+    let (new_id, key) = create(tx, &new).await?;
+    tx.execute_one(
+        sql!("keys/replace.sql"),
+        &[
+            tenant.as_uuid(),
+            id.as_uuid(),
+            new_id.as_uuid(),
+            &grace.as_secs_f64(),
+        ],
+    )
+    .await?;
+    Ok((new_id, key))
+}
