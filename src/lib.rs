@@ -2,4 +2,16 @@
 //!
 //! `ARCHITECTURE.md` shows the floors of the crate and the path of a call through them.
 
+pub mod cli;
+pub mod config;
+pub mod db;
+pub mod error;
 pub mod ids;
+pub mod registry;
+pub mod search;
+pub mod server;
+pub mod skill_format;
+pub mod telemetry;
+pub mod tenancy;
+pub mod tools;
+pub mod transport;

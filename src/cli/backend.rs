@@ -1,0 +1,229 @@
+//! The database behind a run: the one that `DATABASE_URL` names, or our own.
+
+use std::path::PathBuf;
+
+use crate::config::Config;
+use crate::db::embedded::{self, Embedded, EmbeddedError, EmbeddedOptions};
+use crate::db::migrations::{self, SchemaError};
+use crate::db::provision::{Provisioned, provision};
+use crate::db::{AdminDb, DatabaseUrl, DbError, ServerDb, TenantTx, guard};
+use crate::error::{Failure, FailureKind};
+use crate::registry::audit::Actor;
+use crate::tenancy::keys::KeyError;
+use crate::tenancy::tenants::{self, Tenant};
+
+/// The ways into the database, and what keeps it running.
+pub(super) struct Backend {
+    ways: Provisioned,
+    embedded: Option<Embedded>,
+}
+
+impl Backend {
+    /// Reaches the database that is configured. Our own is started, and its schema brought up to date.
+    pub(super) async fn open(config: &Config) -> Result<Self, Failure> {
+        if let Some(url) = &config.database_url {
+            let url: DatabaseUrl = url
+                .reveal()
+                .parse()
+                .map_err(|words: String| Failure::new(FailureKind::Usage, words))?;
+            let ways = Provisioned {
+                server: url.clone(),
+                admin: url.clone(),
+                owner: url,
+            };
+            return Ok(Self { ways, embedded: None });
+        }
+        let options = embedded_options(config)?;
+        let embedded = tokio::task::spawn_blocking(move || Embedded::start(&options))
+            .await
+            .map_err(|error| Failure::new(FailureKind::Internal, error.to_string()))?
+            .map_err(embedded_failure)?;
+        let mut settings = tokio_postgres::Config::new();
+        settings
+            .host_path(embedded.socket_dir())
+            .port(5432)
+            .user(embedded.superuser())
+            .dbname("postgres");
+        let ways = provision(&DatabaseUrl::from_config(settings))
+            .await
+            .map_err(schema_failure)?;
+        Ok(Self {
+            ways,
+            embedded: Some(embedded),
+        })
+    }
+
+    /// The way in for migrations.
+    pub(super) const fn owner(&self) -> &DatabaseUrl {
+        &self.ways.owner
+    }
+
+    /// Whether skillkeep runs the database itself.
+    pub(super) const fn is_embedded(&self) -> bool {
+        self.embedded.is_some()
+    }
+
+    /// The way in for the operator, with the right schema.
+    pub(super) async fn admin(&self) -> Result<AdminDb, Failure> {
+        let db = AdminDb::new(&self.ways.admin).map_err(db_failure)?;
+        let connection = db.directory().await.map_err(admin_failure)?;
+        migrations::check(&connection).await.map_err(schema_failure)?;
+        Ok(db)
+    }
+
+    /// The way in for the server, with the right schema and with every wall in place.
+    pub(super) async fn server(&self, connections: usize) -> Result<ServerDb, Failure> {
+        let db = ServerDb::new(&self.ways.server, connections).map_err(db_failure)?;
+        migrations::check(&*db.catalogue().await.map_err(db_failure)?)
+            .await
+            .map_err(schema_failure)?;
+        // First the partitions: the guard asks for those of the months ahead.
+        db.ensure_usage_partitions().await.map_err(db_failure)?;
+        let findings: Vec<String> = guard::check_server(&db)
+            .await
+            .map_err(db_failure)?
+            .into_iter()
+            .flat_map(|check| check.findings)
+            .collect();
+        if findings.is_empty() {
+            return Ok(db);
+        }
+        let list = findings.join("; ");
+        Err(Failure::new(
+            FailureKind::Refused,
+            format!(
+                "the walls between tenants are not in place, so nothing is served: {list}. `skillkeep doctor` shows more"
+            ),
+        ))
+    }
+
+    /// The way in for the server, for whoever checks the walls himself.
+    pub(super) fn server_unchecked(&self) -> Result<ServerDb, Failure> {
+        ServerDb::new(&self.ways.server, 2).map_err(db_failure)
+    }
+
+    /// Leaves the database; our own stops when its last user leaves.
+    pub(super) async fn close(self) {
+        if let Some(embedded) = self.embedded {
+            match tokio::task::spawn_blocking(move || embedded.stop()).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "the database could not be left in good order"),
+                Err(error) => tracing::warn!(%error, "the database could not be left in good order"),
+            }
+        }
+    }
+}
+
+pub(super) fn embedded_options(config: &Config) -> Result<EmbeddedOptions, Failure> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let folder = |name: &str| variable(name).map(PathBuf::from);
+    let (home, data_home) = (folder("HOME"), folder("XDG_DATA_HOME"));
+    let data_dir = match &config.data_dir {
+        Some(data_dir) => std::path::absolute(data_dir).map_err(|error| {
+            Failure::new(
+                FailureKind::Usage,
+                format!("SKILLKEEP_DATA_DIR is not a path: {error}"),
+            )
+        })?,
+        None => embedded::default_data_dir(home.as_deref(), data_home.as_deref()).ok_or_else(|| {
+            Failure::new(
+                FailureKind::Usage,
+                "there is no home folder; say where to keep the data with SKILLKEEP_DATA_DIR",
+            )
+        })?,
+    };
+    let program = std::env::current_exe().map_err(|error| {
+        Failure::new(
+            FailureKind::Internal,
+            format!("skillkeep cannot find its own program: {error}"),
+        )
+    })?;
+    Ok(EmbeddedOptions {
+        data_dir,
+        pg_bin: config.pg_bin.clone(),
+        program,
+        search_path: variable("PATH"),
+        runtime_dir: folder("XDG_RUNTIME_DIR"),
+    })
+}
+
+/// The tenant that `--tenant` names.
+pub(super) async fn tenant(db: &AdminDb, slug: &str) -> Result<Tenant, Failure> {
+    tenants::find(db, slug).await.map_err(db_failure)?.ok_or_else(|| {
+        let words = format!("there is no tenant \"{slug}\"; `skillkeep tenant list` shows the tenants");
+        Failure::new(FailureKind::NotFound, words)
+    })
+}
+
+/// Begins work on the tenant that `--tenant` names.
+pub(super) async fn tenant_tx(db: &AdminDb, slug: &str) -> Result<TenantTx, Failure> {
+    let tenant = tenant(db, slug).await?;
+    TenantTx::begin_as_operator(db, tenant.id)
+        .await
+        .map_err(db_failure)
+}
+
+/// The person at the command line, for the audit log.
+pub(super) fn operator() -> Actor {
+    let name = nix::unistd::User::from_uid(nix::unistd::Uid::current())
+        .ok()
+        .flatten()
+        .map_or_else(
+            || format!("uid {}", nix::unistd::Uid::current()),
+            |user| user.name,
+        );
+    Actor::Operator(name)
+}
+
+pub(super) fn db_failure(error: DbError) -> Failure {
+    let kind = if error.is_unavailable() {
+        FailureKind::Unavailable
+    } else {
+        FailureKind::Internal
+    };
+    match error.sql_state() {
+        Some(state) if state.code().starts_with("28") || state.code() == "3D000" => Failure::new(
+            FailureKind::Unavailable,
+            format!("{error}; check role, password and database in DATABASE_URL"),
+        ),
+        Some(_) | None => Failure::new(kind, error.to_string()),
+    }
+}
+
+/// A role that is no administrator cannot become one.
+fn admin_failure(error: DbError) -> Failure {
+    match error.sql_state() {
+        Some(state) if state.code() == "42501" => Failure::new(
+            FailureKind::Refused,
+            "the role of DATABASE_URL may not administer the registry; use the schema's owner or skillkeep_admin",
+        ),
+        // The role skillkeep_admin does not exist: this cluster was never migrated.
+        Some(state) if matches!(state.code(), "42704" | "22023") => schema_failure(SchemaError::Missing),
+        Some(_) | None => db_failure(error),
+    }
+}
+
+pub(super) fn schema_failure(error: SchemaError) -> Failure {
+    match error {
+        SchemaError::Db(error) => db_failure(error),
+        SchemaError::NotAllowed { .. } => Failure::new(FailureKind::Refused, error.to_string()),
+        SchemaError::Missing
+        | SchemaError::Older { .. }
+        | SchemaError::Newer { .. }
+        | SchemaError::Edited { .. }
+        | SchemaError::Foreign { .. }
+        | SchemaError::ServerTooOld { .. } => Failure::new(FailureKind::Schema, error.to_string()),
+    }
+}
+
+pub(super) fn embedded_failure(error: EmbeddedError) -> Failure {
+    Failure::new(FailureKind::Unavailable, error.to_string())
+}
+
+pub(super) fn key_failure(error: KeyError) -> Failure {
+    match error {
+        KeyError::NotFound => Failure::new(FailureKind::NotFound, error.to_string()),
+        KeyError::Ended(_) => Failure::new(FailureKind::Refused, error.to_string()),
+        KeyError::Db(error) => db_failure(error),
+    }
+}

@@ -1,0 +1,56 @@
+//! `skillkeep doctor`: checks the walls between tenants on the live database, then tries to break them.
+
+use super::backend::{Backend, db_failure};
+use super::output;
+use crate::config::Config;
+use crate::db::guard::{self, Check};
+use crate::db::{ServerDb, prove_isolation};
+use crate::error::{Failure, FailureKind};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct DoctorArgs {}
+
+pub(super) async fn run(config: &Config, _args: DoctorArgs) -> Result<(), Failure> {
+    let backend = Backend::open(config).await?;
+    let outcome = examine(&backend).await;
+    backend.close().await;
+    show(config, &outcome?)
+}
+
+async fn examine(backend: &Backend) -> Result<Vec<Check>, Failure> {
+    let admin = backend.admin().await?;
+    let mut checks = if backend.is_embedded() {
+        let server: ServerDb = backend.server_unchecked()?;
+        guard::check_server(&server).await.map_err(db_failure)?
+    } else {
+        // DATABASE_URL is the operator's here; the server proves its own role at its start.
+        guard::check_catalogue(&admin).await.map_err(db_failure)?
+    };
+    checks.push(prove_isolation(&admin).await.map_err(db_failure)?);
+    Ok(checks)
+}
+
+fn show(config: &Config, checks: &[Check]) -> Result<(), Failure> {
+    let findings: usize = checks.iter().map(|check| check.findings.len()).sum();
+    if config.json {
+        output::json(&serde_json::json!({"passed": findings == 0, "checks": checks}))?;
+    } else {
+        for check in checks {
+            output::line(&format!(
+                "{}  {}",
+                if check.passed() { "ok    " } else { "WRONG " },
+                check.name
+            ))?;
+            for finding in &check.findings {
+                output::line(&format!("        {finding}"))?;
+            }
+        }
+    }
+    if findings == 0 {
+        return Ok(());
+    }
+    Err(Failure::new(
+        FailureKind::Findings,
+        format!("{findings} findings; do not serve tenants from this database"),
+    ))
+}

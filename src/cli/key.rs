@@ -1,0 +1,287 @@
+//! `skillkeep key`: a key's life at the command line. The key itself goes to stdout, alone, and only once.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Subcommand;
+use jiff::Timestamp;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::backend::{self, Backend, db_failure, key_failure};
+use super::output;
+use crate::config::Config;
+use crate::db::TenantTx;
+use crate::error::{Failure, FailureKind};
+use crate::ids::ApiKeyId;
+use crate::registry::audit::{self, Entry};
+use crate::tenancy::keys::{self, NewKey};
+use crate::tenancy::users::{self, Email};
+use crate::tenancy::{Scopes, UnknownScope};
+use crate::tools::ToolName;
+
+/// A length of time such as `90d`, `12h`, `30m` or `45s`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span(Duration);
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong =
+            || "a length of time looks like 90d, 12h, 30m or 45s, and ten years are the most".to_owned();
+        let (number, unit) = text
+            .split_at_checked(text.len().saturating_sub(1))
+            .ok_or_else(wrong)?;
+        let number: u64 = number.parse().map_err(|_| wrong())?;
+        let seconds = match unit {
+            "d" => 24 * 60 * 60,
+            "h" => 60 * 60,
+            "m" => 60,
+            "s" => 1,
+            _ => return Err(wrong()),
+        };
+        let total = number
+            .checked_mul(seconds)
+            .filter(|total| *total <= 3660 * 24 * 60 * 60)
+            .ok_or_else(wrong)?;
+        Ok(Self(Duration::from_secs(total)))
+    }
+}
+
+/// A comma-separated list of scopes.
+#[derive(Debug, Clone)]
+pub(super) struct ScopeList(Scopes);
+
+impl FromStr for ScopeList {
+    type Err = UnknownScope;
+
+    fn from_str(text: &str) -> Result<Self, UnknownScope> {
+        Scopes::parse(text.split(',').map(str::trim).filter(|name| !name.is_empty())).map(Self)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeyCommand {
+    /// Create a key and print it, this one time
+    Create(CreateArgs),
+    /// List a tenant's keys
+    List {
+        /// The tenant's short name
+        #[arg(long, default_value = "default", value_name = "SLUG")]
+        tenant: String,
+    },
+    /// End a key from the next call on
+    Revoke {
+        /// The key's id, as the list shows it
+        id: Uuid,
+        /// The tenant's short name
+        #[arg(long, default_value = "default", value_name = "SLUG")]
+        tenant: String,
+    },
+    /// Replace a key by a new one with the same rights, and print the new one
+    Rotate {
+        /// The key's id, as the list shows it
+        id: Uuid,
+        /// How long the old key goes on working
+        #[arg(long, default_value = "24h", value_name = "TIME")]
+        grace: Span,
+        /// The tenant's short name
+        #[arg(long, default_value = "default", value_name = "SLUG")]
+        tenant: String,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct CreateArgs {
+    /// Whose key it is, by email address; the user is created if need be
+    #[arg(long, value_name = "EMAIL")]
+    user: Email,
+    /// What it may do, comma-separated: skills:read, skills:install, skills:publish, skills:review, usage:write, usage:read, admin
+    #[arg(
+        long,
+        default_value = "skills:read,skills:install,usage:write",
+        value_name = "LIST"
+    )]
+    scopes: ScopeList,
+    /// What it is for
+    #[arg(long, default_value = "key")]
+    name: String,
+    /// When it ends by itself, for example 90d; never when left out
+    #[arg(long, value_name = "TIME")]
+    expires: Option<Span>,
+    /// The only skills it may see, by slug, comma-separated
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    only_skills: Option<Vec<String>>,
+    /// The only tools it may call, comma-separated
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    only_tools: Option<Vec<String>>,
+    /// The tenant's short name
+    #[arg(long, default_value = "default", value_name = "SLUG")]
+    tenant: String,
+}
+
+pub(super) async fn run(config: &Config, command: KeyCommand) -> Result<(), Failure> {
+    if let KeyCommand::Create(args) = &command {
+        check(args)?;
+    }
+    let backend = Backend::open(config).await?;
+    let outcome = async {
+        let db = backend.admin().await?;
+        let tenant = match &command {
+            KeyCommand::Create(args) => &args.tenant,
+            KeyCommand::List { tenant }
+            | KeyCommand::Revoke { tenant, .. }
+            | KeyCommand::Rotate { tenant, .. } => tenant,
+        };
+        let tx = backend::tenant_tx(&db, tenant).await?;
+        match command {
+            KeyCommand::Create(args) => create(config, tx, args).await,
+            KeyCommand::List { .. } => list(config, &tx).await,
+            KeyCommand::Revoke { id, .. } => revoke(config, tx, ApiKeyId::from_uuid(id)).await,
+            KeyCommand::Rotate { id, grace, .. } => {
+                rotate(config, tx, ApiKeyId::from_uuid(id), grace.0).await
+            }
+        }
+    }
+    .await;
+    backend.close().await;
+    outcome
+}
+
+fn check(args: &CreateArgs) -> Result<(), Failure> {
+    let wrong = |words: String| Err(Failure::new(FailureKind::Usage, words));
+    if args.scopes.0.is_empty() {
+        return wrong("a key needs at least one scope".to_owned());
+    }
+    if args.name.is_empty() || args.name.chars().count() > 100 {
+        return wrong("a key's name has 1 to 100 characters".to_owned());
+    }
+    let unknown = args
+        .only_tools
+        .iter()
+        .flatten()
+        .find(|tool| ToolName::from_name(tool).is_none());
+    if let Some(tool) = unknown {
+        let known: Vec<&str> = ToolName::ALL.iter().map(|tool| tool.as_str()).collect();
+        return wrong(format!(
+            "\"{tool}\" is not a tool; the tools are {}",
+            known.join(", ")
+        ));
+    }
+    Ok(())
+}
+
+async fn create(config: &Config, tx: TenantTx, args: CreateArgs) -> Result<(), Failure> {
+    let user = users::ensure(&tx, &args.user, "").await.map_err(db_failure)?;
+    let new = NewKey {
+        user: user.id,
+        name: args.name,
+        scopes: args.scopes.0,
+        only_skills: args.only_skills,
+        only_tools: args.only_tools,
+        expires_at: args.expires.map(|span| Timestamp::now() + span.0),
+    };
+    let (id, key) = keys::create(&tx, &new).await.map_err(db_failure)?;
+    let details = json!({"user": args.user.as_str(), "name": new.name, "scopes": new.scopes, "expires_at": new.expires_at});
+    audit(&tx, "key.create", id, details).await?;
+    tx.commit().await.map_err(db_failure)?;
+    if user.created {
+        eprintln!("Created the user {}.", args.user.as_str());
+    }
+    if !user.active {
+        eprintln!(
+            "The user {} is suspended: the key works only once he is resumed.",
+            args.user.as_str()
+        );
+    }
+    if config.json {
+        return output::json(
+            &json!({"id": id, "key": key.reveal(), "user": args.user.as_str(), "scopes": new.scopes}),
+        );
+    }
+    output::line(key.reveal())
+}
+
+async fn list(config: &Config, tx: &TenantTx) -> Result<(), Failure> {
+    let keys = keys::list(tx).await.map_err(db_failure)?;
+    if config.json {
+        return output::json(&keys);
+    }
+    let rows = keys
+        .into_iter()
+        .map(|key| {
+            let ends = [key.expires_at, key.revoked_at].into_iter().flatten().min();
+            vec![
+                key.id.to_string(),
+                key.name,
+                key.email,
+                key.state,
+                key.scopes.join(","),
+                output::moment_or_dash(ends),
+                output::moment_or_dash(key.last_used_at),
+            ]
+        })
+        .collect();
+    output::table(
+        &["id", "name", "user", "state", "scopes", "ends", "last used"],
+        rows,
+        "This tenant has no key yet.",
+    )
+}
+
+async fn revoke(config: &Config, tx: TenantTx, id: ApiKeyId) -> Result<(), Failure> {
+    keys::revoke(&tx, id).await.map_err(key_failure)?;
+    audit(&tx, "key.revoke", id, json!({})).await?;
+    tx.commit().await.map_err(db_failure)?;
+    if config.json {
+        return output::json(&json!({"id": id, "state": "revoked"}));
+    }
+    output::line(&format!(
+        "The key {id} is revoked; no further call can be made with it."
+    ))
+}
+
+async fn rotate(config: &Config, tx: TenantTx, id: ApiKeyId, grace: Duration) -> Result<(), Failure> {
+    let (new_id, key) = keys::rotate(&tx, id, grace).await.map_err(key_failure)?;
+    audit(
+        &tx,
+        "key.rotate",
+        id,
+        json!({"replaced_by": new_id, "grace_seconds": grace.as_secs()}),
+    )
+    .await?;
+    tx.commit().await.map_err(db_failure)?;
+    if config.json {
+        return output::json(&json!({"id": new_id, "key": key.reveal(), "replaces": id}));
+    }
+    eprintln!("The key {id} goes on working for {} seconds.", grace.as_secs());
+    output::line(key.reveal())
+}
+
+async fn audit(tx: &TenantTx, action: &str, id: ApiKeyId, details: serde_json::Value) -> Result<(), Failure> {
+    let actor = backend::operator();
+    let subject = id.to_string();
+    let entry = Entry {
+        actor: &actor,
+        action,
+        subject: &subject,
+        details,
+        source: "cli",
+    };
+    audit::write(tx, &entry).await.map_err(db_failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_are_read() {
+        assert_eq!("90d".parse::<Span>().unwrap().0, Duration::from_secs(90 * 86_400));
+        assert_eq!("0s".parse::<Span>().unwrap().0, Duration::ZERO);
+        for wrong in ["", "d", "90", "-1d", "1y", "99999999d", "1é"] {
+            assert!(wrong.parse::<Span>().is_err(), "{wrong}");
+        }
+    }
+}

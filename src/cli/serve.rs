@@ -1,0 +1,95 @@
+//! `skillkeep serve`: Streamable HTTP for many callers.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::backend::{Backend, db_failure};
+use crate::config::Config;
+use crate::db::ServerDb;
+use crate::error::{Failure, FailureKind};
+use crate::server::{Door, Limits};
+use crate::transport::http::{self, HttpError, HttpOptions};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ServeArgs {
+    /// Where to listen
+    #[arg(long, default_value = "127.0.0.1:8787", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// How many database connections to use at most
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    connections: u16,
+    /// A host name that clients may use besides localhost; may be repeated
+    #[arg(long, value_name = "HOST")]
+    allow_host: Vec<String>,
+    /// An origin of web pages that may call besides localhost, for example https://tools.example.com; may be repeated
+    #[arg(long, value_name = "ORIGIN")]
+    allow_origin: Vec<String>,
+}
+
+/// Often enough that a month never begins without its partition, also after the machine slept.
+const PARTITION_CHECK: Duration = Duration::from_secs(6 * 60 * 60);
+
+pub(super) async fn run(config: &Config, args: ServeArgs) -> Result<(), Failure> {
+    // The address first: a second server on it should not wait for a database.
+    let listener = http::bind(args.listen).await.map_err(http_failure)?;
+    let backend = Backend::open(config).await?;
+    let outcome = serve(&backend, listener, args).await;
+    backend.close().await;
+    outcome
+}
+
+async fn serve(backend: &Backend, listener: tokio::net::TcpListener, args: ServeArgs) -> Result<(), Failure> {
+    let db = backend.server(usize::from(args.connections)).await?;
+    let door = Arc::new(Door::new(db.clone(), Limits::default()));
+    let mut options = HttpOptions::default();
+    options.allowed_hosts.extend(args.allow_host);
+    options.allowed_origins.extend(args.allow_origin);
+    let address = listener.local_addr().unwrap_or(args.listen);
+    eprintln!("skillkeep serves http://{address}/mcp");
+    let partitions = tokio::spawn(keep_partitions_ahead(db.clone()));
+    let outcome = http::serve(listener, door, &options, stop_signal()?)
+        .await
+        .map_err(http_failure);
+    partitions.abort();
+    db.close();
+    outcome
+}
+
+async fn keep_partitions_ahead(db: ServerDb) {
+    loop {
+        tokio::time::sleep(PARTITION_CHECK).await;
+        if let Err(error) = db.ensure_usage_partitions().await.map_err(db_failure) {
+            tracing::error!(%error, "the coming months' partitions could not be made");
+        }
+    }
+}
+
+/// Resolves at SIGTERM or SIGINT.
+fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
+    let failed = |error: std::io::Error| {
+        Failure::new(
+            FailureKind::Internal,
+            format!("cannot listen to signals: {error}"),
+        )
+    };
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        eprintln!("skillkeep finishes the calls in flight and stops");
+    })
+}
+
+fn http_failure(error: HttpError) -> Failure {
+    let kind = match error {
+        HttpError::InUse(_) | HttpError::Bind(..) => FailureKind::Refused,
+        HttpError::Broken(_) => FailureKind::Internal,
+    };
+    Failure::new(kind, error.to_string())
+}

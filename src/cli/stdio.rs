@@ -1,0 +1,60 @@
+//! `skillkeep stdio`: one assistant, which starts this process and talks to it over stdin and stdout.
+
+use std::sync::Arc;
+
+use super::backend::{Backend, db_failure};
+use crate::config::{Config, Secret};
+use crate::error::{Failure, FailureKind};
+use crate::server::{Door, Limits};
+use crate::tenancy::{ApiKey, AuthError, authenticate};
+use crate::transport::stdio;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct StdioArgs {
+    /// The API key
+    #[arg(env = "SKILLKEEP_API_KEY", long, hide_env_values = true, value_name = "KEY")]
+    api_key: Option<Secret>,
+}
+
+/// One assistant makes few calls at once, and several assistants share one database.
+const CONNECTIONS: usize = 4;
+
+pub(super) async fn run(config: &Config, args: StdioArgs) -> Result<(), Failure> {
+    let Some(text) = args.api_key.filter(|key| !key.reveal().is_empty()) else {
+        return Err(Failure::new(
+            FailureKind::Usage,
+            "SKILLKEEP_API_KEY is not set; put the key into the environment of the assistant's configuration",
+        ));
+    };
+    let key: ApiKey = text.reveal().parse().map_err(|error| {
+        Failure::new(
+            FailureKind::Usage,
+            format!("SKILLKEEP_API_KEY is refused: {error}"),
+        )
+    })?;
+    let backend = Backend::open(config).await?;
+    let outcome = serve(&backend, key).await;
+    backend.close().await;
+    outcome
+}
+
+async fn serve(backend: &Backend, key: ApiKey) -> Result<(), Failure> {
+    let db = backend.server(CONNECTIONS).await?;
+    // Told at once, on stderr, rather than with the first call.
+    match authenticate(&db, &key).await {
+        Ok((tx, _principal)) => tx.roll_back().await.map_err(db_failure)?,
+        Err(error @ AuthError::Invalid) => {
+            return Err(Failure::new(
+                FailureKind::Refused,
+                format!("SKILLKEEP_API_KEY is refused: {error}"),
+            ));
+        }
+        Err(AuthError::Db(error)) => return Err(db_failure(error)),
+    }
+    let door = Arc::new(Door::new(db.clone(), Limits::default()));
+    let outcome = stdio::serve(door, key)
+        .await
+        .map_err(|error| Failure::new(FailureKind::Internal, error.to_string()));
+    db.close();
+    outcome
+}

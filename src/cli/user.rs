@@ -1,0 +1,178 @@
+//! `skillkeep user`: the people and service accounts of a tenant.
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::backend::{self, Backend, db_failure};
+use super::output;
+use crate::config::Config;
+use crate::db::TenantTx;
+use crate::error::{Failure, FailureKind};
+use crate::registry::audit::{self, Entry};
+use crate::tenancy::tenants::Status;
+use crate::tenancy::users::{self, Email};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct OfTenant {
+    /// The tenant's short name
+    #[arg(long, default_value = "default", value_name = "SLUG")]
+    tenant: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum UserCommand {
+    /// Create a user
+    Create {
+        /// The user's email address
+        email: Email,
+        /// The user's name
+        #[arg(long, default_value = "")]
+        name: String,
+        #[command(flatten)]
+        of: OfTenant,
+    },
+    /// List a tenant's users
+    List {
+        #[command(flatten)]
+        of: OfTenant,
+    },
+    /// Let no key of a user work any more
+    Suspend {
+        /// The user's email address
+        email: Email,
+        #[command(flatten)]
+        of: OfTenant,
+    },
+    /// Let a suspended user's keys work again
+    Resume {
+        /// The user's email address
+        email: Email,
+        #[command(flatten)]
+        of: OfTenant,
+    },
+}
+
+impl UserCommand {
+    fn tenant(&self) -> &str {
+        match self {
+            Self::Create { of, .. }
+            | Self::List { of }
+            | Self::Suspend { of, .. }
+            | Self::Resume { of, .. } => &of.tenant,
+        }
+    }
+}
+
+pub(super) async fn run(config: &Config, command: UserCommand) -> Result<(), Failure> {
+    let backend = Backend::open(config).await?;
+    let outcome = async {
+        let db = backend.admin().await?;
+        let tx = backend::tenant_tx(&db, command.tenant()).await?;
+        run_in(config, tx, command).await
+    }
+    .await;
+    backend.close().await;
+    outcome
+}
+
+async fn run_in(config: &Config, tx: TenantTx, command: UserCommand) -> Result<(), Failure> {
+    match command {
+        UserCommand::Create { email, name, .. } => create(config, tx, &email, name.trim()).await,
+        UserCommand::List { .. } => list(config, &tx).await,
+        UserCommand::Suspend { email, .. } => set_status(config, tx, &email, Status::Suspended).await,
+        UserCommand::Resume { email, .. } => set_status(config, tx, &email, Status::Active).await,
+    }
+}
+
+async fn create(config: &Config, tx: TenantTx, email: &Email, name: &str) -> Result<(), Failure> {
+    if name.chars().count() > 200 {
+        return Err(Failure::new(
+            FailureKind::Usage,
+            "a user's name has 200 characters at most",
+        ));
+    }
+    let user = users::ensure(&tx, email, name).await.map_err(db_failure)?;
+    if !user.created {
+        return Err(Failure::new(
+            FailureKind::Refused,
+            format!("there is a user {} already", email.as_str()),
+        ));
+    }
+    audit(&tx, "user.create", email).await?;
+    tx.commit().await.map_err(db_failure)?;
+    if config.json {
+        return output::json(&json!({"id": user.id, "email": email.as_str(), "name": name}));
+    }
+    output::line(&format!("Created the user {}.", email.as_str()))
+}
+
+async fn list(config: &Config, tx: &TenantTx) -> Result<(), Failure> {
+    let users = users::list(tx).await.map_err(db_failure)?;
+    if config.json {
+        return output::json(&users);
+    }
+    let rows = users
+        .into_iter()
+        .map(|user| {
+            vec![
+                user.email,
+                user.name,
+                user.status,
+                user.active_keys.to_string(),
+                output::moment(user.created_at),
+            ]
+        })
+        .collect();
+    output::table(
+        &["email", "name", "status", "keys", "created"],
+        rows,
+        "This tenant has no user yet.",
+    )
+}
+
+async fn set_status(config: &Config, tx: TenantTx, email: &Email, status: Status) -> Result<(), Failure> {
+    let known = users::list(&tx)
+        .await
+        .map_err(db_failure)?
+        .iter()
+        .any(|user| user.email == email.as_str());
+    if !known {
+        let words = format!(
+            "there is no user {} in this tenant; `skillkeep user list` shows the users",
+            email.as_str()
+        );
+        return Err(Failure::new(FailureKind::NotFound, words));
+    }
+    let changed = users::set_status(&tx, email, status).await.map_err(db_failure)?;
+    if changed {
+        let action = match status {
+            Status::Active => "user.resume",
+            Status::Suspended => "user.suspend",
+        };
+        audit(&tx, action, email).await?;
+    }
+    tx.commit().await.map_err(db_failure)?;
+    if config.json {
+        return output::json(
+            &json!({"email": email.as_str(), "status": status.as_str(), "changed": changed}),
+        );
+    }
+    let words = if changed { "is now" } else { "was already" };
+    output::line(&format!(
+        "The user {} {words} {}.",
+        email.as_str(),
+        status.as_str()
+    ))
+}
+
+async fn audit(tx: &TenantTx, action: &str, email: &Email) -> Result<(), Failure> {
+    let actor = backend::operator();
+    let entry = Entry {
+        actor: &actor,
+        action,
+        subject: email.as_str(),
+        details: json!({}),
+        source: "cli",
+    };
+    audit::write(tx, &entry).await.map_err(db_failure)
+}

@@ -1,0 +1,190 @@
+//! The audit log: written here, chained by the database, recomputed here.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use crate::db::{DbError, TenantTx};
+use crate::ids::AuditId;
+use crate::sql;
+
+/// Who did something.
+#[derive(Debug, Clone)]
+pub enum Actor {
+    /// A person at the command line, by the name of his account there.
+    Operator(String),
+    /// A key, by its id.
+    Key(String),
+}
+
+impl Actor {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Operator(_) => "operator",
+            Self::Key(_) => "key",
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::Operator(name) | Self::Key(name) => name,
+        }
+    }
+}
+
+/// One entry to be written.
+#[derive(Debug, Clone)]
+pub struct Entry<'a> {
+    /// Who did it.
+    pub actor: &'a Actor,
+    /// What was done, as `noun.verb`.
+    pub action: &'a str,
+    /// What it was done to.
+    pub subject: &'a str,
+    /// What else there is to know; never a secret.
+    pub details: Value,
+    /// Where it was done: `cli`, or a transport.
+    pub source: &'a str,
+}
+
+/// Writes an entry in the transaction of the act itself, so that neither is there without the other.
+///
+/// # Errors
+/// When the database is away or refuses.
+pub async fn write(tx: &TenantTx, entry: &Entry<'_>) -> Result<(), DbError> {
+    tx.execute_one(
+        sql!("audit/insert.sql"),
+        &[
+            tx.tenant().as_uuid(),
+            AuditId::new().as_uuid(),
+            &entry.actor.kind(),
+            &entry.actor.name(),
+            &entry.action,
+            &entry.subject,
+            &entry.details,
+            &entry.source,
+        ],
+    )
+    .await
+}
+
+/// An entry as it stands in the log.
+#[derive(Debug, Clone, Serialize)]
+pub struct Recorded {
+    /// Its number in the tenant's log.
+    pub seq: i64,
+    /// When it was written, by the database's clock.
+    pub created_at: Timestamp,
+    /// `operator`, `key` or `system`.
+    pub actor_kind: String,
+    /// Who did it.
+    pub actor: String,
+    /// What was done.
+    pub action: String,
+    /// What it was done to.
+    pub subject: String,
+    /// What else there is to know.
+    pub details: Value,
+    /// Where it was done.
+    pub source: String,
+}
+
+/// The newest entries, newest first.
+///
+/// # Errors
+/// When the database is away or refuses.
+pub async fn tail(tx: &TenantTx, count: i64) -> Result<Vec<Recorded>, DbError> {
+    let rows = tx
+        .query(sql!("audit/tail.sql"), &[tx.tenant().as_uuid(), &count])
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Recorded {
+                seq: row.try_get("seq")?,
+                created_at: row.try_get("created_at")?,
+                actor_kind: row.try_get("actor_kind")?,
+                actor: row.try_get("actor")?,
+                action: row.try_get("action")?,
+                subject: row.try_get("subject")?,
+                details: row.try_get("details")?,
+                source: row.try_get("source")?,
+            })
+        })
+        .collect()
+}
+
+/// What recomputing the chain showed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Verification {
+    /// Entries that were recomputed.
+    pub entries: i64,
+    /// The number of the first entry that does not follow from the one before it, if any.
+    pub broken_at: Option<i64>,
+    /// The last good hash, in hexadecimal: what an auditor keeps, to see later that nothing was cut off.
+    pub head: String,
+}
+
+/// Recomputes the tenant's chain from its first entry.
+///
+/// # Errors
+/// When the database is away or refuses.
+pub async fn verify(tx: &TenantTx) -> Result<Verification, DbError> {
+    const STRETCH: i64 = 5_000;
+    let mut head = [0_u8; 32];
+    let mut seq = 0_i64;
+    loop {
+        let rows = tx
+            .query(sql!("audit/chain.sql"), &[tx.tenant().as_uuid(), &seq, &STRETCH])
+            .await?;
+        if rows.is_empty() {
+            return Ok(Verification {
+                entries: seq,
+                broken_at: None,
+                head: hex(&head),
+            });
+        }
+        for row in &rows {
+            let stored: &[u8] = row.try_get("hash")?;
+            let previous: &[u8] = row.try_get("prev_hash")?;
+            let computed = entry_hash(tx, row, &head)?;
+            let number: i64 = row.try_get("seq")?;
+            if number != seq + 1 || previous != head.as_slice() || stored != computed.as_slice() {
+                return Ok(Verification {
+                    entries: seq,
+                    broken_at: Some(seq + 1),
+                    head: hex(&head),
+                });
+            }
+            head = computed;
+            seq = number;
+        }
+    }
+}
+
+/// The same sum that the database's trigger makes: see `sql/migrations/0005_audit.sql`.
+fn entry_hash(tx: &TenantTx, row: &tokio_postgres::Row, previous: &[u8; 32]) -> Result<[u8; 32], DbError> {
+    let fields: [String; 10] = [
+        tx.tenant().to_string(),
+        row.try_get::<_, i64>("seq")?.to_string(),
+        row.try_get::<_, Uuid>("id")?.to_string(),
+        row.try_get::<_, i64>("created_us")?.to_string(),
+        row.try_get("actor_kind")?,
+        row.try_get("actor")?,
+        row.try_get("action")?,
+        row.try_get("subject")?,
+        row.try_get("details_text")?,
+        row.try_get("source")?,
+    ];
+    let mut sum = Sha256::new();
+    sum.update(previous);
+    for field in &fields {
+        sum.update(format!("{}:{field}", field.len()));
+    }
+    Ok(sum.finalize().into())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,443 @@
+//! Storing a version: the manifest, the bytes, and the skill as its newest version describes it.
+
+use serde_json::{Map, Value, json};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::audit::{self, Actor, Entry};
+use crate::db::{DbError, TenantTx};
+use crate::ids::{Digest, SkillId, Slug, VersionId};
+use crate::skill_format::{Note, Severity, SkillDocument, SkillFolder};
+use crate::sql;
+
+/// A slug gets a number at its end when others hold it; beyond this many the skill is refused.
+const MAX_SLUG_NUMBER: u32 = 99;
+
+/// A skill to be stored.
+pub struct NewVersion<'a> {
+    /// Where it comes from, relative to what was imported: tells on the next import that it is the same skill.
+    pub source: &'a str,
+    /// Its files.
+    pub folder: &'a SkillFolder,
+    /// Its `SKILL.md`, read.
+    pub document: &'a SkillDocument,
+    /// Who stores it.
+    pub actor: &'a Actor,
+}
+
+/// What storing did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// A skill that was not there.
+    Created,
+    /// A new version of one that was.
+    Updated,
+    /// Nothing: the registry holds these very bytes.
+    Unchanged,
+}
+
+/// The skill as the registry holds it now.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// What storing did.
+    pub effect: Effect,
+    /// The skill's slug.
+    pub slug: String,
+    /// The version's label.
+    pub version: String,
+    /// The version's digest.
+    pub digest: Digest,
+}
+
+/// Why nothing was stored.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// Every slug that could be derived is taken.
+    #[error("too many skills are called \"{0}\"; rename the folder")]
+    NoSlug(Slug),
+    /// The database failed.
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+/// A skill that is there already.
+struct Existing {
+    id: SkillId,
+    slug: String,
+    source: Option<String>,
+    latest: Option<(String, Digest)>,
+}
+
+impl Existing {
+    fn from_row(row: &Row) -> Result<Self, DbError> {
+        let version: Option<String> = row.try_get("version")?;
+        let digest: Option<&[u8]> = row.try_get("digest")?;
+        let latest = match (version, digest) {
+            (Some(version), Some(digest)) => {
+                let digest =
+                    Digest::from_bytes(digest).map_err(|error| DbError::Corrupt(error.to_string()))?;
+                Some((version, digest))
+            }
+            (Some(_) | None, _) => None,
+        };
+        Ok(Self {
+            id: SkillId::from_uuid(row.try_get("id")?),
+            slug: row.try_get("slug")?,
+            source: row.try_get("source")?,
+            latest,
+        })
+    }
+
+    fn unchanged(&self, digest: Digest) -> Option<Stored> {
+        let (version, latest) = self.latest.as_ref()?;
+        (*latest == digest).then(|| Stored {
+            effect: Effect::Unchanged,
+            slug: self.slug.clone(),
+            version: version.clone(),
+            digest,
+        })
+    }
+}
+
+/// Stores a version of the skill that its source names, or of a new one.
+///
+/// # Errors
+/// When no slug is left, or the database fails; the transaction must then be rolled back.
+pub async fn store(tx: &TenantTx, new: &NewVersion<'_>) -> Result<Stored, PublishError> {
+    let digest = new.folder.manifest_digest();
+    let candidates = slug_candidates(&new.document.name, new.folder.parent_name.as_deref());
+    let existing = existing(tx, &candidates, new.source).await?;
+    let same_source = existing
+        .iter()
+        .find(|skill| skill.source.as_deref() == Some(new.source));
+    if let Some(stored) = same_source.and_then(|skill| skill.unchanged(digest)) {
+        return Ok(stored);
+    }
+    // The same bytes under the same name, imported from another folder above them.
+    let holder = existing
+        .iter()
+        .find(|skill| skill.slug == new.document.name.as_str());
+    if same_source.is_none()
+        && let Some(stored) = holder.and_then(|skill| skill.unchanged(digest))
+    {
+        return Ok(stored);
+    }
+    let revision = next_revision(tx).await?;
+    let shown = Shown::new(new);
+    let (skill, slug, effect) = match same_source {
+        Some(skill) => (skill.id, skill.slug.clone(), Effect::Updated),
+        None => {
+            let slug = candidates
+                .iter()
+                .find(|slug| existing.iter().all(|skill| skill.slug != slug.as_str()))
+                .ok_or_else(|| PublishError::NoSlug(new.document.name.clone()))?;
+            let skill = SkillId::new();
+            insert_skill(tx, skill, slug, new.source, &shown, revision).await?;
+            (skill, slug.to_string(), Effect::Created)
+        }
+    };
+    let (version_id, version) = insert_version(tx, skill, digest, new).await?;
+    insert_files(tx, version_id, new.folder).await?;
+    set_latest(tx, skill, version_id, &shown, revision).await?;
+    let details = json!({"version": version, "digest": digest, "source": new.source});
+    let entry = Entry {
+        actor: new.actor,
+        action: "skill.publish",
+        subject: &slug,
+        details,
+        source: "cli",
+    };
+    audit::write(tx, &entry).await?;
+    Ok(Stored {
+        effect,
+        slug,
+        version,
+        digest,
+    })
+}
+
+/// The skill's own name, then with its parent folder's in front, then with numbers.
+fn slug_candidates(name: &Slug, parent: Option<&str>) -> Vec<Slug> {
+    let with_parent = parent.and_then(|parent| Slug::derive(&format!("{parent}-{name}")));
+    let numbered = (2..=MAX_SLUG_NUMBER).filter_map(|number| {
+        // The number must survive the cut at the longest slug.
+        let room = Slug::MAX_LEN - 3;
+        let stem: String = name.as_str().chars().take(room).collect();
+        Slug::derive(&format!("{stem}-{number}"))
+    });
+    std::iter::once(name.clone())
+        .chain(with_parent)
+        .chain(numbered)
+        .collect()
+}
+
+async fn existing(tx: &TenantTx, candidates: &[Slug], source: &str) -> Result<Vec<Existing>, DbError> {
+    let slugs: Vec<&str> = candidates.iter().map(Slug::as_str).collect();
+    let rows = tx
+        .query(
+            sql!("skills/for_publishing.sql"),
+            &[tx.tenant().as_uuid(), &slugs, &source],
+        )
+        .await?;
+    rows.iter().map(Existing::from_row).collect()
+}
+
+async fn next_revision(tx: &TenantTx) -> Result<i64, DbError> {
+    let row = tx
+        .query_one(sql!("tenants/next_revision.sql"), &[tx.tenant().as_uuid()])
+        .await?;
+    Ok(row.try_get("catalogue_revision")?)
+}
+
+/// What lists and searches show of the skill, fitted to the columns.
+struct Shown {
+    name: String,
+    description: String,
+    category: Option<String>,
+    tags: Vec<String>,
+    author: Option<String>,
+    license: Option<String>,
+    conformant: bool,
+    notes: Value,
+}
+
+impl Shown {
+    fn new(new: &NewVersion<'_>) -> Self {
+        let document = new.document;
+        let metadata = document.front_matter.get("metadata").and_then(Value::as_object);
+        let author = text_of(&document.front_matter, "author").or_else(|| text_of(metadata?, "author"));
+        let notes = document.notes.iter().chain(&new.folder.notes);
+        Self {
+            name: text_of(&document.front_matter, "name")
+                .map_or_else(|| document.name.to_string(), |name| fit(&name, 200)),
+            description: fit(&document.description, 1024),
+            category: document.category.as_deref().map(|text| fit(text, 64)),
+            tags: document.tags.iter().map(|tag| fit(tag, 64)).collect(),
+            author: author.map(|text| fit(&text, 200)),
+            license: document.license.as_deref().map(|text| fit(text, 200)),
+            conformant: notes.clone().all(|note| note.severity() == Severity::Warning),
+            notes: notes
+                .map(|note| json!({"code": note.code(), "message": note.to_string()}))
+                .collect(),
+        }
+    }
+}
+
+fn text_of(fields: &Map<String, Value>, name: &str) -> Option<String> {
+    fields
+        .get(name)?
+        .as_str()
+        .map(|text| text.trim().to_owned())
+        .filter(|text| !text.is_empty())
+}
+
+/// PostgreSQL's text holds no NUL, and its columns have limits.
+fn fit(text: &str, max: usize) -> String {
+    text.chars().filter(|c| *c != '\0').take(max).collect()
+}
+
+/// The front matter without NUL characters, which PostgreSQL's JSON does not hold; the file itself keeps them.
+fn without_nul(value: &Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(text.replace('\0', "")),
+        Value::Array(items) => items.iter().map(without_nul).collect(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| (name.replace('\0', ""), without_nul(value)))
+            .collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+    }
+}
+
+async fn insert_skill(
+    tx: &TenantTx,
+    skill: SkillId,
+    slug: &Slug,
+    source: &str,
+    shown: &Shown,
+    revision: i64,
+) -> Result<(), DbError> {
+    tx.execute_one(
+        sql!("skills/insert.sql"),
+        &[
+            tx.tenant().as_uuid(),
+            skill.as_uuid(),
+            &slug.as_str(),
+            &shown.name,
+            &shown.description,
+            &shown.category,
+            &shown.tags,
+            &shown.author,
+            &shown.license,
+            &shown.conformant,
+            &shown.notes,
+            &source,
+            &revision,
+        ],
+    )
+    .await
+}
+
+async fn set_latest(
+    tx: &TenantTx,
+    skill: SkillId,
+    version: VersionId,
+    shown: &Shown,
+    revision: i64,
+) -> Result<(), DbError> {
+    tx.execute_one(
+        sql!("skills/set_latest.sql"),
+        &[
+            tx.tenant().as_uuid(),
+            skill.as_uuid(),
+            version.as_uuid(),
+            &shown.name,
+            &shown.description,
+            &shown.category,
+            &shown.tags,
+            &shown.author,
+            &shown.license,
+            &shown.conformant,
+            &shown.notes,
+            &revision,
+        ],
+    )
+    .await
+}
+
+async fn insert_version(
+    tx: &TenantTx,
+    skill: SkillId,
+    digest: Digest,
+    new: &NewVersion<'_>,
+) -> Result<(VersionId, String), DbError> {
+    let id = VersionId::new();
+    let wanted = new
+        .document
+        .version
+        .as_deref()
+        .map(|text| fit(text, 50))
+        .filter(|text| !text.is_empty());
+    let row = tx
+        .query_one(
+            sql!("versions/labels.sql"),
+            &[tx.tenant().as_uuid(), skill.as_uuid(), &wanted],
+        )
+        .await?;
+    let ordinal = row.try_get::<_, i32>("last_ordinal")? + 1;
+    let taken: bool = row.try_get("taken")?;
+    let label = match wanted {
+        None => ordinal.to_string(),
+        // Authors change a skill and forget its version; two versions of one label would be one too many.
+        Some(label) if taken => format!("{label}+{ordinal}"),
+        Some(label) => label,
+    };
+    let file_count = i32::try_from(new.folder.files.len()).unwrap_or(i32::MAX);
+    let total_bytes: i64 = new.folder.files.iter().map(|file| size(&file.bytes)).sum();
+    let front_matter = without_nul(&Value::Object(new.document.front_matter.clone()));
+    tx.execute_one(
+        sql!("versions/insert.sql"),
+        &[
+            tx.tenant().as_uuid(),
+            id.as_uuid(),
+            skill.as_uuid(),
+            &ordinal,
+            &label,
+            &digest.as_bytes().as_slice(),
+            &front_matter,
+            &file_count,
+            &total_bytes,
+        ],
+    )
+    .await?;
+    Ok((id, label))
+}
+
+async fn insert_files(tx: &TenantTx, version: VersionId, folder: &SkillFolder) -> Result<(), DbError> {
+    let tenant = tx.tenant();
+    let digests: Vec<Vec<u8>> = folder
+        .files
+        .iter()
+        .map(|file| file.digest().as_bytes().to_vec())
+        .collect();
+    let bytes: Vec<&[u8]> = folder.files.iter().map(|file| file.bytes.as_slice()).collect();
+    tx.execute(
+        sql!("versions/insert_blobs.sql"),
+        &[tenant.as_uuid(), &digests, &bytes],
+    )
+    .await?;
+    let paths: Vec<&str> = folder.files.iter().map(|file| file.path.as_str()).collect();
+    let sizes: Vec<i64> = folder.files.iter().map(|file| size(&file.bytes)).collect();
+    let modes: Vec<&str> = folder
+        .files
+        .iter()
+        .map(|file| if file.is_executable { "executable" } else { "file" })
+        .collect();
+    let inserted = tx
+        .execute(
+            sql!("versions/insert_files.sql"),
+            &[
+                tenant.as_uuid(),
+                version.as_uuid() as &Uuid,
+                &paths,
+                &digests,
+                &sizes,
+                &modes,
+            ],
+        )
+        .await?;
+    let expected = u64::try_from(paths.len()).unwrap_or(u64::MAX);
+    if inserted == expected {
+        Ok(())
+    } else {
+        Err(DbError::RowCount {
+            expected,
+            actual: inserted,
+        })
+    }
+}
+
+fn size(bytes: &[u8]) -> i64 {
+    i64::try_from(bytes.len()).unwrap_or(i64::MAX)
+}
+
+/// A note for a report: its stable word, whether it breaks a rule, and its sentence.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct NoteLine {
+    /// A stable word.
+    pub code: &'static str,
+    /// Whether it breaks a rule of the format, rather than being worth a warning.
+    pub breaks_a_rule: bool,
+    /// What was found and what was done about it.
+    pub message: String,
+}
+
+impl From<&Note> for NoteLine {
+    fn from(note: &Note) -> Self {
+        Self {
+            code: note.code(),
+            breaks_a_rule: note.severity() == Severity::Breaks,
+            message: note.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parent_folder_comes_before_numbers() {
+        let slugs = slug_candidates(&"pdf".parse().unwrap(), Some("Acme Corp"));
+        let first: Vec<&str> = slugs.iter().take(3).map(Slug::as_str).collect();
+        assert_eq!(first, ["pdf", "acme-corp-pdf", "pdf-2"]);
+    }
+
+    #[test]
+    fn numbers_survive_the_longest_name() {
+        let name: Slug = "a".repeat(64).parse().unwrap();
+        let slugs = slug_candidates(&name, None);
+        assert_eq!(slugs.len(), 99);
+        assert!(slugs[1].as_str().ends_with("-2"), "{:?}", slugs[1]);
+    }
+}

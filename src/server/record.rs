@@ -1,0 +1,174 @@
+//! What is recorded of a call: this file is the whole list.
+//!
+//! Of the arguments only names and sizes are kept, and the text that was searched for. Contents and secrets never are.
+
+use rmcp::model::JsonObject;
+use serde_json::{Map, Value};
+
+/// How the call came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// Standard input and output.
+    Stdio,
+    /// Streamable HTTP.
+    Http,
+}
+
+impl Transport {
+    /// As the database spells it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdio => "stdio",
+            Self::Http => "http",
+        }
+    }
+}
+
+/// What the transport and the protocol know of a call.
+#[derive(Debug, Clone)]
+pub struct Envelope {
+    /// How it came in.
+    pub transport: Transport,
+    /// The protocol revision.
+    pub protocol_version: Option<String>,
+    /// The caller's program.
+    pub client_name: Option<String>,
+    /// Its version.
+    pub client_version: Option<String>,
+    /// The id of the JSON-RPC request.
+    pub request_id: Option<String>,
+    /// The trace id of a W3C `traceparent`.
+    pub trace_id: Option<String>,
+}
+
+impl Envelope {
+    /// The same, cut to what the columns hold.
+    pub(super) fn recordable(self) -> Self {
+        let cut = |text: Option<String>, max| {
+            text.map(|text| recordable(&text, max))
+                .filter(|text| !text.is_empty())
+        };
+        Self {
+            transport: self.transport,
+            protocol_version: cut(self.protocol_version, 32),
+            client_name: cut(self.client_name, 200),
+            client_version: cut(self.client_version, 200),
+            request_id: cut(self.request_id, 128),
+            trace_id: cut(self.trace_id, 64),
+        }
+    }
+}
+
+/// The trace id in a `traceparent` header (W3C Trace Context, section 3.2), or `None` for one that is not well formed.
+pub(super) fn trace_id(traceparent: &str) -> Option<String> {
+    let mut parts = traceparent.split('-');
+    let (_version, id) = (parts.next()?, parts.next()?);
+    let well_formed =
+        id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()) && id.bytes().any(|b| b != b'0');
+    well_formed.then(|| id.to_ascii_lowercase())
+}
+
+/// `text` without control characters, cut to `max` characters: what a stranger sends must fit and must not garble a log.
+pub(super) fn recordable(text: &str, max: usize) -> String {
+    text.chars().filter(|c| !c.is_control()).take(max).collect()
+}
+
+const MAX_NAMES: usize = 32;
+const NAME_CHARS: usize = 64;
+const SEARCH_TEXT_CHARS: usize = 500;
+
+/// The arguments as they are recorded: `{"sizes": {name: size}, "search_text": …}`.
+pub(super) fn redact(tool: &str, arguments: Option<&JsonObject>) -> Value {
+    let mut recorded = Map::new();
+    let Some(arguments) = arguments else {
+        return Value::Object(recorded);
+    };
+    let sizes: Map<String, Value> = arguments
+        .iter()
+        .take(MAX_NAMES)
+        .map(|(name, value)| (recordable(name, NAME_CHARS), Value::from(size(value))))
+        .collect();
+    recorded.insert("sizes".to_owned(), Value::Object(sizes));
+    if arguments.len() > MAX_NAMES {
+        recorded.insert("more".to_owned(), Value::from(arguments.len() - MAX_NAMES));
+    }
+    if tool == "search_skills"
+        && let Some(Value::String(query)) = arguments.get("query")
+    {
+        recorded.insert(
+            "search_text".to_owned(),
+            Value::from(recordable(query, SEARCH_TEXT_CHARS)),
+        );
+    }
+    Value::Object(recorded)
+}
+
+/// Characters of a text, members of a list or object, 1 for anything else.
+fn size(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.chars().count(),
+        Value::Array(items) => items.len(),
+        Value::Object(fields) => fields.len(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn arguments(value: Value) -> JsonObject {
+        value.as_object().cloned().unwrap()
+    }
+
+    #[test]
+    fn contents_are_not_recorded() {
+        let recorded = redact(
+            "record_usage",
+            Some(&arguments(json!({"skill": "pdf", "comment": "my secret"}))),
+        );
+        assert_eq!(recorded, json!({"sizes": {"skill": 3, "comment": 9}}));
+    }
+
+    #[test]
+    fn the_text_searched_for_is_recorded_of_searches_only() {
+        let query = arguments(json!({"query": "fill a pdf form"}));
+        assert_eq!(
+            redact("search_skills", Some(&query))["search_text"],
+            "fill a pdf form"
+        );
+        assert_eq!(redact("get_skill", Some(&query)).get("search_text"), None);
+    }
+
+    #[test]
+    fn what_a_stranger_sends_is_cut_and_cleaned() {
+        let hostile = arguments(json!({"query": "a\u{0}b".repeat(1000), "x\u{0}\n": 1}));
+        let recorded = redact("search_skills", Some(&hostile));
+        assert_eq!(
+            recorded["search_text"].as_str().unwrap().chars().count(),
+            SEARCH_TEXT_CHARS
+        );
+        assert_eq!(recorded["sizes"]["x"], 1);
+        assert!(!recorded.to_string().contains("\\u0000"));
+    }
+
+    #[test]
+    fn a_trace_id_is_taken_from_a_well_formed_header_only() {
+        let id = "0af7651916cd43dd8448eb211c80319c";
+        assert_eq!(
+            trace_id(&format!("00-{id}-b7ad6b7169203331-01")).as_deref(),
+            Some(id)
+        );
+        for bad in [
+            "",
+            "00",
+            "00-xyz-1-1",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+        ] {
+            assert_eq!(trace_id(bad), None, "{bad}");
+        }
+    }
+}

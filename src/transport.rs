@@ -1,0 +1,4 @@
+//! Bytes in and out. A transport finds the caller's key, never his tenant.
+
+pub mod http;
+pub mod stdio;
