@@ -10,9 +10,13 @@
 
 mod catalogue;
 mod index;
+mod matches;
+mod postings;
 mod query;
 mod rank;
+mod scoring;
 mod tokens;
+mod words;
 
 use std::fmt::Write as _;
 

@@ -59,11 +59,8 @@ impl DatabaseUrl {
             #[cfg(unix)]
             Host::Unix(_) => true,
         });
-        let wanted = match self.0.get_ssl_mode() {
-            SslMode::Disable => false,
-            SslMode::Require => true,
-            _ => !local,
-        };
+        let mode = self.0.get_ssl_mode();
+        let wanted = mode == SslMode::Require || (mode != SslMode::Disable && !local);
         if !wanted {
             return Ok(None);
         }

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::mem::size_of;
 
+use super::postings::{Counts, Left, Posting, Postings};
 use super::tokens::{TermKey, Tokenizer};
 use super::{Field, SkillText};
 use crate::ids::SkillId;
@@ -37,49 +38,6 @@ pub struct SearchIndex {
 struct Term {
     key: TermKey,
     postings: Postings,
-}
-
-/// The skills that have a term. Three in four terms are of one skill only and need no allocation.
-enum Postings {
-    One(Posting),
-    Many(Vec<Posting>),
-}
-
-/// A skill that has a term, and how often.
-#[derive(Clone, Copy)]
-pub(super) struct Posting {
-    pub(super) slot: u32,
-    pub(super) counts: Counts,
-}
-
-/// Occurrences by field in the order of [`Field::ALL`], in 4, 4, 8, 8 and 8 bits. What exceeds them does not count:
-/// a word said 255 times is no more telling than one said 300 times.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Counts(u32);
-
-impl Counts {
-    const fn place(field: Field) -> (u32, u32) {
-        match field {
-            Field::Name => (0, 0xf),
-            Field::Tags => (4, 0xf),
-            Field::Description => (8, 0xff),
-            Field::Headings => (16, 0xff),
-            Field::Body => (24, 0xff),
-        }
-    }
-
-    pub(super) const fn get(self, field: Field) -> u8 {
-        let (shift, mask) = Self::place(field);
-        let [count, ..] = ((self.0 >> shift) & mask).to_le_bytes();
-        count
-    }
-
-    fn increment(&mut self, field: Field) {
-        let (shift, mask) = Self::place(field);
-        if (self.0 >> shift) & mask < mask {
-            self.0 += 1 << shift;
-        }
-    }
 }
 
 /// A skill in the index.
@@ -246,53 +204,6 @@ impl SearchIndex {
     }
 }
 
-#[derive(PartialEq, Eq)]
-enum Left {
-    Nothing,
-    Something,
-}
-
-impl Postings {
-    fn as_slice(&self) -> &[Posting] {
-        match self {
-            Self::One(posting) => std::slice::from_ref(posting),
-            Self::Many(postings) => postings,
-        }
-    }
-
-    fn push(&mut self, posting: Posting) {
-        match self {
-            Self::One(first) => *self = Self::Many(vec![*first, posting]),
-            Self::Many(postings) => postings.push(posting),
-        }
-    }
-
-    fn remove(&mut self, slot: u32) -> Left {
-        match self {
-            Self::One(posting) if posting.slot == slot => Left::Nothing,
-            Self::One(_) => Left::Something,
-            Self::Many(postings) => {
-                // The latest are the likeliest to be replaced.
-                if let Some(at) = postings.iter().rposition(|posting| posting.slot == slot) {
-                    postings.swap_remove(at);
-                }
-                if postings.is_empty() {
-                    Left::Nothing
-                } else {
-                    Left::Something
-                }
-            }
-        }
-    }
-
-    const fn heap_bytes(&self) -> usize {
-        match self {
-            Self::One(_) => 0,
-            Self::Many(postings) => postings.capacity() * size_of::<Posting>(),
-        }
-    }
-}
-
 /// The place of what was pushed last. There are fewer than 2³² terms and skills: their postings alone would not fit
 /// into memory.
 fn place_of_last(len: usize) -> u32 {
@@ -304,7 +215,8 @@ type Counted = Vec<(TermKey, Counts)>;
 /// How often each term stands in each field, in the order of first occurrence, and the fields' lengths.
 fn count(tokenizer: &mut Tokenizer, text: &SkillText<'_>) -> (Counted, [u32; Field::ALL.len()]) {
     let mut counted: Counted = Vec::new();
-    let mut places: HashMap<TermKey, usize> = HashMap::new();
+    let mut places: HashMap<TermKey, usize> =
+        HashMap::with_capacity(text.body.len().min(MAX_BODY_BYTES) / 16);
     let lengths = Field::ALL.map(|field| {
         let mut length = 0_u32;
         for_each_text(text, field, &mut |part| {
@@ -408,16 +320,6 @@ mod tests {
         assert_eq!(index.len(), 1);
         assert_eq!(index.skills.len(), skills);
         assert!(index.terms.len() <= 2 * terms, "{} terms", index.terms.len());
-    }
-
-    #[test]
-    fn counts_stop_at_the_room_they_have() {
-        let mut counts = Counts::default();
-        for _ in 0..300 {
-            counts.increment(Field::Tags);
-            counts.increment(Field::Body);
-        }
-        assert_eq!(Field::ALL.map(|field| counts.get(field)), [0, 15, 0, 0, 255]);
     }
 
     #[test]

@@ -9,6 +9,9 @@ pub const MAX_QUERY_CHARS: usize = 2_000;
 /// the cost of a query whatever is in it.
 pub const MAX_QUERY_WORDS: usize = 64;
 
+/// How much of a word is repeated to the reader. Scripts without spaces may write a sentence as one word.
+const MAX_WRITTEN_CHARS: usize = 32;
+
 /// A request in a reader's own words. There is no syntax: quotes, brackets and operators separate words and mean
 /// nothing else.
 #[derive(Debug, Clone)]
@@ -43,7 +46,7 @@ impl Query {
                 terms.push(QueryTerm {
                     key: token.key,
                     kind: token.kind,
-                    written: token.written.to_owned(),
+                    written: token.written.chars().take(MAX_WRITTEN_CHARS).collect(),
                 });
             }
         });

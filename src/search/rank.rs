@@ -1,45 +1,17 @@
 //! Which skills answer a query best: BM25F over the index, and what was measured to improve on it.
-//!
-//! The numbers were tuned on one half of some six thousand requests for real skills and confirmed on the other half;
-//! each stands on a flat top, so none needs to be tuned for a tenant.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::index::{Counts, Indexed, Posting, SearchIndex};
-use super::query::{Query, QueryTerm};
-use super::tokens::TermKind;
-use super::{Field, Hit, Match};
+use super::index::{Indexed, SearchIndex};
+use super::postings::Posting;
+use super::query::Query;
+use super::scoring::{
+    COVERAGE_EXPONENT, FIELDS, K1, NAME_COVERAGE_EXPONENT, NAME_WEIGHT, PRESENCE, as_f32, occurrence_effects,
+    rarity, weight, weight_and_b, weighted_occurrences,
+};
+use super::{Field, Hit};
 use crate::ids::SkillId;
-
-const FIELDS: usize = Field::ALL.len();
-
-/// Weighted occurrences at which a term has half of its effect. High, because skills are long and what they are
-/// about is said many times.
-const K1: f32 = 6.0;
-/// What the mere presence of a term adds, in parts of its full effect: a long body must not lose to one without it.
-const PRESENCE: f32 = 0.05;
-/// Each further occurrence in a field tells a little less.
-const OCCURRENCE_EXPONENT: f32 = 0.85;
-/// What two neighbouring words of the query that are neighbours in the skill add, beside the two words.
-const PHRASE_WEIGHT: f32 = 0.35;
-/// How much a skill is preferred that has more of the query's words.
-const COVERAGE_EXPONENT: f32 = 0.2;
-/// What a name adds whose words the query says.
-const NAME_WEIGHT: f32 = 0.5;
-/// How much a name loses by words that the query does not say.
-const NAME_COVERAGE_EXPONENT: f32 = 0.5;
-
-/// A field's weight, and how far its length counts against it (BM25F's b).
-const fn weight_and_b(field: Field) -> (f32, f32) {
-    match field {
-        Field::Name => (9.0, 1.0),
-        Field::Tags => (3.0, 0.75),
-        Field::Description => (3.0, 0.75),
-        Field::Headings => (1.5, 0.75),
-        Field::Body => (1.0, 0.9),
-    }
-}
 
 /// What a skill has gathered so far.
 #[derive(Clone, Copy, Default)]
@@ -88,7 +60,8 @@ impl SearchIndex {
         let mut candidates = self.candidates(query);
         let best = std::iter::from_fn(|| candidates.pop());
         let chosen: Vec<Candidate> = best.filter(|found| keep(found.skill.0)).take(limit).collect();
-        let mut matched = self.matches(query, &chosen).into_iter();
+        let slots: Vec<u32> = chosen.iter().map(|found| found.slot).collect();
+        let mut matched = self.matches(query, &slots).into_iter();
         chosen
             .into_iter()
             .map(|found| Hit {
@@ -183,81 +156,6 @@ impl SearchIndex {
         };
         self.slots().iter().map(norm).collect()
     }
-
-    /// For each chosen skill, which of the query's words it has and where.
-    fn matches(&self, query: &Query, chosen: &[Candidate]) -> Vec<Vec<Match>> {
-        let mut matched: Vec<Vec<Match>> = chosen.iter().map(|_| Vec::new()).collect();
-        let mut order = vec![None; self.slots().len()];
-        for (at, candidate) in chosen.iter().enumerate() {
-            if let Some(place) = order.get_mut(candidate.slot as usize) {
-                *place = Some(at);
-            }
-        }
-        for term in query.terms().iter().filter(|term| term.kind == TermKind::Word) {
-            for Posting { slot, counts } in self.postings(term.key) {
-                let Some(at) = order.get(*slot as usize).copied().flatten() else {
-                    continue;
-                };
-                let field = Field::ALL.into_iter().find(|field| counts.get(*field) > 0);
-                if let (Some(matched), Some(field)) = (matched.get_mut(at), field) {
-                    // The parts of an identifier were written as one word.
-                    if matched.iter().all(|earlier| earlier.term != term.written) {
-                        matched.push(Match {
-                            term: term.written.clone(),
-                            field,
-                        });
-                    }
-                }
-            }
-        }
-        for matched in &mut matched {
-            matched.sort_by_key(|found| found.field);
-        }
-        matched
-    }
-}
-
-/// How telling a term is that `having` of `skills` have: BM25's inverse document frequency, never below zero.
-fn rarity(skills: usize, having: usize) -> f32 {
-    let (skills, having) = (as_f32(skills as u64), as_f32(having as u64));
-    (1.0 + (skills - having + 0.5) / (having + 0.5)).ln()
-}
-
-const fn weight(term: &QueryTerm) -> f32 {
-    match term.kind {
-        TermKind::Word => 1.0,
-        TermKind::Phrase => PHRASE_WEIGHT,
-    }
-}
-
-fn weighted_occurrences(counts: Counts, norms: &[f32; FIELDS], effects: &[f32; 256]) -> f32 {
-    let mut sum = 0.0;
-    for (field, norm) in Field::ALL.into_iter().zip(norms) {
-        sum += norm
-            * effects
-                .get(usize::from(counts.get(field)))
-                .copied()
-                .unwrap_or_default();
-    }
-    sum
-}
-
-/// The effect of each number of occurrences.
-fn occurrence_effects() -> [f32; 256] {
-    let mut effects = [0.0; 256];
-    for (effect, occurrences) in effects.iter_mut().zip(0_u16..) {
-        *effect = f32::from(occurrences).powf(OCCURRENCE_EXPONENT);
-    }
-    effects
-}
-
-/// Counts of words and skills need no more digits than an f32 has.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "scores compare sizes; the 24 bits of an f32 are plenty"
-)]
-const fn as_f32(count: u64) -> f32 {
-    count as f32
 }
 
 #[cfg(test)]
@@ -365,7 +263,9 @@ mod tests {
             text(1, "zhuangxiu", "检查装修合同和报价单", ""),
             text(2, "yiliao", "健康记录", ""),
         ]);
-        assert_eq!(found(&index, "请帮我看装修合同。"), [id(1)]);
+        let hits = index.search(&Query::new("请帮我看装修合同。"), 10, |_| true);
+        assert_eq!(hits.iter().map(|hit| hit.skill).collect::<Vec<_>>(), [id(1)]);
+        assert_eq!(hits[0].why(9), "description: 装修, 修合, 合同");
     }
 
     #[test]

@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 
 use rust_stemmers::{Algorithm, Stemmer};
-use unicode_normalization::UnicodeNormalization as _;
-use unicode_normalization::char::{decompose_canonical, is_combining_mark};
+
+use super::words::{Script, fold, identifier_humps, next_word};
 
 /// Words longer than this are digests, encoded data or noise, and nobody searches for them.
 const MAX_WORD_BYTES: usize = 64;
@@ -69,7 +69,8 @@ pub(super) struct Token<'t> {
 /// Turns texts into tokens. Kept between texts for the stems that it remembers.
 pub(super) struct Tokenizer {
     stemmer: Stemmer,
-    stems: HashMap<Box<str>, Box<str>>,
+    /// A folded word's stem; `None` for a stop word.
+    stems: HashMap<Box<str>, Option<Box<str>>>,
     folded: String,
 }
 
@@ -89,9 +90,9 @@ impl Tokenizer {
         let texts: usize = self
             .stems
             .iter()
-            .map(|(word, stem)| word.len() + stem.len())
+            .map(|(word, stem)| word.len() + stem.as_deref().map_or(0, str::len))
             .sum();
-        self.stems.capacity() * (size_of::<(Box<str>, Box<str>)>() + 1) + texts
+        self.stems.capacity() * (size_of::<(Box<str>, Option<Box<str>>)>() + 1) + texts
     }
 
     /// Calls `each` for the tokens of `text`, in order.
@@ -152,184 +153,50 @@ impl Tokenizer {
     /// The key of a word, and that of the phrase with the word before. `None` for a stop word.
     fn keys(&mut self, word: &str, before: Option<TermKey>) -> Option<(TermKey, Option<TermKey>)> {
         fold(word, &mut self.folded);
-        if STOP_WORDS.binary_search(&self.folded.as_str()).is_ok() {
-            return None;
-        }
-        if let Some(stem) = self.stems.get(self.folded.as_str()) {
-            return Some((
+        let keys = |stem: &str| {
+            (
                 TermKey::EMPTY.followed_by(stem),
-                before.map(|key| key.followed_by(stem)),
-            ));
+                before.map(|before| before.followed_by(stem)),
+            )
+        };
+        if let Some(stem) = self.stems.get(self.folded.as_str()) {
+            return stem.as_deref().map(keys);
         }
-        let stem = self.stemmer.stem(&self.folded);
-        let keys = (
-            TermKey::EMPTY.followed_by(&stem),
-            before.map(|key| key.followed_by(&stem)),
-        );
+        let is_stop_word = STOP_WORDS.binary_search(&self.folded.as_str()).is_ok();
+        let stem = (!is_stop_word).then(|| self.stemmer.stem(&self.folded));
         if self.stems.len() < MAX_REMEMBERED_STEMS {
             self.stems
-                .insert(self.folded.as_str().into(), stem.as_ref().into());
+                .insert(self.folded.as_str().into(), stem.as_deref().map(Box::from));
         }
-        Some(keys)
+        stem.as_deref().map(keys)
     }
 
     fn character_pairs<'t>(&mut self, run: &'t str, each: &mut impl FnMut(Token<'t>)) {
         fold(run, &mut self.folded);
-        let mut token = |text: &str| {
+        let folded = self.folded.as_str();
+        let mut token = |start: usize, end: usize| {
+            let Some(pair) = folded.get(start..end) else {
+                return;
+            };
+            // Folding may have moved the characters; then the run stands for its pairs.
+            let written = if folded == run {
+                run.get(start..end).unwrap_or(run)
+            } else {
+                run
+            };
             each(Token {
-                key: TermKey::EMPTY.followed_by(text),
+                key: TermKey::EMPTY.followed_by(pair),
                 kind: TermKind::Word,
-                written: run,
+                written,
             });
         };
-        let after_first = self.folded.chars().next().map_or(0, char::len_utf8);
-        let (starts, seconds) = (self.folded.char_indices(), self.folded.char_indices().skip(1));
-        let mut pairs = starts.zip(seconds).peekable();
-        if pairs.peek().is_none() && after_first > 0 {
-            token(&self.folded);
+        let seconds = folded.char_indices().skip(1);
+        let mut pairs = folded.char_indices().zip(seconds).peekable();
+        if pairs.peek().is_none() && !folded.is_empty() {
+            token(0, folded.len());
         }
         for ((start, _), (second, last)) in pairs {
-            if let Some(pair) = self.folded.get(start..second + last.len_utf8()) {
-                token(pair);
-            }
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Script {
-    Spaced,
-    Unspaced,
-}
-
-struct Word<'t> {
-    text: &'t str,
-    script: Script,
-    /// One character that joins, or a single space, is all that stands between this word and the one before.
-    touches_previous: bool,
-}
-
-/// Takes the next word off the front of `rest`.
-fn next_word<'t>(rest: &mut &'t str) -> Option<Word<'t>> {
-    let start = rest.find(char::is_alphanumeric)?;
-    let (gap, from_word) = rest.split_at(start);
-    let touches_previous = matches!(gap, " " | "-" | "." | "_" | "/");
-    let script = if from_word.starts_with(is_unspaced) {
-        Script::Unspaced
-    } else {
-        Script::Spaced
-    };
-    let goes_on = |c: char| match script {
-        Script::Spaced => is_word_char(c) && !is_unspaced(c),
-        Script::Unspaced => is_unspaced(c),
-    };
-    let end = from_word.find(|c| !goes_on(c)).unwrap_or(from_word.len());
-    let (text, after) = from_word.split_at(end);
-    let (text, after) = match script {
-        Script::Spaced => (with_language_signs(from_word, text), after),
-        Script::Unspaced => (text, after),
-    };
-    *rest = without_contraction(after);
-    Some(Word {
-        text,
-        script,
-        touches_previous,
-    })
-}
-
-fn is_word_char(c: char) -> bool {
-    c.is_alphanumeric() || (!c.is_ascii() && is_combining_mark(c))
-}
-
-/// Letters of scripts that do not separate words with spaces, and Hangul, whose particles hang on the words.
-fn is_unspaced(c: char) -> bool {
-    match u32::from(c) {
-        // Thai, Lao, Myanmar and Khmer.
-        0x0e00..=0x0eff | 0x1000..=0x109f | 0x1780..=0x17ff
-        // Kana, Han and Hangul, with their compatibility forms.
-        | 0x3040..=0x30ff | 0x3400..=0x4dbf | 0x4e00..=0x9fff | 0xac00..=0xd7af | 0xf900..=0xfaff
-        | 0xff66..=0xff9f | 0x2_0000..=0x3_ffff => is_word_char(c),
-        _ => false,
-    }
-}
-
-/// `C`, `F` or `j` with the signs that make it `C++`, `F#` or `j#`: another language.
-fn with_language_signs<'t>(from_word: &'t str, word: &'t str) -> &'t str {
-    if word.len() > 2 {
-        return word;
-    }
-    let after = from_word.strip_prefix(word).unwrap_or_default();
-    let signs = after.len() - after.trim_start_matches(['+', '#']).len();
-    let ends = !after.trim_start_matches(['+', '#']).starts_with(is_word_char);
-    if (1..=2).contains(&signs) && ends {
-        from_word.get(..word.len() + signs).unwrap_or(word)
-    } else {
-        word
-    }
-}
-
-/// Skips the `'s` of `user's` and the `'t` of `don't`, which are no words.
-fn without_contraction(after: &str) -> &str {
-    let Some(letters) = after.strip_prefix(['\'', '\u{2019}']) else {
-        return after;
-    };
-    let end = letters.find(|c| !is_word_char(c)).unwrap_or(letters.len());
-    match letters.split_at_checked(end) {
-        Some((contraction, rest)) if (1..=2).contains(&contraction.len()) => rest,
-        Some(_) | None => after,
-    }
-}
-
-/// The words of an identifier such as `useEffect`, `XmlHttpRequest` or `parseJSONFile`.
-///
-/// `None` for one word, and for two that begin with a capital: `GitHub` is a name, and about neither gits nor hubs.
-fn identifier_humps(word: &str) -> Option<impl Iterator<Item = &str>> {
-    if !word.bytes().skip(1).any(|byte| byte.is_ascii_uppercase()) {
-        return None;
-    }
-    let mut starts = vec![0];
-    let next_two = word
-        .chars()
-        .skip(1)
-        .zip(word.chars().skip(2).map(Some).chain([None]));
-    for ((at, previous), (current, next)) in word.char_indices().zip(next_two) {
-        let rises = previous.is_lowercase() && current.is_uppercase();
-        let acronym_ends =
-            previous.is_uppercase() && current.is_uppercase() && next.is_some_and(char::is_lowercase);
-        if rises || acronym_ends {
-            starts.push(at + previous.len_utf8());
-        }
-    }
-    let is_name = word.starts_with(char::is_uppercase) && starts.len() == 2;
-    if starts.len() < 2 || is_name {
-        return None;
-    }
-    let ends: Vec<usize> = starts.iter().skip(1).copied().chain([word.len()]).collect();
-    Some(
-        starts
-            .into_iter()
-            .zip(ends)
-            .filter_map(|(start, end)| word.get(start..end))
-            .filter(|hump| hump.len() > 1),
-    )
-}
-
-/// Lowers case, widths (NFKC) and accents of Latin letters, so that `Café` and `ＣＡＦＥ` are found with `cafe`.
-fn fold(word: &str, folded: &mut String) {
-    folded.clear();
-    if word.is_ascii() {
-        folded.push_str(word);
-        folded.make_ascii_lowercase();
-        return;
-    }
-    for c in word.nfkc().flat_map(char::to_lowercase) {
-        match c {
-            '\u{c0}'..='\u{24f}' | '\u{1e00}'..='\u{1eff}' => {
-                let mut base = None;
-                decompose_canonical(c, |part| base = base.or(Some(part)));
-                folded.push(base.unwrap_or(c));
-            }
-            _ => folded.push(c),
+            token(start, second + last.len_utf8());
         }
     }
 }

@@ -56,7 +56,7 @@ impl Place {
             stdout,
             stderr,
         } = command.output().unwrap();
-        assert_eq!(status.code(), Some(1), "{}", String::from_utf8_lossy(&stdout));
+        assert_eq!(status.code(), Some(5), "{}", String::from_utf8_lossy(&stdout));
         String::from_utf8(stderr).unwrap()
     }
 

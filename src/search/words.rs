@@ -1,0 +1,181 @@
+//! Finds the words in a text, and folds what readers do not tell apart.
+
+use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::char::{decompose_canonical, is_combining_mark};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Script {
+    Spaced,
+    Unspaced,
+}
+
+pub(super) struct Word<'t> {
+    pub(super) text: &'t str,
+    pub(super) script: Script,
+    /// One character that joins, or a single space, is all that stands between this word and the one before.
+    pub(super) touches_previous: bool,
+}
+
+/// Takes the next word off the front of `rest`.
+pub(super) fn next_word<'t>(rest: &mut &'t str) -> Option<Word<'t>> {
+    let start = rest.find(char::is_alphanumeric)?;
+    let (gap, from_word) = rest.split_at(start);
+    let touches_previous = matches!(gap, " " | "-" | "." | "_" | "/");
+    let script = if from_word.starts_with(is_unspaced) {
+        Script::Unspaced
+    } else {
+        Script::Spaced
+    };
+    let goes_on = |c: char| match script {
+        Script::Spaced => is_word_char(c) && !is_unspaced(c),
+        Script::Unspaced => is_unspaced(c),
+    };
+    let end = from_word.find(|c| !goes_on(c)).unwrap_or(from_word.len());
+    let (text, after) = from_word.split_at(end);
+    let (text, after) = match script {
+        Script::Spaced => (with_language_signs(from_word, text), after),
+        Script::Unspaced => (text, after),
+    };
+    *rest = without_contraction(after);
+    Some(Word {
+        text,
+        script,
+        touches_previous,
+    })
+}
+
+fn is_word_char(c: char) -> bool {
+    c.is_alphanumeric() || (!c.is_ascii() && is_combining_mark(c))
+}
+
+/// Letters of scripts that do not separate words with spaces, and Hangul, whose particles hang on the words.
+fn is_unspaced(c: char) -> bool {
+    if c.is_ascii() {
+        return false;
+    }
+    match u32::from(c) {
+        // Thai, Lao, Myanmar and Khmer.
+        0x0e00..=0x0eff | 0x1000..=0x109f | 0x1780..=0x17ff
+        // Kana, Han and Hangul, with their compatibility forms.
+        | 0x3040..=0x30ff | 0x3400..=0x4dbf | 0x4e00..=0x9fff | 0xac00..=0xd7af | 0xf900..=0xfaff
+        | 0xff66..=0xff9f | 0x2_0000..=0x3_ffff => is_word_char(c),
+        _ => false,
+    }
+}
+
+/// `C`, `F` or `j` with the signs that make it `C++`, `F#` or `j#`: another language.
+fn with_language_signs<'t>(from_word: &'t str, word: &'t str) -> &'t str {
+    if word.len() > 2 {
+        return word;
+    }
+    let after = from_word.strip_prefix(word).unwrap_or_default();
+    let signs = after.len() - after.trim_start_matches(['+', '#']).len();
+    let ends = !after.trim_start_matches(['+', '#']).starts_with(is_word_char);
+    if (1..=2).contains(&signs) && ends {
+        from_word.get(..word.len() + signs).unwrap_or(word)
+    } else {
+        word
+    }
+}
+
+/// Skips the `'s` of `user's` and the `'t` of `don't`, which are no words.
+fn without_contraction(after: &str) -> &str {
+    let Some(letters) = after.strip_prefix(['\'', '\u{2019}']) else {
+        return after;
+    };
+    let end = letters.find(|c| !is_word_char(c)).unwrap_or(letters.len());
+    match letters.split_at_checked(end) {
+        Some((contraction, rest)) if (1..=2).contains(&contraction.len()) => rest,
+        Some(_) | None => after,
+    }
+}
+
+/// The words of an identifier such as `useEffect`, `XmlHttpRequest` or `parseJSONFile`.
+///
+/// `None` for one word, and for two that begin with a capital: `GitHub` is a name, and about neither gits nor hubs.
+pub(super) fn identifier_humps(word: &str) -> Option<impl Iterator<Item = &str>> {
+    if !word.bytes().skip(1).any(|byte| byte.is_ascii_uppercase()) {
+        return None;
+    }
+    let mut starts = vec![0];
+    let next_two = word
+        .chars()
+        .skip(1)
+        .zip(word.chars().skip(2).map(Some).chain([None]));
+    for ((at, previous), (current, next)) in word.char_indices().zip(next_two) {
+        let rises = previous.is_lowercase() && current.is_uppercase();
+        let acronym_ends =
+            previous.is_uppercase() && current.is_uppercase() && next.is_some_and(char::is_lowercase);
+        if rises || acronym_ends {
+            starts.push(at + previous.len_utf8());
+        }
+    }
+    let is_name = word.starts_with(char::is_uppercase) && starts.len() == 2;
+    if starts.len() < 2 || is_name {
+        return None;
+    }
+    let ends: Vec<usize> = starts.iter().skip(1).copied().chain([word.len()]).collect();
+    Some(
+        starts
+            .into_iter()
+            .zip(ends)
+            .filter_map(|(start, end)| word.get(start..end))
+            .filter(|hump| hump.len() > 1),
+    )
+}
+
+/// Lowers case, widths (NFKC) and accents of Latin letters, so that `Café` and `ＣＡＦＥ` are found with `cafe`.
+pub(super) fn fold(word: &str, folded: &mut String) {
+    folded.clear();
+    if word.is_ascii() {
+        folded.push_str(word);
+        folded.make_ascii_lowercase();
+        return;
+    }
+    for c in word.nfkc().flat_map(char::to_lowercase) {
+        match c {
+            '\u{c0}'..='\u{24f}' | '\u{1e00}'..='\u{1eff}' => {
+                let mut base = None;
+                decompose_canonical(c, |part| base = base.or(Some(part)));
+                folded.push(base.unwrap_or(c));
+            }
+            _ => folded.push(c),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(mut text: &str) -> Vec<&str> {
+        std::iter::from_fn(|| next_word(&mut text))
+            .map(|word| word.text)
+            .collect()
+    }
+
+    #[test]
+    fn a_text_is_cut_where_its_script_cuts_it() {
+        assert_eq!(
+            words("user's C++ (v2), don\u{2019}t!"),
+            ["user", "C++", "v2", "don"]
+        );
+        assert_eq!(words("PDF変換を1回"), ["PDF", "変換を", "1", "回"]);
+        assert_eq!(
+            words("\u{939}\u{93f}\u{928}\u{94d}\u{926}\u{940}"),
+            ["\u{939}\u{93f}\u{928}\u{94d}\u{926}\u{940}"]
+        );
+        assert_eq!(words("rock'n'roll 'quoted'"), ["rock", "roll", "quoted"]);
+        assert_eq!(words(" \u{1f600} -- "), [""; 0]);
+    }
+
+    #[test]
+    fn an_identifier_has_humps_and_a_name_has_none() {
+        let humps = |word| identifier_humps(word).map(|humps| humps.collect::<Vec<_>>());
+        assert_eq!(humps("parseJSONFile"), Some(vec!["parse", "JSON", "File"]));
+        assert_eq!(humps("XmlHttpRequest"), Some(vec!["Xml", "Http", "Request"]));
+        for name in ["GitHub", "PDF", "word", "Word", ""] {
+            assert_eq!(humps(name), None, "{name}");
+        }
+    }
+}
