@@ -71,12 +71,13 @@ pub enum HttpError {
 /// # Errors
 /// When it is in use or not ours to take.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, HttpError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| match error.kind() {
-            std::io::ErrorKind::AddrInUse => HttpError::InUse(address),
-            _ => HttpError::Bind(address, error.to_string()),
-        })
+    TcpListener::bind(address).await.map_err(|error| {
+        if error.kind() == std::io::ErrorKind::AddrInUse {
+            HttpError::InUse(address)
+        } else {
+            HttpError::Bind(address, error.to_string())
+        }
+    })
 }
 
 /// Serves until `stop` resolves, then finishes the calls in flight.
