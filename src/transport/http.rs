@@ -138,8 +138,9 @@ fn router(door: &Arc<Door>, options: &HttpOptions, abort: &CancellationToken, he
     let keys = auth::KeyCheck::new(door.db().clone());
     Router::new()
         .route_service("/mcp", mcp)
-        .layer(middleware::from_fn(explain_unreadable))
-        .layer(middleware::from_fn_with_state(keys, auth::require_key))
+        .route_layer(middleware::from_fn(explain_unreadable))
+        // On this route alone: a 401 for other paths would send clients looking for an OAuth server.
+        .route_layer(middleware::from_fn_with_state(keys, auth::require_key))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready).with_state(health))
 }
