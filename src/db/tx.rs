@@ -3,6 +3,8 @@
 //! Invariant: a connection goes back to its pool only after COMMIT or ROLLBACK was answered. Whatever else happens,
 //! it is closed, so an open transaction, and with it a tenant's setting, never reaches the next caller.
 
+use std::time::Duration;
+
 use deadpool_postgres::Object;
 use tokio_postgres::{NoTls, Row, Statement};
 
@@ -12,6 +14,9 @@ use crate::ids::TenantId;
 
 /// How long one statement may run. Longer than any that we have; shorter than the time limit of a call.
 const STATEMENT_TIMEOUT_MS: u32 = 20_000;
+
+/// How long a statement of a call that was cut short may take to end by itself before it is cancelled.
+const STATEMENT_GRACE: Duration = Duration::from_millis(20);
 
 /// A transaction in which one tenant's rows can be seen, and no others.
 ///
@@ -148,17 +153,23 @@ impl TenantTx {
             .await?)
     }
 
-    /// Stops the statement that a dropped future left running, then does as [`Self::undo`].
+    /// Stops the statement that a dropped future left running, if there is one, then does as [`Self::undo`].
+    ///
+    /// A cancellation is on its way for a while after it was sent and hits whatever runs when it arrives, so it is
+    /// sent only where something runs, and awaited before the transaction goes on: it must not hit the record.
     ///
     /// # Errors
     /// When the connection is lost.
     pub async fn interrupt(&self) -> Result<(), DbError> {
-        let token = self.connection()?.cancel_token();
-        cancel(token, self.tls.clone()).await;
-        // A late cancellation hits whatever runs next, and that is this statement: hence once more.
-        for _ in 0..2 {
-            if self.undo().await.is_ok() {
-                return Ok(());
+        let connection = self.connection()?;
+        // Queued behind what may still be running: its answer tells that nothing runs any more.
+        let probe = connection.batch_execute("SAVEPOINT probe");
+        tokio::pin!(probe);
+        if tokio::time::timeout(STATEMENT_GRACE, &mut probe).await.is_err() {
+            cancel(connection.cancel_token(), self.tls.clone()).await;
+            // A good answer means that the statement had ended by itself: so something else waits to be hit instead.
+            if probe.await.is_ok() {
+                let _hit = connection.batch_execute("SELECT pg_sleep(1)").await;
             }
         }
         self.undo().await
