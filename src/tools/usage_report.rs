@@ -42,6 +42,13 @@ impl Tool for UsageReportInput {
     }
 
     async fn run(self, cx: &CallContext<'_>) -> Result<Done<UsageReport>, ToolError> {
+        if cx.principal.only_skills.is_some() {
+            return Err(ToolError::refused(
+                "limited_key",
+                "This API key is limited to certain skills, and the report is about all of them. Ask your administrator for a key \
+                 without that limit.",
+            ));
+        }
         let now = Timestamp::now();
         let back = Duration::from_secs(u64::from(self.days.unwrap_or(30)) * 24 * 60 * 60);
         // A second more, because ids made in this very millisecond belong to it.

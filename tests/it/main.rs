@@ -10,4 +10,9 @@
 
 mod embedded;
 mod harness;
+mod isolation;
+mod keys;
+mod outcomes;
+mod schema;
 mod smoke;
+mod support;

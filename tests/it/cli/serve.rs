@@ -1,0 +1,125 @@
+//! What must be right before anything is served, and what is said where it is not.
+
+use std::process::Stdio;
+
+use super::assert_fails;
+use crate::harness::{Cluster, TestDb};
+use crate::process::{Ran, admin, ended, program, program_as};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_serves_with_more_rights_than_the_server_may_have() {
+    let db = TestDb::new().await;
+    let superuser = Cluster::get().superuser(&db.name);
+    for (role, why) in [
+        ("skillkeep_owner", "owns tables of the registry"),
+        ("skillkeep_admin", "may administer the registry"),
+        (superuser.user().unwrap(), "is a superuser"),
+    ] {
+        let ran = Ran::of(&mut program_as(role, &db, &["serve", "--listen", "127.0.0.1:0"]));
+        assert_fails(&ran, 4, why);
+        assert_eq!(ran.out, "");
+    }
+    let ran = Ran::of(&mut program_as("skillkeep_app", &db, &["tenant", "list"]));
+    assert_fails(&ran, 4, "may not administer the registry");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_that_is_not_ours_is_refused_with_the_command_that_mends_it() {
+    let db = TestDb::new().await;
+    let serve = ["serve", "--listen", "127.0.0.1:0"];
+    let superuser = db.superuser().await;
+    superuser
+        .batch_execute(
+            "INSERT INTO skillkeep_migrations (version, name, checksum) VALUES (9999, '9999_future', '')",
+        )
+        .await
+        .unwrap();
+    assert_fails(
+        &Ran::of(&mut program_as("skillkeep_app", &db, &serve)),
+        6,
+        "install the newer skillkeep",
+    );
+    assert_fails(&ended(&db, &["migrate"]), 6, "install the newer skillkeep");
+    superuser
+        .batch_execute("DROP TABLE skillkeep_migrations")
+        .await
+        .unwrap();
+    assert_fails(
+        &Ran::of(&mut program_as("skillkeep_app", &db, &serve)),
+        6,
+        "run `skillkeep migrate`",
+    );
+    assert_fails(&ended(&db, &["migrate"]), 6, "not skillkeep's");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrate_has_nothing_to_do_twice_and_prints_without_a_database() {
+    let db = TestDb::new().await;
+    let ran = admin(&db, &["migrate", "--json"]).json();
+    assert_eq!(ran["applied"], serde_json::json!([]));
+    let printed =
+        Ran::of(program(&["migrate", "--print"]).env("DATABASE_URL", "host=/nonexistent user=nobody"));
+    assert_eq!(printed.code, 0, "{printed:?}");
+    for part in [
+        "BEGIN;",
+        "FORCE ROW LEVEL SECURITY",
+        "tenant_isolation",
+        "COMMIT;",
+    ] {
+        assert!(printed.out.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn a_database_that_is_away_or_wrongly_written_is_told_without_its_password() {
+    for (url, code, says) in [
+        (
+            "postgres://ada:marzipan@127.0.0.1:1/db",
+            5,
+            "the database cannot be reached",
+        ),
+        ("postgres://ada:marzipan@[/db", 2, "is not a PostgreSQL address"),
+        ("mysql://ada:marzipan@host/db", 2, "is not a PostgreSQL address"),
+        ("password=marzipan dbname=db", 2, "names no host"),
+    ] {
+        for arguments in [&["tenant", "list"][..], &["serve", "--listen", "127.0.0.1:0"]] {
+            let ran = Ran::of(
+                program(arguments)
+                    .env("DATABASE_URL", url)
+                    .env("SKILLKEEP_LOG", "trace"),
+            );
+            assert_fails(&ran, code, says);
+            assert!(!format!("{ran:?}").contains("marzipan"), "{ran:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_in_use_is_told_at_once() {
+    let db = TestDb::new().await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let ran = Ran::of(&mut program_as(
+        "skillkeep_app",
+        &db,
+        &["serve", "--listen", &address],
+    ));
+    assert_fails(&ran, 4, &format!("the address {address} is in use"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_told_to_stop_ends_well() {
+    use std::io::BufRead as _;
+    let db = TestDb::new().await;
+    let mut child = program_as("skillkeep_app", &db, &["serve", "--listen", "127.0.0.1:0"])
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut said = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    assert!(line.starts_with("skillkeep serves http://127.0.0.1:"), "{line}");
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}

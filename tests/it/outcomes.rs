@@ -1,0 +1,174 @@
+//! No answer without a record: every tool call, whatever its end, leaves exactly one event.
+
+mod effects;
+mod stumbles;
+
+use serde_json::{Value, json};
+use skillkeep::tenancy::Scope;
+
+use crate::harness::{Client, TestDb};
+use crate::support::Wire;
+
+/// The events of a tenant that has made one call: its outcome, its error code, and what was recorded of it.
+async fn only_event(
+    db: &TestDb,
+    tenant: skillkeep::ids::TenantId,
+) -> (String, String, Option<String>, Value) {
+    let rows = db
+        .superuser()
+        .await
+        .query(
+            "SELECT tool, outcome, error_code, arguments FROM usage_events WHERE tenant_id = $1",
+            &[tenant.as_uuid()],
+        )
+        .await
+        .unwrap();
+    assert_eq!(rows.len(), 1, "a call must leave exactly one event");
+    (rows[0].get(0), rows[0].get(1), rows[0].get(2), rows[0].get(3))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_answered_leaves_one_event_with_its_outcome() {
+    let db = TestDb::new().await;
+    let door = db.door();
+    let megabyte = "a".repeat(1 << 20);
+    let cases = [
+        ("whoami", json!({}), "ok"),
+        ("search_skills", json!({}), "ok"),
+        ("get_skill", json!({"skill": "nothing"}), "tool_error"),
+        (
+            "record_usage",
+            json!({"skill": "nothing", "outcome": "helped"}),
+            "tool_error",
+        ),
+        ("search_skills", json!({"limit": 51}), "invalid_arguments"),
+        ("search_skills", json!({"limit": -1}), "invalid_arguments"),
+        ("usage_report", json!({"days": 0}), "invalid_arguments"),
+        ("search_skills", json!({"querry": "pdf"}), "invalid_arguments"),
+        ("search_skills", json!({"query": 7}), "invalid_arguments"),
+        ("search_skills", json!({"query": "a\u{0}b"}), "invalid_arguments"),
+        ("search_skills", json!({"query": megabyte}), "invalid_arguments"),
+        ("get_skill", json!({"skill": megabyte}), "invalid_arguments"),
+        ("get_skill", json!({}), "invalid_arguments"),
+        (
+            "confirm_install",
+            json!({"install_id": "1", "files": []}),
+            "invalid_arguments",
+        ),
+        ("whoami", json!({"a\u{0}b": 1}), "invalid_arguments"),
+    ];
+    for (number, (tool, arguments, outcome)) in cases.into_iter().enumerate() {
+        let tenant = db.tenant(&format!("tenant-{number}")).await;
+        let client = Client::connect(&door, &db.full_key(tenant).await).await;
+        let result = client.call(tool, arguments).await.unwrap();
+        assert_eq!(result.is_error == Some(true), outcome != "ok", "case {number}");
+        let (recorded, recorded_outcome, code, arguments) = only_event(&db, tenant).await;
+        assert_eq!(
+            (recorded.as_str(), recorded_outcome.as_str()),
+            (tool, outcome),
+            "case {number}"
+        );
+        assert_eq!(code.is_some(), outcome != "ok", "case {number}");
+        assert!(arguments.to_string().len() < 4_000, "case {number}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_without_the_scope_leaves_one_event_and_names_the_scope() {
+    let db = TestDb::new().await;
+    let tenant = db.tenant("acme").await;
+    let (_, key) = db.key(tenant, "eve@example.com", &[Scope::UsageWrite]).await;
+    let client = Client::connect(&db.door(), &key).await;
+    let words = client.error("search_skills", json!({})).await;
+    assert!(words.contains("skills:read"), "{words}");
+    let (tool, outcome, code, _) = only_event(&db, tenant).await;
+    assert_eq!(
+        (tool.as_str(), outcome.as_str(), code.as_deref()),
+        ("search_skills", "missing_scope", Some("missing_scope"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_tool_leaves_one_event_under_the_name_it_was_called_by() {
+    let db = TestDb::new().await;
+    let door = db.door();
+    let long = "x".repeat(10_000);
+    for (number, (name, recorded_as)) in [
+        ("drop_tables", "drop_tables".to_owned()),
+        ("", String::new()),
+        ("a\u{0}\n\u{1b}[31mb", "a[31mb".to_owned()),
+        (long.as_str(), "x".repeat(128)),
+        ("Whoami", "Whoami".to_owned()),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let tenant = db.tenant(&format!("tenant-{number}")).await;
+        let mut wire = Wire::connect(&door, &db.full_key(tenant).await).await;
+        let answer = wire.call(1, json!({"name": name, "arguments": {}})).await;
+        assert_eq!(answer["error"]["code"], -32602, "{answer}");
+        let (tool, outcome, code, _) = only_event(&db, tenant).await;
+        assert_eq!(tool, recorded_as);
+        assert_eq!(
+            (outcome.as_str(), code.as_deref()),
+            ("unknown_tool", Some("unknown_tool"))
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_malformed_call_leaves_one_event_and_the_connection_goes_on() {
+    let db = TestDb::new().await;
+    let door = db.door();
+    let cases = [
+        json!({"arguments": {}}),
+        json!({"name": 7, "arguments": {}}),
+        json!({"name": null}),
+        json!({"name": "whoami", "arguments": []}),
+        json!({"name": "whoami", "arguments": "text"}),
+        json!({"name": "whoami", "arguments": 1}),
+        json!({}),
+    ];
+    for (number, params) in cases.into_iter().enumerate() {
+        let tenant = db.tenant(&format!("tenant-{number}")).await;
+        let mut wire = Wire::connect(&door, &db.full_key(tenant).await).await;
+        let answer = wire.call(1, params.clone()).await;
+        assert_eq!(answer["error"]["code"], -32602, "{params}: {answer}");
+        let (tool, outcome, ..) = only_event(&db, tenant).await;
+        assert_eq!((tool.as_str(), outcome.as_str()), ("", "malformed"), "{params}");
+        let answer = wire.call(2, json!({"name": "whoami"})).await;
+        assert_eq!(
+            answer["result"]["structuredContent"]["tenant"],
+            format!("tenant-{number}")
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_without_params_is_malformed_too() {
+    let db = TestDb::new().await;
+    let tenant = db.tenant("acme").await;
+    let mut wire = Wire::connect(&db.door(), &db.full_key(tenant).await).await;
+    wire.send(json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call"}))
+        .await;
+    let answer = wire.receive(1).await;
+    assert_eq!(answer["error"]["code"], -32602, "{answer}");
+    assert_eq!(only_event(&db, tenant).await.1, "malformed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_a_caller_writes_is_recorded_but_sizes_and_the_search_text() {
+    let db = TestDb::new().await;
+    let tenant = db.tenant("acme").await;
+    db.skill(tenant, "fill-pdf", "Fills in PDF forms.", &[]).await;
+    let client = Client::connect(&db.door(), &db.full_key(tenant).await).await;
+    client
+        .ok(
+            "record_usage",
+            json!({"skill": "fill-pdf", "outcome": "helped", "comment": "the password is swordfish"}),
+        )
+        .await;
+    let (.., arguments) = only_event(&db, tenant).await;
+    assert!(!arguments.to_string().contains("swordfish"), "{arguments}");
+    assert_eq!(arguments["sizes"]["comment"], 25);
+}

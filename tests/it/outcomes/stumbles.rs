@@ -1,0 +1,212 @@
+//! Bad endings on a pool of one connection: each is recorded once, and the next caller, of another tenant, is served.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt as _;
+use serde_json::{Value, json};
+use skillkeep::db::Sql;
+use skillkeep::ids::TenantId;
+use skillkeep::server::{Door, Limits};
+use skillkeep::tenancy::ApiKey;
+use tokio::sync::Semaphore;
+
+use crate::harness::{Client, TestDb};
+use crate::support::{Wire, before_run, events_after, narrow_door};
+
+/// Where a call stumbles.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Stumble {
+    Panic,
+    /// In the program, without a statement running.
+    Wait,
+    /// In the database.
+    SlowStatement,
+    BadStatement,
+}
+
+/// Two tenants behind one connection; the first one's calls stumble.
+struct Scene {
+    db: TestDb,
+    door: Arc<Door>,
+    unlucky: TenantId,
+    unlucky_key: ApiKey,
+    other: TenantId,
+    other_key: ApiKey,
+    /// A permit for each call that has begun to stumble.
+    stumbling: Arc<Semaphore>,
+}
+
+impl Scene {
+    async fn new(stumble: Stumble, limit: Duration) -> Self {
+        let db = TestDb::new().await;
+        let (unlucky, other) = (db.tenant("unlucky").await, db.tenant("other").await);
+        db.skill(unlucky, "unlucky-skill", "Does a thing.", &[]).await;
+        db.skill(other, "other-skill", "Does a thing.", &[]).await;
+        let (unlucky_key, other_key) = (db.full_key(unlucky).await, db.full_key(other).await);
+        let stumbling = Arc::new(Semaphore::new(0));
+        let begun = Arc::clone(&stumbling);
+        let block = before_run(move |_, tx| {
+            let begun = Arc::clone(&begun);
+            async move {
+                if tx.tenant() != unlucky {
+                    return;
+                }
+                begun.add_permits(1);
+                match stumble {
+                    Stumble::Panic => panic!("a test's panic"),
+                    Stumble::Wait => tokio::time::sleep(Duration::from_secs(60)).await,
+                    Stumble::SlowStatement => {
+                        let slow = Sql::from_file("SELECT pg_sleep(60) AS stumble");
+                        let _ = tx.query(slow, &[]).await;
+                    }
+                    Stumble::BadStatement => {
+                        let bad = Sql::from_file("SELECT 1 / length('') AS stumble");
+                        assert!(tx.query(bad, &[]).await.is_err());
+                    }
+                }
+            }
+            .boxed()
+        });
+        let door = narrow_door(&db, Limits { call: limit }, block);
+        Self {
+            db,
+            door,
+            unlucky,
+            unlucky_key,
+            other,
+            other_key,
+            stumbling,
+        }
+    }
+
+    /// Waits until a call has begun to stumble, and a moment more for its statement to reach the database.
+    async fn until_stumbling(&self) {
+        let begun = tokio::time::timeout(Duration::from_secs(20), self.stumbling.acquire()).await;
+        begun.unwrap().unwrap().forget();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+
+    /// The other tenant is served at once, sees its own things only, and nothing is left running or open.
+    async fn assert_the_next_caller_is_served(&self) {
+        let begun = Instant::now();
+        let client = Client::connect(&self.door, &self.other_key).await;
+        assert_eq!(client.ok("whoami", json!({})).await["tenant"], "other");
+        let found = client.ok("search_skills", json!({})).await;
+        let slugs: Vec<&Value> = found["hits"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|hit| &hit["skill"])
+            .collect();
+        assert_eq!(slugs, ["other-skill"]);
+        let words = client.error("get_skill", json!({"skill": "unlucky-skill"})).await;
+        assert!(words.contains("There is no skill"), "{words}");
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        let events = events_after(&self.db, &self.door, self.other, 3).await;
+        assert_eq!(
+            events,
+            [
+                ("whoami", "ok"),
+                ("search_skills", "ok"),
+                ("get_skill", "tool_error")
+            ]
+            .map(|(tool, outcome)| (tool.to_owned(), outcome.to_owned()))
+        );
+        let running: i64 = self
+            .db
+            .value(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = 'skillkeep_app'
+                 AND (state LIKE 'idle in transaction%' OR (state = 'active' AND query LIKE '%pg_sleep%'))",
+            )
+            .await;
+        assert_eq!(running, 0);
+    }
+
+    async fn assert_recorded(&self, outcome: &str) {
+        let events = events_after(&self.db, &self.door, self.unlucky, 1).await;
+        assert_eq!(events, [("whoami".to_owned(), outcome.to_owned())]);
+    }
+}
+
+const LONG: Duration = Duration::from_secs(50);
+const SHORT: Duration = Duration::from_millis(300);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_is_answered_recorded_and_left_behind() {
+    let scene = Scene::new(Stumble::Panic, LONG).await;
+    let mut wire = Wire::connect(&scene.door, &scene.unlucky_key).await;
+    let answer = wire.call(1, json!({"name": "whoami"})).await;
+    assert_eq!(answer["error"]["code"], -32603, "{answer}");
+    assert!(!answer.to_string().contains("a test's panic"), "{answer}");
+    scene.assert_recorded("panicked").await;
+    scene.assert_the_next_caller_is_served().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_takes_too_long_is_answered_recorded_and_left_behind() {
+    for stumble in [Stumble::Wait, Stumble::SlowStatement] {
+        let scene = Scene::new(stumble, SHORT).await;
+        let client = Client::connect(&scene.door, &scene.unlucky_key).await;
+        let begun = Instant::now();
+        let words = client.error("whoami", json!({})).await;
+        assert!(begun.elapsed() < Duration::from_secs(10), "{stumble:?}");
+        assert!(words.contains("took longer than"), "{words}");
+        scene.assert_recorded("timed_out").await;
+        scene.assert_the_next_caller_is_served().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_taken_back_is_stopped_recorded_and_left_behind() {
+    for stumble in [Stumble::Wait, Stumble::SlowStatement] {
+        let scene = Scene::new(stumble, LONG).await;
+        let mut wire = Wire::connect(&scene.door, &scene.unlucky_key).await;
+        wire.start(1, json!({"name": "whoami"})).await;
+        scene.until_stumbling().await;
+        wire.cancel(1).await;
+        scene.assert_recorded("cancelled").await;
+        scene.assert_the_next_caller_is_served().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_whose_client_is_gone_is_stopped_recorded_and_left_behind() {
+    for stumble in [Stumble::Wait, Stumble::SlowStatement] {
+        let scene = Scene::new(stumble, LONG).await;
+        let mut wire = Wire::connect(&scene.door, &scene.unlucky_key).await;
+        wire.start(1, json!({"name": "whoami"})).await;
+        scene.until_stumbling().await;
+        drop(wire);
+        scene.assert_recorded("client_gone").await;
+        scene.assert_the_next_caller_is_served().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_the_database_refuses_is_recorded_and_its_text_stays_inside() {
+    let scene = Scene::new(Stumble::BadStatement, LONG).await;
+    let client = Client::connect(&scene.door, &scene.unlucky_key).await;
+    // whoami asks the database for nothing more, so a tool that does.
+    let words = client.error("get_skill", json!({"skill": "unlucky-skill"})).await;
+    for inside in ["division", "aborted", "transaction", "25P02"] {
+        assert!(!words.contains(inside), "{words}");
+    }
+    let events = events_after(&scene.db, &scene.door, scene.unlucky, 1).await;
+    assert_eq!(events, [("get_skill".to_owned(), "internal_error".to_owned())]);
+    scene.assert_the_next_caller_is_served().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_of_calls_that_are_taken_back_is_recorded_one_by_one() {
+    let scene = Scene::new(Stumble::SlowStatement, LONG).await;
+    let mut wire = Wire::connect(&scene.door, &scene.unlucky_key).await;
+    for id in 1..=12 {
+        wire.start(id, json!({"name": "whoami"})).await;
+        scene.until_stumbling().await;
+        wire.cancel(id).await;
+    }
+    let events = events_after(&scene.db, &scene.door, scene.unlucky, 12).await;
+    assert_eq!(events, vec![("whoami".to_owned(), "cancelled".to_owned()); 12]);
+    scene.assert_the_next_caller_is_served().await;
+}

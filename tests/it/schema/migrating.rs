@@ -1,0 +1,188 @@
+//! Migrations: once, together, printed, and refused.
+
+use skillkeep::db::migrations::{self, SchemaError};
+use skillkeep::db::{DatabaseUrl, ServerDb, connect_owner, guard};
+
+use crate::harness::{Cluster, TestDb};
+
+/// An empty database; dropped by [`Self::drop_it`], or else by the next run.
+struct Empty {
+    name: String,
+    superuser: DatabaseUrl,
+    owner: DatabaseUrl,
+}
+
+impl Empty {
+    async fn new(purpose: &str) -> Self {
+        // Makes the roles, if this test is the first.
+        drop(TestDb::new().await);
+        let name = format!("skillkeep_t{}_{purpose}", std::process::id());
+        let superuser = Cluster::get().superuser(&name);
+        connect_owner(&Cluster::get().superuser("postgres"))
+            .await
+            .unwrap()
+            .batch_execute(&format!("CREATE DATABASE {name} OWNER skillkeep_owner"))
+            .await
+            .unwrap();
+        Self {
+            name,
+            owner: superuser.with_user("skillkeep_owner"),
+            superuser,
+        }
+    }
+
+    async fn drop_it(self) {
+        connect_owner(&Cluster::get().superuser("postgres"))
+            .await
+            .unwrap()
+            .batch_execute(&format!("DROP DATABASE {} WITH (FORCE)", self.name))
+            .await
+            .unwrap();
+    }
+}
+
+/// Everything that the schema consists of, a line each, without who owns it.
+async fn listing(url: &DatabaseUrl) -> Vec<String> {
+    let rows = connect_owner(url)
+        .await
+        .unwrap()
+        .query(
+            "SELECT 'column ' || c.relname || '.' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod)
+                    || ' ' || a.attnotnull::text || ' ' || coalesce(pg_get_expr(d.adbin, d.adrelid), '') || ' '
+                    || coalesce(replace(a.attacl::text, pg_get_userbyid(c.relowner), 'OWNER'), '')
+             FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+             LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+             WHERE c.relnamespace = 'public'::regnamespace
+             UNION ALL
+             SELECT 'relation ' || relname || ' ' || relkind::text || relrowsecurity::text || relforcerowsecurity::text || ' '
+                    || coalesce(replace(relacl::text, pg_get_userbyid(relowner), 'OWNER'), '') || ' '
+                    || coalesce(pg_get_expr(relpartbound, oid), '')
+             FROM pg_class WHERE relnamespace = 'public'::regnamespace
+             UNION ALL
+             SELECT 'constraint ' || conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid)
+             FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+             UNION ALL
+             SELECT 'index ' || indexdef FROM pg_indexes WHERE schemaname = 'public'
+             UNION ALL
+             SELECT 'policy ' || p.*::text FROM pg_policies p WHERE schemaname = 'public'
+             UNION ALL
+             SELECT 'trigger ' || pg_get_triggerdef(oid) || ' ' || tgenabled::text FROM pg_trigger WHERE NOT tgisinternal
+             UNION ALL
+             SELECT 'function ' || pg_get_functiondef(oid) || ' '
+                    || coalesce(replace(proacl::text, pg_get_userbyid(proowner), 'OWNER'), '')
+             FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+             UNION ALL
+             SELECT 'ledger ' || version || ' ' || name || ' ' || encode(checksum, 'hex') FROM skillkeep_migrations
+             UNION ALL
+             SELECT 'tenant ' || slug || ' ' || id FROM tenants
+             ORDER BY 1",
+            &[],
+        )
+        .await
+        .unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrating_again_changes_nothing_and_two_at_once_do_it_once() {
+    let empty = Empty::new("twice").await;
+    let mut clients = Vec::new();
+    for _ in 0..2 {
+        clients.push(connect_owner(&empty.owner).await.unwrap());
+    }
+    let [first, second] = clients.as_mut_slice() else {
+        panic!("two clients")
+    };
+    let (one, two) = tokio::join!(migrations::apply(first), migrations::apply(second));
+    let mut applied = [one.unwrap().len(), two.unwrap().len()];
+    applied.sort_unstable();
+    let all = usize::try_from(migrations::wanted_version()).unwrap();
+    assert_eq!(applied, [0, all]);
+    let before = listing(&empty.superuser).await;
+    assert_eq!(migrations::apply(first).await.unwrap(), Vec::<&str>::new());
+    assert_eq!(listing(&empty.superuser).await, before);
+    migrations::check(first).await.unwrap();
+    empty.drop_it().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_printed_script_makes_the_same_schema_as_the_program() {
+    let db = TestDb::new().await;
+    let empty = Empty::new("printed").await;
+    let superuser = connect_owner(&empty.superuser).await.unwrap();
+    superuser.batch_execute(&migrations::print()).await.unwrap();
+    let (printed, applied) = (
+        listing(&empty.superuser).await,
+        listing(&Cluster::get().superuser(&db.name)).await,
+    );
+    for line in &printed {
+        assert!(applied.contains(line), "only printed: {line}");
+    }
+    for line in &applied {
+        assert!(printed.contains(line), "not printed: {line}");
+    }
+    assert!(printed.len() > 200, "{}", printed.len());
+    let app = empty.superuser.with_user("skillkeep_app");
+    migrations::check(&connect_owner(&app).await.unwrap())
+        .await
+        .unwrap();
+    let server = ServerDb::new(&app, 1).unwrap();
+    let checks = guard::check_server(&server).await.unwrap();
+    assert!(checks.iter().all(guard::Check::passed), "{checks:?}");
+    server.close();
+    empty.drop_it().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_that_is_edited_newer_older_or_missing_is_refused_by_name() {
+    for (change, wanted, apply_too) in [
+        (
+            "UPDATE skillkeep_migrations SET checksum = sha256('edited') WHERE version = 3",
+            "0003_registry",
+            true,
+        ),
+        (
+            "INSERT INTO skillkeep_migrations (version, name, checksum) VALUES (9999, 'next', '')",
+            "newer",
+            true,
+        ),
+        (
+            "DELETE FROM skillkeep_migrations WHERE version = (SELECT max(version) FROM skillkeep_migrations)",
+            "skillkeep migrate",
+            false,
+        ),
+        ("DROP TABLE skillkeep_migrations", "skillkeep migrate", false),
+    ] {
+        let db = TestDb::new().await;
+        db.superuser().await.batch_execute(change).await.unwrap();
+        let mut owner = connect_owner(&db.ways.owner).await.unwrap();
+        let server = connect_owner(&db.ways.server).await.unwrap();
+        let words = migrations::check(&server).await.unwrap_err().to_string();
+        assert!(words.contains(wanted), "{change}: {words}");
+        if apply_too {
+            let words = migrations::apply(&mut owner).await.unwrap_err().to_string();
+            assert!(words.contains(wanted), "{change}: {words}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_something_else_is_left_alone() {
+    let empty = Empty::new("foreign").await;
+    let mut owner = connect_owner(&empty.owner).await.unwrap();
+    owner
+        .batch_execute("CREATE TABLE invoices (id integer)")
+        .await
+        .unwrap();
+    let error = migrations::apply(&mut owner).await.unwrap_err();
+    assert!(
+        matches!(&error, SchemaError::Foreign { table } if table == "invoices"),
+        "{error}"
+    );
+    let tables = owner
+        .query("SELECT FROM pg_tables WHERE schemaname = 'public'", &[])
+        .await
+        .unwrap();
+    assert_eq!(tables.len(), 1);
+    empty.drop_it().await;
+}
