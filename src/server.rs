@@ -1,6 +1,7 @@
 //! The server: one door through which every call goes, and the protocol handler in front of it.
 
 mod door;
+mod ending;
 mod handler;
 mod record;
 

@@ -1,5 +1,7 @@
 //! Logs: to stderr always, because stdout belongs to the protocol and to results.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 
 use crate::config::LogFormat;
@@ -30,6 +32,7 @@ pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
     let filter = capped;
     let builder = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_env_filter(filter);
     match format {
         LogFormat::Text => builder.init(),

@@ -48,9 +48,11 @@ async fn serve(backend: &Backend, listener: tokio::net::TcpListener, args: Serve
     options.allowed_hosts.extend(args.allow_host);
     options.allowed_origins.extend(args.allow_origin);
     let address = listener.local_addr().unwrap_or(args.listen);
+    // Before the line that says so: whoever waits for it may stop us at once.
+    let stop = stop_signal()?;
     eprintln!("skillkeep serves http://{address}/mcp");
     let partitions = tokio::spawn(keep_partitions_ahead(db.clone()));
-    let outcome = http::serve(listener, door, &options, stop_signal()?)
+    let outcome = http::serve(listener, door, &options, stop)
         .await
         .map_err(http_failure);
     partitions.abort();

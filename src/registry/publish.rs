@@ -1,8 +1,12 @@
 //! Storing a version: the manifest, the bytes, and the skill as its newest version describes it.
 
-use serde_json::{Map, Value, json};
+mod shown;
+
+use serde_json::{Value, json};
 use tokio_postgres::Row;
 use uuid::Uuid;
+
+use shown::{Shown, fit, without_nul};
 
 use super::audit::{self, Actor, Entry};
 use crate::db::{DbError, TenantTx};
@@ -187,66 +191,6 @@ async fn next_revision(tx: &TenantTx) -> Result<i64, DbError> {
         .query_one(sql!("tenants/next_revision.sql"), &[tx.tenant().as_uuid()])
         .await?;
     Ok(row.try_get("catalogue_revision")?)
-}
-
-/// What lists and searches show of the skill, fitted to the columns.
-struct Shown {
-    name: String,
-    description: String,
-    category: Option<String>,
-    tags: Vec<String>,
-    author: Option<String>,
-    license: Option<String>,
-    conformant: bool,
-    notes: Value,
-}
-
-impl Shown {
-    fn new(new: &NewVersion<'_>) -> Self {
-        let document = new.document;
-        let metadata = document.front_matter.get("metadata").and_then(Value::as_object);
-        let author = text_of(&document.front_matter, "author").or_else(|| text_of(metadata?, "author"));
-        let notes = document.notes.iter().chain(&new.folder.notes);
-        Self {
-            name: text_of(&document.front_matter, "name")
-                .map_or_else(|| document.name.to_string(), |name| fit(&name, 200)),
-            description: fit(&document.description, 1024),
-            category: document.category.as_deref().map(|text| fit(text, 64)),
-            tags: document.tags.iter().map(|tag| fit(tag, 64)).collect(),
-            author: author.map(|text| fit(&text, 200)),
-            license: document.license.as_deref().map(|text| fit(text, 200)),
-            conformant: notes.clone().all(|note| note.severity() == Severity::Warning),
-            notes: notes
-                .map(|note| json!({"code": note.code(), "message": note.to_string()}))
-                .collect(),
-        }
-    }
-}
-
-fn text_of(fields: &Map<String, Value>, name: &str) -> Option<String> {
-    fields
-        .get(name)?
-        .as_str()
-        .map(|text| text.trim().to_owned())
-        .filter(|text| !text.is_empty())
-}
-
-/// PostgreSQL's text holds no NUL, and its columns have limits.
-fn fit(text: &str, max: usize) -> String {
-    text.chars().filter(|c| *c != '\0').take(max).collect()
-}
-
-/// The front matter without NUL characters, which PostgreSQL's JSON does not hold; the file itself keeps them.
-fn without_nul(value: &Value) -> Value {
-    match value {
-        Value::String(text) => Value::String(text.replace('\0', "")),
-        Value::Array(items) => items.iter().map(without_nul).collect(),
-        Value::Object(fields) => fields
-            .iter()
-            .map(|(name, value)| (name.replace('\0', ""), without_nul(value)))
-            .collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
-    }
 }
 
 async fn insert_skill(

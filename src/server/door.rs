@@ -10,18 +10,19 @@ use std::time::{Duration, Instant};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use rmcp::ErrorData;
-use rmcp::model::{CallToolResult, ContentBlock, ErrorCode, JsonObject};
+use rmcp::model::{CallToolResult, ErrorCode, JsonObject};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::ending::{Ending, Transaction};
 use super::record::{Envelope, recordable, redact};
 use crate::db::{DbError, ServerDb, TenantTx};
 use crate::ids::EventId;
-use crate::registry::usage::{self, Outcome, Subject, UsageEvent};
+use crate::registry::usage::{self, Outcome, UsageEvent};
 use crate::search::SearchCache;
 use crate::tenancy::{ApiKey, AuthError, Principal, authenticate};
-use crate::tools::{Answer, Call, CallContext, Effect, Rejection, ToolError, ToolName};
+use crate::tools::{Call, CallContext, Effect, Rejection, ToolError, ToolName};
 
 /// The JSON-RPC error of a key that does not hold; outside the range that the protocol reserves.
 const INVALID_KEY: ErrorCode = ErrorCode(-31_001);
@@ -61,27 +62,6 @@ pub(super) enum Request {
     },
     /// A `tools/call` that is none: without a name, or with arguments that are no object.
     Malformed,
-}
-
-/// How a call ended, before it is recorded.
-struct Ending {
-    outcome: Outcome,
-    error_code: Option<&'static str>,
-    subject: Subject,
-    result_count: Option<i32>,
-    reply: Result<CallToolResult, ErrorData>,
-    transaction: Transaction,
-}
-
-/// What must become of the call's transaction before the record is written.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Transaction {
-    /// Its effects stand.
-    Keep,
-    /// Its effects are taken back.
-    Undo,
-    /// As `Undo`, but a statement may still be running.
-    Interrupt,
 }
 
 impl Door {
@@ -295,87 +275,6 @@ impl Gone {
             Outcome::ClientGone
         } else {
             Outcome::Cancelled
-        }
-    }
-}
-
-impl Ending {
-    fn ok(answer: Answer) -> Self {
-        Self {
-            outcome: Outcome::Ok,
-            error_code: None,
-            subject: answer.subject,
-            result_count: answer.result_count,
-            reply: Ok(CallToolResult::structured(answer.output)),
-            transaction: Transaction::Keep,
-        }
-    }
-
-    fn bad(outcome: Outcome, error_code: &'static str, reply: Result<CallToolResult, ErrorData>) -> Self {
-        Self {
-            outcome,
-            error_code: Some(error_code),
-            subject: Subject::default(),
-            result_count: None,
-            reply,
-            transaction: Transaction::Undo,
-        }
-    }
-
-    /// Something that a model can act on.
-    fn tool_error(outcome: Outcome, code: &'static str, words: String) -> Self {
-        Self::bad(
-            outcome,
-            code,
-            Ok(CallToolResult::error(vec![ContentBlock::text(words)])),
-        )
-    }
-
-    /// Something that the caller's program did wrong.
-    fn protocol_error(outcome: Outcome, words: impl Into<std::borrow::Cow<'static, str>>) -> Self {
-        Self::bad(
-            outcome,
-            outcome.as_str(),
-            Err(ErrorData::invalid_params(words, None)),
-        )
-    }
-
-    fn failed(tool: ToolName, error: &DbError) -> Self {
-        tracing::error!(tool = tool.as_str(), %error, "a tool failed");
-        let words = "The registry failed to answer this call, and nothing of it was done. Try again; if it happens again, \
-                     tell your administrator.";
-        Self::tool_error(Outcome::InternalError, "internal_error", words.to_owned())
-    }
-
-    fn panicked(tool: ToolName) -> Self {
-        tracing::error!(tool = tool.as_str(), "a tool panicked");
-        let reply = Err(ErrorData::internal_error(
-            "The registry failed to answer this call, and nothing of it was done.",
-            None,
-        ));
-        Self {
-            transaction: Transaction::Interrupt,
-            ..Self::bad(Outcome::Panicked, "panicked", reply)
-        }
-    }
-
-    fn cut_short(outcome: Outcome) -> Self {
-        let reply = Err(ErrorData::internal_error("The call was cancelled.", None));
-        Self {
-            transaction: Transaction::Interrupt,
-            ..Self::bad(outcome, outcome.as_str(), reply)
-        }
-    }
-
-    fn timed_out(tool: ToolName, limit: Duration) -> Self {
-        let words = format!(
-            "{} took longer than {} seconds and was stopped; nothing of it was done. Ask for less, or try again later.",
-            tool.as_str(),
-            limit.as_secs()
-        );
-        Self {
-            transaction: Transaction::Interrupt,
-            ..Self::tool_error(Outcome::TimedOut, "timed_out", words)
         }
     }
 }

@@ -68,6 +68,16 @@ pub(super) struct FileText {
     text: String,
 }
 
+/// A rule of the format that the skill does not keep to. Stored as JSON when it was published; this is its shape.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "it describes what the database holds already as JSON")]
+struct Deviation {
+    /// A stable word.
+    code: String,
+    /// What was found and what was done about it.
+    message: String,
+}
+
 /// Everything on one skill.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct GetSkillOutput {
@@ -93,10 +103,12 @@ pub(super) struct GetSkillOutput {
     #[serde(skip_serializing_if = "Option::is_none")]
     license: Option<String>,
     /// The front matter of its SKILL.md.
+    #[schemars(with = "serde_json::Map<String, Value>")]
     front_matter: Value,
     /// Whether it keeps to every rule of the Agent Skills format.
     conformant: bool,
     /// Where it does not, and what was done about it.
+    #[schemars(with = "Vec<Deviation>")]
     notes: Value,
     /// Whether this version was withdrawn, and why.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -16,7 +16,7 @@ use skillkeep::db::{AdminDb, DatabaseUrl, ServerDb, TenantTx, connect_owner, mig
 use skillkeep::ids::{TenantId, UserId};
 use skillkeep::registry::audit::Actor;
 use skillkeep::registry::publish::{self, NewVersion, Stored};
-use skillkeep::server::{Door, KeySource, Limits, Registry};
+use skillkeep::server::{BeforeRun, Door, KeySource, Limits, Registry};
 use skillkeep::skill_format::{SkillFile, SkillFolder, SkillPath, read_document};
 use skillkeep::tenancy::keys::{self, NewKey};
 use skillkeep::tenancy::{ApiKey, Scope, Scopes, tenants, users};
@@ -243,6 +243,11 @@ impl TestDb {
     /// A door to this database with the usual limits.
     pub(crate) fn door(&self) -> Arc<Door> {
         Arc::new(Door::new(self.server.clone(), Limits::default()))
+    }
+
+    /// A door whose tools stumble.
+    pub(crate) fn stumbling_door(&self, limits: Limits, before_run: BeforeRun) -> Arc<Door> {
+        Arc::new(Door::new(self.server.clone(), limits).with_before_run(before_run))
     }
 
     /// The events of a tenant, oldest first, seen from outside: tool, outcome.

@@ -307,6 +307,8 @@ async fn to_a_key_limited_to_skills_the_others_do_not_exist() {
     let found = client.ok("search_skills", json!({"query": "xylophones"})).await;
     assert!(found["hits"].as_array().unwrap().is_empty(), "{found}");
     client.ok("get_skill", json!({"skill": "only-theirs"})).await;
+    let refused = client.error("usage_report", json!({})).await;
+    assert!(refused.contains("limited to certain skills"), "{refused}");
     for (tool, extra) in [
         ("get_skill", json!({})),
         ("get_skill", json!({"version": "1"})),

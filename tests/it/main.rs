@@ -8,11 +8,18 @@
     reason = "a test that stumbles has failed, and should say where"
 )]
 
+mod cli;
+mod corpus;
 mod embedded;
+mod floors;
 mod harness;
+mod http;
+mod import;
 mod isolation;
 mod keys;
 mod outcomes;
+mod process;
 mod schema;
 mod smoke;
+mod stdio;
 mod support;

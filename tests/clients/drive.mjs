@@ -1,0 +1,51 @@
+// Lets `run` steer the TypeScript SDK, either major version: a JSON command a line in, a JSON answer a line out.
+
+import { createRequire } from 'node:module';
+import { createInterface } from 'node:readline';
+
+const order = JSON.parse(process.env.ORDER);
+// The SDKs are installed far from this file, where an import does not look.
+const load = createRequire(`${order.modules}/`);
+
+function sdk() {
+  if (order.package === '@modelcontextprotocol/client') {
+    return { ...load('@modelcontextprotocol/client'), ...load('@modelcontextprotocol/client/stdio') };
+  }
+  return {
+    ...load('@modelcontextprotocol/sdk/client/index.js'),
+    ...load('@modelcontextprotocol/sdk/client/stdio.js'),
+    ...load('@modelcontextprotocol/sdk/client/streamableHttp.js'),
+  };
+}
+
+const { Client, StdioClientTransport, StreamableHTTPClientTransport } = sdk();
+const [command, ...args] = order.command;
+const transport =
+  order.transport === 'stdio'
+    ? new StdioClientTransport({ command, args, env: order.env })
+    : new StreamableHTTPClientTransport(new URL(order.url), {
+        requestInit: { headers: { Authorization: `Bearer ${order.key}` } },
+      });
+// The older SDK speaks only the old revision, and its transport is the only one to tell which.
+let revision;
+const setProtocolVersion = transport.setProtocolVersion?.bind(transport);
+transport.setProtocolVersion = (version) => {
+  revision = version;
+  setProtocolVersion?.(version);
+};
+const mode = order.revision === '2025-11-25' ? 'legacy' : 'auto';
+const client = new Client(order.client, { versionNegotiation: { mode } });
+await client.connect(transport);
+console.log(JSON.stringify({ revision: client.getNegotiatedProtocolVersion?.() ?? revision }));
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { method, name, arguments: given } = JSON.parse(line);
+  let answer;
+  try {
+    answer = { result: await (method === 'tools/list' ? client.listTools() : client.callTool({ name, arguments: given })) };
+  } catch (error) {
+    answer = { error: { code: error.code, message: error.message } };
+  }
+  console.log(JSON.stringify(answer));
+}
+await client.close();
