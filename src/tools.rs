@@ -12,7 +12,7 @@ mod usage_report;
 mod whoami;
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rmcp::model::{JsonObject, Tool as ToolDescription, ToolAnnotations};
 use schemars::JsonSchema;
@@ -177,9 +177,8 @@ macro_rules! calls {
                 match self { $(Self::$variant => <$module::$input as Tool>::EFFECT),+ }
             }
 
-            /// The tool as `tools/list` describes it.
-            #[must_use]
-            pub fn describe(self) -> ToolDescription {
+            /// Makes the description anew, schemas and all.
+            fn make_description(self) -> ToolDescription {
                 match self { $(Self::$variant => describe::<$module::$input>()),+ }
             }
         }
@@ -223,6 +222,23 @@ calls! {
 }
 
 impl ToolName {
+    /// The tool as `tools/list` describes it. Made once, because the HTTP layer asks for it with every call of the newest
+    /// revision.
+    #[must_use]
+    pub fn describe(self) -> ToolDescription {
+        static DESCRIPTIONS: OnceLock<Vec<(ToolName, ToolDescription)>> = OnceLock::new();
+        let all = DESCRIPTIONS.get_or_init(|| {
+            Self::ALL
+                .iter()
+                .map(|tool| (*tool, tool.make_description()))
+                .collect()
+        });
+        match all.iter().find(|(tool, _)| *tool == self) {
+            Some((_, description)) => description.clone(),
+            None => self.make_description(),
+        }
+    }
+
     /// The tool that callers know by this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {

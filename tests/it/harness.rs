@@ -13,7 +13,7 @@ use serde_json::Value;
 use skillkeep::db::embedded::{Embedded, EmbeddedOptions, Start};
 use skillkeep::db::provision::{Provisioned, provision_database};
 use skillkeep::db::{AdminDb, DatabaseUrl, ServerDb, TenantTx, connect_owner, migrations};
-use skillkeep::ids::{TenantId, UserId};
+use skillkeep::ids::{Digest, TenantId, UserId};
 use skillkeep::registry::audit::Actor;
 use skillkeep::registry::publish::{self, NewVersion, Stored};
 use skillkeep::server::{BeforeRun, Door, KeySource, Limits, Registry};
@@ -34,8 +34,7 @@ impl Cluster {
         CLUSTER.get_or_init(|| {
             let program = PathBuf::from(env!("CARGO_BIN_EXE_skillkeep"));
             let options = EmbeddedOptions {
-                data_dir: std::env::temp_dir()
-                    .join(format!("skillkeep-tests-{}", nix::unistd::Uid::effective())),
+                data_dir: std::env::temp_dir().join(folder_name()),
                 pg_bin: std::env::var_os("SKILLKEEP_PG_BIN").map(PathBuf::from),
                 program,
                 search_path: std::env::var_os("PATH"),
@@ -71,6 +70,17 @@ impl Cluster {
             self.embedded.socket_dir().display()
         )
     }
+}
+
+/// One folder for an account and a PostgreSQL, so that a run with another version finds no data of this one.
+fn folder_name() -> String {
+    let chosen = std::env::var("SKILLKEEP_PG_BIN").unwrap_or_default();
+    let digest = Digest::of(chosen.as_bytes()).to_string();
+    format!(
+        "skillkeep-tests-{}-{}",
+        nix::unistd::Uid::effective(),
+        &digest[7..15]
+    )
 }
 
 const TEMPLATE: &str = "skillkeep_template";
