@@ -58,6 +58,13 @@ impl Backend {
         &self.ways.owner
     }
 
+    /// The folder of our own database's socket, for `psql` and `pg_dumpall`.
+    pub(super) fn socket_folder(&self) -> Option<PathBuf> {
+        self.embedded
+            .as_ref()
+            .map(|embedded| embedded.socket_dir().to_path_buf())
+    }
+
     /// Whether skillkeep runs the database itself.
     pub(super) const fn is_embedded(&self) -> bool {
         self.embedded.is_some()

@@ -1,5 +1,7 @@
 //! `skillkeep doctor`: checks the walls between tenants on the live database, then tries to break them.
 
+use std::path::Path;
+
 use super::backend::{Backend, db_failure};
 use super::output;
 use crate::config::Config;
@@ -13,8 +15,9 @@ pub(super) struct DoctorArgs {}
 pub(super) async fn run(config: &Config, _args: DoctorArgs) -> Result<(), Failure> {
     let backend = Backend::open(config).await?;
     let outcome = examine(&backend).await;
+    let socket_folder = backend.socket_folder();
     backend.close().await;
-    show(config, &outcome?)
+    show(config, &outcome?, socket_folder.as_deref())
 }
 
 async fn examine(backend: &Backend) -> Result<Vec<Check>, Failure> {
@@ -30,11 +33,21 @@ async fn examine(backend: &Backend) -> Result<Vec<Check>, Failure> {
     Ok(checks)
 }
 
-fn show(config: &Config, checks: &[Check]) -> Result<(), Failure> {
+fn show(config: &Config, checks: &[Check], socket_folder: Option<&Path>) -> Result<(), Failure> {
     let findings: usize = checks.iter().map(|check| check.findings.len()).sum();
     if config.json {
-        output::json(&serde_json::json!({"passed": findings == 0, "checks": checks}))?;
+        output::json(&serde_json::json!({
+            "passed": findings == 0,
+            "checks": checks,
+            "socket_folder": socket_folder,
+        }))?;
     } else {
+        if let Some(folder) = socket_folder {
+            output::line(&format!(
+                "skillkeep runs PostgreSQL itself; its socket is in {}",
+                folder.display()
+            ))?;
+        }
         for check in checks {
             output::line(&format!(
                 "{}  {}",
