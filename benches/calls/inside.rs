@@ -36,7 +36,7 @@ pub(super) async fn over_duplex(place: &Place, clients: usize, length: Duration)
 
 async fn one_connection(door: Arc<Door>, key: ApiKey, begun: Instant, length: Duration) -> Outcome<Vec<u64>> {
     let (near, far) = tokio::io::duplex(1 << 20);
-    let registry = Registry::new(door, KeySource::Connection(key));
+    let registry = Registry::new(door, KeySource::Stdio(key));
     let server = tokio::spawn(async move {
         if let Ok(service) = registry.serve(far).await {
             let _ = service.waiting().await;

@@ -28,10 +28,22 @@ const LIST_TTL_MS: u64 = 60_000;
 /// Where a call's key comes from.
 #[derive(Clone)]
 pub enum KeySource {
-    /// One for the whole connection, as over stdio.
-    Connection(ApiKey),
+    /// One for the whole connection, over stdio.
+    Stdio(ApiKey),
+    /// One for the whole session, over HTTP+SSE.
+    Sse(ApiKey),
     /// Each HTTP request brings its own; the transport has put it into the request's extensions.
     Request,
+}
+
+impl KeySource {
+    const fn transport(&self) -> Transport {
+        match self {
+            Self::Stdio(_) => Transport::Stdio,
+            Self::Sse(_) => Transport::Sse,
+            Self::Request => Transport::Http,
+        }
+    }
 }
 
 /// One connection to the registry. Cheap to clone; it holds nothing of any tenant.
@@ -50,7 +62,7 @@ impl Registry {
 
     fn key(&self, extensions: &Extensions) -> Result<ApiKey, ErrorData> {
         match &self.key {
-            KeySource::Connection(key) => Ok(key.clone()),
+            KeySource::Stdio(key) | KeySource::Sse(key) => Ok(key.clone()),
             KeySource::Request => extensions
                 .get::<http::request::Parts>()
                 .and_then(|parts| parts.extensions.get::<ApiKey>())
@@ -67,7 +79,7 @@ impl Registry {
                 .and_then(|value| value.to_str().ok())
         };
         let declared = match &self.key {
-            KeySource::Connection(_) => context.client_info(),
+            KeySource::Stdio(_) | KeySource::Sse(_) => context.client_info(),
             // Without a session, rmcp would answer with its own name for clients of the older revisions.
             KeySource::Request => context.meta.client_info(),
         };
@@ -76,7 +88,9 @@ impl Registry {
             None => split_user_agent(header("user-agent")),
         };
         let protocol_version = match &self.key {
-            KeySource::Connection(_) => context.protocol_version().map(|version| version.to_string()),
+            KeySource::Stdio(_) | KeySource::Sse(_) => {
+                context.protocol_version().map(|version| version.to_string())
+            }
             KeySource::Request => context
                 .meta
                 .protocol_version()
@@ -84,10 +98,7 @@ impl Registry {
                 .or_else(|| header("mcp-protocol-version").map(str::to_owned)),
         };
         Envelope {
-            transport: match &self.key {
-                KeySource::Connection(_) => Transport::Stdio,
-                KeySource::Request => Transport::Http,
-            },
+            transport: self.key.transport(),
             protocol_version,
             client_name,
             client_version,

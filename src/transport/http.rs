@@ -16,6 +16,7 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
@@ -90,13 +91,31 @@ pub async fn serve(
     options: &HttpOptions,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), HttpError> {
+    let behind = Arc::clone(&door);
+    serve_handlers(listener, door, options, stop, move |key| {
+        Registry::new(Arc::clone(&behind), key)
+    })
+    .await
+}
+
+/// As [`serve`], with handlers of the caller's own: how the conformance fixtures stand on this stack.
+///
+/// # Errors
+/// When the listener breaks.
+pub async fn serve_handlers<H: ServerHandler>(
+    listener: TcpListener,
+    door: Arc<Door>,
+    options: &HttpOptions,
+    stop: impl Future<Output = ()> + Send + 'static,
+    handlers: impl Fn(KeySource) -> H + Send + Sync + 'static,
+) -> Result<(), HttpError> {
     let abort = CancellationToken::new();
     let stopping = Arc::new(AtomicBool::new(false));
     let health = Health {
         door: Arc::clone(&door),
         stopping: Arc::clone(&stopping),
     };
-    let app = router(&door, options, &abort, health);
+    let app = router(&door, options, &abort, health, handlers);
     let stopped = CancellationToken::new();
     let stopped_too = stopped.clone();
     let server = axum::serve(listener, app).with_graceful_shutdown(async move {
@@ -121,7 +140,13 @@ pub async fn serve(
     Ok(())
 }
 
-fn router(door: &Arc<Door>, options: &HttpOptions, abort: &CancellationToken, health: Health) -> Router {
+fn router<H: ServerHandler>(
+    door: &Arc<Door>,
+    options: &HttpOptions,
+    abort: &CancellationToken,
+    health: Health,
+    handlers: impl Fn(KeySource) -> H + Send + Sync + 'static,
+) -> Router {
     let config = StreamableHttpServerConfig::default()
         .with_allowed_hosts(options.allowed_hosts.clone())
         .enforce_origin_validation()
@@ -129,9 +154,8 @@ fn router(door: &Arc<Door>, options: &HttpOptions, abort: &CancellationToken, he
         .with_cancellation_token(abort.child_token())
         .with_legacy_session_mode(false)
         .with_json_response(true);
-    let registry = Registry::new(Arc::clone(door), KeySource::Request);
     let mcp = StreamableHttpService::new(
-        move || Ok(registry.clone()),
+        move || Ok(handlers(KeySource::Request)),
         Arc::new(LocalSessionManager::default()),
         config,
     );

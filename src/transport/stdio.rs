@@ -23,7 +23,7 @@ pub enum StdioError {
 /// # Errors
 /// When the conversation does not start or breaks off.
 pub async fn serve(door: Arc<Door>, key: ApiKey) -> Result<(), StdioError> {
-    let registry = Registry::new(Arc::clone(&door), KeySource::Connection(key));
+    let registry = Registry::new(Arc::clone(&door), KeySource::Stdio(key));
     let service = match registry.serve(rmcp::transport::stdio_pipes()).await {
         Ok(service) => service,
         // A client that leaves before it said anything is not a failure of ours.

@@ -310,7 +310,7 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) async fn connect(door: &Arc<Door>, key: &ApiKey) -> Self {
         let (near, far) = tokio::io::duplex(1 << 20);
-        let registry = Registry::new(Arc::clone(door), KeySource::Connection(key.clone()));
+        let registry = Registry::new(Arc::clone(door), KeySource::Stdio(key.clone()));
         tokio::spawn(async move {
             let service = registry.serve(far).await.unwrap();
             let _ = service.waiting().await;
