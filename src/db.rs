@@ -3,11 +3,13 @@
 pub mod embedded;
 pub mod guard;
 pub mod migrations;
+mod notices;
 mod pool;
 mod proof;
 pub mod provision;
 mod tx;
 
+pub use notices::Notice;
 pub use pool::{AdminDb, DatabaseUrl, ServerDb, connect_owner};
 pub use proof::prove_isolation;
 pub use tx::TenantTx;

@@ -7,6 +7,7 @@ pub mod config;
 pub mod db;
 pub mod error;
 pub mod ids;
+pub mod methods;
 pub mod registry;
 pub mod search;
 pub mod server;

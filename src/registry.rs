@@ -4,11 +4,14 @@
 //! besides. Look-ups return an `Option`; only a tool turns absence into an error.
 
 pub mod audit;
+pub mod cursor;
 pub mod import;
 pub mod installs;
 pub mod publish;
 pub mod report;
 pub mod samples;
+pub mod shelf;
+pub mod skill_uri;
 pub mod skills;
 pub mod usage;
 pub mod versions;

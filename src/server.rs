@@ -1,10 +1,18 @@
 //! The server: one door through which every call goes, and the protocol handler in front of it.
 
+mod caller;
 mod door;
 mod ending;
 mod handler;
+mod identity;
+mod listening;
 mod record;
+mod subscriptions;
+mod work;
 
-pub use door::{BeforeRun, Door, Limits};
-pub use handler::{KeySource, Registry};
+pub use door::{BeforeRun, Door, Limits, Stage};
+pub use ending::{Ending, Stopped};
+pub use handler::Registry;
+pub use identity::KeySource;
 pub use record::{Envelope, Transport};
+pub use work::{Summary, Work};

@@ -8,5 +8,5 @@ pub mod tenants;
 pub mod users;
 
 pub use api_key::{ApiKey, ApiKeyError};
-pub use principal::{AuthError, Principal, authenticate};
+pub use principal::{AuthError, CursorSecret, Principal, authenticate};
 pub use scope::{Scope, Scopes, UnknownScope};

@@ -22,6 +22,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::db::{DbError, TenantTx};
+use crate::registry::cursor::ForeignCursor;
 use crate::registry::usage::Subject;
 use crate::search::SearchCache;
 use crate::tenancy::{Principal, Scope};
@@ -108,9 +109,18 @@ pub enum ToolError {
         /// What happened and what to do next.
         message: String,
     },
+    /// An argument is not right, which only showed in the running; the text says how.
+    #[error("{0}")]
+    InvalidArguments(String),
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
+}
+
+impl From<ForeignCursor> for ToolError {
+    fn from(error: ForeignCursor) -> Self {
+        Self::InvalidArguments(format!("Invalid cursor: {error}."))
+    }
 }
 
 impl ToolError {

@@ -34,6 +34,7 @@ static MIGRATIONS: &[Migration] = migrations![
     5 "0005_audit",
     6 "0006_row_level_security",
     7 "0007_default_tenant",
+    8 "0008_catalogue_changes",
 ];
 
 /// Where the applied migrations are kept. No tenant's data, so no policy; the server reads it at its start.

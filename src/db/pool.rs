@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use tokio::sync::broadcast;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::DbError;
+use super::notices::{Notice, Notices};
 
 /// How long a call waits for a free connection before it is told that the registry is busy.
 const POOL_WAIT: Duration = Duration::from_secs(5);
@@ -113,6 +115,17 @@ pub(super) enum Tls {
     On(MakeRustlsConnect),
 }
 
+/// The settings for one connection beside the pool, which notices within a minute that its peer is gone.
+pub(super) fn connect_config(url: &DatabaseUrl) -> Result<(Config, Tls), DbError> {
+    let tls = url.tls()?;
+    let mut config = url.config(tls.is_some());
+    config
+        .keepalives_idle(Duration::from_secs(30))
+        .keepalives_interval(Duration::from_secs(10))
+        .keepalives_retries(3);
+    Ok((config, tls.map_or(Tls::Off, Tls::On)))
+}
+
 /// The pool, and how to reach the database beside it.
 #[derive(Clone)]
 pub(super) struct Connections {
@@ -173,7 +186,7 @@ impl Connections {
 
 /// The database as the server reaches it: as a role that can neither own nor administer anything.
 #[derive(Clone)]
-pub struct ServerDb(pub(super) Connections);
+pub struct ServerDb(pub(super) Connections, Arc<Notices>);
 
 impl ServerDb {
     /// A pool of at most `max_size` connections; none is opened yet.
@@ -181,7 +194,16 @@ impl ServerDb {
     /// # Errors
     /// When TLS is asked for and cannot be set up.
     pub fn new(url: &DatabaseUrl, max_size: usize) -> Result<Self, DbError> {
-        Connections::new(url, max_size, None).map(Self)
+        let notices = Arc::new(Notices::new(url.clone()));
+        Connections::new(url, max_size, None).map(|connections| Self(connections, notices))
+    }
+
+    /// Every change of a catalogue from now on, whichever process made it. Connects when it is first called.
+    ///
+    /// # Errors
+    /// When the connection that listens cannot be made.
+    pub async fn notices(&self) -> Result<broadcast::Receiver<Notice>, DbError> {
+        self.1.subscribe().await
     }
 
     /// Whether the database answers.
@@ -216,6 +238,7 @@ impl ServerDb {
     /// Closes every connection; calls after this fail.
     pub fn close(&self) {
         self.0.pool.close();
+        self.1.stop();
     }
 }
 

@@ -92,7 +92,7 @@ pub async fn find(tx: &TenantTx, slug: &str, version: Option<&str>) -> Result<Op
     row.as_ref().map(found).transpose()
 }
 
-fn found(row: &Row) -> Result<Found, DbError> {
+pub(super) fn found(row: &Row) -> Result<Found, DbError> {
     Ok(Found {
         skill: SkillId::from_uuid(row.try_get("id")?),
         slug: row.try_get("slug")?,

@@ -22,7 +22,7 @@ pub struct FileEntry {
 }
 
 impl FileEntry {
-    fn from_row(row: &Row) -> Result<Self, DbError> {
+    pub(super) fn from_row(row: &Row) -> Result<Self, DbError> {
         Ok(Self {
             path: row.try_get("path")?,
             digest: digest(row, "digest")?,

@@ -1,7 +1,8 @@
-//! The one door: opens the caller's transaction, runs his call in it, records how it ended, commits both or neither.
+//! The one door: opens the caller's transaction, does his work in it, records how it ended, commits both or neither.
 //!
-//! Invariant: whoever gets an answer to a tool call, good or bad, has one row in `usage_events`. The only errors without
-//! one are those in which there is no caller (his key does not hold) or no database to write to; then nothing was done.
+//! Invariant: whoever gets an answer to a tool call or to a read of a skill, good or bad, has one row in `usage_events`.
+//! The only errors without one are those in which there is no caller (his key does not hold) or no database to write to;
+//! then nothing was done.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -10,19 +11,22 @@ use std::time::{Duration, Instant};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use rmcp::ErrorData;
-use rmcp::model::{CallToolResult, ErrorCode, JsonObject};
-use serde_json::Value;
-use tokio_util::sync::CancellationToken;
+use rmcp::model::ErrorCode;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
-use super::ending::{Ending, Transaction};
-use super::record::{Envelope, recordable, redact};
+use super::caller::Caller;
+use super::ending::{Ending, Stopped, Transaction};
+use super::record::Envelope;
+use super::subscriptions::Subscriptions;
+use super::work::{Summary, Work, explain};
 use crate::db::{DbError, ServerDb, TenantTx};
 use crate::ids::EventId;
-use crate::registry::usage::{self, Outcome, UsageEvent};
+use crate::methods::Method;
+use crate::registry::usage::{self, UsageEvent};
 use crate::search::SearchCache;
 use crate::tenancy::{ApiKey, AuthError, Principal, authenticate};
-use crate::tools::{Call, CallContext, Effect, Rejection, ToolError, ToolName};
+use crate::tools::{CallContext, Effect};
 
 /// The JSON-RPC error of a key that does not hold; outside the range that the protocol reserves.
 const INVALID_KEY: ErrorCode = ErrorCode(-31_001);
@@ -42,8 +46,8 @@ impl Default for Limits {
     }
 }
 
-/// Runs inside a call, before its tool. Only tests set one: to stumble where a tool could.
-pub type BeforeRun = Arc<dyn for<'a> Fn(ToolName, &'a TenantTx) -> BoxFuture<'a, ()> + Send + Sync>;
+/// Runs inside a request, before its tool or method, whose name it is given. Only tests set one: to stumble where those could.
+pub type BeforeRun = Arc<dyn for<'a> Fn(&str, &'a TenantTx) -> BoxFuture<'a, ()> + Send + Sync>;
 
 /// The door. Cheap to share.
 pub struct Door {
@@ -52,16 +56,52 @@ pub struct Door {
     limits: Limits,
     in_flight: TaskTracker,
     before_run: Option<BeforeRun>,
+    pub(super) subscriptions: Subscriptions,
 }
 
-/// What a caller asks for.
-pub(super) enum Request {
-    Tool {
-        name: String,
-        arguments: Option<JsonObject>,
-    },
-    /// A `tools/call` that is none: without a name, or with arguments that are no object.
-    Malformed,
+/// What a request is run with.
+pub struct Stage<'a> {
+    /// The caller's transaction, and who he is.
+    pub cx: CallContext<'a>,
+    limits: Limits,
+    before_run: Option<&'a BeforeRun>,
+    caller: &'a Caller,
+}
+
+impl Stage<'_> {
+    /// Awaits `run` with everything that may cut it short: its caller's leaving, a panic, the time limit.
+    ///
+    /// # Errors
+    /// What it was that did.
+    pub async fn guard<T>(
+        &self,
+        what: &str,
+        effect: Effect,
+        run: impl Future<Output = T> + Send,
+    ) -> Result<T, Stopped> {
+        let run = async {
+            self.caller.has_begun(what).await;
+            if let Some(before_run) = self.before_run {
+                before_run(what, self.cx.tx).await;
+            }
+            run.await
+        };
+        let run = AssertUnwindSafe(run).catch_unwind();
+        let left = async {
+            match effect {
+                Effect::Reads => self.caller.left().await,
+                // What changes something is brought to its end, so that its record tells what is true.
+                Effect::Adds | Effect::AddsOnce => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            finished = run => finished.map_err(|_panic| Stopped::Panicked),
+            outcome = left => Err(Stopped::Left(outcome)),
+            () = tokio::time::sleep(self.limits.call) => Err(Stopped::TimedOut(self.limits.call)),
+            never = self.caller.keep_informed(what) => match never {},
+        }
+    }
 }
 
 impl Door {
@@ -74,6 +114,7 @@ impl Door {
             limits,
             in_flight: TaskTracker::new(),
             before_run: None,
+            subscriptions: Subscriptions::default(),
         }
     }
 
@@ -90,33 +131,31 @@ impl Door {
         &self.db
     }
 
+    /// Ends every subscription, so that the clients go elsewhere: the server is about to stop.
+    pub fn end_subscriptions(&self) {
+        self.subscriptions.end();
+    }
+
     /// Waits until every call in flight has been recorded.
     pub async fn drain(&self) {
         self.in_flight.close();
         self.in_flight.wait().await;
     }
 
-    /// Who the key belongs to, for answers that are not tool calls.
-    pub(super) async fn principal(&self, key: &ApiKey) -> Result<Principal, ErrorData> {
-        let (tx, principal) = authenticate(&self.db, key)
-            .await
-            .map_err(|error| refuse(&error))?;
-        tx.roll_back().await.map_err(|error| unavailable(&error))?;
-        Ok(principal)
-    }
-
-    /// Runs a call to its record. In a task of its own: a transport that drops its future must not drop the record.
-    pub(super) async fn call(
+    /// Does a piece of work and records it. In a task of its own: a transport that drops its future must not drop the record.
+    pub(super) async fn pass<W: Work>(
         self: &Arc<Self>,
         key: ApiKey,
-        request: Request,
+        work: W,
         envelope: Envelope,
-        gone: Gone,
-    ) -> Result<CallToolResult, ErrorData> {
+        caller: Caller,
+    ) -> Result<W::Reply, ErrorData> {
         let door = Arc::clone(self);
-        let task = self
-            .in_flight
-            .spawn(async move { door.call_in_task(&key, request, envelope, gone).await });
+        let summary = work.summary();
+        let span = tracing::info_span!("call", tool = summary.name, trace_id = envelope.trace_id);
+        let task = self.in_flight.spawn(
+            async move { door.pass_in_task(&key, work, summary, envelope, &caller).await }.instrument(span),
+        );
         task.await.unwrap_or_else(|error| {
             tracing::error!(%error, "a call ended without an answer");
             Err(ErrorData::internal_error(
@@ -126,27 +165,20 @@ impl Door {
         })
     }
 
-    async fn call_in_task(
+    async fn pass_in_task<W: Work>(
         &self,
         key: &ApiKey,
-        request: Request,
+        work: W,
+        summary: Summary,
         envelope: Envelope,
-        gone: Gone,
-    ) -> Result<CallToolResult, ErrorData> {
+        caller: &Caller,
+    ) -> Result<W::Reply, ErrorData> {
         let started = Instant::now();
         let id = EventId::new();
         let (tx, principal) = authenticate(&self.db, key)
             .await
             .map_err(|error| refuse(&error))?;
-        let (tool, arguments, idempotency_key) = match &request {
-            Request::Tool { name, arguments } => (
-                recordable(name, 128),
-                redact(name, arguments.as_ref()),
-                idempotency_key(arguments.as_ref()),
-            ),
-            Request::Malformed => (String::new(), Value::Object(JsonObject::new()), None),
-        };
-        let ending = self.run(&tx, &principal, request, &gone).await;
+        let ending = work.run(&self.stage(&tx, &principal, caller)).await;
         let prepared = match ending.transaction {
             Transaction::Keep => Ok(()),
             Transaction::Undo => tx.undo().await,
@@ -157,7 +189,7 @@ impl Door {
             id,
             api_key: principal.api_key,
             user: principal.user,
-            tool,
+            tool: summary.name,
             subject: ending.subject,
             outcome: ending.outcome,
             error_code: ending.error_code,
@@ -168,23 +200,22 @@ impl Door {
             client_version: envelope.client_version,
             request_id: envelope.request_id,
             trace_id: envelope.trace_id,
-            idempotency_key,
-            arguments,
+            idempotency_key: summary.idempotency_key,
+            arguments: summary.arguments,
             result_count: ending.result_count,
-            result_bytes: ending.reply.as_ref().map_or(0, text_bytes),
+            result_bytes: i64::try_from(ending.result_bytes).unwrap_or(i64::MAX),
         };
         let recorded = match prepared {
             Ok(()) => usage::commit_with_event(tx, &event).await,
             Err(error) => Err(error),
         };
         if let Err(error) = recorded {
-            tracing::error!(event = %id, tool = event.tool, %error, "a call could not be recorded");
+            tracing::error!(event = %id, %error, "a call could not be recorded");
             return Err(unrecorded(&error));
         }
         tracing::info!(
             event = %id,
             tenant = %principal.tenant,
-            tool = event.tool,
             outcome = event.outcome.as_str(),
             duration_us = event.duration_us,
             transport = event.transport,
@@ -193,121 +224,49 @@ impl Door {
         ending.reply
     }
 
-    async fn run(&self, tx: &TenantTx, principal: &Principal, request: Request, gone: &Gone) -> Ending {
-        let Request::Tool { name, arguments } = request else {
-            let words =
-                "This tools/call is malformed: params need \"name\", a text, and \"arguments\", an object.";
-            return Ending::protocol_error(Outcome::Malformed, words);
-        };
-        let Some(tool) = ToolName::from_name(&name) else {
-            let words = format!(
-                "Unknown tool: {}. tools/list shows the tools.",
-                recordable(&name, 128)
-            );
-            return Ending::protocol_error(Outcome::UnknownTool, words);
-        };
-        if !tool.allowed_for(principal) {
-            return Ending::tool_error(
-                Outcome::MissingScope,
-                "missing_scope",
-                missing_scope(tool, principal),
-            );
+    /// Answers what is not recorded: lists and completions. Nothing that it wrote would stand.
+    pub(super) async fn look<M: Method>(
+        &self,
+        key: &ApiKey,
+        method: M,
+        caller: &Caller,
+    ) -> Result<M::Reply, ErrorData> {
+        let (tx, principal) = authenticate(&self.db, key)
+            .await
+            .map_err(|error| refuse(&error))?;
+        let stage = self.stage(&tx, &principal, caller);
+        let looked = stage.guard(M::NAME, Effect::Reads, method.run(&stage.cx)).await;
+        match looked {
+            Ok(answer) => {
+                let answer = answer.map_err(|error| explain::<M>(&error));
+                tx.roll_back().await.map_err(|error| unavailable(&error))?;
+                answer.map(|answer| answer.reply)
+            }
+            // Dropped, the transaction stops its statement and closes its connection.
+            Err(stopped) => {
+                let say = |words| Err(ErrorData::internal_error(words, None));
+                Ending::stopped(M::NAME, &stopped, say).reply
+            }
         }
-        let call = match Call::parse(tool, arguments.unwrap_or_default()) {
-            Ok(call) => call,
-            Err(Rejection::InvalidArguments(words)) => {
-                return Ending::tool_error(Outcome::InvalidArguments, "invalid_arguments", words);
-            }
-            Err(Rejection::UnknownTool) => {
-                return Ending::protocol_error(Outcome::UnknownTool, "Unknown tool.");
-            }
-        };
-        self.run_guarded(tx, principal, call, gone).await
     }
 
-    /// The tool itself, with everything that may cut it short.
-    async fn run_guarded(&self, tx: &TenantTx, principal: &Principal, call: Call, gone: &Gone) -> Ending {
-        let tool = call.name();
-        let cx = CallContext {
-            tx,
-            principal,
-            search: &self.search,
-        };
-        let run = async {
-            if let Some(before_run) = &self.before_run {
-                before_run(tool, tx).await;
-            }
-            call.run(&cx).await
-        };
-        let run = AssertUnwindSafe(run).catch_unwind();
-        let left = async {
-            match tool.effect() {
-                Effect::Reads => gone.wait().await,
-                // What changes something is brought to its end, so that its record tells what is true.
-                Effect::Adds | Effect::AddsOnce => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            biased;
-            finished = run => match finished {
-                Ok(Ok(answer)) => Ending::ok(answer),
-                Ok(Err(ToolError::Refused { code, message })) => Ending::tool_error(Outcome::ToolError, code, message),
-                Ok(Err(ToolError::Db(error))) => Ending::failed(tool, &error),
-                Err(_panic) => Ending::panicked(tool),
+    /// Who the key belongs to at this moment, with the transaction in which that was read.
+    pub(super) async fn enter(&self, key: &ApiKey) -> Result<(TenantTx, Principal), ErrorData> {
+        authenticate(&self.db, key).await.map_err(|error| refuse(&error))
+    }
+
+    fn stage<'a>(&'a self, tx: &'a TenantTx, principal: &'a Principal, caller: &'a Caller) -> Stage<'a> {
+        Stage {
+            cx: CallContext {
+                tx,
+                principal,
+                search: &self.search,
             },
-            outcome = left => Ending::cut_short(outcome),
-            () = tokio::time::sleep(self.limits.call) => Ending::timed_out(tool, self.limits.call),
+            limits: self.limits,
+            before_run: self.before_run.as_ref(),
+            caller,
         }
     }
-}
-
-/// Notices that nobody waits for the answer any more.
-pub(super) struct Gone {
-    pub(super) cancelled: CancellationToken,
-    /// Whether the whole connection is gone, not just the call taken back.
-    pub(super) connection_closed: Box<dyn Fn() -> bool + Send + Sync>,
-}
-
-impl Gone {
-    async fn wait(&self) -> Outcome {
-        self.cancelled.cancelled().await;
-        if (self.connection_closed)() {
-            Outcome::ClientGone
-        } else {
-            Outcome::Cancelled
-        }
-    }
-}
-
-fn missing_scope(tool: ToolName, principal: &Principal) -> String {
-    match tool.scope() {
-        Some(scope) if !principal.scopes.allow(scope) => format!(
-            "This API key lacks the scope {scope}, which {} needs. Ask your administrator for a key that has it.",
-            tool.as_str()
-        ),
-        Some(_) | None => format!(
-            "This API key is limited to certain tools, and {} is not one of them. whoami lists them.",
-            tool.as_str()
-        ),
-    }
-}
-
-/// Recorded beside the arguments' sizes: it is a name that the caller chose for finding his call again.
-fn idempotency_key(arguments: Option<&JsonObject>) -> Option<String> {
-    match arguments?.get("idempotency_key")? {
-        Value::String(key) => Some(recordable(key, 128)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => None,
-    }
-}
-
-fn text_bytes(result: &CallToolResult) -> i64 {
-    let bytes: usize = result
-        .content
-        .iter()
-        .filter_map(|block| block.as_text())
-        .map(|text| text.text.len())
-        .sum();
-    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 fn refuse(error: &AuthError) -> ErrorData {
@@ -320,7 +279,7 @@ fn refuse(error: &AuthError) -> ErrorData {
     }
 }
 
-fn unavailable(error: &DbError) -> ErrorData {
+pub(super) fn unavailable(error: &DbError) -> ErrorData {
     tracing::error!(%error, "the database did not answer");
     ErrorData::internal_error(
         "The registry's database is not available. Nothing was done. Try again in a moment.",

@@ -1,4 +1,4 @@
-//! The ways in which a call ends: its outcome, its reply, and what becomes of its transaction.
+//! The ways in which a request ends: its outcome, its reply, and what becomes of its transaction.
 
 use std::time::Duration;
 
@@ -7,19 +7,19 @@ use rmcp::model::{CallToolResult, ContentBlock};
 
 use crate::db::DbError;
 use crate::registry::usage::{Outcome, Subject};
-use crate::tools::{Answer, ToolName};
 
-/// How a call ended, before it is recorded.
-pub(super) struct Ending {
+/// How a request ended, before it is recorded.
+pub struct Ending<R> {
     pub(super) outcome: Outcome,
     pub(super) error_code: Option<&'static str>,
     pub(super) subject: Subject,
     pub(super) result_count: Option<i32>,
-    pub(super) reply: Result<CallToolResult, ErrorData>,
+    pub(super) result_bytes: usize,
+    pub(super) reply: Result<R, ErrorData>,
     pub(super) transaction: Transaction,
 }
 
-/// What must become of the call's transaction before the record is written.
+/// What must become of the request's transaction before the record is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Transaction {
     /// Its effects stand.
@@ -30,40 +30,62 @@ pub(super) enum Transaction {
     Interrupt,
 }
 
-impl Ending {
-    pub(super) fn ok(answer: Answer) -> Self {
+/// What cut a request short, or made it fail by our own fault.
+#[derive(Debug)]
+pub enum Stopped {
+    /// The database refused a statement.
+    Failed(DbError),
+    /// It panicked.
+    Panicked,
+    /// Nobody waits for it any more.
+    Left(Outcome),
+    /// It took longer than this.
+    TimedOut(Duration),
+}
+
+impl<R> Ending<R> {
+    /// It did what it was asked to, in a reply of this many bytes.
+    pub fn ok(reply: R, bytes: usize) -> Self {
         Self {
             outcome: Outcome::Ok,
             error_code: None,
-            subject: answer.subject,
-            result_count: answer.result_count,
-            reply: Ok(CallToolResult::structured(answer.output)),
+            subject: Subject::default(),
+            result_count: None,
+            result_bytes: bytes,
+            reply: Ok(reply),
             transaction: Transaction::Keep,
         }
     }
 
-    fn bad(outcome: Outcome, error_code: &'static str, reply: Result<CallToolResult, ErrorData>) -> Self {
+    /// The same, about this skill.
+    #[must_use]
+    pub fn about(mut self, subject: Subject) -> Self {
+        self.subject = subject;
+        self
+    }
+
+    /// The same, with what a search found.
+    #[must_use]
+    pub(super) fn with_count(mut self, count: Option<i32>) -> Self {
+        self.result_count = count;
+        self
+    }
+
+    /// It did not; its effects are taken back.
+    pub fn bad(outcome: Outcome, error_code: &'static str, reply: Result<R, ErrorData>) -> Self {
         Self {
             outcome,
             error_code: Some(error_code),
             subject: Subject::default(),
             result_count: None,
+            result_bytes: 0,
             reply,
             transaction: Transaction::Undo,
         }
     }
 
-    /// Something that a model can act on.
-    pub(super) fn tool_error(outcome: Outcome, code: &'static str, words: String) -> Self {
-        Self::bad(
-            outcome,
-            code,
-            Ok(CallToolResult::error(vec![ContentBlock::text(words)])),
-        )
-    }
-
     /// Something that the caller's program did wrong.
-    pub(super) fn protocol_error(outcome: Outcome, words: impl Into<std::borrow::Cow<'static, str>>) -> Self {
+    pub fn protocol_error(outcome: Outcome, words: impl Into<std::borrow::Cow<'static, str>>) -> Self {
         Self::bad(
             outcome,
             outcome.as_str(),
@@ -71,42 +93,58 @@ impl Ending {
         )
     }
 
-    pub(super) fn failed(tool: ToolName, error: &DbError) -> Self {
-        tracing::error!(tool = tool.as_str(), %error, "a tool failed");
-        let words = "The registry failed to answer this call, and nothing of it was done. Try again; if it happens again, \
-                     tell your administrator.";
-        Self::tool_error(Outcome::InternalError, "internal_error", words.to_owned())
-    }
-
-    pub(super) fn panicked(tool: ToolName) -> Self {
-        tracing::error!(tool = tool.as_str(), "a tool panicked");
-        let reply = Err(ErrorData::internal_error(
-            "The registry failed to answer this call, and nothing of it was done.",
-            None,
-        ));
-        Self {
-            transaction: Transaction::Interrupt,
-            ..Self::bad(Outcome::Panicked, "panicked", reply)
+    /// It was stopped. Where the caller can act on it, `say` puts the words into the reply that fits the request.
+    pub fn stopped(what: &str, stopped: &Stopped, say: impl Fn(String) -> Result<R, ErrorData>) -> Self {
+        match stopped {
+            Stopped::Failed(error) => {
+                tracing::error!(tool = what, %error, "a call failed");
+                let words = "The registry failed to answer this call, and nothing of it was done. Try again; if it happens again, \
+                             tell your administrator.";
+                Self::bad(Outcome::InternalError, "internal_error", say(words.to_owned()))
+            }
+            Stopped::Panicked => {
+                tracing::error!(tool = what, "a call panicked");
+                let reply = ErrorData::internal_error(
+                    "The registry failed to answer this call, and nothing of it was done.",
+                    None,
+                );
+                Self::interrupted(Outcome::Panicked, "panicked", Err(reply))
+            }
+            Stopped::Left(outcome) => {
+                let reply = ErrorData::internal_error("The call was cancelled.", None);
+                Self::interrupted(*outcome, outcome.as_str(), Err(reply))
+            }
+            Stopped::TimedOut(limit) => {
+                let words = format!(
+                    "{what} took longer than {} seconds and was stopped; nothing of it was done. Ask for less, or try again later.",
+                    limit.as_secs()
+                );
+                Self::interrupted(Outcome::TimedOut, "timed_out", say(words))
+            }
         }
     }
 
-    pub(super) fn cut_short(outcome: Outcome) -> Self {
-        let reply = Err(ErrorData::internal_error("The call was cancelled.", None));
+    fn interrupted(outcome: Outcome, error_code: &'static str, reply: Result<R, ErrorData>) -> Self {
         Self {
             transaction: Transaction::Interrupt,
-            ..Self::bad(outcome, outcome.as_str(), reply)
+            ..Self::bad(outcome, error_code, reply)
         }
     }
+}
 
-    pub(super) fn timed_out(tool: ToolName, limit: Duration) -> Self {
-        let words = format!(
-            "{} took longer than {} seconds and was stopped; nothing of it was done. Ask for less, or try again later.",
-            tool.as_str(),
-            limit.as_secs()
-        );
+impl Ending<CallToolResult> {
+    /// Something that a model can act on.
+    pub(super) fn tool_error(outcome: Outcome, code: &'static str, words: String) -> Self {
+        let reply = CallToolResult::error(vec![ContentBlock::text(words)]);
+        let bytes = reply
+            .content
+            .iter()
+            .filter_map(|block| block.as_text())
+            .map(|text| text.text.len())
+            .sum();
         Self {
-            transaction: Transaction::Interrupt,
-            ..Self::tool_error(Outcome::TimedOut, "timed_out", words)
+            result_bytes: bytes,
+            ..Self::bad(outcome, code, Ok(reply))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The protocol's side of the server: hands every `tools/call`, well formed or not, to the door.
+//! The protocol's side of the server: hands every request that is recorded, well formed or not, to the door.
 //!
 //! Written by hand rather than with rmcp's router macros: `call_tool` alone is not a complete choke point (a malformed
 //! call arrives at `on_custom_request`), and the macros would pull every tool up to this floor.
@@ -6,15 +6,26 @@
 use std::sync::Arc;
 
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, Extensions,
-    Implementation, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+    CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult, CustomRequest,
+    CustomResult, DiscoverResult, GetPromptRequestParams, GetPromptResponse, GetSkillRequestParams,
+    GetSkillResult, Implementation, InitializeRequestParams, InitializeResult, ListPromptsResult,
+    ListResourceTemplatesResult, ListResourcesResult, ListSkillsResult, ListToolsResult,
+    PaginatedRequestParams, ReadResourceDirectoryRequestParams, ReadResourceRequestParams,
+    ReadResourceResponse, ServerCapabilities, ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool,
+    UnsubscribeRequestParams,
 };
-use rmcp::service::RequestContext;
+use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 
-use super::door::{Door, Gone, Request};
-use super::record::{Envelope, Transport, trace_id};
-use crate::tenancy::ApiKey;
+use super::caller::Caller;
+use super::door::Door;
+use super::identity::KeySource;
+use super::listening::{self, Subscribed};
+use super::work::{Malformed, Reading, ToolCall, Work, malformed};
+use crate::methods::{
+    Complete, DirectoryRead, LIST_TTL_MS, Method, PromptsGet, PromptsList, ResourcesList, ResourcesRead,
+    SkillsGet, SkillsList, ToolsList, resource_templates,
+};
 use crate::tools::ToolName;
 
 const INSTRUCTIONS: &str = "This is your organisation's private registry of skills: tested instructions for tasks. Before a task that somebody may \
@@ -22,129 +33,131 @@ const INSTRUCTIONS: &str = "This is your organisation's private registry of skil
      SKILL.md) and follow it, or put it on disk with install_skill and confirm_install. Afterwards tell with record_usage \
      whether it helped.";
 
-/// How long a client may keep the list of tools, in milliseconds. Short: it depends on the key's scopes.
-const LIST_TTL_MS: u64 = 60_000;
+/// Requests that are recorded even when their parameters are not what the protocol says.
+const RECORDED: [&str; 5] = [
+    "tools/call",
+    "resources/read",
+    "resources/directory/read",
+    "skills/get",
+    "prompts/get",
+];
 
-/// Where a call's key comes from.
-#[derive(Clone)]
-pub enum KeySource {
-    /// One for the whole connection, over stdio.
-    Stdio(ApiKey),
-    /// One for the whole session, over HTTP+SSE.
-    Sse(ApiKey),
-    /// Each HTTP request brings its own; the transport has put it into the request's extensions.
-    Request,
-}
-
-impl KeySource {
-    const fn transport(&self) -> Transport {
-        match self {
-            Self::Stdio(_) => Transport::Stdio,
-            Self::Sse(_) => Transport::Sse,
-            Self::Request => Transport::Http,
-        }
-    }
-}
+/// The others that the server knows. With parameters of a wrong form they arrive as unknown to rmcp, which they are not.
+const KNOWN: [&str; 12] = [
+    "initialize",
+    "server/discover",
+    "ping",
+    "tools/list",
+    "resources/list",
+    "resources/templates/list",
+    "resources/subscribe",
+    "resources/unsubscribe",
+    "subscriptions/listen",
+    "prompts/list",
+    "skills/list",
+    "completion/complete",
+];
 
 /// One connection to the registry. Cheap to clone; it holds nothing of any tenant.
 #[derive(Clone)]
 pub struct Registry {
     door: Arc<Door>,
     key: KeySource,
+    subscribed: Subscribed,
 }
 
 impl Registry {
     /// A handler whose calls go through this door.
     #[must_use]
-    pub const fn new(door: Arc<Door>, key: KeySource) -> Self {
-        Self { door, key }
-    }
-
-    fn key(&self, extensions: &Extensions) -> Result<ApiKey, ErrorData> {
-        match &self.key {
-            KeySource::Stdio(key) | KeySource::Sse(key) => Ok(key.clone()),
-            KeySource::Request => extensions
-                .get::<http::request::Parts>()
-                .and_then(|parts| parts.extensions.get::<ApiKey>())
-                .cloned()
-                .ok_or_else(|| ErrorData::invalid_request("The request carries no API key.", None)),
+    pub fn new(door: Arc<Door>, key: KeySource) -> Self {
+        Self {
+            door,
+            key,
+            subscribed: Subscribed::default(),
         }
     }
 
-    fn envelope(&self, context: &RequestContext<RoleServer>) -> Envelope {
-        let parts = context.extensions.get::<http::request::Parts>();
-        let header = |name: &str| {
-            parts
-                .and_then(|parts| parts.headers.get(name))
-                .and_then(|value| value.to_str().ok())
-        };
-        let declared = match &self.key {
-            KeySource::Stdio(_) | KeySource::Sse(_) => context.client_info(),
-            // Without a session, rmcp would answer with its own name for clients of the older revisions.
-            KeySource::Request => context.meta.client_info(),
-        };
-        let (client_name, client_version) = match declared {
-            Some(client) => (Some(client.name), Some(client.version)),
-            None => split_user_agent(header("user-agent")),
-        };
-        let protocol_version = match &self.key {
-            KeySource::Stdio(_) | KeySource::Sse(_) => {
-                context.protocol_version().map(|version| version.to_string())
-            }
-            KeySource::Request => context
-                .meta
-                .protocol_version()
-                .map(|version| version.to_string())
-                .or_else(|| header("mcp-protocol-version").map(str::to_owned)),
-        };
-        Envelope {
-            transport: self.key.transport(),
-            protocol_version,
-            client_name,
-            client_version,
-            request_id: Some(context.id.to_string()),
-            trace_id: context
-                .meta
-                .0
-                .get_traceparent()
-                .or_else(|| header("traceparent"))
-                .and_then(trace_id),
-        }
-    }
-
-    async fn through_the_door(
+    /// Does a piece of work for the caller of this request and records it.
+    ///
+    /// # Errors
+    /// What the work ends with, or that it could not be recorded.
+    pub async fn pass<W: Work>(
         &self,
-        request: Request,
+        work: W,
         context: &RequestContext<RoleServer>,
-    ) -> Result<rmcp::model::CallToolResult, ErrorData> {
-        let key = self.key(&context.extensions)?;
-        let peer = context.peer.clone();
-        let gone = Gone {
-            cancelled: context.ct.clone(),
-            connection_closed: Box::new(move || peer.is_transport_closed()),
-        };
-        self.door.call(key, request, self.envelope(context), gone).await
+    ) -> Result<W::Reply, ErrorData> {
+        let key = self.key.key(&context.extensions)?;
+        let envelope = self.key.envelope(context);
+        self.door.pass(key, work, envelope, Caller::new(context)).await
+    }
+
+    /// Answers what is not recorded.
+    async fn look<M: Method>(
+        &self,
+        method: M,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<M::Reply, ErrorData> {
+        let key = self.key.key(&context.extensions)?;
+        self.door.look(&key, method, &Caller::new(context)).await
     }
 }
 
-/// `name/version (comment)` into its first two parts.
-fn split_user_agent(user_agent: Option<&str>) -> (Option<String>, Option<String>) {
-    let Some(first) = user_agent.and_then(|text| text.split_whitespace().next()) else {
-        return (None, None);
-    };
-    match first.split_once('/') {
-        Some((name, version)) => (Some(name.to_owned()), Some(version.to_owned())),
-        None => (Some(first.to_owned()), None),
-    }
+fn cursor(request: Option<PaginatedRequestParams>) -> Option<String> {
+    request.and_then(|request| request.cursor)
 }
 
 impl ServerHandler for Registry {
     fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+        let capabilities = ServerCapabilities::builder()
+            .enable_tools()
+            .enable_resources()
+            .enable_resources_list_changed()
+            .enable_resources_subscribe()
+            .enable_prompts()
+            .enable_prompts_list_changed()
+            .enable_completions()
+            .enable_skills_with_directory_read()
+            .build();
+        ServerConfig::new(capabilities)
             .with_server_info(
                 Implementation::new("skillkeep", env!("CARGO_PKG_VERSION")).with_title("skillkeep"),
             )
             .with_instructions(INSTRUCTIONS)
+    }
+
+    async fn initialize(
+        &self,
+        request: InitializeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<InitializeResult, ErrorData> {
+        let mut info = self.negotiate_initialize(&request)?;
+        context.peer.set_peer_info(request);
+        if !self.key.has_connection() {
+            // The older revisions hear of changes over a connection, which single HTTP requests are not.
+            if let Some(resources) = &mut info.capabilities.resources {
+                resources.subscribe = None;
+                resources.list_changed = None;
+            }
+            if let Some(prompts) = &mut info.capabilities.prompts {
+                prompts.list_changed = None;
+            }
+        }
+        Ok(info)
+    }
+
+    async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
+        if self.key.has_connection()
+            && let Ok(key) = self.key.key(&context.extensions)
+        {
+            let (door, subscribed) = (Arc::clone(&self.door), self.subscribed.clone());
+            tokio::spawn(listening::keep_told(door, key, context.peer, subscribed));
+        }
+    }
+
+    async fn discover(&self, _context: RequestContext<RoleServer>) -> Result<DiscoverResult, ErrorData> {
+        let versions = self.supported_protocol_versions().into_owned();
+        // What it says of the server is the same for all, but nothing of ours is shared across keys.
+        Ok(DiscoverResult::from_server_info(versions, self.get_info()).with_ttl_ms(LIST_TTL_MS))
     }
 
     async fn call_tool(
@@ -152,13 +165,11 @@ impl ServerHandler for Registry {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let request = Request::Tool {
+        let call = ToolCall {
             name: request.name.into_owned(),
             arguments: request.arguments,
         };
-        self.through_the_door(request, &context)
-            .await
-            .map(CallToolResponse::from)
+        self.pass(call, &context).await.map(CallToolResponse::from)
     }
 
     async fn on_custom_request(
@@ -166,58 +177,158 @@ impl ServerHandler for Registry {
         request: CustomRequest,
         context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
-        if request.method == "tools/call" {
-            return match self.through_the_door(Request::Malformed, &context).await {
+        if let Some(method) = RECORDED.into_iter().find(|method| *method == request.method) {
+            return match self.pass(Malformed { method }, &context).await {
                 Err(error) => Err(error),
-                Ok(_) => Err(ErrorData::invalid_params("This tools/call is malformed.", None)),
+                Ok(never) => match never {},
             };
         }
+        if KNOWN.contains(&request.method.as_str()) {
+            return Err(ErrorData::invalid_params(malformed(&request.method), None));
+        }
+        let method = super::record::recordable(&request.method, 128);
         Err(ErrorData::new(
             rmcp::model::ErrorCode::METHOD_NOT_FOUND,
-            format!(
-                "Method not found: {}",
-                super::record::recordable(&request.method, 128)
-            ),
+            format!("Method not found: {method}"),
             None,
         ))
     }
 
     async fn list_tools(
         &self,
-        _request: Option<PaginatedRequestParams>,
+        request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let principal = self.door.principal(&self.key(&context.extensions)?).await?;
-        let tools = ToolName::ALL
-            .iter()
-            .filter(|tool| tool.allowed_for(&principal))
-            .map(|tool| tool.describe())
-            .collect();
-        Ok(ListToolsResult::with_all_items(tools)
-            .with_ttl_ms(LIST_TTL_MS)
-            .with_cache_scope(CacheScope::Private))
+        let cursor = cursor(request);
+        self.look(ToolsList { cursor }, &context).await
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
         ToolName::from_name(name).map(ToolName::describe)
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    async fn list_resources(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        let cursor = cursor(request);
+        self.look(ResourcesList { cursor }, &context).await
+    }
 
-    #[test]
-    fn a_user_agent_is_split_into_name_and_version() {
-        let split = |text| {
-            let (name, version) = split_user_agent(Some(text));
-            (name.unwrap_or_default(), version.unwrap_or_default())
+    async fn list_resource_templates(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        match cursor(request) {
+            None => Ok(resource_templates()),
+            Some(_) => Err(ErrorData::invalid_params(
+                "Invalid cursor: this list has one page.",
+                None,
+            )),
+        }
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let read = ResourcesRead { uri: request.uri };
+        self.pass(Reading(read), &context)
+            .await
+            .map(ReadResourceResponse::from)
+    }
+
+    async fn read_resource_directory(
+        &self,
+        request: ReadResourceDirectoryRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        let read = DirectoryRead {
+            uri: request.uri,
+            cursor: request.cursor,
         };
-        assert_eq!(
-            split("python-httpx/0.28.1"),
-            ("python-httpx".to_owned(), "0.28.1".to_owned())
-        );
-        assert_eq!(split("node"), ("node".to_owned(), String::new()));
-        assert_eq!(split_user_agent(Some("")), (None, None));
+        self.pass(Reading(read), &context).await
+    }
+
+    async fn list_skills(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListSkillsResult, ErrorData> {
+        let cursor = cursor(request);
+        self.look(SkillsList { cursor }, &context).await
+    }
+
+    async fn get_skill(
+        &self,
+        request: GetSkillRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetSkillResult, ErrorData> {
+        let get = SkillsGet { uri: request.uri };
+        self.pass(Reading(get), &context).await
+    }
+
+    async fn list_prompts(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        let cursor = cursor(request);
+        self.look(PromptsList { cursor }, &context).await
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        let get = PromptsGet::new(request.name, request.arguments);
+        self.pass(Reading(get), &context)
+            .await
+            .map(GetPromptResponse::from)
+    }
+
+    async fn complete(
+        &self,
+        request: CompleteRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        self.look(Complete(request), &context).await
+    }
+
+    fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        Some(listening::accepted(requested))
+    }
+
+    async fn listen(&self, subscription: SubscriptionContext) -> Result<(), ErrorData> {
+        let key = self.key.key(&subscription.request_context().extensions)?;
+        listening::listen(&self.door, key, subscription).await
+    }
+
+    async fn subscribe(
+        &self,
+        request: SubscribeRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        if self.key.has_connection() {
+            return self.subscribed.add(request.uri);
+        }
+        Err(ErrorData::new(
+            rmcp::model::ErrorCode::METHOD_NOT_FOUND,
+            "Subscriptions over HTTP need a connection: use subscriptions/listen of revision 2026-07-28, or HTTP+SSE.",
+            None,
+        ))
+    }
+
+    async fn unsubscribe(
+        &self,
+        request: UnsubscribeRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.subscribed.remove(&request.uri);
+        Ok(())
     }
 }

@@ -8,6 +8,24 @@ use crate::db::{DbError, ServerDb, TenantTx};
 use crate::ids::{ApiKeyId, TenantId, UserId};
 use crate::sql;
 
+/// A tenant's secret for signing cursors: 32 bytes. Its `Debug` hides them.
+#[derive(Clone)]
+pub struct CursorSecret(Box<[u8]>);
+
+impl CursorSecret {
+    /// The bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for CursorSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CursorSecret(hidden)")
+    }
+}
+
 /// Who calls, as the database knows him.
 #[derive(Debug, Clone)]
 pub struct Principal {
@@ -35,6 +53,8 @@ pub struct Principal {
     pub only_tools: Option<Vec<String>>,
     /// How often the tenant's skills have changed, as of this transaction.
     pub catalogue_revision: i64,
+    /// What the tenant's cursors are signed with.
+    pub cursor_secret: CursorSecret,
 }
 
 impl Principal {
@@ -54,6 +74,7 @@ impl Principal {
             only_skills: row.try_get("only_skills")?,
             only_tools: row.try_get("only_tools")?,
             catalogue_revision: row.try_get("catalogue_revision")?,
+            cursor_secret: CursorSecret(row.try_get::<_, &[u8]>("cursor_secret")?.into()),
         })
     }
 

@@ -1,13 +1,11 @@
 //! `search_skills`: ranked skills for a task in plain words, or all of them in order.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::{CallContext, Done, Effect, Tool, ToolError, limits};
-use crate::ids::{SkillId, TenantId};
+use crate::ids::SkillId;
+use crate::registry::cursor::{self, ForeignCursor};
 use crate::registry::skills::{self, Card};
 use crate::search::{Catalogue, Facets, Query};
 use crate::tenancy::{Principal, Scope};
@@ -118,12 +116,7 @@ impl Tool for SearchSkills {
     async fn run(self, cx: &CallContext<'_>) -> Result<Done<SearchSkillsOutput>, ToolError> {
         let filter = Filter::new(&self, cx.principal);
         let position = match &self.cursor {
-            Some(cursor) => Position::read(cursor, &filter, cx.principal.tenant).ok_or_else(|| {
-                ToolError::refused(
-                    "invalid_cursor",
-                    "The cursor does not belong to this search. Search again without a cursor.",
-                )
-            })?,
+            Some(cursor) => Position::read(cursor, &filter)?,
             None => Position::Start,
         };
         let limit = usize::try_from(self.limit.unwrap_or(DEFAULT_LIMIT)).unwrap_or(usize::MAX);
@@ -154,7 +147,7 @@ impl Tool for SearchSkills {
         let hint = hits.is_empty().then(|| {
             "Nothing fits. Try other words or fewer filters; without a query, search_skills lists everything.".to_owned()
         });
-        let next_cursor = page.next.map(|next| next.write(&filter, cx.principal.tenant));
+        let next_cursor = page.next.map(|next| next.write(&filter));
         let mut done = Done::new(SearchSkillsOutput {
             hits,
             next_cursor,
@@ -184,6 +177,15 @@ impl<'a> Filter<'a> {
             author: lower(&input.author),
             principal,
         }
+    }
+
+    /// What a cursor is bound to, beside the tenant: the words and filters of the search.
+    fn list(&self) -> String {
+        format!(
+            "{} {:?}",
+            SearchSkills::NAME,
+            (&self.query, &self.tag, &self.category, &self.author)
+        )
     }
 
     fn keeps(&self, facets: &Facets) -> bool {
@@ -278,7 +280,7 @@ fn hit(card: &Card, chosen: &Chosen) -> SkillHit {
     }
 }
 
-/// Where a page begins. Written as an opaque cursor that is bound to the tenant and the search.
+/// Where a page begins. Written as an opaque cursor that is bound to the tenant, the words and the filters.
 #[derive(Debug, PartialEq, Eq)]
 enum Position {
     Start,
@@ -286,49 +288,23 @@ enum Position {
     After(String),
 }
 
-const BINDING_BYTES: usize = 16;
-
 impl Position {
-    fn write(&self, filter: &Filter<'_>, tenant: TenantId) -> String {
+    fn write(&self, filter: &Filter<'_>) -> String {
         let place = match self {
             Self::Start => String::new(),
             Self::Rank(rank) => format!("r{rank}"),
             Self::After(slug) => format!("a{slug}"),
         };
-        let mut bytes = binding(filter, tenant, &place);
-        bytes.extend_from_slice(place.as_bytes());
-        BASE64.encode(bytes)
+        cursor::write(filter.principal, &filter.list(), &place)
     }
 
-    fn read(cursor: &str, filter: &Filter<'_>, tenant: TenantId) -> Option<Self> {
-        let bytes = BASE64.decode(cursor).ok()?;
-        let (bound, place) = bytes.split_at_checked(BINDING_BYTES)?;
-        let place = std::str::from_utf8(place).ok()?;
-        if bound != binding(filter, tenant, place) {
-            return None;
-        }
-        match place.split_at_checked(1)? {
-            ("r", rank) => rank.parse().ok().filter(|rank| *rank <= MAX_RANK).map(Self::Rank),
-            ("a", slug) => Some(Self::After(slug.to_owned())),
-            _ => None,
-        }
+    fn read(text: &str, filter: &Filter<'_>) -> Result<Self, ForeignCursor> {
+        let place = cursor::read(filter.principal, &filter.list(), text)?;
+        let position = match place.split_at_checked(1) {
+            Some(("r", rank)) => rank.parse().ok().filter(|rank| *rank <= MAX_RANK).map(Self::Rank),
+            Some(("a", slug)) => Some(Self::After(slug.to_owned())),
+            Some(_) | None => None,
+        };
+        position.ok_or(ForeignCursor)
     }
-}
-
-/// Ties a cursor to its tenant and its search. It keeps no secret: a cursor gives nothing but a place in a list that its
-/// bearer may read anyway.
-fn binding(filter: &Filter<'_>, tenant: TenantId, place: &str) -> Vec<u8> {
-    let mut sum = Sha256::new();
-    sum.update(tenant.as_uuid().as_bytes());
-    for part in [
-        Some(&filter.query),
-        filter.tag.as_ref(),
-        filter.category.as_ref(),
-        filter.author.as_ref(),
-    ] {
-        let part = part.map_or("", String::as_str);
-        sum.update(format!("{}:{part}", part.len()));
-    }
-    sum.update(place);
-    sum.finalize().into_iter().take(BINDING_BYTES).collect()
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every room with the floor that it is on; 0 is the ground.
-const ROOMS: [(&str, u8); 14] = [
+const ROOMS: [(&str, u8); 15] = [
     ("ids", 0),
     ("error", 0),
     ("config", 0),
@@ -15,6 +15,7 @@ const ROOMS: [(&str, u8); 14] = [
     ("registry", 3),
     ("search", 3),
     ("tools", 4),
+    ("methods", 4),
     ("server", 5),
     ("transport", 6),
     ("cli", 7),
@@ -22,13 +23,15 @@ const ROOMS: [(&str, u8); 14] = [
 ];
 
 /// Imports between rooms of one floor: one direction each, so that no circle can close.
-const BESIDE: [(&str, &str); 3] = [
+const BESIDE: [(&str, &str); 4] = [
     // A file's digest is one of the identifiers.
     ("skill_format", "ids"),
     // How log lines look is a setting.
     ("telemetry", "config"),
     // The index of a tenant's skills is made of what the registry lists.
     ("search", "registry"),
+    // What leads around a tool needs that tool's permission.
+    ("methods", "tools"),
 ];
 
 /// Names at the top of the crate that are no rooms: macros.

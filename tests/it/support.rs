@@ -10,7 +10,6 @@ use skillkeep::db::{ServerDb, TenantTx};
 use skillkeep::ids::TenantId;
 use skillkeep::server::{BeforeRun, Door, KeySource, Limits, Registry};
 use skillkeep::tenancy::ApiKey;
-use skillkeep::tools::ToolName;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, ReadHalf, WriteHalf};
 
 use crate::harness::TestDb;
@@ -87,7 +86,7 @@ impl Wire {
 
 /// Makes a closure a stumbling block.
 pub(crate) fn before_run(
-    block: impl for<'a> Fn(ToolName, &'a TenantTx) -> BoxFuture<'a, ()> + Send + Sync + 'static,
+    block: impl for<'a> Fn(&str, &'a TenantTx) -> BoxFuture<'a, ()> + Send + Sync + 'static,
 ) -> BeforeRun {
     Arc::new(block)
 }

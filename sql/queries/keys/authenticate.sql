@@ -9,7 +9,8 @@ SELECT k.id AS api_key_id,
        u.email,
        t.slug AS tenant_slug,
        t.name AS tenant_name,
-       t.catalogue_revision
+       t.catalogue_revision,
+       t.cursor_secret
 FROM api_keys k
 JOIN users u ON u.tenant_id = k.tenant_id AND u.id = k.user_id
 JOIN tenants t ON t.id = k.tenant_id

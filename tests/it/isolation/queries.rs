@@ -101,9 +101,16 @@ impl Theirs {
             "keys/get" | "keys/revoke" => vec![Box::new(self.key)],
             "keys/replace" => vec![Box::new(self.key), Box::new(self.key), Box::new(0_f64)],
             "keys/list" | "users/list" => vec![],
+            "skills/changed_slugs" => vec![Box::new(-1_i64), Box::new(1_000_i64)],
+            "skills/page" => vec![
+                Box::new(String::new()),
+                Box::new(None::<Vec<String>>),
+                Box::new(1_000_i64),
+            ],
+            "versions/manifests" => vec![Box::new(vec![self.version])],
             "skills/by_ids" => vec![Box::new(vec![self.skill])],
             "skills/changed_since" => vec![Box::new(-1_i64), Box::new(1_000_i64)],
-            "skills/details" | "skills/find" | "versions/files" => {
+            "skills/details" | "skills/find" | "skills/shelved" | "versions/files" => {
                 vec![Box::new("only-theirs"), Box::new(None::<String>)]
             }
             "skills/for_publishing" => vec![Box::new(vec!["only-theirs"]), Box::new("only-theirs")],

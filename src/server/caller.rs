@@ -1,0 +1,65 @@
+//! Whether anybody still waits for an answer, and what he is told while he does.
+
+use std::time::Duration;
+
+use rmcp::model::{ProgressNotificationParam, ProgressToken};
+use rmcp::service::{Peer, RequestContext, RoleServer};
+use tokio_util::sync::CancellationToken;
+
+use crate::registry::usage::Outcome;
+
+/// Seconds between two signs of life. Well below the time after which proxies give up on a silent answer.
+const PROGRESS_SECONDS: u32 = 5;
+
+/// Notices that nobody waits for the answer any more, and tells who does that the call goes on.
+pub(super) struct Caller {
+    cancelled: CancellationToken,
+    peer: Peer<RoleServer>,
+    progress: Option<ProgressToken>,
+}
+
+impl Caller {
+    pub(super) fn new(context: &RequestContext<RoleServer>) -> Self {
+        Self {
+            cancelled: context.ct.clone(),
+            peer: context.peer.clone(),
+            progress: context.meta.get_progress_token(),
+        }
+    }
+
+    /// Resolves when the call was taken back or the whole connection is gone.
+    pub(super) async fn left(&self) -> Outcome {
+        self.cancelled.cancelled().await;
+        if self.peer.is_transport_closed() {
+            Outcome::ClientGone
+        } else {
+            Outcome::Cancelled
+        }
+    }
+
+    /// Tells a caller who gave a progress token that the call has begun.
+    pub(super) async fn has_begun(&self, what: &str) {
+        self.tell(0, format!("{what} has begun")).await;
+    }
+
+    /// Tells him now and then that it goes on. Never resolves.
+    pub(super) async fn keep_informed(&self, what: &str) -> std::convert::Infallible {
+        let mut seconds = 0_u32;
+        while self.progress.is_some() {
+            tokio::time::sleep(Duration::from_secs(PROGRESS_SECONDS.into())).await;
+            seconds = seconds.saturating_add(PROGRESS_SECONDS);
+            self.tell(seconds, format!("{what} has been running for {seconds} s"))
+                .await;
+        }
+        std::future::pending().await
+    }
+
+    async fn tell(&self, seconds: u32, message: String) {
+        let Some(token) = &self.progress else {
+            return;
+        };
+        let sign = ProgressNotificationParam::new(token.clone(), f64::from(seconds)).with_message(message);
+        // A caller who is gone is noticed by `left`.
+        let _told = self.peer.notify_progress(sign).await;
+    }
+}

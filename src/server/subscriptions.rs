@@ -1,0 +1,191 @@
+//! Tells clients that the catalogue changed: those who listen in the newest revision, and those of the older revisions
+//! that have a connection.
+//!
+//! What changed is read with the subscriber's own key, so a key that no longer holds hears nothing, and one that is
+//! limited to some skills hears of those alone.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rmcp::ErrorData;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::{Receiver, error::TryRecvError};
+use tokio_util::sync::CancellationToken;
+
+use super::door::{Door, unavailable};
+use crate::db::Notice;
+use crate::ids::TenantId;
+use crate::registry::shelf;
+use crate::registry::skill_uri::SkillUri;
+use crate::tenancy::ApiKey;
+use crate::tools::ToolName;
+
+/// Subscriptions that one tenant may have at once in one process.
+const PER_TENANT: usize = 500;
+/// The least time between two messages to one subscriber: an import of a thousand skills is not a thousand messages.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Changed skills that are looked at one by one; where there are more, all of them count as changed.
+const MAX_CHANGES: i64 = 1000;
+
+/// The subscriptions of one process.
+#[derive(Default)]
+pub(super) struct Subscriptions {
+    ended: CancellationToken,
+    counts: Arc<Mutex<HashMap<TenantId, usize>>>,
+}
+
+/// A subscription's place among its tenant's.
+struct Place {
+    tenant: TenantId,
+    counts: Arc<Mutex<HashMap<TenantId, usize>>>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.tenant) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.tenant);
+            }
+        }
+    }
+}
+
+impl Subscriptions {
+    pub(super) fn end(&self) {
+        self.ended.cancel();
+    }
+
+    fn take_place(&self, tenant: TenantId) -> Result<Place, ErrorData> {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(tenant).or_default();
+        if *count >= PER_TENANT {
+            let words = format!(
+                "Your organisation has {PER_TENANT} subscriptions open on this server, which is as many as it may have. \
+                 Close one, or ask for the lists again now and then instead."
+            );
+            return Err(ErrorData::invalid_request(words, None));
+        }
+        *count += 1;
+        Ok(Place {
+            tenant,
+            counts: Arc::clone(&self.counts),
+        })
+    }
+}
+
+/// What a subscriber is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Change {
+    slugs: Option<BTreeSet<String>>,
+}
+
+impl Change {
+    /// Whether the skill that this URI belongs to changed: a version of it was published or withdrawn.
+    pub(super) fn touches(&self, uri: &str) -> bool {
+        SkillUri::parse(uri)
+            .is_some_and(|uri| self.slugs.as_ref().is_none_or(|slugs| slugs.contains(uri.slug())))
+    }
+}
+
+/// One subscriber's watch over his tenant's catalogue.
+pub(super) struct Watch {
+    door: Arc<Door>,
+    key: ApiKey,
+    tenant: TenantId,
+    /// All changes up to this revision have been told.
+    revision: i64,
+    notices: Receiver<Notice>,
+    ended: CancellationToken,
+    _place: Place,
+}
+
+impl Watch {
+    /// Watches on behalf of this key.
+    ///
+    /// # Errors
+    /// When the key does not hold, may not look through the catalogue, or its tenant watches too much already.
+    pub(super) async fn begin(door: &Arc<Door>, key: ApiKey) -> Result<Self, ErrorData> {
+        // Before the revision is read, so that nothing is missed between the two.
+        let notices = door.db().notices().await.map_err(|error| unavailable(&error))?;
+        let (tx, principal) = door.enter(&key).await?;
+        tx.roll_back().await.map_err(|error| unavailable(&error))?;
+        if !ToolName::SearchSkills.allowed_for(&principal) {
+            return Err(ErrorData::invalid_request(
+                "This API key may not search skills, so there are no changes that it could be told of.",
+                None,
+            ));
+        }
+        let place = door.subscriptions.take_place(principal.tenant)?;
+        Ok(Self {
+            door: Arc::clone(door),
+            key,
+            tenant: principal.tenant,
+            revision: principal.catalogue_revision,
+            notices,
+            ended: door.subscriptions.ended.clone(),
+            _place: place,
+        })
+    }
+
+    /// The next change that this key may know of; `None` when the server stops.
+    ///
+    /// # Errors
+    /// When the key does not hold any more.
+    pub(super) async fn next(&mut self) -> Result<Option<Change>, ErrorData> {
+        loop {
+            let ended = self.ended.clone();
+            let noticed = tokio::select! {
+                () = ended.cancelled() => false,
+                noticed = self.noticed() => noticed,
+            };
+            if !noticed {
+                return Ok(None);
+            }
+            if let Some(change) = self.look().await? {
+                return Ok(Some(change));
+            }
+        }
+    }
+
+    /// Waits until something may have changed, then a moment for what comes right after it.
+    async fn noticed(&mut self) -> bool {
+        loop {
+            match self.notices.recv().await {
+                Ok(Notice::Catalogue(tenant)) if tenant != self.tenant => {}
+                Ok(Notice::Catalogue(_) | Notice::Anything) | Err(RecvError::Lagged(_)) => break,
+                Err(RecvError::Closed) => return false,
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+        // What has come by now is read together with the first.
+        while !matches!(
+            self.notices.try_recv(),
+            Err(TryRecvError::Empty | TryRecvError::Closed)
+        ) {}
+        true
+    }
+
+    async fn look(&mut self) -> Result<Option<Change>, ErrorData> {
+        let (tx, principal) = self.door.enter(&self.key).await?;
+        let changed = shelf::changed_slugs(&tx, self.revision, MAX_CHANGES)
+            .await
+            .map_err(|error| unavailable(&error))?;
+        tx.roll_back().await.map_err(|error| unavailable(&error))?;
+        let is_all = i64::try_from(changed.len()).unwrap_or(i64::MAX) >= MAX_CHANGES;
+        self.revision = principal.catalogue_revision;
+        let visible: BTreeSet<String> = changed
+            .into_iter()
+            .filter(|slug| principal.may_see(slug))
+            .collect();
+        Ok(if is_all {
+            Some(Change { slugs: None })
+        } else if visible.is_empty() {
+            None
+        } else {
+            Some(Change { slugs: Some(visible) })
+        })
+    }
+}
