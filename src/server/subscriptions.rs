@@ -189,3 +189,23 @@ impl Watch {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenant_has_so_many_places_and_takes_none_of_anothers() {
+        let subscriptions = Subscriptions::default();
+        let (mine, theirs) = (TenantId::new(), TenantId::new());
+        let mut places: Vec<Place> = (0..PER_TENANT)
+            .map(|_| subscriptions.take_place(mine).unwrap())
+            .collect();
+        assert!(subscriptions.take_place(mine).is_err());
+        assert!(subscriptions.take_place(theirs).is_ok());
+        places.pop();
+        assert!(subscriptions.take_place(mine).is_ok());
+        drop(places);
+        assert!(subscriptions.counts.lock().unwrap().is_empty());
+    }
+}

@@ -22,4 +22,5 @@ mod process;
 mod schema;
 mod smoke;
 mod stdio;
+mod subscriptions;
 mod support;

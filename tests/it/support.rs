@@ -78,6 +78,12 @@ impl Wire {
             .expect("no answer came")
     }
 
+    /// Whatever comes next, an answer or a notification.
+    pub(crate) async fn next_message(&mut self) -> Value {
+        let line = self.lines.next_line().await.unwrap().expect("the server hung up");
+        serde_json::from_str(&line).unwrap()
+    }
+
     pub(crate) async fn call(&mut self, id: i64, params: Value) -> Value {
         self.start(id, params).await;
         self.receive(id).await
