@@ -15,17 +15,18 @@ function sdk() {
     ...load('@modelcontextprotocol/sdk/client/index.js'),
     ...load('@modelcontextprotocol/sdk/client/stdio.js'),
     ...load('@modelcontextprotocol/sdk/client/streamableHttp.js'),
+    ...load('@modelcontextprotocol/sdk/client/sse.js'),
   };
 }
 
-const { Client, StdioClientTransport, StreamableHTTPClientTransport } = sdk();
+const { Client, SSEClientTransport, StdioClientTransport, StreamableHTTPClientTransport } = sdk();
 const [command, ...args] = order.command;
-const transport =
-  order.transport === 'stdio'
-    ? new StdioClientTransport({ command, args, env: order.env })
-    : new StreamableHTTPClientTransport(new URL(order.url), {
-        requestInit: { headers: { Authorization: `Bearer ${order.key}` } },
-      });
+const options = { requestInit: { headers: { Authorization: `Bearer ${order.key}` } } };
+const transport = {
+  stdio: () => new StdioClientTransport({ command, args, env: order.env }),
+  http: () => new StreamableHTTPClientTransport(new URL(order.url), options),
+  sse: () => new SSEClientTransport(new URL(order.url), options),
+}[order.transport]();
 // The older SDK speaks only the old revision, and its transport is the only one to tell which.
 let revision;
 const setProtocolVersion = transport.setProtocolVersion?.bind(transport);
@@ -39,10 +40,16 @@ await client.connect(transport);
 console.log(JSON.stringify({ revision: client.getNegotiatedProtocolVersion?.() ?? revision }));
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const { method, name, arguments: given } = JSON.parse(line);
+  const { method, name, uri, arguments: given } = JSON.parse(line);
+  const ask = {
+    'tools/list': () => client.listTools(),
+    'tools/call': () => client.callTool({ name, arguments: given }),
+    'resources/list': () => client.listResources(),
+    'resources/read': () => client.readResource({ uri }),
+  }[method];
   let answer;
   try {
-    answer = { result: await (method === 'tools/list' ? client.listTools() : client.callTool({ name, arguments: given })) };
+    answer = { result: await ask() };
   } catch (error) {
     answer = { error: { code: error.code, message: error.message } };
   }

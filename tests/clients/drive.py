@@ -7,6 +7,7 @@ import os
 import sys
 
 import mcp
+from mcp.client.sse import sse_client
 from mcp.client.streamable_http import create_mcp_http_client, streamable_http_client
 
 OLD = "2025-11-25"
@@ -16,6 +17,8 @@ def transport(order):
     if order["transport"] == "stdio":
         command, *args = order["command"]
         return mcp.stdio_client(mcp.StdioServerParameters(command=command, args=args, env=order["env"]))
+    if order["transport"] == "sse":
+        return sse_client(order["url"], headers={"Authorization": f"Bearer {order['key']}"})
     http = create_mcp_http_client(headers={"Authorization": f"Bearer {order['key']}"})
     return streamable_http_client(order["url"], http_client=http)
 
@@ -24,13 +27,38 @@ def transport(order):
 async def connect(order):
     """Yields the client and the protocol revision that was agreed on."""
     info = mcp.types.Implementation(**order["client"])
-    if hasattr(mcp, "Client"):
-        mode = "legacy" if order["revision"] == OLD else "auto"
+    mode = "legacy" if order["revision"] == OLD else "auto"
+    if order["package"].startswith("fastmcp"):
+        async with fast_client(order, info, mode) as client:
+            yield Fast(client), client.protocol_version
+    elif hasattr(mcp, "Client"):
         async with mcp.Client(transport(order), client_info=info, mode=mode) as client:
             yield client, client.protocol_version
     else:
         async with transport(order) as (read, write, *_), mcp.ClientSession(read, write, client_info=info) as session:
             yield session, (await session.initialize()).protocolVersion
+
+
+def fast_client(order, info, mode):
+    import fastmcp
+    from fastmcp.client import transports
+
+    headers = {"Authorization": f"Bearer {order['key']}"}
+    command, *args = order["command"]
+    way = {
+        "stdio": lambda: transports.StdioTransport(command, args, env=order["env"], keep_alive=False),
+        "http": lambda: transports.StreamableHttpTransport(order["url"], headers=headers),
+        "sse": lambda: transports.SSETransport(order["url"], headers=headers),
+    }[order["transport"]]()
+    return fastmcp.Client(way, client_info=info, mode=mode)
+
+
+class Fast:
+    """fastmcp's methods that give the protocol's own results, under the names of the SDK."""
+
+    def __init__(self, client):
+        self.list_tools, self.list_resources = client.list_tools_mcp, client.list_resources_mcp
+        self.call_tool, self.read_resource = client.call_tool_mcp, client.read_resource_mcp
 
 
 def plain(result):
@@ -46,6 +74,10 @@ async def main():
             try:
                 if command["method"] == "tools/list":
                     result = await client.list_tools()
+                elif command["method"] == "resources/list":
+                    result = await client.list_resources()
+                elif command["method"] == "resources/read":
+                    result = await client.read_resource(command["uri"])
                 else:
                     result = await client.call_tool(command["name"], command["arguments"])
                 answer = {"result": plain(result)}
