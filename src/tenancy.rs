@@ -3,10 +3,12 @@
 mod api_key;
 pub mod keys;
 mod principal;
+mod quota;
 mod scope;
 pub mod tenants;
 pub mod users;
 
 pub use api_key::{ApiKey, ApiKeyError};
 pub use principal::{AuthError, CursorSecret, Principal, authenticate};
+pub use quota::{Place, Quota};
 pub use scope::{Scope, Scopes, UnknownScope};

@@ -12,6 +12,7 @@ use crate::db::ServerDb;
 use crate::error::{Failure, FailureKind};
 use crate::server::{Door, Limits};
 use crate::transport::http::{self, HttpError, HttpOptions};
+use crate::transport::sse::SseOptions;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ServeArgs {
@@ -27,6 +28,18 @@ pub(super) struct ServeArgs {
     /// An origin of web pages that may call besides localhost, for example https://tools.example.com; may be repeated
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
+    /// Leave HTTP+SSE out: /sse and /messages, which only old clients use
+    #[arg(long)]
+    no_sse: bool,
+    /// How many event streams one tenant may have open at once over HTTP+SSE
+    #[arg(long, default_value_t = SseOptions::default().sessions_per_tenant, value_name = "NUMBER")]
+    sse_per_tenant: usize,
+    /// After how many minutes without a message an event stream is ended
+    #[arg(long, default_value_t = 60, value_name = "MINUTES", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    sse_idle: u32,
+    /// How many calls one tenant may have running at once over HTTP
+    #[arg(long, default_value_t = HttpOptions::default().calls_per_tenant, value_name = "NUMBER")]
+    calls_per_tenant: usize,
 }
 
 /// Often enough that a month never begins without its partition, also after the machine slept.
@@ -47,6 +60,12 @@ async fn serve(backend: &Backend, listener: tokio::net::TcpListener, args: Serve
     let mut options = HttpOptions::default();
     options.allowed_hosts.extend(args.allow_host);
     options.allowed_origins.extend(args.allow_origin);
+    options.calls_per_tenant = args.calls_per_tenant;
+    options.sse = (!args.no_sse).then(|| SseOptions {
+        sessions_per_tenant: args.sse_per_tenant,
+        idle: Duration::from_secs(u64::from(args.sse_idle) * 60),
+        ..SseOptions::default()
+    });
     let address = listener.local_addr().unwrap_or(args.listen);
     // Before the line that says so: whoever waits for it may stop us at once.
     let stop = stop_signal()?;
@@ -91,7 +110,6 @@ fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
 fn http_failure(error: HttpError) -> Failure {
     let kind = match error {
         HttpError::InUse(_) | HttpError::Bind(..) => FailureKind::Refused,
-        HttpError::Broken(_) => FailureKind::Internal,
     };
     Failure::new(kind, error.to_string())
 }

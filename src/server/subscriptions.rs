@@ -4,8 +4,8 @@
 //! What changed is read with the subscriber's own key, so a key that no longer holds hears nothing, and one that is
 //! limited to some skills hears of those alone.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rmcp::ErrorData;
@@ -18,7 +18,7 @@ use crate::db::Notice;
 use crate::ids::TenantId;
 use crate::registry::shelf;
 use crate::registry::skill_uri::SkillUri;
-use crate::tenancy::ApiKey;
+use crate::tenancy::{ApiKey, Place, Quota};
 use crate::tools::ToolName;
 
 /// Subscriptions that one tenant may have at once in one process.
@@ -29,26 +29,16 @@ const PAUSE: Duration = Duration::from_millis(500);
 const MAX_CHANGES: i64 = 1000;
 
 /// The subscriptions of one process.
-#[derive(Default)]
 pub(super) struct Subscriptions {
     ended: CancellationToken,
-    counts: Arc<Mutex<HashMap<TenantId, usize>>>,
+    places: Quota,
 }
 
-/// A subscription's place among its tenant's.
-struct Place {
-    tenant: TenantId,
-    counts: Arc<Mutex<HashMap<TenantId, usize>>>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.tenant) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.tenant);
-            }
+impl Default for Subscriptions {
+    fn default() -> Self {
+        Self {
+            ended: CancellationToken::new(),
+            places: Quota::new(PER_TENANT),
         }
     }
 }
@@ -59,19 +49,12 @@ impl Subscriptions {
     }
 
     fn take_place(&self, tenant: TenantId) -> Result<Place, ErrorData> {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(tenant).or_default();
-        if *count >= PER_TENANT {
+        self.places.take(tenant).ok_or_else(|| {
             let words = format!(
                 "Your organisation has {PER_TENANT} subscriptions open on this server, which is as many as it may have. \
                  Close one, or ask for the lists again now and then instead."
             );
-            return Err(ErrorData::invalid_request(words, None));
-        }
-        *count += 1;
-        Ok(Place {
-            tenant,
-            counts: Arc::clone(&self.counts),
+            ErrorData::invalid_request(words, None)
         })
     }
 }
@@ -187,25 +170,5 @@ impl Watch {
         } else {
             Some(Change { slugs: Some(visible) })
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tenant_has_so_many_places_and_takes_none_of_anothers() {
-        let subscriptions = Subscriptions::default();
-        let (mine, theirs) = (TenantId::new(), TenantId::new());
-        let mut places: Vec<Place> = (0..PER_TENANT)
-            .map(|_| subscriptions.take_place(mine).unwrap())
-            .collect();
-        assert!(subscriptions.take_place(mine).is_err());
-        assert!(subscriptions.take_place(theirs).is_ok());
-        places.pop();
-        assert!(subscriptions.take_place(mine).is_ok());
-        drop(places);
-        assert!(subscriptions.counts.lock().unwrap().is_empty());
     }
 }

@@ -1,8 +1,15 @@
-//! Streamable HTTP on `/mcp`, for the stateless revision and the older ones at once, beside `/healthz` and `/readyz`.
+//! Streamable HTTP on `/mcp`, for the stateless revision and the older ones at once; HTTP+SSE beside it; `/healthz` and
+//! `/readyz`.
 //!
-//! Invariant: there are no sessions. Each request carries its key, so no caller can take over another's conversation.
+//! Invariant: on `/mcp` there are no sessions. Each request carries its key, so no caller can take over another's
+//! conversation.
 
-mod auth;
+mod accept;
+pub(super) mod answer;
+pub(super) mod auth;
+mod caps;
+mod gate;
+pub(super) mod screen;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -11,9 +18,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
-use axum::middleware::{self, Next};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use rmcp::ServerHandler;
@@ -22,10 +29,14 @@ use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::sse::{self, Sessions, SseOptions};
 use crate::server::{Door, KeySource, Registry};
+use crate::tenancy::Quota;
 
 /// How long calls in flight may take to end after the signal to stop.
 const DRAIN: Duration = Duration::from_secs(35);
+/// How long the last answers may take to reach their event streams.
+const FLUSH: Duration = Duration::from_millis(200);
 
 /// What the server listens to and answers for.
 #[derive(Debug, Clone)]
@@ -35,6 +46,12 @@ pub struct HttpOptions {
     pub allowed_hosts: Vec<String>,
     /// Origins of web pages that may call; requests without an `Origin` always may.
     pub allowed_origins: Vec<String>,
+    /// Calls on `/mcp` that one tenant may have running at once; more get 429.
+    pub calls_per_tenant: usize,
+    /// Connections of all callers together; more wait until one ends.
+    pub connections: usize,
+    /// HTTP+SSE, or `None` to leave it out.
+    pub sse: Option<SseOptions>,
 }
 
 impl Default for HttpOptions {
@@ -43,6 +60,9 @@ impl Default for HttpOptions {
         Self {
             allowed_hosts: names(&["localhost", "127.0.0.1", "::1"]),
             allowed_origins: names(&["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"]),
+            calls_per_tenant: 64,
+            connections: 10_000,
+            sse: Some(SseOptions::default()),
         }
     }
 }
@@ -62,9 +82,6 @@ pub enum HttpError {
     /// The address cannot be had for another reason.
     #[error("cannot listen on {0}: {1}")]
     Bind(SocketAddr, String),
-    /// The listener broke.
-    #[error("the listener broke: {0}")]
-    Broken(String),
 }
 
 /// Takes the address.
@@ -109,27 +126,42 @@ pub async fn serve_handlers<H: ServerHandler>(
     stop: impl Future<Output = ()> + Send + 'static,
     handlers: impl Fn(KeySource) -> H + Send + Sync + 'static,
 ) -> Result<(), HttpError> {
+    accept::raise_descriptor_limit();
     let abort = CancellationToken::new();
     let stopping = Arc::new(AtomicBool::new(false));
+    let keys = auth::KeyCheck::new(door.db().clone());
+    let sessions = options
+        .sse
+        .clone()
+        .map(|sse| Arc::new(Sessions::new(sse, keys.clone())));
     let health = Health {
         door: Arc::clone(&door),
         stopping: Arc::clone(&stopping),
     };
-    let app = router(&door, options, &abort, health, handlers);
+    let app =
+        router(options, &abort, keys, sessions.as_ref(), Arc::new(handlers)).merge(health_routes(health));
     let stopped = CancellationToken::new();
     let stopped_too = stopped.clone();
-    let server = axum::serve(listener, app).with_graceful_shutdown(async move {
+    let door_too = Arc::clone(&door);
+    tokio::spawn(async move {
         stop.await;
         // Readiness first: a load balancer sends nothing more while the calls in flight end.
         stopping.store(true, Ordering::Relaxed);
         stopped_too.cancel();
+        // What lasts for ever is ended; of event streams once what was asked over them is answered.
+        door_too.end_subscriptions();
+        if let Some(sessions) = sessions {
+            let _late = tokio::time::timeout(DRAIN, door_too.drain()).await;
+            tokio::time::sleep(FLUSH).await;
+            sessions.end();
+        }
     });
     let give_up = async {
         stopped.cancelled().await;
-        tokio::time::sleep(DRAIN).await;
+        tokio::time::sleep(DRAIN + FLUSH).await;
     };
     tokio::select! {
-        ended = server.into_future() => ended.map_err(|error| HttpError::Broken(error.to_string()))?,
+        () = accept::serve(listener, app, options.connections, stopped.clone()) => {}
         () = give_up => tracing::warn!("connections were still open when the time to stop was over"),
     }
     // Not before: it answers calls in flight with an error at once.
@@ -141,30 +173,47 @@ pub async fn serve_handlers<H: ServerHandler>(
 }
 
 fn router<H: ServerHandler>(
-    door: &Arc<Door>,
     options: &HttpOptions,
     abort: &CancellationToken,
-    health: Health,
-    handlers: impl Fn(KeySource) -> H + Send + Sync + 'static,
+    keys: auth::KeyCheck,
+    sessions: Option<&Arc<Sessions>>,
+    handlers: Arc<dyn Fn(KeySource) -> H + Send + Sync>,
 ) -> Router {
     let config = StreamableHttpServerConfig::default()
         .with_allowed_hosts(options.allowed_hosts.clone())
         .enforce_origin_validation()
         .with_allowed_origins(options.allowed_origins.clone())
         .with_cancellation_token(abort.child_token())
+        .with_max_request_body_bytes(screen::MAX_BODY_BYTES)
         .with_legacy_session_mode(false)
         .with_json_response(true);
+    let for_requests = Arc::clone(&handlers);
     let mcp = StreamableHttpService::new(
-        move || Ok(handlers(KeySource::Request)),
+        move || Ok(for_requests(KeySource::Request)),
         Arc::new(LocalSessionManager::default()),
         config,
     );
-    let keys = auth::KeyCheck::new(door.db().clone());
-    Router::new()
+    let gate = gate::Gate {
+        hosts: options.allowed_hosts.clone().into(),
+        origins: options.allowed_origins.clone().into(),
+    };
+    let calls = Quota::new(options.calls_per_tenant);
+    let routes = Router::new()
         .route_service("/mcp", mcp)
-        .route_layer(middleware::from_fn(explain_unreadable))
-        // On this route alone: a 401 for other paths would send clients looking for an OAuth server.
+        .route_layer(middleware::from_fn(screen::screen))
+        .route_layer(middleware::from_fn_with_state(calls, caps::limit_calls));
+    let routes = match sessions {
+        Some(sessions) => routes.merge(sse::routes(sessions, handlers)),
+        None => routes,
+    };
+    // On these routes alone: a 401 for other paths would send clients looking for an OAuth server.
+    routes
         .route_layer(middleware::from_fn_with_state(keys, auth::require_key))
+        .route_layer(middleware::from_fn_with_state(gate, gate::check))
+}
+
+fn health_routes(health: Health) -> Router {
+    Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready).with_state(health))
 }
@@ -180,22 +229,4 @@ async fn ready(State(health): State<Health>) -> Response {
             (StatusCode::SERVICE_UNAVAILABLE, "the database is not available\n").into_response()
         }
     }
-}
-
-/// A body that is not JSON gets the JSON-RPC parse error (JSON-RPC 2.0, section 5.1), not a plain 415.
-async fn explain_unreadable(request: Request, next: Next) -> Response {
-    let claims_json = request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.starts_with("application/json"));
-    let response = next.run(request).await;
-    if claims_json && response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
-        return auth::json_rpc_error(
-            StatusCode::BAD_REQUEST,
-            -32700,
-            "The request's body is not a JSON-RPC message in UTF-8.",
-        );
-    }
-    response
 }

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use axum::response::Response;
 
+use super::answer::{json_rpc_error, try_later};
 use crate::db::ServerDb;
 use crate::ids::Digest;
 use crate::tenancy::{ApiKey, AuthError, authenticate};
@@ -22,7 +22,7 @@ const MAX_REMEMBERED: usize = 10_000;
 
 /// The keys that were found good a moment ago, by their hashes.
 #[derive(Clone)]
-pub(super) struct KeyCheck {
+pub(in crate::transport) struct KeyCheck {
     db: ServerDb,
     good: Arc<Mutex<HashMap<Digest, Instant>>>,
 }
@@ -50,6 +50,11 @@ impl KeyCheck {
             good.insert(hash, Instant::now());
         }
         Ok(())
+    }
+
+    /// Whether the key is known not to hold any more. A database that does not answer tells nothing.
+    pub(in crate::transport) async fn has_ended(&self, key: &ApiKey) -> bool {
+        matches!(self.check(key).await, Err(AuthError::Invalid))
     }
 
     fn remembers(&self, hash: Digest) -> bool {
@@ -81,15 +86,8 @@ pub(super) async fn require_key(State(keys): State<KeyCheck>, mut request: Reque
         }
         Err(AuthError::Db(error)) => {
             tracing::error!(%error, "a key could not be checked");
-            let mut response = json_rpc_error(
-                StatusCode::SERVICE_UNAVAILABLE,
-                -32603,
-                "The registry's database is not available. Try again in a moment.",
-            );
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-            return response;
+            let words = "The registry's database is not available. Try again in a moment.";
+            return try_later(StatusCode::SERVICE_UNAVAILABLE, 1, words);
         }
     }
     request.extensions_mut().insert(key);
@@ -132,17 +130,6 @@ fn unauthorized(error: Option<&str>, words: &str) -> Response {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     }
     response
-}
-
-/// A JSON-RPC error that answers no request in particular.
-pub(super) fn json_rpc_error(status: StatusCode, code: i32, words: &str) -> Response {
-    let body = json!({"jsonrpc": "2.0", "id": null, "error": {"code": code, "message": words}});
-    (
-        status,
-        [(header::CONTENT_TYPE, "application/json")],
-        body.to_string(),
-    )
-        .into_response()
 }
 
 #[cfg(test)]
