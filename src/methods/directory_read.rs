@@ -116,7 +116,10 @@ fn resource(folder: &SkillUri, path: &str, child: &Child<'_>) -> Resource {
         Child::Folder(_) => resource.with_mime_type(DIRECTORY_MIME_TYPE),
         Child::File(_, file) => {
             let mut meta = MetaObject::new();
-            meta.insert("skillkeep/digest".to_owned(), file.digest.to_string().into());
+            meta.insert(
+                "io.modelcontextprotocol.skills/digest".to_owned(),
+                file.digest.to_string().into(),
+            );
             let resource = resource
                 .with_size(u64::try_from(file.size).unwrap_or_default())
                 .with_meta(meta);

@@ -33,10 +33,19 @@ pub(super) fn entry(skill: &Shelved, manifest: &[FileEntry]) -> Option<Skill> {
 /// What the extension has no field for: how the tools call the skill and its version, and whether it was withdrawn.
 pub(super) fn meta(skill: &Shelved) -> MetaObject {
     let mut meta = MetaObject::new();
-    meta.insert("skillkeep/skill".to_owned(), skill.found.slug.clone().into());
-    meta.insert("skillkeep/version".to_owned(), skill.found.version.clone().into());
+    meta.insert(
+        "io.modelcontextprotocol.skills/slug".to_owned(),
+        skill.found.slug.clone().into(),
+    );
+    meta.insert(
+        "io.modelcontextprotocol.skills/version".to_owned(),
+        skill.found.version.clone().into(),
+    );
     if let Some(reason) = &skill.found.yanked {
-        meta.insert("skillkeep/yanked".to_owned(), reason.clone().into());
+        meta.insert(
+            "io.modelcontextprotocol.skills/yanked".to_owned(),
+            reason.clone().into(),
+        );
     }
     meta
 }

@@ -55,6 +55,13 @@ impl PromptsGet {
         prompt
     }
 
+    fn check(&self) -> Result<(), MethodError> {
+        match &self.wrong {
+            Some(wrong) => Err(MethodError::InvalidParameters(wrong.clone())),
+            None => Ok(()),
+        }
+    }
+
     fn unknown(&self) -> MethodError {
         let version = self
             .version
@@ -89,10 +96,8 @@ impl Method for PromptsGet {
     }
 
     async fn run(self, cx: &CallContext<'_>) -> Result<MethodAnswer<GetPromptResult>, MethodError> {
-        if let Some(wrong) = &self.wrong {
-            return Err(MethodError::InvalidParameters(wrong.clone()));
-        }
         if self.name == SEARCH_FIRST {
+            self.check()?;
             let task = self
                 .task
                 .as_deref()
@@ -116,6 +121,7 @@ impl Method for PromptsGet {
             .filter(|skill| cx.principal.may_see(&skill.found.slug))
             .ok_or_else(|| self.unknown())?;
         let skill_md = skill_md.ok_or_else(|| self.unknown())?;
+        self.check()?;
         let text = use_skill(
             &skill,
             &String::from_utf8_lossy(&skill_md.bytes),

@@ -33,9 +33,9 @@ impl Method for ResourcesList {
             .skills
             .iter()
             .filter_map(|skill| {
-                let uri = skill.folder()?.skill_md();
+                let folder = skill.folder()?;
                 Some(
-                    Resource::new(uri.to_string(), &skill.found.slug)
+                    Resource::new(folder.skill_md().to_string(), folder.name())
                         .with_title(&skill.name)
                         .with_description(&skill.description)
                         .with_mime_type("text/markdown")

@@ -43,7 +43,7 @@ impl Method for ResourcesRead {
         let bytes = file.bytes.len();
         let mut meta = entry::meta(&skill);
         meta.insert(
-            "skillkeep/digest".to_owned(),
+            "io.modelcontextprotocol.skills/digest".to_owned(),
             file.entry.digest.to_string().into(),
         );
         let reply = ReadResourceResult::new(vec![contents(self.uri.clone(), file)?.with_meta(meta)])

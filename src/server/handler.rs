@@ -10,7 +10,7 @@ use rmcp::model::{
     CustomResult, DiscoverResult, GetPromptRequestParams, GetPromptResponse, GetSkillRequestParams,
     GetSkillResult, Implementation, InitializeRequestParams, InitializeResult, ListPromptsResult,
     ListResourceTemplatesResult, ListResourcesResult, ListSkillsResult, ListToolsResult,
-    PaginatedRequestParams, ReadResourceDirectoryRequestParams, ReadResourceRequestParams,
+    PaginatedRequestParams, ProtocolVersion, ReadResourceDirectoryRequestParams, ReadResourceRequestParams,
     ReadResourceResponse, ServerCapabilities, ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool,
     UnsubscribeRequestParams,
 };
@@ -43,20 +43,31 @@ const RECORDED: [&str; 5] = [
 ];
 
 /// The others that the server knows. With parameters of a wrong form they arrive as unknown to rmcp, which they are not.
-const KNOWN: [&str; 12] = [
-    "initialize",
-    "server/discover",
-    "ping",
+const KNOWN: [&str; 6] = [
     "tools/list",
     "resources/list",
     "resources/templates/list",
-    "resources/subscribe",
-    "resources/unsubscribe",
-    "subscriptions/listen",
     "prompts/list",
     "skills/list",
     "completion/complete",
 ];
+
+/// Those of the older revisions alone, and those of revision 2026-07-28 alone.
+const ONLY_OLD: [&str; 4] = [
+    "initialize",
+    "ping",
+    "resources/subscribe",
+    "resources/unsubscribe",
+];
+const ONLY_NEW: [&str; 2] = ["server/discover", "subscriptions/listen"];
+
+fn is_known(method: &str, context: &RequestContext<RoleServer>) -> bool {
+    let is_new = context
+        .protocol_version()
+        .is_some_and(|version| version.as_str() >= ProtocolVersion::V_2026_07_28.as_str());
+    let of_its_time: &[&str] = if is_new { &ONLY_NEW } else { &ONLY_OLD };
+    KNOWN.contains(&method) || of_its_time.contains(&method)
+}
 
 /// One connection to the registry. Cheap to clone; it holds nothing of any tenant.
 #[derive(Clone)]
@@ -183,7 +194,7 @@ impl ServerHandler for Registry {
                 Ok(never) => match never {},
             };
         }
-        if KNOWN.contains(&request.method.as_str()) {
+        if is_known(&request.method, &context) {
             return Err(ErrorData::invalid_params(malformed(&request.method), None));
         }
         let method = super::record::recordable(&request.method, 128);
