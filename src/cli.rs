@@ -2,6 +2,7 @@
 
 mod audit;
 mod backend;
+mod bridge;
 mod completions;
 mod doctor;
 mod import;
@@ -52,6 +53,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Serve one assistant over stdin and stdout, with the key in SKILLKEEP_API_KEY
     Stdio(stdio::StdioArgs),
+    /// Pass one assistant's messages on to a registry far away, with the key in SKILLKEEP_API_KEY
+    Bridge(bridge::BridgeArgs),
     /// Bring the database's schema up to date
     Migrate(migrate::MigrateArgs),
     /// Create, list, suspend and resume tenants
@@ -118,6 +121,7 @@ async fn dispatch(config: &Config, command: Command) -> Result<(), Failure> {
         Command::Quickstart(args) => quickstart::run(config, args).await,
         Command::Serve(args) => serve::run(config, args).await,
         Command::Stdio(args) => stdio::run(config, args).await,
+        Command::Bridge(args) => bridge::run(args).await,
         Command::Migrate(args) => migrate::run(config, args).await,
         Command::Tenant(command) => tenant::run(config, command).await,
         Command::User(command) => user::run(config, command).await,

@@ -11,6 +11,9 @@ use crate::db::DbError;
 use crate::registry::{shelf, versions};
 use crate::tools::{CallContext, ToolName};
 
+/// Versions that are looked through; what lies beyond is neither offered nor counted.
+const MAX_VERSIONS: i64 = 10_000;
+
 /// What is to be completed.
 pub struct Complete(pub CompleteRequestParams);
 
@@ -112,7 +115,7 @@ async fn values(cx: &CallContext<'_>, wanted: Wanted<'_>) -> Result<Vec<String>,
                 .collect();
             tags.into_iter().collect()
         }
-        Wanted::Versions(slug) if may_see(slug) => versions::list(cx.tx, slug)
+        Wanted::Versions(slug) if may_see(slug) => versions::list(cx.tx, slug, MAX_VERSIONS)
             .await?
             .into_iter()
             .map(|line| line.version)

@@ -67,13 +67,13 @@ pub struct VersionLine {
     pub created_at: Timestamp,
 }
 
-/// The newest hundred versions of the skill of this slug, newest first.
+/// The newest versions of the skill of this slug, newest first, at most `limit`.
 ///
 /// # Errors
 /// When the database is away or refuses.
-pub async fn list(tx: &TenantTx, slug: &str) -> Result<Vec<VersionLine>, DbError> {
+pub async fn list(tx: &TenantTx, slug: &str, limit: i64) -> Result<Vec<VersionLine>, DbError> {
     let rows = tx
-        .query(sql!("versions/list.sql"), &[tx.tenant().as_uuid(), &slug])
+        .query(sql!("versions/list.sql"), &[tx.tenant().as_uuid(), &slug, &limit])
         .await?;
     rows.iter()
         .map(|row| {

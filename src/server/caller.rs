@@ -11,6 +11,10 @@ use crate::registry::usage::Outcome;
 /// Seconds between two signs of life. Well below the time after which proxies give up on a silent answer.
 const PROGRESS_SECONDS: u32 = 5;
 
+/// When a connection ends, the framework cancels what is in flight a moment before the transport is seen to be closed.
+const CLOSING_CHECKS: u32 = 10;
+const CLOSING_PAUSE: Duration = Duration::from_millis(10);
+
 /// Notices that nobody waits for the answer any more, and tells who does that the call goes on.
 pub(super) struct Caller {
     cancelled: CancellationToken,
@@ -30,11 +34,13 @@ impl Caller {
     /// Resolves when the call was taken back or the whole connection is gone.
     pub(super) async fn left(&self) -> Outcome {
         self.cancelled.cancelled().await;
-        if self.peer.is_transport_closed() {
-            Outcome::ClientGone
-        } else {
-            Outcome::Cancelled
+        for _ in 0..CLOSING_CHECKS {
+            if self.peer.is_transport_closed() {
+                return Outcome::ClientGone;
+            }
+            tokio::time::sleep(CLOSING_PAUSE).await;
         }
+        Outcome::Cancelled
     }
 
     /// Tells a caller who gave a progress token that the call has begun.

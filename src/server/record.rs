@@ -66,10 +66,22 @@ impl Envelope {
 /// The trace id in a `traceparent` header (W3C Trace Context, section 3.2), or `None` for one that is not well formed.
 pub(super) fn trace_id(traceparent: &str) -> Option<String> {
     let mut parts = traceparent.split('-');
-    let (_version, id) = (parts.next()?, parts.next()?);
-    let well_formed =
-        id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()) && id.bytes().any(|b| b != b'0');
-    well_formed.then(|| id.to_ascii_lowercase())
+    let (version, id) = (parts.next()?, parts.next()?);
+    let (parent, flags) = (parts.next()?, parts.next()?);
+    // Later versions may say more at the end.
+    let ends = version != "00" || parts.next().is_none();
+    let well_formed = is_hex(version, 2)
+        && version != "ff"
+        && is_hex(id, 32)
+        && is_hex(parent, 16)
+        && [id, parent].iter().all(|part| part.bytes().any(|b| b != b'0'))
+        && is_hex(flags, 2)
+        && ends;
+    well_formed.then(|| id.to_owned())
+}
+
+fn is_hex(text: &str, digits: usize) -> bool {
+    text.len() == digits && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// `text` without control characters, cut to `max` characters: what a stranger sends must fit and must not garble a log.

@@ -10,6 +10,9 @@ use crate::registry::usage::Subject;
 use crate::registry::versions::{self, FileContents};
 use crate::tenancy::Scope;
 
+/// The most versions that are shown.
+const SHOWN_VERSIONS: i64 = 100;
+
 /// Which skill, and which of its files.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -172,7 +175,7 @@ impl Tool for GetSkill {
         let (details, files, history, file) = futures::try_join!(
             skills::details(cx.tx, slug, version),
             versions::files(cx.tx, slug, version),
-            versions::list(cx.tx, slug),
+            versions::list(cx.tx, slug, SHOWN_VERSIONS),
             wanted_file,
         )?;
         let details = details

@@ -8,8 +8,10 @@
     reason = "a test that stumbles has failed, and should say where"
 )]
 
+mod bridge;
 mod cli;
 mod corpus;
+mod cursors;
 mod embedded;
 mod floors;
 mod harness;
@@ -17,6 +19,7 @@ mod http;
 mod import;
 mod isolation;
 mod keys;
+mod methods;
 mod outcomes;
 mod process;
 mod schema;

@@ -4,4 +4,4 @@ FROM skills s
 JOIN skill_versions v ON v.tenant_id = s.tenant_id AND v.skill_id = s.id
 WHERE s.tenant_id = $1 AND s.slug = $2 AND s.status = 'active'
 ORDER BY v.ordinal DESC
-LIMIT 100
+LIMIT $3

@@ -145,7 +145,7 @@ impl Theirs {
                 Box::new("SKILL.md"),
             ],
             "versions/labels" => vec![Box::new(self.skill), Box::new("1")],
-            "versions/list" => vec![Box::new("only-theirs")],
+            "versions/list" => vec![Box::new("only-theirs"), Box::new(100_i64)],
             other => panic!("say with which values of another tenant {other} shall be tried"),
         }
     }

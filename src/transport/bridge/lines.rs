@@ -1,0 +1,98 @@
+//! Lines of bounded length.
+
+use std::io;
+
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+
+/// What stood between two line feeds.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    Text(Vec<u8>),
+    /// More than the limit; it was skipped.
+    TooLong,
+}
+
+/// Reads lines. A read that is dropped loses nothing.
+pub(super) struct LineReader<R> {
+    input: BufReader<R>,
+    limit: usize,
+    begun: Vec<u8>,
+    is_too_long: bool,
+}
+
+impl<R: AsyncRead + Unpin> LineReader<R> {
+    pub(super) fn new(input: R, limit: usize) -> Self {
+        Self {
+            input: BufReader::with_capacity(64 << 10, input),
+            limit,
+            begun: Vec::new(),
+            is_too_long: false,
+        }
+    }
+
+    /// The next line that is not blank; `None` at the end.
+    pub(super) async fn next(&mut self) -> io::Result<Option<Line>> {
+        loop {
+            let chunk = self.input.fill_buf().await?;
+            if chunk.is_empty() {
+                return Ok(self.take());
+            }
+            let mut parts = chunk.splitn(2, |byte| *byte == b'\n');
+            let part = parts.next().unwrap_or_default();
+            let is_whole = parts.next().is_some();
+            if self.begun.len() + part.len() > self.limit {
+                self.is_too_long = true;
+                self.begun = Vec::new();
+            } else if !self.is_too_long {
+                self.begun.extend_from_slice(part);
+            }
+            let used = part.len() + usize::from(is_whole);
+            self.input.consume(used);
+            if is_whole && let Some(line) = self.take() {
+                return Ok(Some(line));
+            }
+        }
+    }
+
+    fn take(&mut self) -> Option<Line> {
+        let text = std::mem::take(&mut self.begun);
+        if std::mem::take(&mut self.is_too_long) {
+            return Some(Line::TooLong);
+        }
+        let is_blank = text.iter().all(u8::is_ascii_whitespace);
+        (!is_blank).then_some(Line::Text(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn lines(input: &[u8], limit: usize) -> Vec<String> {
+        let mut reader = LineReader::new(input, limit);
+        let mut lines = Vec::new();
+        while let Some(line) = reader.next().await.unwrap() {
+            lines.push(match line {
+                Line::Text(text) => String::from_utf8(text).unwrap(),
+                Line::TooLong => "too long".to_owned(),
+            });
+        }
+        lines
+    }
+
+    #[tokio::test]
+    async fn blank_lines_are_skipped_and_the_last_needs_no_line_feed() {
+        assert_eq!(lines(b"a\n\n \r\nb\nc", 10).await, ["a", "b", "c"]);
+        assert!(lines(b"", 10).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_line_that_is_too_long_is_skipped_whole_and_the_next_is_read() {
+        let long = "x".repeat(200_000);
+        assert_eq!(
+            lines(format!("{long}\nb\n").as_bytes(), 100).await,
+            ["too long", "b"]
+        );
+        assert_eq!(lines(b"12345\n123456\n", 5).await, ["12345", "too long"]);
+    }
+}

@@ -1,0 +1,397 @@
+//! Lists page by page: each thing once and in order, and no cursor but the list's own is taken.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use serde_json::{Value, json};
+use skillkeep::db::TenantTx;
+use skillkeep::ids::TenantId;
+use skillkeep::registry::audit::Actor;
+use skillkeep::registry::publish::{self, NewVersion};
+use skillkeep::server::Door;
+use skillkeep::skill_format::{SkillFile, SkillFolder, SkillPath, read_document};
+use skillkeep::tenancy::ApiKey;
+
+use crate::harness::{Client, TestDb};
+use crate::methods::speaker::{Speaker, WAYS, Way};
+use crate::methods::{LISTS, pages, store};
+
+/// Slugs whose order by bytes is neither that of a dictionary nor that of their numbers.
+fn slug(number: usize) -> String {
+    match number % 4 {
+        0 => format!("skill-{number}"),
+        1 => format!("skill{number}"),
+        2 => format!("a-{number}-b"),
+        _ => format!("a{number}"),
+    }
+}
+
+/// Many skills in one go.
+async fn many(db: &TestDb, tenant: TenantId, count: usize) -> Vec<String> {
+    let tx = TenantTx::begin_as_operator(&db.admin, tenant).await.unwrap();
+    for name in (0..count).map(slug) {
+        let skill_md = format!("---\nname: {name}\ndescription: One of many.\n---\n\nText.\n");
+        let folder = SkillFolder {
+            folder_name: name.clone(),
+            parent_name: None,
+            files: vec![SkillFile {
+                path: SkillPath::skill_md(),
+                bytes: skill_md.into_bytes(),
+                is_executable: false,
+            }],
+            notes: Vec::new(),
+        };
+        let new = NewVersion {
+            source: &name,
+            document: &read_document(folder.skill_md(), &name).unwrap(),
+            folder: &folder,
+            actor: &Actor::Operator("test".to_owned()),
+        };
+        publish::store(&tx, &new).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let mut slugs: Vec<String> = (0..count).map(slug).collect();
+    slugs.sort();
+    slugs
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_list_gives_each_of_230_skills_once_in_the_order_of_bytes_and_again_the_same() {
+    let db = TestDb::new().await;
+    let tenant = db.tenant("acme").await;
+    let slugs = many(&db, tenant, 230).await;
+    let uris: Vec<String> = slugs
+        .iter()
+        .map(|slug| format!("skill://{slug}/1/{slug}/SKILL.md"))
+        .collect();
+    let prompts: Vec<String> = std::iter::once("search_first".to_owned())
+        .chain(slugs.clone())
+        .collect();
+    let (door, key) = (db.door(), db.full_key(tenant).await);
+    for way in WAYS {
+        let mut speaker = Speaker::connect(&door, &key, way).await;
+        for (list, expected, sizes) in [
+            (LISTS[0], &uris, vec![50, 50, 50, 50, 30]),
+            (LISTS[1], &uris, vec![100, 100, 30]),
+            (LISTS[2], &prompts, vec![101, 100, 30]),
+        ] {
+            let first = pages(&mut speaker, list, &json!({})).await;
+            assert_eq!(&first.1, expected, "{way:?} {}", list.0);
+            assert_eq!(first.0, sizes, "{way:?} {}", list.0);
+            assert_eq!(
+                pages(&mut speaker, list, &json!({})).await,
+                first,
+                "{way:?} {}",
+                list.0
+            );
+        }
+    }
+    let client = Client::connect(&door, &key).await;
+    assert_eq!(client.service.list_all_resources().await.unwrap().len(), 230);
+    assert_eq!(client.service.list_all_prompts().await.unwrap().len(), 231);
+    assert_eq!(client.service.list_all_skills().await.unwrap().len(), 230);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_ends_with_a_full_page_has_no_empty_one_after_it() {
+    let db = TestDb::new().await;
+    let tenant = db.tenant("acme").await;
+    many(&db, tenant, 100).await;
+    let mut speaker = Speaker::connect(&db.door(), &db.full_key(tenant).await, Way::Memory).await;
+    for (list, sizes) in [
+        (LISTS[0], vec![50, 50]),
+        (LISTS[1], vec![100]),
+        (LISTS[2], vec![101]),
+    ] {
+        assert_eq!(pages(&mut speaker, list, &json!({})).await.0, sizes, "{}", list.0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_published_between_two_pages_moves_nothing_that_was_there() {
+    let db = TestDb::new().await;
+    let tenant = db.tenant("acme").await;
+    let slugs = many(&db, tenant, 120).await;
+    let mut speaker = Speaker::connect(&db.door(), &db.full_key(tenant).await, Way::Memory).await;
+    let first = speaker.ok("skills/list", json!({})).await;
+    // One before the place, one after it, and a new version on each side.
+    for name in ["a", "zz", &slugs[0], &slugs[119]] {
+        db.skill(tenant, name, "Came in between.", &[]).await;
+    }
+    let rest = pages(&mut speaker, LISTS[0], &json!({"cursor": first["nextCursor"]}))
+        .await
+        .1;
+    let names = |uri: &str| uri.split('/').nth(2).unwrap().to_owned();
+    let mut seen: Vec<String> = first["skills"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|skill| names(skill["uri"].as_str().unwrap()))
+        .collect();
+    seen.extend(rest.iter().map(|uri| names(uri)));
+    let expected: Vec<String> = slugs.into_iter().chain(["zz".to_owned()]).collect();
+    assert_eq!(seen, expected);
+}
+
+/// A skill with 450 files in one folder; gives their names in order.
+async fn with_a_wide_folder(db: &TestDb, tenant: TenantId) -> Vec<String> {
+    let mut names: Vec<String> = (0..450)
+        .map(|number| format!("{} {number}.txt", number % 7))
+        .collect();
+    let paths: Vec<String> = names.iter().map(|name| format!("data/{name}")).collect();
+    let skill_md = "---\nname: wide\ndescription: Has many files.\n---\n\nText.\n";
+    let mut files: Vec<(&str, &[u8])> = vec![("SKILL.md", skill_md.as_bytes())];
+    files.extend(paths.iter().map(|path| (path.as_str(), path.as_bytes())));
+    store(db, tenant, "wide", &files).await;
+    names.sort();
+    names
+}
+
+const DATA: &str = "skill://wide/1/wide/data";
+const DIRECTORY: (&str, &str, &str) = ("resources/directory/read", "resources", "name");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_of_450_files_gives_each_once_in_the_order_of_bytes() {
+    let db = TestDb::new().await;
+    let tenant = db.tenant("acme").await;
+    let names = with_a_wide_folder(&db, tenant).await;
+    let (door, key) = (db.door(), db.full_key(tenant).await);
+    for way in WAYS {
+        let mut speaker = Speaker::connect(&door, &key, way).await;
+        for uri in [DATA.to_owned(), format!("{DATA}/")] {
+            let (sizes, found) = pages(&mut speaker, DIRECTORY, &json!({"uri": uri})).await;
+            assert_eq!(found, names, "{way:?}");
+            assert_eq!(sizes, [200, 200, 50], "{way:?}");
+        }
+    }
+}
+
+/// Two tenants with the same things, and a cursor of mine for each list.
+struct Scene {
+    db: TestDb,
+    door: Arc<Door>,
+    mine: TenantId,
+    my_key: ApiKey,
+    their_key: ApiKey,
+}
+
+/// Each list that has more than one page here: its method, the parameters beside the cursor.
+fn paged() -> [(&'static str, Value); 4] {
+    [
+        ("skills/list", json!({})),
+        ("resources/list", json!({})),
+        ("prompts/list", json!({})),
+        ("resources/directory/read", json!({"uri": DATA})),
+    ]
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let db = TestDb::new().await;
+        let (mine, theirs) = (db.tenant("mine").await, db.tenant("theirs").await);
+        for tenant in [mine, theirs] {
+            many(&db, tenant, 110).await;
+            with_a_wide_folder(&db, tenant).await;
+        }
+        Self {
+            door: db.door(),
+            my_key: db.full_key(mine).await,
+            their_key: db.full_key(theirs).await,
+            mine,
+            db,
+        }
+    }
+}
+
+fn with_cursor(params: &Value, cursor: &str) -> Value {
+    let mut params = params.clone();
+    params["cursor"] = cursor.into();
+    params
+}
+
+async fn first_cursors(speaker: &mut Speaker) -> Vec<String> {
+    let mut cursors = Vec::new();
+    for (method, params) in paged() {
+        let page = speaker.ok(method, params).await;
+        cursors.push(page["nextCursor"].as_str().unwrap().to_owned());
+    }
+    cursors
+}
+
+async fn is_refused(speaker: &mut Speaker, method: &str, params: Value) {
+    let error = speaker.error(method, params).await;
+    assert_eq!(error["code"], -32_602, "{method}: {error}");
+    let words = error["message"].as_str().unwrap();
+    assert!(words.contains("cursor"), "{method}: {words}");
+    assert!(words.len() < 300, "{method}: {words}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_of_another_tenant_or_list_or_folder_is_refused_by_every_list() {
+    let scene = Scene::new().await;
+    for way in WAYS {
+        let mut me = Speaker::connect(&scene.door, &scene.my_key, way).await;
+        let mut them = Speaker::connect(&scene.door, &scene.their_key, way).await;
+        let (mine, theirs) = (first_cursors(&mut me).await, first_cursors(&mut them).await);
+        for (number, (method, params)) in paged().into_iter().enumerate() {
+            for (other, cursor) in mine.iter().enumerate() {
+                let params = with_cursor(&params, cursor);
+                if other == number {
+                    me.ok(method, params).await;
+                } else {
+                    is_refused(&mut me, method, params).await;
+                }
+            }
+            is_refused(&mut me, method, with_cursor(&params, &theirs[number])).await;
+        }
+        // Of the same list, but of another folder or version.
+        for uri in ["skill://wide/1/wide", "skill://wide/2/wide/data"] {
+            let params = json!({"uri": uri, "cursor": mine[3]});
+            is_refused(&mut me, "resources/directory/read", params).await;
+        }
+        // Lists of one page have no cursor to take.
+        for method in ["tools/list", "resources/templates/list"] {
+            is_refused(&mut me, method, json!({"cursor": mine[0]})).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_that_is_none_is_refused_and_not_read_as_the_first_page() {
+    let scene = Scene::new().await;
+    let huge = "A".repeat(1 << 20);
+    for way in WAYS {
+        let mut me = Speaker::connect(&scene.door, &scene.my_key, way).await;
+        for (method, params) in paged() {
+            for cursor in [
+                "",
+                "1",
+                "null",
+                "../..",
+                "' OR 1=1 --",
+                "a\u{0}b",
+                "ü",
+                huge.as_str(),
+            ] {
+                is_refused(&mut me, method, with_cursor(&params, cursor)).await;
+            }
+        }
+    }
+}
+
+/// What is done to a cursor on its way.
+#[derive(Debug, Clone)]
+enum Damage {
+    Cut(prop::sample::Index),
+    Behead(prop::sample::Index),
+    Flip(prop::sample::Index, u8),
+    Insert(prop::sample::Index, char),
+    Swap(prop::sample::Index, prop::sample::Index),
+    Double,
+}
+
+impl Damage {
+    fn any() -> impl Strategy<Value = Self> {
+        let index = any::<prop::sample::Index>;
+        prop_oneof![
+            index().prop_map(Self::Cut),
+            index().prop_map(Self::Behead),
+            (index(), 0_u8..7).prop_map(|(at, bit)| Self::Flip(at, bit)),
+            (index(), "[A-Za-z0-9_=+/ -]")
+                .prop_map(|(at, text)| Self::Insert(at, text.chars().next().unwrap())),
+            (index(), index()).prop_map(|(one, other)| Self::Swap(one, other)),
+            Just(Self::Double),
+        ]
+    }
+
+    fn to(&self, cursor: &str) -> String {
+        let mut chars: Vec<char> = cursor.chars().collect();
+        match self {
+            Self::Cut(at) => chars.truncate(at.index(chars.len())),
+            Self::Behead(at) => drop(chars.drain(..=at.index(chars.len()))),
+            Self::Flip(at, bit) => {
+                let at = at.index(chars.len());
+                chars[at] = char::from(u8::try_from(chars[at]).unwrap() ^ (1 << bit));
+            }
+            Self::Insert(at, c) => chars.insert(at.index(chars.len() + 1), *c),
+            Self::Swap(one, other) => {
+                let (one, other) = (one.index(chars.len()), other.index(chars.len()));
+                chars.swap(one, other);
+            }
+            Self::Double => chars.extend(cursor.chars()),
+        }
+        chars.into_iter().collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_cursor_is_never_taken() {
+    let scene = Scene::new().await;
+    let mut me = Speaker::connect(&scene.door, &scene.my_key, Way::Memory).await;
+    let cursors = first_cursors(&mut me).await;
+    let me = RefCell::new(me);
+    let mut runner = TestRunner::new(Config {
+        cases: 400,
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let strategy = (0..cursors.len(), Damage::any());
+    let run = runner.run(&strategy, |(number, damage)| {
+        let cursor = damage.to(&cursors[number]);
+        prop_assume!(cursor != cursors[number]);
+        let (method, params) = &paged()[number];
+        let answer = tokio::task::block_in_place(|| {
+            let mut me = me.borrow_mut();
+            let asked = async { me.ask(method, with_cursor(params, &cursor)).await.answer };
+            tokio::runtime::Handle::current().block_on(asked)
+        });
+        match answer {
+            Err(error) => prop_assert_eq!(&error["code"], -32_602, "{}: {}", cursor, error),
+            Ok(page) => prop_assert!(false, "{cursor} was taken: {page}"),
+        }
+        Ok(())
+    });
+    run.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_takes_its_own_cursor_only_and_says_so_in_words_for_a_model() {
+    let scene = Scene::new().await;
+    let me = Client::connect(&scene.door, &scene.my_key).await;
+    let them = Client::connect(&scene.door, &scene.their_key).await;
+    let mut speaker = Speaker::connect(&scene.door, &scene.my_key, Way::Memory).await;
+    let of_a_list = first_cursors(&mut speaker).await;
+    let all = json!({"limit": 20});
+    let words = json!({"limit": 20, "query": "many"});
+    let own = me.ok("search_skills", all.clone()).await["next_cursor"].clone();
+    let ranked = me.ok("search_skills", words.clone()).await["next_cursor"].clone();
+    let theirs = them.ok("search_skills", all.clone()).await["next_cursor"].clone();
+    let own = own.as_str().unwrap();
+    let next = me.ok("search_skills", with_cursor(&all, own)).await;
+    assert_eq!(next["hits"].as_array().unwrap().len(), 20);
+    let before = scene.db.events(scene.mine).await.len();
+    let cut = &own[..own.len() - 1];
+    let refused = [
+        with_cursor(&all, theirs.as_str().unwrap()),
+        with_cursor(&all, cut),
+        with_cursor(&all, &of_a_list[0]),
+        with_cursor(&all, ranked.as_str().unwrap()),
+        with_cursor(&words, own),
+        with_cursor(&json!({"tag": "red"}), own),
+        with_cursor(&json!({"author": "ada"}), own),
+        with_cursor(&json!({"category": "text"}), own),
+        with_cursor(&json!({"query": "more"}), ranked.as_str().unwrap()),
+    ];
+    let count = refused.len();
+    for arguments in refused {
+        let words = me.error("search_skills", arguments.clone()).await;
+        assert!(words.contains("cursor"), "{arguments}: {words}");
+    }
+    let events = scene.db.events(scene.mine).await.split_off(before);
+    let expected = ("search_skills".to_owned(), "invalid_arguments".to_owned());
+    assert_eq!(events, vec![expected; count]);
+    // A cursor of a search leads nowhere in a list.
+    is_refused(&mut speaker, "skills/list", json!({"cursor": own})).await;
+}

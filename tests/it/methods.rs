@@ -1,0 +1,148 @@
+//! The methods beside the tools, as a client meets them: lists, reads of skills as resources and prompts, completions.
+
+mod catalogue;
+mod completions;
+mod endings;
+mod events;
+mod hidden;
+mod limited;
+mod prompts;
+mod signs;
+pub(crate) mod speaker;
+mod versions;
+
+use serde_json::{Value, json};
+use skillkeep::db::TenantTx;
+use skillkeep::ids::TenantId;
+use skillkeep::registry::audit::Actor;
+use skillkeep::registry::publish::{self, NewVersion, Stored};
+use skillkeep::skill_format::{SkillFile, SkillFolder, SkillPath, read_document};
+use skillkeep::tenancy::keys::{self, NewKey};
+use skillkeep::tenancy::{ApiKey, Scope, Scopes, users};
+
+use crate::harness::TestDb;
+use speaker::Speaker;
+
+/// Stores a skill with these very files, as an import does.
+pub(crate) async fn store(
+    db: &TestDb,
+    tenant: TenantId,
+    folder_name: &str,
+    files: &[(&str, &[u8])],
+) -> Stored {
+    let mut files: Vec<SkillFile> = files
+        .iter()
+        .map(|(path, bytes)| SkillFile {
+            path: SkillPath::parse(path).unwrap(),
+            bytes: bytes.to_vec(),
+            is_executable: path.starts_with("scripts/"),
+        })
+        .collect();
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    let folder = SkillFolder {
+        folder_name: folder_name.to_owned(),
+        parent_name: None,
+        files,
+        notes: Vec::new(),
+    };
+    let document = read_document(folder.skill_md(), folder_name).unwrap();
+    let tx = TenantTx::begin_as_operator(&db.admin, tenant).await.unwrap();
+    let new = NewVersion {
+        source: folder_name,
+        folder: &folder,
+        document: &document,
+        actor: &Actor::Operator("test".to_owned()),
+    };
+    let stored = publish::store(&tx, &new).await.unwrap();
+    tx.commit().await.unwrap();
+    stored
+}
+
+/// What a key is limited to.
+#[derive(Default)]
+pub(crate) struct Limited<'a> {
+    pub(crate) scopes: &'a [Scope],
+    pub(crate) only_skills: Option<&'a [&'a str]>,
+    pub(crate) only_tools: Option<&'a [&'a str]>,
+}
+
+impl Limited<'_> {
+    pub(crate) async fn key(&self, db: &TestDb, tenant: TenantId) -> ApiKey {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let tx = TenantTx::begin_as_operator(&db.admin, tenant).await.unwrap();
+        let user = users::ensure(&tx, &"eve@example.com".parse().unwrap(), "")
+            .await
+            .unwrap();
+        let new = NewKey {
+            user: user.id,
+            name: "limited".to_owned(),
+            scopes: Scopes::new(self.scopes.iter().copied()),
+            only_skills: self.only_skills.map(owned),
+            only_tools: self.only_tools.map(owned),
+            expires_at: None,
+        };
+        let (_, key) = keys::create(&tx, &new).await.unwrap();
+        tx.commit().await.unwrap();
+        key
+    }
+}
+
+/// What stands in `_meta` beside what the extension has fields for.
+pub(crate) const DIGEST: &str = "io.modelcontextprotocol.skills/digest";
+pub(crate) const VERSION: &str = "io.modelcontextprotocol.skills/version";
+pub(crate) const YANKED: &str = "io.modelcontextprotocol.skills/yanked";
+
+/// A list of the protocol: its method, the field that its items are in, and the field of an item that tells it apart.
+pub(crate) const LISTS: [(&str, &str, &str); 3] = [
+    ("skills/list", "skills", "uri"),
+    ("resources/list", "resources", "uri"),
+    ("prompts/list", "prompts", "name"),
+];
+
+/// All pages of a list, by its cursors: how many items each has, and one field of every item.
+pub(crate) async fn pages(
+    speaker: &mut Speaker,
+    list: (&str, &str, &str),
+    params: &Value,
+) -> (Vec<usize>, Vec<String>) {
+    let (method, items, field) = list;
+    let (mut sizes, mut found) = (Vec::new(), Vec::new());
+    let mut params = params.clone();
+    loop {
+        let page = speaker.ok(method, params.clone()).await;
+        let values = page[items].as_array().unwrap();
+        sizes.push(values.len());
+        found.extend(values.iter().map(|item| item[field].as_str().unwrap().to_owned()));
+        assert!(sizes.len() < 100, "{method} has no end");
+        match page.get("nextCursor") {
+            None => return (sizes, found),
+            Some(cursor) => params["cursor"] = cursor.clone(),
+        }
+    }
+}
+
+/// Everything that a list shows.
+pub(crate) async fn all(speaker: &mut Speaker, list: (&str, &str, &str)) -> Vec<String> {
+    pages(speaker, list, &json!({})).await.1
+}
+
+/// The URI of a skill's file whose name, slug and label are plain words.
+pub(crate) fn uri(slug: &str, version: &str, path: &str) -> String {
+    format!("skill://{slug}/{version}/{slug}/{path}")
+}
+
+/// The four requests that read one skill, for its `SKILL.md` or what is around it, and the parameter that names it.
+pub(crate) fn reads(slug: &str, version: &str) -> [(&'static str, Value); 4] {
+    [
+        ("resources/read", json!({"uri": uri(slug, version, "SKILL.md")})),
+        (
+            "resources/directory/read",
+            json!({"uri": format!("skill://{slug}/{version}/{slug}")}),
+        ),
+        ("skills/get", json!({"uri": uri(slug, version, "SKILL.md")})),
+        (
+            "prompts/get",
+            json!({"name": slug, "arguments": {"version": version}}),
+        ),
+    ]
+}
