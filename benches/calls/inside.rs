@@ -93,12 +93,12 @@ async fn one_transaction(db: &ServerDb, key: &ApiKey, in_flights: bool) -> Outco
         futures::try_join!(
             skills::details(&tx, SKILL, None),
             versions::files(&tx, SKILL, None),
-            versions::list(&tx, SKILL)
+            versions::list(&tx, SKILL, 100)
         )?;
     } else {
         skills::details(&tx, SKILL, None).await?;
         versions::files(&tx, SKILL, None).await?;
-        versions::list(&tx, SKILL).await?;
+        versions::list(&tx, SKILL, 100).await?;
     }
     let event = UsageEvent {
         id: EventId::new(),
