@@ -4,6 +4,7 @@ mod audit;
 mod backend;
 mod bridge;
 mod completions;
+mod connect;
 mod doctor;
 mod import;
 mod key;
@@ -55,6 +56,8 @@ enum Command {
     Stdio(stdio::StdioArgs),
     /// Pass one assistant's messages on to a registry far away, with the key in SKILLKEEP_API_KEY
     Bridge(bridge::BridgeArgs),
+    /// Write skillkeep into the configuration of an assistant, or take it out again
+    Connect(connect::ConnectArgs),
     /// Bring the database's schema up to date
     Migrate(migrate::MigrateArgs),
     /// Create, list, suspend and resume tenants
@@ -122,6 +125,7 @@ async fn dispatch(config: &Config, command: Command) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(config, args).await,
         Command::Stdio(args) => stdio::run(config, args).await,
         Command::Bridge(args) => bridge::run(args).await,
+        Command::Connect(args) => connect::run(config, &args),
         Command::Migrate(args) => migrate::run(config, args).await,
         Command::Tenant(command) => tenant::run(config, command).await,
         Command::User(command) => user::run(config, command).await,

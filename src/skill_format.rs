@@ -3,6 +3,7 @@
 //! Skills in the wild break the rules in small ways. Reading takes what can be taken and says in a [`Note`] what it
 //! did; the bytes themselves are never changed, except by [`fix`], which is asked for.
 
+mod any_yaml;
 mod body;
 mod document;
 mod error;
@@ -19,6 +20,7 @@ mod recovery;
 mod text;
 mod yaml;
 
+pub use any_yaml::{YamlProblem, yaml_value};
 pub use body::{MAX_HEADING_CHARS, MAX_HEADINGS};
 pub use document::{
     MAX_COMPATIBILITY_CHARS, MAX_DESCRIPTION_CHARS, MAX_SKILL_MD_BYTES, SkillDocument, read_document,

@@ -216,8 +216,8 @@ fn show_configuration(config: &Config, program: &Path, key: &ApiKey) -> Result<(
     let indented: String = pretty.lines().map(|line| format!("   {line}\n")).collect();
     output::line(&format!(
         "6. Paste this into your assistant's MCP configuration (Claude Code: .mcp.json, Cursor: .cursor/mcp.json, Gemini CLI: \
-         .gemini/settings.json):\n\n{indented}\n   Or serve remote agents with `{} serve`, and let them send the key as \
-         \"Authorization: Bearer …\" to http://127.0.0.1:8787/mcp.",
+         .gemini/settings.json), or let `skillkeep connect` write it:\n\n{indented}\n   Or \
+         serve remote agents with `{} serve`, and let them send the key as \"Authorization: Bearer …\" to http://127.0.0.1:8787/mcp.",
         program.display(),
     ))
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
-pub use self::remote::{Remote, RemoteError, RemoteOptions};
+pub use self::remote::{Remote, RemoteError, RemoteOptions, address};
 
 use self::conversation::Conversation;
 use self::lines::{Line, LineReader};

@@ -10,6 +10,7 @@
 
 mod bridge;
 mod cli;
+mod connect;
 mod corpus;
 mod cursors;
 mod embedded;
@@ -22,6 +23,7 @@ mod keys;
 mod methods;
 mod outcomes;
 mod process;
+mod publishing;
 mod schema;
 mod smoke;
 mod stdio;

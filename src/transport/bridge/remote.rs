@@ -138,6 +138,19 @@ impl Remote {
     }
 }
 
+/// The address as a registry's, complete with its path.
+///
+/// # Errors
+/// When it cannot be used, or when the key would travel unencrypted and that is not allowed.
+pub fn address(url: &str, allow_http: bool) -> Result<String, RemoteError> {
+    parse(&RemoteOptions {
+        url,
+        allow_http,
+        ca_file: None,
+    })
+    .map(String::from)
+}
+
 fn parse(options: &RemoteOptions<'_>) -> Result<Url, RemoteError> {
     let mut url: Url = options
         .url
