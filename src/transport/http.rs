@@ -17,12 +17,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
@@ -50,6 +50,8 @@ pub struct HttpOptions {
     pub calls_per_tenant: usize,
     /// Connections of all callers together; more wait until one ends.
     pub connections: usize,
+    /// How long a client may take to send the head of a request, and again its body.
+    pub patience: Duration,
     /// HTTP+SSE, or `None` to leave it out.
     pub sse: Option<SseOptions>,
 }
@@ -62,6 +64,7 @@ impl Default for HttpOptions {
             allowed_origins: names(&["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"]),
             calls_per_tenant: 64,
             connections: 10_000,
+            patience: Duration::from_secs(30),
             sse: Some(SseOptions::default()),
         }
     }
@@ -161,7 +164,7 @@ pub async fn serve_handlers<H: ServerHandler>(
         tokio::time::sleep(DRAIN + FLUSH).await;
     };
     tokio::select! {
-        () = accept::serve(listener, app, options.connections, stopped.clone()) => {}
+        () = accept::serve(listener, app, options, stopped.clone()) => {}
         () = give_up => tracing::warn!("connections were still open when the time to stop was over"),
     }
     // Not before: it answers calls in flight with an error at once.
@@ -208,6 +211,7 @@ fn router<H: ServerHandler>(
     };
     // On these routes alone: a 401 for other paths would send clients looking for an OAuth server.
     routes
+        .layer(Extension(screen::Patience(options.patience)))
         .route_layer(middleware::from_fn_with_state(keys, auth::require_key))
         .route_layer(middleware::from_fn_with_state(gate, gate::check))
 }

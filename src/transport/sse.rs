@@ -33,8 +33,6 @@ use crate::tenancy::{ApiKey, Place, Quota};
 
 /// A comment that often keeps proxies from taking the stream for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// How often a session is asked whether its key holds and its client still speaks.
-const CHECK_EVERY: Duration = Duration::from_secs(30);
 /// Requests of one session that may be without an answer.
 const MAX_UNANSWERED: usize = 32;
 /// When to try again after a refusal for want of a place, in seconds.
@@ -49,6 +47,8 @@ pub struct SseOptions {
     pub sessions: usize,
     /// How long a session may be without a message from its client. Being told of changes is no message.
     pub idle: Duration,
+    /// How often a session is asked whether its key holds and its client still speaks.
+    pub check_every: Duration,
 }
 
 impl Default for SseOptions {
@@ -57,6 +57,7 @@ impl Default for SseOptions {
             sessions_per_tenant: 100,
             sessions: 2000,
             idle: Duration::from_secs(60 * 60),
+            check_every: Duration::from_secs(30),
         }
     }
 }
@@ -100,7 +101,7 @@ impl Sessions {
     }
 
     /// A new session of this key; its id cannot be guessed.
-    fn open(&self, key: &ApiKey, ends: &Ends) -> Option<(String, Arc<Session>)> {
+    fn open(&self, key: &ApiKey, ends: &Ends, ended: CancellationToken) -> Option<(String, Arc<Session>)> {
         let mut id = [0_u8; 24];
         rand::rng().fill_bytes(&mut id);
         let id = id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
@@ -109,7 +110,7 @@ impl Sessions {
             inbox: ends.inbox.clone(),
             unanswered: ends.unanswered.clone(),
             last_heard: AtomicU64::new(self.now()),
-            ended: CancellationToken::new(),
+            ended,
         });
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.len() >= self.options.sessions {
@@ -132,7 +133,7 @@ impl Sessions {
 
     /// Resolves when the client has been silent for too long or the key does not hold any more.
     async fn overstayed(&self, session: &Session, key: &ApiKey) -> &'static str {
-        let check_every = CHECK_EVERY.min(self.options.idle);
+        let check_every = self.options.check_every.min(self.options.idle);
         loop {
             tokio::time::sleep(check_every).await;
             let silent = self
@@ -173,8 +174,9 @@ fn listen<H: ServerHandler>(sessions: &Arc<Sessions>, key: &ApiKey, handler: H) 
         );
         return try_later(StatusCode::TOO_MANY_REQUESTS, RETRY_SECONDS, &words);
     };
-    let (pipe, ends) = pipe();
-    let Some((id, session)) = sessions.open(key, &ends) else {
+    let ended = CancellationToken::new();
+    let (pipe, ends) = pipe(ended.clone());
+    let Some((id, session)) = sessions.open(key, &ends, ended) else {
         let words = "The server has as many event streams open as it can serve. Try again later.";
         return try_later(StatusCode::SERVICE_UNAVAILABLE, RETRY_SECONDS, words);
     };
@@ -217,7 +219,7 @@ async fn run<H: ServerHandler>(
     place: Place,
 ) {
     let conversation = async {
-        match rmcp::service::serve_server_with_ct(handler, pipe, session.ended.clone()).await {
+        match rmcp::service::serve_server(handler, pipe).await {
             Ok(service) => {
                 // How it ended is of no interest: its calls have been recorded by themselves.
                 let _quit = service.waiting().await;
@@ -226,9 +228,15 @@ async fn run<H: ServerHandler>(
             Err(_) => "no conversation began",
         }
     };
+    tokio::pin!(conversation);
     let why = tokio::select! {
-        why = conversation => why,
-        why = sessions.overstayed(&session, &key) => why,
+        why = &mut conversation => why,
+        why = sessions.overstayed(&session, &key) => {
+            session.ended.cancel();
+            // It has calls to end and to record.
+            conversation.await;
+            why
+        }
     };
     tracing::debug!(why, "an event stream ended");
     session.ended.cancel();
@@ -261,7 +269,7 @@ async fn message(
         return unknown();
     };
     let (parts, body) = request.into_parts();
-    let bytes = match screen::read(&parts.headers, body).await {
+    let bytes = match screen::read(&parts, body).await {
         Ok((bytes, _)) => bytes,
         Err(refusal) => return refusal,
     };

@@ -5,18 +5,14 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use serde_json::{Value, json};
-use skillkeep::transport::http::{self, HttpOptions};
-use tokio_util::sync::CancellationToken;
+use skillkeep::transport::http::HttpOptions;
 
 use crate::harness::{Cluster, TestDb};
 use crate::process::{PROGRAM, program, say};
-
-/// Long enough for a slow machine, short enough for a person.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::served::{PATIENCE, Served};
 
 fn document(file: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
@@ -169,8 +165,7 @@ async fn over_sse(entry: &Value, values: &BTreeMap<&str, String>, at: SocketAddr
 struct Registry {
     db: TestDb,
     key: String,
-    at: SocketAddr,
-    stop: CancellationToken,
+    served: Served,
 }
 
 impl Registry {
@@ -178,16 +173,8 @@ impl Registry {
         let db = TestDb::new().await;
         let tenant = db.tenant("acme").await;
         let key = db.full_key(tenant).await.reveal().to_owned();
-        let listener = http::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
-        let at = listener.local_addr().unwrap();
-        let stop = CancellationToken::new();
-        let (door, stopped) = (db.door(), stop.clone());
-        tokio::spawn(async move {
-            http::serve(listener, door, &HttpOptions::default(), stopped.cancelled_owned())
-                .await
-                .unwrap();
-        });
-        Self { db, key, at, stop }
+        let served = Served::start(db.door(), HttpOptions::default()).await;
+        Self { db, key, served }
     }
 
     fn database(&self) -> String {
@@ -203,11 +190,11 @@ async fn every_entry_of_mcp_json_lists_the_same_tools() {
     let of_stdio = over_stdio(&servers["skillkeep"], &values, &registry.database()).await;
     assert!(of_stdio.contains(&"search_skills".to_owned()), "{of_stdio:?}");
     assert_eq!(
-        over_http(&servers["skillkeep-http"], &values, registry.at).await,
+        over_http(&servers["skillkeep-http"], &values, registry.served.at).await,
         of_stdio
     );
     assert_eq!(
-        over_sse(&servers["skillkeep-sse"], &values, registry.at).await,
+        over_sse(&servers["skillkeep-sse"], &values, registry.served.at).await,
         of_stdio
     );
     assert_eq!(
@@ -215,7 +202,6 @@ async fn every_entry_of_mcp_json_lists_the_same_tools() {
         3,
         "an entry that nobody tried"
     );
-    registry.stop.cancel();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -224,7 +210,10 @@ async fn the_bundle_starts_a_bridge_to_the_registry_that_its_user_names() {
     let manifest = document("packaging/mcpb/manifest.json");
     let values = BTreeMap::from([
         ("__dirname", "/bundle".to_owned()),
-        ("user_config.registry_url", format!("http://{}", registry.at)),
+        (
+            "user_config.registry_url",
+            format!("http://{}", registry.served.at),
+        ),
         ("user_config.api_key", registry.key.clone()),
     ]);
     let server = &manifest["server"];
@@ -237,7 +226,6 @@ async fn the_bundle_starts_a_bridge_to_the_registry_that_its_user_names() {
         format!("${{__dirname}}/{entry_point}")
     );
     assert_eq!(manifest["user_config"]["api_key"]["sensitive"], true);
-    registry.stop.cancel();
 }
 
 #[test]

@@ -12,8 +12,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-/// How long a client may take to send the head of a request, and how long a connection may be idle between two.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+use super::HttpOptions;
+
 /// Headers of a request.
 const MAX_HEADERS: usize = 100;
 /// Bytes of a request's head.
@@ -25,10 +25,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(super) async fn serve(
     listener: TcpListener,
     app: Router,
-    max_connections: usize,
+    options: &HttpOptions,
     stop: CancellationToken,
 ) {
-    let places = Arc::new(Semaphore::new(max_connections));
+    let places = Arc::new(Semaphore::new(options.connections));
     let graceful = GracefulShutdown::new();
     loop {
         let taken = tokio::select! {
@@ -44,7 +44,8 @@ pub(super) async fn serve(
         let connection = graceful.watch(
             http1::Builder::new()
                 .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_TIMEOUT)
+                // Also the time that a connection may be idle between two requests.
+                .header_read_timeout(options.patience)
                 .max_headers(MAX_HEADERS)
                 .max_buf_size(MAX_HEAD_BYTES)
                 .serve_connection(TokioIo::new(stream), service),

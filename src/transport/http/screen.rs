@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -16,8 +17,10 @@ use super::answer::json_rpc_error;
 
 /// The largest message, in bytes.
 pub(in crate::transport) const MAX_BODY_BYTES: usize = 4 << 20;
-/// How long a message may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// In every request's extensions: how long its message may take to arrive.
+#[derive(Clone, Copy)]
+pub(in crate::transport) struct Patience(pub(super) Duration);
 
 /// Levels of lists and objects in each other. The protocol's own messages have about ten.
 const MAX_DEPTH: usize = 100;
@@ -78,7 +81,7 @@ pub(super) async fn screen(request: Request, next: Next) -> Response {
         return response;
     }
     let (mut parts, body) = request.into_parts();
-    let (bytes, lasts_long) = match read(&parts.headers, body).await {
+    let (bytes, lasts_long) = match read(&parts, body).await {
         Ok(message) => message,
         Err(refusal) => return refusal,
     };
@@ -94,8 +97,9 @@ pub(super) async fn screen(request: Request, next: Next) -> Response {
 }
 
 /// Reads a message and checks its shape. The second part tells whether its answer may last for days.
-pub(in crate::transport) async fn read(headers: &HeaderMap, body: Body) -> Result<(Bytes, bool), Response> {
-    let is_json = headers
+pub(in crate::transport) async fn read(parts: &Parts, body: Body) -> Result<(Bytes, bool), Response> {
+    let is_json = parts
+        .headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split(';').next())
@@ -107,14 +111,18 @@ pub(in crate::transport) async fn read(headers: &HeaderMap, body: Body) -> Resul
             "Send the message with Content-Type: application/json.",
         ));
     }
-    let bytes = match tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, MAX_BODY_BYTES)).await {
+    let patience = parts
+        .extensions
+        .get()
+        .map_or(Duration::ZERO, |Patience(time)| *time);
+    let bytes = match tokio::time::timeout(patience, axum::body::to_bytes(body, MAX_BODY_BYTES)).await {
         Ok(Ok(bytes)) => bytes,
         Ok(Err(error)) => return Err(unread(&error)),
         Err(_) => {
             return Err(json_rpc_error(
                 StatusCode::REQUEST_TIMEOUT,
                 INVALID_REQUEST,
-                "The message did not arrive in 30 seconds.",
+                &format!("The message did not arrive in {} seconds.", patience.as_secs()),
             ));
         }
     };

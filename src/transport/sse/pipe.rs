@@ -10,6 +10,7 @@ use rmcp::model::{
 };
 use rmcp::transport::Transport;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 /// Messages that may wait for a client to read them. A client that reads none for a while loses its session.
 const OUTBOX: usize = 64;
@@ -69,6 +70,7 @@ pub(super) struct Pipe {
     outbox: mpsc::Sender<ServerJsonRpcMessage>,
     inbox: mpsc::Receiver<ClientJsonRpcMessage>,
     unanswered: Unanswered,
+    ended: CancellationToken,
 }
 
 /// HTTP's end of it.
@@ -78,7 +80,8 @@ pub(super) struct Ends {
     pub(super) unanswered: Unanswered,
 }
 
-pub(super) fn pipe() -> (Pipe, Ends) {
+/// Both ends of a session, which to the protocol is over when `ended` says so.
+pub(super) fn pipe(ended: CancellationToken) -> (Pipe, Ends) {
     let (outbox, sent) = mpsc::channel(OUTBOX);
     let (received, inbox) = mpsc::channel(INBOX);
     let unanswered = Unanswered::default();
@@ -86,6 +89,7 @@ pub(super) fn pipe() -> (Pipe, Ends) {
         outbox,
         inbox,
         unanswered: unanswered.clone(),
+        ended,
     };
     let ends = Ends {
         outbox: sent,
@@ -108,7 +112,12 @@ impl Transport<RoleServer> for Pipe {
     }
 
     async fn receive(&mut self) -> Option<ClientJsonRpcMessage> {
-        self.inbox.recv().await
+        tokio::select! {
+            biased;
+            // As when a client closes its pipe: what is in flight is ended because nobody is there, not taken back.
+            () = self.ended.cancelled() => None,
+            message = self.inbox.recv() => message,
+        }
     }
 
     async fn close(&mut self) -> Result<(), Unread> {
