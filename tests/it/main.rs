@@ -16,6 +16,7 @@ mod cursors;
 mod embedded;
 mod floors;
 mod harness;
+mod hostile;
 mod http;
 mod import;
 mod isolation;
