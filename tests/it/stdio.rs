@@ -1,5 +1,7 @@
 //! The real program over stdin and stdout, as an assistant starts it.
 
+mod flood;
+
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
 
