@@ -237,7 +237,7 @@ async fn ten_thousand_messages_with_panics_and_a_slow_database_leave_stdout_clea
     let failed: i64 = db
         .value("SELECT count(*) FROM usage_events WHERE outcome = 'panicked'")
         .await;
-    assert!(failed > 50, "only {failed} requests panicked");
+    assert!(failed > 20, "only {failed} requests panicked");
     let told = ran.err.lines().filter(|line| line.contains("outcome=")).count();
     assert!(told > 7000, "only {told} calls were logged");
     assert!(ran.err.contains("panicked"), "no panic was logged");
