@@ -110,6 +110,16 @@ mod tests {
         format!("http://{address}")
     }
 
+    fn remote(url: &str) -> Remote {
+        let options = RemoteOptions {
+            url,
+            allow_http: false,
+            ca_file: None,
+        };
+        let key = ApiKey::generate(TenantId::new(), &mut rng());
+        Remote::new(&options, &key).unwrap()
+    }
+
     #[tokio::test]
     async fn a_registry_that_falls_silent_is_given_up_some_day() {
         let head = "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\ncontent-type: ";
@@ -117,13 +127,7 @@ mod tests {
         let stream: &str = Box::leak(format!("{head}text/event-stream\r\n\r\n: hi\n\n").into_boxed_str());
         for said in ["", json, stream] {
             let url = silent(said).await;
-            let options = RemoteOptions {
-                url: &url,
-                allow_http: false,
-                ca_file: None,
-            };
-            let key = ApiKey::generate(TenantId::new(), &mut rng());
-            let mut remote = Remote::new(&options, &key).unwrap();
+            let mut remote = remote(&url);
             remote.patience.reply = Duration::from_millis(50);
             remote.patience.stream = Duration::from_millis(50);
             let (mut stdin, input) = tokio::io::duplex(1024);
@@ -146,13 +150,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_reads_no_more_ends_the_bridge() {
         let url = silent("").await;
-        let options = RemoteOptions {
-            url: &url,
-            allow_http: false,
-            ca_file: None,
-        };
-        let key = ApiKey::generate(TenantId::new(), &mut rng());
-        let remote = Remote::new(&options, &key).unwrap();
+        let remote = remote(&url);
         let (mut stdin, input) = tokio::io::duplex(1024);
         let (output, stdout) = tokio::io::duplex(16);
         let bridge = tokio::spawn(run(remote, input, output));
@@ -170,13 +168,7 @@ mod tests {
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
         let told = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/subscriptions/acknowledged\"}\n\n";
         let url = silent(Box::leak(format!("{head}{told}").into_boxed_str())).await;
-        let options = RemoteOptions {
-            url: &url,
-            allow_http: false,
-            ca_file: None,
-        };
-        let key = ApiKey::generate(TenantId::new(), &mut rng());
-        let mut remote = Remote::new(&options, &key).unwrap();
+        let mut remote = remote(&url);
         remote.patience.drain = Duration::from_secs(3600);
         let (mut stdin, input) = tokio::io::duplex(1024);
         let (output, stdout) = tokio::io::duplex(4096);

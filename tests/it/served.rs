@@ -40,6 +40,15 @@ impl Drop for Served {
     }
 }
 
+/// Serves for as long as the test lasts.
+pub(crate) async fn serve(door: &Arc<Door>) -> SocketAddr {
+    let served = Served::start(Arc::clone(door), HttpOptions::default()).await;
+    let at = served.at;
+    // To be dropped is to be stopped.
+    std::mem::forget(served);
+    at
+}
+
 /// A client of `/mcp` of the older revisions.
 pub(crate) fn post(at: SocketAddr, key: &ApiKey, body: &Value) -> RequestBuilder {
     reqwest::Client::new()

@@ -10,9 +10,9 @@ use skillkeep::ids::TenantId;
 use skillkeep::server::{Door, Limits};
 use skillkeep::tenancy::keys::{self, NewKey};
 use skillkeep::tenancy::{ApiKey, Scope, Scopes, users};
-use skillkeep::transport::http::{self, HttpOptions};
 
 use crate::harness::TestDb;
+use crate::served::serve;
 use crate::support::Wire;
 
 const NEW: &str = "2026-07-28";
@@ -25,23 +25,6 @@ fn replica(db: &TestDb) -> Arc<Door> {
         ServerDb::new(&db.ways.server, 4).unwrap(),
         Limits::default(),
     ))
-}
-
-async fn serve(door: &Arc<Door>) -> SocketAddr {
-    let listener = http::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let door = Arc::clone(door);
-    tokio::spawn(async move {
-        http::serve(
-            listener,
-            door,
-            &HttpOptions::default(),
-            std::future::pending::<()>(),
-        )
-        .await
-        .unwrap();
-    });
-    address
 }
 
 fn request(address: SocketAddr, key: &ApiKey, method: &str, mut params: Value) -> reqwest::RequestBuilder {

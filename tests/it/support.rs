@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
-use skillkeep::db::{ServerDb, TenantTx};
+use skillkeep::db::{ServerDb, Sql, TenantTx};
 use skillkeep::ids::TenantId;
 use skillkeep::server::{BeforeRun, Door, KeySource, Limits, Registry};
 use skillkeep::tenancy::ApiKey;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, ReadHalf, WriteHalf};
+use tokio::sync::Semaphore;
 
 use crate::harness::TestDb;
 
@@ -95,6 +97,46 @@ pub(crate) fn before_run(
     block: impl for<'a> Fn(&str, &'a TenantTx) -> BoxFuture<'a, ()> + Send + Sync + 'static,
 ) -> BeforeRun {
     Arc::new(block)
+}
+
+/// Where a call stumbles.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Stumble {
+    Panic,
+    /// In the program, without a statement running.
+    Wait,
+    /// In the database.
+    SlowStatement,
+    BadStatement,
+}
+
+impl Stumble {
+    /// The block over which every request of this tenant stumbles, with a permit for each that has begun to.
+    pub(crate) fn of(self, unlucky: TenantId, stumbling: &Arc<Semaphore>) -> BeforeRun {
+        let stumbling = Arc::clone(stumbling);
+        before_run(move |_, tx| {
+            let begun = Arc::clone(&stumbling);
+            async move {
+                if tx.tenant() != unlucky {
+                    return;
+                }
+                begun.add_permits(1);
+                match self {
+                    Self::Panic => panic!("a test's panic"),
+                    Self::Wait => tokio::time::sleep(Duration::from_secs(300)).await,
+                    Self::SlowStatement => {
+                        let slow = Sql::from_file("SELECT pg_sleep(300) AS stumble");
+                        let _ = tx.query(slow, &[]).await;
+                    }
+                    Self::BadStatement => {
+                        let bad = Sql::from_file("SELECT 1 / length('') AS stumble");
+                        assert!(tx.query(bad, &[]).await.is_err());
+                    }
+                }
+            }
+            .boxed()
+        })
+    }
 }
 
 /// A door whose calls all share one connection, so that the next caller gets what the last one left.

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt as _;
 use serde_json::{Value, json};
-use skillkeep::db::{ServerDb, Sql};
+use skillkeep::db::ServerDb;
 use skillkeep::ids::TenantId;
 use skillkeep::server::{Door, Limits};
 use skillkeep::tenancy::ApiKey;
@@ -14,17 +13,7 @@ use tokio::sync::Semaphore;
 use super::speaker::{Speaker, Way};
 use super::{LISTS, all, reads, uri};
 use crate::harness::TestDb;
-use crate::support::{Wire, before_run, events_after};
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Stumble {
-    Panic,
-    /// In the program, without a statement running.
-    Wait,
-    /// In the database.
-    SlowStatement,
-    BadStatement,
-}
+use crate::support::{Stumble, Wire, events_after};
 
 /// Two tenants behind one connection; what the first one asks for stumbles.
 struct Scene {
@@ -54,29 +43,7 @@ impl Scene {
         db.skill(other, "other-skill", "Does a thing.", &[]).await;
         let (unlucky_key, other_key) = (db.full_key(unlucky).await, db.full_key(other).await);
         let stumbling = Arc::new(Semaphore::new(0));
-        let begun = Arc::clone(&stumbling);
-        let block = before_run(move |_, tx| {
-            let begun = Arc::clone(&begun);
-            async move {
-                if tx.tenant() != unlucky {
-                    return;
-                }
-                begun.add_permits(1);
-                match stumble {
-                    Stumble::Panic => panic!("a test's panic"),
-                    Stumble::Wait => tokio::time::sleep(LONG).await,
-                    Stumble::SlowStatement => {
-                        let slow = Sql::from_file("SELECT pg_sleep(300) AS stumble");
-                        let _ = tx.query(slow, &[]).await;
-                    }
-                    Stumble::BadStatement => {
-                        let bad = Sql::from_file("SELECT 1 / length('') AS stumble");
-                        assert!(tx.query(bad, &[]).await.is_err());
-                    }
-                }
-            }
-            .boxed()
-        });
+        let block = stumble.of(unlucky, &stumbling);
         let server = ServerDb::new(&db.ways.server, connections).unwrap();
         let door = Arc::new(Door::new(server, Limits { call: limit }).with_before_run(block));
         Self {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use skillkeep::server::Door;
 use skillkeep::tenancy::ApiKey;
-use skillkeep::transport::http::{self, HttpOptions};
 
+use crate::served::serve;
 use crate::support::Wire;
 
 const OLD: &str = "2025-11-25";
@@ -224,21 +224,4 @@ fn of_the_new_era(mut params: Value) -> Value {
         params["_meta"][format!("io.modelcontextprotocol/{name}")] = value;
     }
     params
-}
-
-async fn serve(door: &Arc<Door>) -> SocketAddr {
-    let listener = http::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let door = Arc::clone(door);
-    tokio::spawn(async move {
-        http::serve(
-            listener,
-            door,
-            &HttpOptions::default(),
-            std::future::pending::<()>(),
-        )
-        .await
-        .unwrap();
-    });
-    address
 }

@@ -3,27 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::FutureExt as _;
 use serde_json::{Value, json};
-use skillkeep::db::Sql;
 use skillkeep::ids::TenantId;
 use skillkeep::server::{Door, Limits};
 use skillkeep::tenancy::ApiKey;
 use tokio::sync::Semaphore;
 
 use crate::harness::{Client, TestDb};
-use crate::support::{Wire, before_run, events_after, narrow_door};
-
-/// Where a call stumbles.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Stumble {
-    Panic,
-    /// In the program, without a statement running.
-    Wait,
-    /// In the database.
-    SlowStatement,
-    BadStatement,
-}
+use crate::support::{Stumble, Wire, events_after, narrow_door};
 
 /// Two tenants behind one connection; the first one's calls stumble.
 struct Scene {
@@ -45,29 +32,7 @@ impl Scene {
         db.skill(other, "other-skill", "Does a thing.", &[]).await;
         let (unlucky_key, other_key) = (db.full_key(unlucky).await, db.full_key(other).await);
         let stumbling = Arc::new(Semaphore::new(0));
-        let begun = Arc::clone(&stumbling);
-        let block = before_run(move |_, tx| {
-            let begun = Arc::clone(&begun);
-            async move {
-                if tx.tenant() != unlucky {
-                    return;
-                }
-                begun.add_permits(1);
-                match stumble {
-                    Stumble::Panic => panic!("a test's panic"),
-                    Stumble::Wait => tokio::time::sleep(Duration::from_secs(60)).await,
-                    Stumble::SlowStatement => {
-                        let slow = Sql::from_file("SELECT pg_sleep(60) AS stumble");
-                        let _ = tx.query(slow, &[]).await;
-                    }
-                    Stumble::BadStatement => {
-                        let bad = Sql::from_file("SELECT 1 / length('') AS stumble");
-                        assert!(tx.query(bad, &[]).await.is_err());
-                    }
-                }
-            }
-            .boxed()
-        });
+        let block = stumble.of(unlucky, &stumbling);
         let door = narrow_door(&db, Limits { call: limit }, block);
         Self {
             db,
