@@ -10,7 +10,7 @@ pub mod provision;
 mod tx;
 
 pub use notices::Notice;
-pub use pool::{AdminDb, DatabaseUrl, ServerDb, connect_owner};
+pub use pool::{AdminDb, DatabaseUrl, Rehearsal, ServerDb, connect_owner};
 pub use proof::prove_isolation;
 pub use tx::TenantTx;
 

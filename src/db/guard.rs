@@ -1,5 +1,7 @@
 //! Whether the walls between tenants stand, read from the database's own catalogue, not from a list of ours.
 
+mod schema;
+
 use deadpool_postgres::Object;
 use jiff::Timestamp;
 
@@ -64,14 +66,63 @@ pub async fn check_catalogue(db: &AdminDb) -> Result<Vec<Check>, DbError> {
     catalogue(&db.directory().await?).await
 }
 
+/// Compares the schema that this connection sees, its own transaction's changes included, with the one as migrated.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn compare_schema(connection: &tokio_postgres::Client) -> Result<Check, DbError> {
+    schema::check(connection).await
+}
+
+/// The schema of a database as lines, for keeping `sql/proof/schema.txt` true.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn schema_lines(db: &AdminDb) -> Result<Vec<String>, DbError> {
+    let connection = db.directory().await?;
+    let found = schema::lines(&connection).await?;
+    let lines: std::collections::BTreeSet<String> = found.into_values().flatten().collect();
+    Ok(lines.into_iter().collect())
+}
+
 async fn catalogue(connection: &Object) -> Result<Vec<Check>, DbError> {
     Ok(vec![
+        roles(connection).await?,
         policies(connection).await?,
         unguarded(connection).await?,
         references(connection).await?,
         triggers(connection).await?,
+        schema::check(connection).await?,
         partitions_and_clock(connection).await?,
     ])
+}
+
+async fn roles(connection: &Object) -> Result<Check, DbError> {
+    let rows = connection.query(sql!("catalogue/roles.sql").text(), &[]).await?;
+    let mut findings = Vec::new();
+    for row in &rows {
+        let name: String = row.try_get("name")?;
+        for (column, what) in [
+            ("superuser", "is a superuser, whom no policy binds"),
+            ("bypasses_rls", "has BYPASSRLS, so no policy binds it"),
+            ("creates_roles", "may create roles"),
+            ("creates_databases", "may create databases"),
+            ("replicates", "may replicate, which shows all data"),
+            ("creates_in_schema", "may create objects in the schema public"),
+        ] {
+            if row.try_get(column)? {
+                findings.push(format!("the role {name} {what}"));
+            }
+        }
+        let member_of: String = row.try_get("member_of")?;
+        if !member_of.is_empty() {
+            findings.push(format!("the role {name} may act as {member_of}"));
+        }
+    }
+    if rows.len() != 2 {
+        findings.push("skillkeep_app or skillkeep_admin does not exist".to_owned());
+    }
+    Ok(Check::new("attributes of the two working roles", findings))
 }
 
 async fn role(connection: &Object) -> Result<Check, DbError> {

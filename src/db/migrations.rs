@@ -35,6 +35,7 @@ static MIGRATIONS: &[Migration] = migrations![
     6 "0006_row_level_security",
     7 "0007_default_tenant",
     8 "0008_catalogue_changes",
+    9 "0009_limits_and_erasure",
 ];
 
 /// Where the applied migrations are kept. No tenant's data, so no policy; the server reads it at its start.

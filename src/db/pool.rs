@@ -126,16 +126,26 @@ pub(super) fn connect_config(url: &DatabaseUrl) -> Result<(Config, Tls), DbError
     Ok((config, tls.map_or(Tls::Off, Tls::On)))
 }
 
+/// What a tenant's transaction is to the database.
+#[derive(Clone, Copy)]
+pub(super) enum Bounds {
+    /// A transaction.
+    Transaction,
+    /// A part of one that is never committed, in this role.
+    Rehearsal(&'static str),
+}
+
 /// The pool, and how to reach the database beside it.
 #[derive(Clone)]
 pub(super) struct Connections {
     pub(super) pool: Pool,
     pub(super) tls: Tls,
+    pub(super) bounds: Bounds,
 }
 
 impl Connections {
-    /// Opens no connection yet. With `assume`, each connection takes that role first.
-    fn new(url: &DatabaseUrl, max_size: usize, assume: Option<&'static str>) -> Result<Self, DbError> {
+    /// Opens no connection yet. Each connection begins with the statement `first`.
+    fn new(url: &DatabaseUrl, max_size: usize, first: Option<&'static str>) -> Result<Self, DbError> {
         let tls = url.tls()?;
         let config = url.config(tls.is_some());
         let manager_config = ManagerConfig {
@@ -154,18 +164,16 @@ impl Connections {
             .wait_timeout(Some(POOL_WAIT))
             .create_timeout(Some(CONNECT_TIMEOUT))
             .recycle_timeout(Some(CONNECT_TIMEOUT));
-        if let Some(role) = assume {
+        if let Some(first) = first {
             builder = builder.post_create(Hook::async_fn(move |client, _| {
-                Box::pin(async move {
-                    let statement = format!("SET ROLE {role}");
-                    client.batch_execute(&statement).await.map_err(HookError::Backend)
-                })
+                Box::pin(async move { client.batch_execute(first).await.map_err(HookError::Backend) })
             }));
         }
         let pool = builder
             .build()
             .map_err(|error| DbError::Unavailable(error.to_string()))?;
-        Ok(Self { pool, tls })
+        let bounds = Bounds::Transaction;
+        Ok(Self { pool, tls, bounds })
     }
 
     pub(super) async fn get(&self) -> Result<deadpool_postgres::Object, DbError> {
@@ -252,12 +260,64 @@ impl AdminDb {
     /// # Errors
     /// When TLS is asked for and cannot be set up.
     pub fn new(url: &DatabaseUrl) -> Result<Self, DbError> {
-        Connections::new(url, 4, Some("skillkeep_admin")).map(Self)
+        Connections::new(url, 4, Some("SET ROLE skillkeep_admin")).map(Self)
     }
 
     /// A connection for the list of tenants and for the catalogue.
     pub(crate) async fn directory(&self) -> Result<deadpool_postgres::Object, DbError> {
         self.0.get().await
+    }
+}
+
+/// Two ways into one transaction that is never committed: what is done through them, calls and their records alike, is as if
+/// it had not been. One thing at a time: there is one connection.
+pub struct Rehearsal {
+    connections: Connections,
+    url: DatabaseUrl,
+}
+
+impl Rehearsal {
+    /// Begins by a role that may administer.
+    ///
+    /// # Errors
+    /// When TLS is asked for and cannot be set up.
+    pub fn new(url: &DatabaseUrl) -> Result<Self, DbError> {
+        Ok(Self {
+            connections: Connections::new(url, 1, Some("SET ROLE skillkeep_admin; BEGIN"))?,
+            url: url.clone(),
+        })
+    }
+
+    fn in_role(&self, role: &'static str) -> Connections {
+        Connections {
+            bounds: Bounds::Rehearsal(role),
+            ..self.connections.clone()
+        }
+    }
+
+    /// The way in of the server.
+    #[must_use]
+    pub fn server(&self) -> ServerDb {
+        let notices = Arc::new(Notices::new(self.url.clone()));
+        ServerDb(self.in_role("skillkeep_app"), notices)
+    }
+
+    /// The way in of the operator.
+    #[must_use]
+    pub fn admin(&self) -> AdminDb {
+        AdminDb(self.in_role("skillkeep_admin"))
+    }
+
+    /// Takes everything back.
+    ///
+    /// # Errors
+    /// When the connection is lost; nothing is kept then either.
+    pub async fn end(self) -> Result<(), DbError> {
+        let connection = self.connections.get().await?;
+        connection.batch_execute("ROLLBACK").await?;
+        drop(deadpool_postgres::Object::take(connection));
+        self.connections.pool.close();
+        Ok(())
     }
 }
 

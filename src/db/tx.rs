@@ -8,7 +8,7 @@ use std::time::Duration;
 use deadpool_postgres::Object;
 use tokio_postgres::{NoTls, Row, Statement};
 
-use super::pool::{Connections, Tls};
+use super::pool::{Bounds, Connections, Tls};
 use super::{AdminDb, DbError, Param, ServerDb, Sql};
 use crate::ids::TenantId;
 
@@ -26,6 +26,7 @@ pub struct TenantTx {
     /// `None` only after the end.
     connection: Option<Object>,
     tls: Tls,
+    bounds: Bounds,
     tenant: TenantId,
 }
 
@@ -69,17 +70,36 @@ impl TenantTx {
         Ok(Self {
             connection: Some(connections.get().await?),
             tls: connections.tls.clone(),
+            bounds: connections.bounds,
             tenant,
         })
     }
 
     /// The setting is transaction-local and made of a typed UUID, so there is nothing to quote.
     fn opening(&self) -> String {
+        let begin = match self.bounds {
+            Bounds::Transaction => "BEGIN".to_owned(),
+            Bounds::Rehearsal(role) => format!("SAVEPOINT call; SET LOCAL ROLE {role}"),
+        };
         format!(
-            "BEGIN; SET LOCAL app.current_tenant_id = '{}'; SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS}; \
+            "{begin}; SET LOCAL app.current_tenant_id = '{}'; SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS}; \
              SAVEPOINT work",
             self.tenant
         )
+    }
+
+    const fn commit_statement(&self) -> &'static str {
+        match self.bounds {
+            Bounds::Transaction => "COMMIT",
+            Bounds::Rehearsal(_) => "RELEASE SAVEPOINT call",
+        }
+    }
+
+    const fn rollback_statement(&self) -> &'static str {
+        match self.bounds {
+            Bounds::Transaction => "ROLLBACK",
+            Bounds::Rehearsal(_) => "ROLLBACK TO SAVEPOINT call; RELEASE SAVEPOINT call",
+        }
     }
 
     /// The tenant whose rows are seen; every statement names it as well.
@@ -187,7 +207,7 @@ impl TenantTx {
             connection.batch_execute("RELEASE SAVEPOINT work"),
             futures::future::join(
                 connection.execute(&statement, params),
-                connection.batch_execute("COMMIT"),
+                connection.batch_execute(self.commit_statement()),
             ),
         )
         .await;
@@ -207,7 +227,7 @@ impl TenantTx {
         let connection = self.connection()?;
         let (released, committed) = futures::future::join(
             connection.batch_execute("RELEASE SAVEPOINT work"),
-            connection.batch_execute("COMMIT"),
+            connection.batch_execute(self.commit_statement()),
         )
         .await;
         committed?;
@@ -221,7 +241,9 @@ impl TenantTx {
     /// # Errors
     /// When the connection is lost; then nothing was kept either.
     pub async fn roll_back(mut self) -> Result<(), DbError> {
-        self.connection()?.batch_execute("ROLLBACK").await?;
+        self.connection()?
+            .batch_execute(self.rollback_statement())
+            .await?;
         self.hand_back();
         Ok(())
     }

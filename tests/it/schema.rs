@@ -1,5 +1,6 @@
 //! The schema itself: its queries, its walls, what its guards find, and how it comes to be.
 
+mod as_migrated;
 mod migrating;
 
 use std::path::Path;

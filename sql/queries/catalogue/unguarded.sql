@@ -13,4 +13,5 @@ UNION ALL
 SELECT p.proname::text, 'a SECURITY DEFINER function that skillkeep does not know, or one without a fixed search_path'
 FROM pg_catalog.pg_proc p
 WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef
-  AND (p.proname NOT IN ('ensure_usage_partitions', 'prune_usage_partitions') OR p.proconfig IS NULL)
+  AND (p.proname NOT IN ('ensure_usage_partitions', 'prune_usage_partitions', 'erase_tenant')
+       OR NOT 'search_path=pg_catalog, public, pg_temp' = ANY (coalesce(p.proconfig, '{}')))

@@ -1,0 +1,150 @@
+//! The guard knows the whole schema: whatever is taken from it or added to it is found, on every table, without a list here.
+
+use std::path::Path;
+
+use skillkeep::db::guard;
+
+use super::findings;
+use crate::harness::TestDb;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_expected_schema_is_what_the_migrations_make() {
+    let db = TestDb::new().await;
+    let lines = guard::schema_lines(&db.admin).await.unwrap().join("\n") + "\n";
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/proof/schema.txt");
+    if std::env::var_os("SKILLKEEP_WRITE_SCHEMA").is_some() {
+        std::fs::write(&path, &lines).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap();
+    assert!(
+        lines == expected,
+        "sql/proof/schema.txt is not what the migrations make; run this test with SKILLKEEP_WRITE_SCHEMA=1 and look at the difference"
+    );
+}
+
+/// Everything of the schema that can be taken away, as statements, found in the catalogue.
+async fn mutations(db: &TestDb) -> Vec<String> {
+    let rows = db
+        .superuser()
+        .await
+        .query(
+            "WITH tables AS (
+                 SELECT c.oid, c.relname, c.relkind FROM pg_class c
+                 WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname <> 'skillkeep_migrations'
+             )
+             SELECT format('ALTER TABLE %I NO FORCE ROW LEVEL SECURITY', relname) FROM tables
+             UNION ALL SELECT format('ALTER TABLE %I DISABLE ROW LEVEL SECURITY', relname) FROM tables
+             UNION ALL SELECT format('DROP POLICY %I ON %I', p.polname, t.relname) FROM tables t JOIN pg_policy p ON p.polrelid = t.oid
+             UNION ALL SELECT format('ALTER POLICY %I ON %I USING (true)', p.polname, t.relname)
+                 FROM tables t JOIN pg_policy p ON p.polrelid = t.oid WHERE p.polname <> 'tenant_directory'
+             UNION ALL SELECT format('ALTER POLICY %I ON %I WITH CHECK (true)', p.polname, t.relname)
+                 FROM tables t JOIN pg_policy p ON p.polrelid = t.oid WHERE p.polname <> 'tenant_directory'
+             UNION ALL SELECT format('ALTER TABLE %I DROP CONSTRAINT %I CASCADE', t.relname, con.conname)
+                 FROM tables t JOIN pg_constraint con ON con.conrelid = t.oid
+                 WHERE con.contype IN ('p', 'u', 'f', 'c') AND con.conparentid = 0 AND con.coninhcount = 0
+             UNION ALL SELECT format('DROP TRIGGER %I ON %I', g.tgname, t.relname)
+                 FROM tables t JOIN pg_trigger g ON g.tgrelid = t.oid WHERE NOT g.tgisinternal
+             UNION ALL SELECT format('ALTER TABLE %I DISABLE TRIGGER %I', t.relname, g.tgname)
+                 FROM tables t JOIN pg_trigger g ON g.tgrelid = t.oid WHERE NOT g.tgisinternal
+             UNION ALL SELECT format('GRANT DELETE ON %I TO skillkeep_app', relname) FROM tables
+             UNION ALL SELECT format('GRANT UPDATE ON %I TO skillkeep_app', relname) FROM tables
+             UNION ALL SELECT format('GRANT SELECT ON %I TO PUBLIC', relname) FROM tables
+             UNION ALL SELECT format('ALTER FUNCTION %s RESET ALL', p.oid::regprocedure) FROM pg_proc p
+                 WHERE p.pronamespace = 'public'::regnamespace AND p.proconfig IS NOT NULL
+             UNION ALL SELECT format('ALTER FUNCTION %s SECURITY %s', p.oid::regprocedure,
+                                     CASE WHEN p.prosecdef THEN 'INVOKER' ELSE 'DEFINER' END) FROM pg_proc p
+                 WHERE p.pronamespace = 'public'::regnamespace
+             UNION ALL SELECT format('GRANT EXECUTE ON FUNCTION %s TO PUBLIC', p.oid::regprocedure) FROM pg_proc p
+                 WHERE p.pronamespace = 'public'::regnamespace AND p.proname <> 'current_tenant_id'",
+            &[],
+        )
+        .await
+        .unwrap();
+    let mut statements: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    for added in [
+        "CREATE RULE peek AS ON INSERT TO ratings DO ALSO NOTHING",
+        "CREATE VIEW all_skills AS SELECT slug FROM skills",
+        "CREATE MATERIALIZED VIEW all_skills AS SELECT slug FROM skills",
+        "CREATE TABLE copies () INHERITS (skills)",
+        "CREATE FUNCTION peek() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+         CREATE TRIGGER peek AFTER INSERT ON skills FOR EACH ROW EXECUTE FUNCTION peek()",
+        "CREATE OR REPLACE FUNCTION current_tenant_id() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE
+         RETURN coalesce(nullif(current_setting('app.current_tenant_id', true), '')::uuid,
+                         '01900000-0000-7000-8000-000000000001')",
+        "ALTER TABLE audit_logs ADD COLUMN note text",
+        "CREATE UNIQUE INDEX one_slug ON skills (slug)",
+        "ALTER TABLE usage_events DETACH PARTITION MONTH",
+        "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO skillkeep_app",
+    ] {
+        statements.push(added.to_owned());
+    }
+    statements
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_taken_from_the_schema_or_added_to_it_is_found() {
+    let db = TestDb::new().await;
+    let month: String = db
+        .value("SELECT 'usage_events_' || to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM')")
+        .await;
+    let mutations = mutations(&db).await;
+    let superuser = db.superuser().await;
+    let mut count = 0;
+    for mutation in &mutations {
+        // In a transaction that is rolled back; the look is taken from within it.
+        let mutation = mutation.replace("MONTH", &month);
+        superuser.batch_execute("BEGIN").await.unwrap();
+        if let Err(error) = superuser.batch_execute(&mutation).await {
+            panic!("{mutation}: {error:?}");
+        }
+        let found = findings(&[guard::compare_schema(&superuser).await.unwrap()]);
+        superuser.batch_execute("ROLLBACK").await.unwrap();
+        assert!(!found.is_empty(), "nobody noticed: {mutation}");
+        count += 1;
+    }
+    assert!(count > 250, "{count}");
+    assert_eq!(
+        findings(&[guard::compare_schema(&superuser).await.unwrap()]),
+        Vec::<String>::new()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_only_makes_something_faster_is_the_operators_to_add() {
+    let db = TestDb::new().await;
+    db.superuser()
+        .await
+        .batch_execute("CREATE INDEX by_author ON skills (tenant_id, author)")
+        .await
+        .unwrap();
+    assert_eq!(
+        findings(&guard::check_server(&db.server).await.unwrap()),
+        Vec::<String>::new()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_setting_that_would_give_a_role_a_tenant_is_found() {
+    let db = TestDb::new().await;
+    let superuser = db.superuser().await;
+    for setting in [
+        "app.current_tenant_id = '01900000-0000-7000-8000-000000000001'",
+        "search_path = evil, public",
+        "row_security = off",
+    ] {
+        superuser.batch_execute("BEGIN").await.unwrap();
+        superuser
+            .batch_execute(&format!(
+                "ALTER ROLE skillkeep_app IN DATABASE {} SET {setting}",
+                db.name
+            ))
+            .await
+            .unwrap();
+        let found = findings(&[guard::compare_schema(&superuser).await.unwrap()]);
+        superuser.batch_execute("ROLLBACK").await.unwrap();
+        assert!(
+            found.iter().any(|finding| finding.contains("setting of a role")),
+            "{setting}: {found:?}"
+        );
+    }
+}
