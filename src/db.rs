@@ -11,7 +11,7 @@ mod tx;
 
 pub use notices::Notice;
 pub use pool::{AdminDb, DatabaseUrl, Rehearsal, ServerDb, connect_owner};
-pub use proof::prove_isolation;
+pub use proof::{known_ids, prove_isolation, table_sums};
 pub use tx::TenantTx;
 
 /// The types that a statement's parameters may have.

@@ -8,6 +8,7 @@ pub mod db;
 pub mod error;
 pub mod ids;
 pub mod methods;
+pub mod proof;
 pub mod registry;
 pub mod search;
 pub mod server;

@@ -12,7 +12,7 @@ mod work;
 
 pub use door::{BeforeRun, Door, Limits, Stage};
 pub use ending::{Ending, Stopped};
-pub use handler::Registry;
+pub use handler::{Registry, methods};
 pub use identity::KeySource;
 pub use record::{Envelope, Transport};
 pub use work::{Summary, Work};

@@ -8,7 +8,7 @@ mod scope;
 pub mod tenants;
 pub mod users;
 
-pub use api_key::{ApiKey, ApiKeyError};
+pub use api_key::{ApiKey, ApiKeyError, PREFIX};
 pub use principal::{AuthError, CursorSecret, Principal, authenticate};
 pub use quota::{Place, Quota};
 pub use scope::{Scope, Scopes, UnknownScope};

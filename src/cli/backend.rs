@@ -58,6 +58,11 @@ impl Backend {
         &self.ways.owner
     }
 
+    /// The way in for the operator, for whoever opens connections of his own.
+    pub(super) const fn admin_url(&self) -> &DatabaseUrl {
+        &self.ways.admin
+    }
+
     /// The folder of our own database's socket, for `psql` and `pg_dumpall`.
     pub(super) fn socket_folder(&self) -> Option<PathBuf> {
         self.embedded

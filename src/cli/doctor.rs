@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::db::guard::{self, Check};
 use crate::db::{ServerDb, prove_isolation};
 use crate::error::{Failure, FailureKind};
+use crate::proof::{self, ProofError};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct DoctorArgs {}
@@ -30,7 +31,23 @@ async fn examine(backend: &Backend) -> Result<Vec<Check>, Failure> {
         guard::check_catalogue(&admin).await.map_err(db_failure)?
     };
     checks.push(prove_isolation(&admin).await.map_err(db_failure)?);
+    let proof = proof::rehearse(backend.admin_url())
+        .await
+        .map_err(proof_failure)?;
+    let name = format!(
+        "{} attacks by one tenant on another through {} tools and methods",
+        proof.attacks,
+        proof.targets.len()
+    );
+    checks.push(Check::new(name, proof.findings));
     Ok(checks)
+}
+
+fn proof_failure(error: ProofError) -> Failure {
+    match error {
+        ProofError::Db(error) => db_failure(error),
+        ProofError::Broken(_) => Failure::new(FailureKind::Findings, error.to_string()),
+    }
 }
 
 fn show(config: &Config, checks: &[Check], socket_folder: Option<&Path>) -> Result<(), Failure> {

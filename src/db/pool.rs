@@ -265,7 +265,14 @@ impl AdminDb {
 
     /// A connection for the list of tenants and for the catalogue.
     pub(crate) async fn directory(&self) -> Result<deadpool_postgres::Object, DbError> {
-        self.0.get().await
+        let connection = self.0.get().await?;
+        if let Bounds::Rehearsal(role) = self.0.bounds {
+            // The transaction goes on from whoever worked in it last.
+            connection
+                .batch_execute(&format!("SET LOCAL ROLE {role}"))
+                .await?;
+        }
+        Ok(connection)
     }
 }
 

@@ -1,11 +1,13 @@
 //! Proves on the live database that one tenant cannot reach another: two throw-away tenants with a row in every table,
 //! one of them, in the server's role, trying to read, change and forge the other's. All of it is rolled back.
 
+use std::collections::BTreeMap;
+
 use deadpool_postgres::Object;
 use tokio_postgres::error::SqlState;
 
 use super::guard::Check;
-use super::{AdminDb, DbError};
+use super::{AdminDb, DbError, TenantTx};
 use crate::ids::{EventId, TenantId};
 use crate::sql;
 
@@ -56,6 +58,59 @@ async fn attack_all(connection: &Object, tables: &[String]) -> Result<Vec<String
     Ok(findings)
 }
 
+/// For every table with tenants' rows, how many are this tenant's, and a sum over all that is in them.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn table_sums(db: &AdminDb, tenant: TenantId) -> Result<BTreeMap<String, (i64, String)>, DbError> {
+    let tx = TenantTx::begin_as_operator(db, tenant).await?;
+    let mut sums = BTreeMap::new();
+    for table in tenant_tables(&tx).await? {
+        let column = tenant_column(&table);
+        let statement = format!(
+            "SELECT count(*), coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '') FROM {table} t \
+             WHERE {column} = '{tenant}'"
+        );
+        let row = tx.connection()?.query_one(&statement, &[]).await?;
+        sums.insert(table, (row.try_get(0)?, row.try_get(1)?));
+    }
+    tx.roll_back().await?;
+    Ok(sums)
+}
+
+/// One id of each table that has ids, by the table's name.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn known_ids(tx: &TenantTx) -> Result<BTreeMap<String, String>, DbError> {
+    let mut ids = BTreeMap::new();
+    for table in tenant_tables(tx).await? {
+        // By way of JSON, since not every table has an id.
+        let statement = format!("SELECT min(to_jsonb(t) ->> 'id') FROM {table} t");
+        let row = tx.connection()?.query_one(&statement, &[]).await?;
+        if let Some(id) = row.try_get::<_, Option<String>>(0)? {
+            ids.insert(table, id);
+        }
+    }
+    Ok(ids)
+}
+
+/// The tables as tenants' rows are read from them: without the partitions, which nobody may reach directly.
+async fn tenant_tables(tx: &TenantTx) -> Result<Vec<String>, DbError> {
+    let rows = tx.query(sql!("catalogue/tables.sql"), &[]).await?;
+    let mut tables = Vec::new();
+    for row in &rows {
+        if !row.try_get::<_, bool>("is_partition")? {
+            tables.push(row.try_get("name")?);
+        }
+    }
+    Ok(tables)
+}
+
+fn tenant_column(table: &str) -> &'static str {
+    if table == "tenants" { "id" } else { "tenant_id" }
+}
+
 fn set_tenant(tenant: Option<TenantId>) -> String {
     let tenant = tenant.map_or_else(String::new, |tenant| tenant.to_string());
     format!("SET LOCAL app.current_tenant_id = '{tenant}';")
@@ -69,7 +124,7 @@ async fn attack(
     victim: TenantId,
     findings: &mut Vec<String>,
 ) -> Result<(), DbError> {
-    let column = if table == "tenants" { "id" } else { "tenant_id" };
+    let column = tenant_column(table);
     connection.batch_execute(&set_tenant(Some(attacker))).await?;
     let foreign = count(
         connection,

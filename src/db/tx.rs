@@ -108,7 +108,7 @@ impl TenantTx {
         self.tenant
     }
 
-    fn connection(&self) -> Result<&Object, DbError> {
+    pub(super) fn connection(&self) -> Result<&Object, DbError> {
         self.connection
             .as_ref()
             .ok_or_else(|| DbError::Unavailable("the transaction has ended".to_owned()))

@@ -61,6 +61,17 @@ const ONLY_OLD: [&str; 4] = [
 ];
 const ONLY_NEW: [&str; 2] = ["server/discover", "subscriptions/listen"];
 
+/// Every method that the server knows, of whatever revision.
+#[must_use]
+pub fn methods() -> Vec<&'static str> {
+    RECORDED
+        .into_iter()
+        .chain(KNOWN)
+        .chain(ONLY_OLD)
+        .chain(ONLY_NEW)
+        .collect()
+}
+
 fn is_known(method: &str, context: &RequestContext<RoleServer>) -> bool {
     let is_new = context
         .protocol_version()

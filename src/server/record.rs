@@ -5,6 +5,8 @@
 use rmcp::model::JsonObject;
 use serde_json::{Map, Value};
 
+use crate::tenancy::PREFIX;
+
 /// How the call came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
@@ -17,6 +19,9 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// Every transport.
+    pub const ALL: [Self; 3] = [Self::Stdio, Self::Http, Self::Sse];
+
     /// As the database spells it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -84,10 +89,43 @@ fn is_hex(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// `text` without control characters, cut to `max` characters: what a stranger sends must fit and must not garble a log.
+/// `text` without control characters and keys, cut to `max` characters: what a stranger sends must fit and must not
+/// garble a log, and what he pastes into the wrong place must not stay there.
 pub(super) fn recordable(text: &str, max: usize) -> String {
-    text.chars().filter(|c| !c.is_control()).take(max).collect()
+    let clean: String = text.chars().filter(|c| !c.is_control()).collect();
+    without_keys(&clean).chars().take(max).collect()
 }
+
+/// The text with what follows each key's prefix hidden.
+fn without_keys(text: &str) -> String {
+    let mut parts = text.split(PREFIX);
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_alphanumeric());
+        shown.push_str(PREFIX);
+        shown.push_str("(hidden)");
+        shown.push_str(rest);
+    }
+    shown
+}
+
+/// The tool that was called, as it is recorded and logged. What cannot be the name of a tool is not repeated.
+pub(super) fn tool_name(name: &str) -> String {
+    let could_be = (1..=TOOL_NAME_BYTES).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
+        && !name.contains(PREFIX);
+    if could_be {
+        name.to_owned()
+    } else {
+        NO_TOOL_NAME.to_owned()
+    }
+}
+
+/// The longest name that the protocol advises (2026-07-28, server/tools, tool names).
+const TOOL_NAME_BYTES: usize = 128;
+const NO_TOOL_NAME: &str = "(not a name)";
 
 const MAX_NAMES: usize = 32;
 const NAME_CHARS: usize = 64;
@@ -134,6 +172,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::ids::TenantId;
+    use crate::tenancy::ApiKey;
 
     fn arguments(value: Value) -> JsonObject {
         value.as_object().cloned().unwrap()
@@ -146,6 +186,27 @@ mod tests {
             Some(&arguments(json!({"skill": "pdf", "comment": "my secret"}))),
         );
         assert_eq!(recorded, json!({"sizes": {"skill": 3, "comment": 9}}));
+    }
+
+    #[test]
+    fn a_key_that_was_put_into_the_wrong_place_does_not_stay_there() {
+        let key = ApiKey::generate(TenantId::new(), &mut rand::rng());
+        let text = format!("use {} and {}, please", key.reveal(), key.reveal());
+        assert_eq!(
+            recordable(&text, 100),
+            "use skeep_(hidden) and skeep_(hidden), please"
+        );
+        assert_eq!(recordable(&format!("a{}", key.reveal()), 5), "askee");
+        assert_eq!(tool_name(key.reveal()), NO_TOOL_NAME);
+    }
+
+    #[test]
+    fn what_cannot_be_a_tools_name_is_not_repeated() {
+        assert_eq!(tool_name("search_skills"), "search_skills");
+        assert_eq!(tool_name("vendor.tool_v2-x"), "vendor.tool_v2-x");
+        for name in ["", "../x", "find my secret", "a\nb", "ü", &"x".repeat(129)] {
+            assert_eq!(tool_name(name), NO_TOOL_NAME, "{name}");
+        }
     }
 
     #[test]

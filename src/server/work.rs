@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::door::Stage;
 use super::ending::{Ending, Stopped};
-use super::record::{recordable, redact};
+use super::record::{recordable, redact, tool_name};
 use crate::methods::{Method, MethodError};
 use crate::registry::usage::Outcome;
 use crate::tenancy::Principal;
@@ -54,7 +54,7 @@ impl Work for ToolCall {
             .and_then(Value::as_str)
             .map(|key| recordable(key, 128));
         Summary {
-            name: recordable(&self.name, 128),
+            name: tool_name(&self.name),
             arguments: redact(&self.name, self.arguments.as_ref()),
             idempotency_key,
         }

@@ -12,7 +12,8 @@ use uuid::Uuid;
 
 use crate::ids::{Digest, TenantId};
 
-const PREFIX: &str = "skeep_";
+/// What every key begins with.
+pub const PREFIX: &str = "skeep_";
 const TENANT_LEN: usize = 22;
 const SECRET_LEN: usize = 32;
 const CHECKSUM_LEN: usize = 6;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every room with the floor that it is on; 0 is the ground.
-const ROOMS: [(&str, u8); 15] = [
+const ROOMS: [(&str, u8); 16] = [
     ("ids", 0),
     ("error", 0),
     ("config", 0),
@@ -18,6 +18,7 @@ const ROOMS: [(&str, u8); 15] = [
     ("methods", 4),
     ("server", 5),
     ("transport", 6),
+    ("proof", 6),
     ("cli", 7),
     ("main", 7),
 ];

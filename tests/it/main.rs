@@ -8,6 +8,7 @@
     reason = "a test that stumbles has failed, and should say where"
 )]
 
+mod attacks;
 mod bridge;
 mod cli;
 mod connect;

@@ -1,0 +1,296 @@
+//! What somebody could do who had the server's own database role and his tenant's setting: tricks of SQL against policies.
+
+use std::sync::{Arc, Mutex};
+
+use futures::StreamExt as _;
+use skillkeep::ids::TenantId;
+use tokio_postgres::{AsyncMessage, Client, NoTls};
+
+use crate::harness::{Cluster, TestDb};
+use crate::support::sums;
+
+struct Intruder {
+    client: Client,
+    /// What the database said beside its answers.
+    notices: Arc<Mutex<String>>,
+}
+
+impl Intruder {
+    async fn at(db: &TestDb) -> Self {
+        let config = Cluster::get().config("skillkeep_app", &db.name);
+        let (client, mut connection) = config.connect(NoTls).await.unwrap();
+        let notices: Arc<Mutex<String>> = Arc::default();
+        let heard = Arc::clone(&notices);
+        tokio::spawn(async move {
+            let messages = futures::stream::poll_fn(move |cx| connection.poll_message(cx));
+            messages
+                .for_each(|message| {
+                    if let Ok(AsyncMessage::Notice(notice)) = message {
+                        heard.lock().unwrap().push_str(notice.message());
+                    }
+                    futures::future::ready(())
+                })
+                .await;
+        });
+        Self { client, notices }
+    }
+
+    /// All that the statements show: rows, notices, errors. In a transaction of this tenant that is rolled back.
+    async fn learn(&self, tenant: TenantId, sql: &str) -> String {
+        self.notices.lock().unwrap().clear();
+        let begin = format!("BEGIN; SET LOCAL app.current_tenant_id = '{tenant}'");
+        self.client.batch_execute(&begin).await.unwrap();
+        let mut learned = match self.client.simple_query(sql).await {
+            Ok(messages) => messages
+                .iter()
+                .filter_map(|message| {
+                    let tokio_postgres::SimpleQueryMessage::Row(row) = message else {
+                        return None;
+                    };
+                    let columns = (0..row.len()).map(|column| row.get(column).unwrap_or("NULL"));
+                    Some(columns.collect::<Vec<_>>().join("|"))
+                })
+                .collect::<Vec<_>>()
+                .join("\n"),
+            Err(error) => {
+                let error = error.as_db_error().unwrap();
+                format!(
+                    "{}: {} {:?}",
+                    error.code().code(),
+                    error.message(),
+                    error.detail()
+                )
+            }
+        };
+        self.client.batch_execute("ROLLBACK").await.unwrap();
+        learned.push_str(&self.notices.lock().unwrap());
+        learned
+    }
+}
+
+async fn two(db: &TestDb) -> (TenantId, TenantId) {
+    let (mine, theirs) = (db.tenant("mine").await, db.tenant("theirs").await);
+    db.skill(mine, "shared", "Of mine.", &[]).await;
+    db.skill(theirs, "shared", "Of xylophones.", &[]).await;
+    db.skill(
+        theirs,
+        "only-theirs",
+        "Of xylophones.",
+        &[("secret.txt", b"xylophone")],
+    )
+    .await;
+    db.full_key(theirs).await;
+    db.superuser().await.batch_execute("ANALYZE").await.unwrap();
+    (mine, theirs)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cheap_functions_operators_casts_and_errors_never_see_another_tenants_row() {
+    let db = TestDb::new().await;
+    let (mine, theirs) = two(&db).await;
+    let intruder = Intruder::at(&db).await;
+    let before = sums(&db, theirs).await;
+    let leak = "CREATE FUNCTION pg_temp.leak(t text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS
+                $$ BEGIN RAISE NOTICE 'saw %', t; RETURN true; END $$;";
+    let operator = "CREATE FUNCTION pg_temp.same(a text, b text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS
+                    $$ BEGIN RAISE NOTICE 'saw %', a; RETURN a = b; END $$;
+                    CREATE OPERATOR pg_temp.=== (LEFTARG = text, RIGHTARG = text, FUNCTION = pg_temp.same, RESTRICT = eqsel);";
+    for trick in [
+        format!("{leak} SELECT count(*) FROM skills WHERE pg_temp.leak(slug || description)"),
+        format!("{leak} SELECT count(*) FROM skills s JOIN skill_versions v ON pg_temp.leak(s.slug) AND v.skill_id = s.id"),
+        format!("{leak} SELECT count(*) FROM blobs WHERE pg_temp.leak(convert_from(bytes, 'UTF8'))"),
+        format!("{leak} SELECT count(*) FROM tenants WHERE pg_temp.leak(slug)"),
+        format!("{leak} SELECT slug FROM skills ORDER BY pg_temp.leak(slug)"),
+        format!("{leak} UPDATE skills SET status = status WHERE pg_temp.leak(slug) RETURNING slug"),
+        format!("{operator} SELECT count(*) FROM skills WHERE slug OPERATOR(pg_temp.===) 'only-theirs'"),
+        "SELECT 1 / (CASE WHEN slug = 'only-theirs' THEN 0 ELSE 1 END) FROM skills".to_owned(),
+        "SELECT slug::integer FROM skills WHERE slug <> 'shared'".to_owned(),
+        "SELECT description::uuid FROM skills WHERE description <> 'Of mine.'".to_owned(),
+        "SELECT * FROM skills WHERE ctid = ANY (ARRAY['(0,1)','(0,2)','(0,3)','(0,4)']::tid[]) AND description <> 'Of mine.'".to_owned(),
+        "SELECT slug FROM skills TABLESAMPLE SYSTEM (100) WHERE description <> 'Of mine.'".to_owned(),
+        "SELECT slug FROM ONLY skills WHERE description <> 'Of mine.' FOR UPDATE".to_owned(),
+        "WITH RECURSIVE all_of AS (SELECT slug FROM skills UNION SELECT s.slug FROM skills s, all_of) SELECT * FROM all_of WHERE slug <> 'shared'".to_owned(),
+        "SELECT string_agg(email, ',') FROM users".to_owned(),
+        "SELECT most_common_vals, histogram_bounds FROM pg_stats WHERE schemaname = 'public'".to_owned(),
+        "SELECT query_to_xml('SELECT slug, description FROM skills WHERE slug <> ''shared''', true, true, '')".to_owned(),
+        "SELECT database_to_xml(true, true, '')".to_owned(),
+        "EXPLAIN (VERBOSE) SELECT slug FROM skills WHERE slug = 'only-theirs'".to_owned(),
+        "PREPARE p AS SELECT slug FROM skills WHERE description <> 'Of mine.'; EXECUTE p".to_owned(),
+        "DECLARE c CURSOR WITH HOLD FOR SELECT slug FROM skills WHERE description <> 'Of mine.'; FETCH ALL FROM c".to_owned(),
+        "DO $$ DECLARE r record; BEGIN FOR r IN SELECT * FROM skills LOOP RAISE NOTICE '%', r; END LOOP; END $$".to_owned(),
+        "MERGE INTO skills s USING (SELECT 'only-theirs' AS slug) x ON s.slug = x.slug WHEN MATCHED THEN UPDATE SET status = 'archived'".to_owned(),
+        "CREATE TEMP VIEW v AS SELECT * FROM skills; SELECT slug FROM v WHERE description <> 'Of mine.'".to_owned(),
+        "SET LOCAL search_path = pg_temp, public; CREATE FUNCTION pg_temp.current_tenant_id() RETURNS uuid LANGUAGE sql AS 'SELECT gen_random_uuid()'; SELECT slug FROM skills WHERE description <> 'Of mine.'".to_owned(),
+    ] {
+        let learned = intruder.learn(mine, &trick).await;
+        for theirs in ["xylophone", "only-theirs|", "saw only-theirs", "22012", "ada@example.com"] {
+            assert!(!learned.contains(theirs), "{trick}\n{learned}");
+        }
+        assert!(!learned.lines().any(|line| line == "only-theirs"), "{trick}\n{learned}");
+    }
+    assert_eq!(sums(&db, theirs).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_role_can_become_nobody_else_and_switch_nothing_off() {
+    let db = TestDb::new().await;
+    let (mine, theirs) = two(&db).await;
+    let intruder = Intruder::at(&db).await;
+    let before = sums(&db, theirs).await;
+    for trick in [
+        "SET LOCAL row_security = off; SELECT slug FROM skills",
+        "SET ROLE skillkeep_admin",
+        "SET ROLE skillkeep_owner",
+        "SET ROLE postgres",
+        "SET SESSION AUTHORIZATION skillkeep_owner",
+        "SET session_replication_role = replica",
+        "ALTER TABLE skills DISABLE ROW LEVEL SECURITY",
+        "ALTER TABLE skills NO FORCE ROW LEVEL SECURITY",
+        "ALTER TABLE skills OWNER TO skillkeep_app",
+        "ALTER POLICY tenant_access ON skills USING (true)",
+        "CREATE POLICY all_of_it ON skills USING (true)",
+        "DROP POLICY tenant_isolation ON skills",
+        "CREATE RULE peek AS ON SELECT TO skills DO INSTEAD SELECT 1",
+        "CREATE TRIGGER peek AFTER INSERT ON skills FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+        "ALTER TABLE audit_logs DISABLE TRIGGER ALL",
+        "CREATE OR REPLACE FUNCTION public.current_tenant_id() RETURNS uuid LANGUAGE sql AS 'SELECT gen_random_uuid()'",
+        "CREATE FUNCTION public.peek() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'",
+        "CREATE TABLE public.copies AS SELECT * FROM skills",
+        "CREATE TABLE public.child () INHERITS (audit_logs)",
+        "ALTER TABLE usage_events DETACH PARTITION usage_events_2000_01",
+        "TRUNCATE skills",
+        "TRUNCATE audit_logs",
+        "LOCK TABLE audit_logs IN ACCESS EXCLUSIVE MODE",
+        "COPY skills TO PROGRAM 'cat'",
+        "COPY skills FROM '/etc/passwd'",
+        "SELECT pg_read_file('/etc/passwd')",
+        "SELECT lo_import('/etc/passwd')",
+        "SELECT * FROM pg_authid",
+        "SELECT prune_usage_partitions('2100-01-01')",
+        "SELECT erase_tenant(current_tenant_id())",
+        "SELECT chain_audit_entry()",
+        "DELETE FROM usage_events",
+        "DELETE FROM skills",
+        "UPDATE tenants SET status = 'active'",
+        "UPDATE tenants SET calls_per_minute = NULL",
+        "INSERT INTO tenants (id, slug, name) VALUES (current_tenant_id(), 'x', 'x')",
+        "UPDATE api_keys SET revoked_at = NULL",
+        "INSERT INTO api_keys (tenant_id, id, user_id, name, key_hash, scopes) SELECT tenant_id, id, id, 'x', sha256('x'), '{admin}' FROM users",
+        "UPDATE site_settings SET value = '1'",
+        "CREATE EXTENSION dblink",
+        "CREATE EVENT TRIGGER peek ON ddl_command_end EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+        "REASSIGN OWNED BY skillkeep_owner TO skillkeep_app",
+        "ALTER ROLE skillkeep_app BYPASSRLS",
+        "SET LOCAL log_statement = 'all'",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'skillkeep_owner' AND pid IS NULL; SELECT pg_reload_conf()",
+    ] {
+        let learned = intruder.learn(mine, trick).await;
+        let code = learned.get(..6).unwrap_or_default();
+        assert!(
+            ["42501:", "42809:", "0A000:", "42704:", "22023:", "42P17:"].contains(&code),
+            "{trick} was not refused: {learned}"
+        );
+    }
+    // PostgreSQL does not refuse this one: it grants nothing, and says so.
+    let learned = intruder.learn(mine, "GRANT ALL ON skills TO PUBLIC").await;
+    assert!(learned.contains("no privileges were granted"), "{learned}");
+    assert_eq!(sums(&db, theirs).await, before);
+}
+
+/// Foreign keys and unique keys are checked without policies: what they refuse must tell nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn references_and_unique_keys_do_not_tell_what_another_tenant_has() {
+    let db = TestDb::new().await;
+    let (mine, theirs) = two(&db).await;
+    let intruder = Intruder::at(&db).await;
+    let superuser = db.superuser().await;
+    let row = superuser
+        .query_one(
+            "SELECT s.id::text, s.latest_version_id::text, (SELECT id::text FROM users WHERE tenant_id = $1),
+                    (SELECT encode(digest, 'hex') FROM blobs WHERE tenant_id = $1 LIMIT 1)
+             FROM skills s WHERE s.tenant_id = $1 AND s.slug = 'only-theirs'",
+            &[theirs.as_uuid()],
+        )
+        .await
+        .unwrap();
+    let [skill, version, user, digest] = [0, 1, 2, 3].map(|column| row.get::<_, String>(column));
+    let nothing = TenantId::new().to_string();
+    let no_digest = "ab".repeat(32);
+    type Trick<'a> = (&'a str, &'a dyn Fn(&str) -> String, &'a str, &'a str);
+    let tricks: [Trick; 7] = [
+        (
+            "a version of their skill",
+            &|id| {
+                format!("INSERT INTO skill_versions (tenant_id, id, skill_id, ordinal, version, digest, front_matter, file_count, total_bytes)
+                           VALUES (current_tenant_id(), gen_random_uuid(), '{id}', 1, '1', sha256('x'), '{{}}', 1, 1)")
+            },
+            &skill,
+            &nothing,
+        ),
+        (
+            "a file of their version",
+            &|id| {
+                format!(
+                    "INSERT INTO skill_files (tenant_id, version_id, path, digest, size, mode)
+                           VALUES (current_tenant_id(), '{id}', 'x', sha256('x'), 1, 'file')"
+                )
+            },
+            &version,
+            &nothing,
+        ),
+        (
+            "a file of mine with their bytes",
+            &|hex| {
+                format!("INSERT INTO skill_files (tenant_id, version_id, path, digest, size, mode)
+                            SELECT current_tenant_id(), id, 'x', decode('{hex}', 'hex'), 1, 'file' FROM skill_versions LIMIT 1")
+            },
+            &digest,
+            &no_digest,
+        ),
+        (
+            "a rating of their skill by their user",
+            &|id| {
+                format!(
+                    "INSERT INTO ratings (tenant_id, id, skill_id, user_id, stars)
+                           VALUES (current_tenant_id(), gen_random_uuid(), '{id}', '{id}', 5)"
+                )
+            },
+            &user,
+            &nothing,
+        ),
+        (
+            "their version as the latest of mine",
+            &|id| format!("UPDATE skills SET latest_version_id = '{id}'; SET CONSTRAINTS ALL IMMEDIATE"),
+            &version,
+            &nothing,
+        ),
+        (
+            "a skill with the id of theirs",
+            &|id| {
+                format!(
+                    "INSERT INTO skills (tenant_id, id, slug, name, description, conformant, revision)
+                           VALUES (current_tenant_id(), '{id}', 'new', 'new', '', true, 99) RETURNING slug"
+                )
+            },
+            &skill,
+            &nothing,
+        ),
+        (
+            "a skill with the slug of theirs",
+            &|slug| {
+                format!("INSERT INTO skills (tenant_id, id, slug, name, description, conformant, revision)
+                             VALUES (current_tenant_id(), gen_random_uuid(), '{slug}', 'new', '', true, 99) RETURNING name")
+            },
+            "only-theirs",
+            "only-nobody",
+        ),
+    ];
+    for (what, trick, foreign, absent) in tricks {
+        let with_theirs = intruder
+            .learn(mine, &trick(foreign))
+            .await
+            .replace(foreign, "WORD");
+        let with_nothing = intruder.learn(mine, &trick(absent)).await.replace(absent, "WORD");
+        assert_eq!(with_theirs, with_nothing, "{what}");
+    }
+}
