@@ -8,6 +8,7 @@ mod connect;
 mod doctor;
 mod import;
 mod key;
+mod limits;
 mod migrate;
 mod output;
 mod quickstart;
@@ -60,13 +61,13 @@ enum Command {
     Connect(connect::ConnectArgs),
     /// Bring the database's schema up to date
     Migrate(migrate::MigrateArgs),
-    /// Create, list, suspend and resume tenants
+    /// Create, list, change, suspend, resume, export and erase tenants
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
     /// Create, list, suspend and resume a tenant's users
     #[command(subcommand)]
     User(user::UserCommand),
-    /// Create, list, revoke and rotate API keys
+    /// Create, list, limit, inspect, revoke and rotate API keys
     #[command(subcommand)]
     Key(key::KeyCommand),
     /// Import every skill below a folder

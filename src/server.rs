@@ -1,6 +1,7 @@
 //! The server: one door through which every call goes, and the protocol handler in front of it.
 
 mod caller;
+mod denials;
 mod door;
 mod ending;
 mod handler;
@@ -10,6 +11,7 @@ mod record;
 mod subscriptions;
 mod work;
 
+pub use denials::{Denial, Denials, Reason};
 pub use door::{BeforeRun, Door, Limits, Stage};
 pub use ending::{Ending, Stopped};
 pub use handler::{Registry, methods};

@@ -1,5 +1,7 @@
 //! `skillkeep key`: a key's life at the command line. The key itself goes to stdout, alone, and only once.
 
+mod inspect;
+
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -9,15 +11,16 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::backend::{self, Backend, db_failure, key_failure};
+use super::limits::{Limits, words_for};
 use super::output;
 use crate::config::Config;
 use crate::db::TenantTx;
 use crate::error::{Failure, FailureKind};
-use crate::ids::ApiKeyId;
+use crate::ids::{ApiKeyId, UserId};
 use crate::registry::audit::{self, Entry};
 use crate::tenancy::keys::{self, NewKey};
 use crate::tenancy::users::{self, Email};
-use crate::tenancy::{Scopes, UnknownScope};
+use crate::tenancy::{Allowance, Scopes, UnknownScope};
 use crate::tools::ToolName;
 
 /// A length of time such as `90d`, `12h`, `30m` or `45s`.
@@ -79,6 +82,18 @@ pub(super) enum KeyCommand {
         #[arg(long, default_value = "default", value_name = "SLUG")]
         tenant: String,
     },
+    /// Change how many calls a key may make
+    Limit {
+        /// The key's id, as the list shows it
+        id: Uuid,
+        #[command(flatten)]
+        limits: Limits,
+        /// The tenant's short name
+        #[arg(long, default_value = "default", value_name = "SLUG")]
+        tenant: String,
+    },
+    /// Tell whose key a text is that was found somewhere; a typing error is told without a database
+    Inspect(inspect::InspectArgs),
     /// Replace a key by a new one with the same rights, and print the new one
     Rotate {
         /// The key's id, as the list shows it
@@ -116,32 +131,40 @@ pub(super) struct CreateArgs {
     /// The only tools it may call, comma-separated
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     only_tools: Option<Vec<String>>,
+    #[command(flatten)]
+    limits: Limits,
     /// The tenant's short name
     #[arg(long, default_value = "default", value_name = "SLUG")]
     tenant: String,
 }
 
 pub(super) async fn run(config: &Config, command: KeyCommand) -> Result<(), Failure> {
-    if let KeyCommand::Create(args) = &command {
-        check(args)?;
+    match command {
+        KeyCommand::Create(ref args) => check(args)?,
+        KeyCommand::Inspect(args) => return inspect::run(config, args).await,
+        KeyCommand::List { .. }
+        | KeyCommand::Revoke { .. }
+        | KeyCommand::Limit { .. }
+        | KeyCommand::Rotate { .. } => {}
     }
     let backend = Backend::open(config).await?;
     let outcome = async {
         let db = backend.admin().await?;
-        let tenant = match &command {
-            KeyCommand::Create(args) => &args.tenant,
-            KeyCommand::List { tenant }
-            | KeyCommand::Revoke { tenant, .. }
-            | KeyCommand::Rotate { tenant, .. } => tenant,
-        };
-        let tx = backend::tenant_tx(&db, tenant).await?;
+        let of = async |tenant: &str| backend::tenant_tx(&db, tenant).await;
         match command {
-            KeyCommand::Create(args) => create(config, tx, args).await,
-            KeyCommand::List { .. } => list(config, &tx).await,
-            KeyCommand::Revoke { id, .. } => revoke(config, tx, ApiKeyId::from_uuid(id)).await,
-            KeyCommand::Rotate { id, grace, .. } => {
-                rotate(config, tx, ApiKeyId::from_uuid(id), grace.0).await
+            KeyCommand::Create(args) => create(config, of(&args.tenant).await?, args).await,
+            KeyCommand::List { tenant } => list(config, &of(&tenant).await?).await,
+            KeyCommand::Revoke { id, tenant } => {
+                revoke(config, of(&tenant).await?, ApiKeyId::from_uuid(id)).await
             }
+            KeyCommand::Limit { id, limits, tenant } => {
+                limit(config, of(&tenant).await?, ApiKeyId::from_uuid(id), limits).await
+            }
+            KeyCommand::Rotate { id, grace, tenant } => {
+                rotate(config, of(&tenant).await?, ApiKeyId::from_uuid(id), grace.0).await
+            }
+            // Answered above: a typing error needs no database.
+            KeyCommand::Inspect(_) => Ok(()),
         }
     }
     .await;
@@ -181,10 +204,17 @@ async fn create(config: &Config, tx: TenantTx, args: CreateArgs) -> Result<(), F
         only_skills: args.only_skills,
         only_tools: args.only_tools,
         expires_at: args.expires.map(|span| Timestamp::now() + span.0),
+        allowance: args.limits.of(Allowance::default()),
     };
     let (id, key) = keys::create(&tx, &new).await.map_err(db_failure)?;
-    let details = json!({"user": args.user.as_str(), "name": new.name, "scopes": new.scopes, "expires_at": new.expires_at});
-    audit(&tx, "key.create", id, details).await?;
+    let after = json!({
+        "user": user.id, "name": new.name, "scopes": new.scopes, "only_skills": new.only_skills, "only_tools": new.only_tools,
+        "expires_at": new.expires_at, "limits": new.allowance,
+    });
+    if user.created {
+        audit_user_created(&tx, user.id).await?;
+    }
+    audit(&tx, "key.create", id, json!({"after": after})).await?;
     tx.commit().await.map_err(db_failure)?;
     if user.created {
         eprintln!("Created the user {}.", args.user.as_str());
@@ -232,7 +262,8 @@ async fn list(config: &Config, tx: &TenantTx) -> Result<(), Failure> {
 
 async fn revoke(config: &Config, tx: TenantTx, id: ApiKeyId) -> Result<(), Failure> {
     keys::revoke(&tx, id).await.map_err(key_failure)?;
-    audit(&tx, "key.revoke", id, json!({})).await?;
+    let change = json!({"before": {"state": "active"}, "after": {"state": "revoked"}});
+    audit(&tx, "key.revoke", id, change).await?;
     tx.commit().await.map_err(db_failure)?;
     if config.json {
         return output::json(&json!({"id": id, "state": "revoked"}));
@@ -248,7 +279,7 @@ async fn rotate(config: &Config, tx: TenantTx, id: ApiKeyId, grace: Duration) ->
         &tx,
         "key.rotate",
         id,
-        json!({"replaced_by": new_id, "grace_seconds": grace.as_secs()}),
+        json!({"before": {"replaced_by": null}, "after": {"replaced_by": new_id, "grace_seconds": grace.as_secs()}}),
     )
     .await?;
     tx.commit().await.map_err(db_failure)?;
@@ -257,6 +288,38 @@ async fn rotate(config: &Config, tx: TenantTx, id: ApiKeyId, grace: Duration) ->
     }
     eprintln!("The key {id} goes on working for {} seconds.", grace.as_secs());
     output::line(key.reveal())
+}
+
+async fn limit(config: &Config, tx: TenantTx, id: ApiKeyId, limits: Limits) -> Result<(), Failure> {
+    if limits.is_empty() {
+        return Err(Failure::new(
+            FailureKind::Usage,
+            "say what to change: --calls-per-minute, --calls-per-month, or both",
+        ));
+    }
+    // Read and written in one transaction, in which the key's row is locked.
+    let before = keys::allowance(&tx, id).await.map_err(key_failure)?;
+    let after = limits.of(before);
+    keys::set_allowance(&tx, id, after).await.map_err(key_failure)?;
+    audit(&tx, "key.limit", id, json!({"before": before, "after": after})).await?;
+    tx.commit().await.map_err(db_failure)?;
+    if config.json {
+        return output::json(&json!({"id": id, "limits": after}));
+    }
+    output::line(&format!("The key {id} may make {}.", words_for(after)))
+}
+
+async fn audit_user_created(tx: &TenantTx, user: UserId) -> Result<(), Failure> {
+    let actor = backend::operator();
+    let subject = user.to_string();
+    let entry = Entry {
+        actor: &actor,
+        action: "user.create",
+        subject: &subject,
+        details: json!({"after": {"status": "active"}}),
+        source: "cli",
+    };
+    audit::write(tx, &entry).await.map_err(db_failure)
 }
 
 async fn audit(tx: &TenantTx, action: &str, id: ApiKeyId, details: serde_json::Value) -> Result<(), Failure> {

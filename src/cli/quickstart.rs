@@ -18,7 +18,7 @@ use crate::registry::usage;
 use crate::registry::{publish, samples};
 use crate::tenancy::keys::{self, NewKey};
 use crate::tenancy::users::{self, Email};
-use crate::tenancy::{ApiKey, Scope, Scopes};
+use crate::tenancy::{Allowance, ApiKey, Scope, Scopes};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct QuickstartArgs {
@@ -113,11 +113,12 @@ async fn create_key(db: &AdminDb) -> Result<ApiKey, Failure> {
         only_skills: None,
         only_tools: None,
         expires_at: None,
+        allowance: Allowance::default(),
     };
     let (id, key) = keys::create(&tx, &new).await.map_err(db_failure)?;
     let actor = backend::operator();
     let subject = id.to_string();
-    let details = json!({"user": USER, "scopes": new.scopes});
+    let details = json!({"after": {"user": user.id, "name": new.name, "scopes": new.scopes}});
     let entry = Entry {
         actor: &actor,
         action: "key.create",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::backend::{Backend, db_failure};
 use crate::config::{Config, Secret};
 use crate::error::{Failure, FailureKind};
-use crate::server::{Door, Limits};
+use crate::server::{Denial, Door, Limits};
 use crate::tenancy::{ApiKey, AuthError, authenticate};
 use crate::transport::stdio;
 
@@ -40,18 +40,22 @@ pub(super) async fn run(config: &Config, args: StdioArgs) -> Result<(), Failure>
 
 async fn serve(backend: &Backend, key: ApiKey) -> Result<(), Failure> {
     let db = backend.server(CONNECTIONS).await?;
+    let door = Arc::new(Door::new(db.clone(), Limits::default()));
     // Told at once, on stderr, rather than with the first call.
     match authenticate(&db, &key).await {
         Ok((tx, _principal)) => tx.roll_back().await.map_err(db_failure)?,
-        Err(error @ AuthError::Invalid) => {
+        Err(AuthError::Invalid(refused)) => {
+            if let Some(denial) = Denial::of_key(&refused, "stdio") {
+                door.denials().note(denial);
+            }
+            door.drain().await;
             return Err(Failure::new(
                 FailureKind::Refused,
-                format!("SKILLKEEP_API_KEY is refused: {error}"),
+                format!("SKILLKEEP_API_KEY is refused: {}", AuthError::Invalid(refused)),
             ));
         }
         Err(AuthError::Db(error)) => return Err(db_failure(error)),
     }
-    let door = Arc::new(Door::new(db.clone(), Limits::default()));
     let outcome = stdio::serve(door, key)
         .await
         .map_err(|error| Failure::new(FailureKind::Internal, error.to_string()));

@@ -4,13 +4,15 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::backend::{self, Backend, db_failure};
+use super::limits::{Limits, words_for};
 use super::output;
 use crate::config::Config;
 use crate::db::{AdminDb, TenantTx};
 use crate::error::{Failure, FailureKind};
 use crate::ids::Slug;
 use crate::registry::audit::{self, Entry};
-use crate::tenancy::tenants::{self, Status};
+use crate::tenancy::SearchText;
+use crate::tenancy::tenants::{self, Status, Tenant};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TenantCommand {
@@ -24,6 +26,8 @@ pub(super) enum TenantCommand {
     },
     /// List all tenants
     List,
+    /// Change a tenant's name, its limits, or what is kept of its searches
+    Set(SetArgs),
     /// Let no key of a tenant work any more
     Suspend {
         /// The tenant's short name
@@ -34,6 +38,20 @@ pub(super) enum TenantCommand {
         /// The tenant's short name
         slug: String,
     },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct SetArgs {
+    /// The tenant's short name
+    slug: String,
+    /// Its full name
+    #[arg(long)]
+    name: Option<String>,
+    #[command(flatten)]
+    limits: Limits,
+    /// What the record of a search keeps of its text: kept, hashed or off
+    #[arg(long, value_name = "CHOICE")]
+    search_text: Option<SearchText>,
 }
 
 pub(super) async fn run(config: &Config, command: TenantCommand) -> Result<(), Failure> {
@@ -50,19 +68,25 @@ async fn run_with(config: &Config, db: &AdminDb, command: TenantCommand) -> Resu
     match command {
         TenantCommand::Create { slug, name } => create(config, db, &slug, name.as_deref()).await,
         TenantCommand::List => list(config, db).await,
+        TenantCommand::Set(args) => set(config, db, args).await,
         TenantCommand::Suspend { slug } => set_status(config, db, &slug, Status::Suspended).await,
         TenantCommand::Resume { slug } => set_status(config, db, &slug, Status::Active).await,
     }
 }
 
-async fn create(config: &Config, db: &AdminDb, slug: &Slug, name: Option<&str>) -> Result<(), Failure> {
-    let name = name.unwrap_or(slug.as_str()).trim();
+fn checked_name(name: &str) -> Result<&str, Failure> {
+    let name = name.trim();
     if name.is_empty() || name.chars().count() > 200 {
         return Err(Failure::new(
             FailureKind::Usage,
             "a tenant's name has 1 to 200 characters",
         ));
     }
+    Ok(name)
+}
+
+async fn create(config: &Config, db: &AdminDb, slug: &Slug, name: Option<&str>) -> Result<(), Failure> {
+    let name = checked_name(name.unwrap_or(slug.as_str()))?;
     let Some(id) = tenants::create(db, slug, name).await.map_err(db_failure)? else {
         return Err(Failure::new(
             FailureKind::Refused,
@@ -70,7 +94,8 @@ async fn create(config: &Config, db: &AdminDb, slug: &Slug, name: Option<&str>) 
         ));
     };
     let tx = TenantTx::begin_as_operator(db, id).await.map_err(db_failure)?;
-    audit(&tx, "tenant.create", slug.as_str()).await?;
+    let details = json!({"after": {"name": name, "status": "active"}});
+    audit(&tx, "tenant.create", slug.as_str(), details).await?;
     tx.commit().await.map_err(db_failure)?;
     if config.json {
         return output::json(&json!({"id": id, "slug": slug, "name": name}));
@@ -110,7 +135,12 @@ async fn set_status(config: &Config, db: &AdminDb, slug: &str, status: Status) -
             Status::Active => "tenant.resume",
             Status::Suspended => "tenant.suspend",
         };
-        audit(&tx, action, slug).await?;
+        let before = match status {
+            Status::Active => Status::Suspended,
+            Status::Suspended => Status::Active,
+        };
+        let details = json!({"before": {"status": before.as_str()}, "after": {"status": status.as_str()}});
+        audit(&tx, action, slug, details).await?;
     }
     tx.commit().await.map_err(db_failure)?;
     if config.json {
@@ -120,13 +150,52 @@ async fn set_status(config: &Config, db: &AdminDb, slug: &str, status: Status) -
     output::line(&format!("The tenant {slug} {words} {}.", status.as_str()))
 }
 
-async fn audit(tx: &TenantTx, action: &str, subject: &str) -> Result<(), Failure> {
+async fn set(config: &Config, db: &AdminDb, args: SetArgs) -> Result<(), Failure> {
+    if args.name.is_none() && args.limits.is_empty() && args.search_text.is_none() {
+        return Err(Failure::new(
+            FailureKind::Usage,
+            "say what to change: --name, --calls-per-minute, --calls-per-month or --search-text",
+        ));
+    }
+    let before = backend::tenant(db, &args.slug).await?;
+    let mut after = before.clone();
+    if let Some(name) = &args.name {
+        checked_name(name)?.clone_into(&mut after.name);
+    }
+    after.allowance = args.limits.of(before.allowance);
+    after.search_text = args.search_text.unwrap_or(before.search_text);
+    let tx = TenantTx::begin_as_operator(db, before.id)
+        .await
+        .map_err(db_failure)?;
+    tenants::update(&tx, &after).await.map_err(db_failure)?;
+    let seen = |tenant: &Tenant| json!({"name": tenant.name, "limits": tenant.allowance, "search_text": tenant.search_text});
+    let details = json!({"before": seen(&before), "after": seen(&after)});
+    audit(&tx, "tenant.set", &args.slug, details).await?;
+    tx.commit().await.map_err(db_failure)?;
+    if config.json {
+        return output::json(&after);
+    }
+    output::line(&format!(
+        "The tenant {} ({}) may make {}; of its searches the text is {}.",
+        after.slug,
+        after.name,
+        words_for(after.allowance),
+        after.search_text.as_str()
+    ))
+}
+
+async fn audit(
+    tx: &TenantTx,
+    action: &str,
+    subject: &str,
+    details: serde_json::Value,
+) -> Result<(), Failure> {
     let actor = backend::operator();
     let entry = Entry {
         actor: &actor,
         action,
         subject,
-        details: json!({}),
+        details,
         source: "cli",
     };
     audit::write(tx, &entry).await.map_err(db_failure)

@@ -8,6 +8,7 @@ use super::output;
 use crate::config::Config;
 use crate::db::TenantTx;
 use crate::error::{Failure, FailureKind};
+use crate::ids::UserId;
 use crate::registry::audit::{self, Entry};
 use crate::tenancy::tenants::Status;
 use crate::tenancy::users::{self, Email};
@@ -98,7 +99,8 @@ async fn create(config: &Config, tx: TenantTx, email: &Email, name: &str) -> Res
             format!("there is a user {} already", email.as_str()),
         ));
     }
-    audit(&tx, "user.create", email).await?;
+    let details = json!({"after": {"status": "active"}});
+    audit(&tx, "user.create", user.id, details).await?;
     tx.commit().await.map_err(db_failure)?;
     if config.json {
         return output::json(&json!({"id": user.id, "email": email.as_str(), "name": name}));
@@ -131,25 +133,25 @@ async fn list(config: &Config, tx: &TenantTx) -> Result<(), Failure> {
 }
 
 async fn set_status(config: &Config, tx: TenantTx, email: &Email, status: Status) -> Result<(), Failure> {
-    let known = users::list(&tx)
-        .await
-        .map_err(db_failure)?
+    let all = users::list(&tx).await.map_err(db_failure)?;
+    let user = all
         .iter()
-        .any(|user| user.email == email.as_str());
-    if !known {
-        let words = format!(
-            "there is no user {} in this tenant; `skillkeep user list` shows the users",
-            email.as_str()
-        );
-        return Err(Failure::new(FailureKind::NotFound, words));
-    }
+        .find(|user| user.email == email.as_str())
+        .ok_or_else(|| {
+            let words = format!(
+                "there is no user {} in this tenant; `skillkeep user list` shows the users",
+                email.as_str()
+            );
+            Failure::new(FailureKind::NotFound, words)
+        })?;
     let changed = users::set_status(&tx, email, status).await.map_err(db_failure)?;
     if changed {
         let action = match status {
             Status::Active => "user.resume",
             Status::Suspended => "user.suspend",
         };
-        audit(&tx, action, email).await?;
+        let details = json!({"before": {"status": user.status}, "after": {"status": status.as_str()}});
+        audit(&tx, action, user.id, details).await?;
     }
     tx.commit().await.map_err(db_failure)?;
     if config.json {
@@ -165,13 +167,15 @@ async fn set_status(config: &Config, tx: TenantTx, email: &Email, status: Status
     ))
 }
 
-async fn audit(tx: &TenantTx, action: &str, email: &Email) -> Result<(), Failure> {
+/// By the user's id and not by his address: the log outlives his tenant.
+async fn audit(tx: &TenantTx, action: &str, user: UserId, details: serde_json::Value) -> Result<(), Failure> {
     let actor = backend::operator();
+    let subject = user.to_string();
     let entry = Entry {
         actor: &actor,
         action,
-        subject: email.as_str(),
-        details: json!({}),
+        subject: &subject,
+        details,
         source: "cli",
     };
     audit::write(tx, &entry).await.map_err(db_failure)

@@ -16,7 +16,7 @@ use crate::registry::publish::{self, NewVersion};
 use crate::server::{self, Door};
 use crate::skill_format::{SkillFile, SkillFolder, SkillPath, read_document};
 use crate::tenancy::keys::{self, NewKey};
-use crate::tenancy::{ApiKey, Scope, Scopes, authenticate, tenants, users};
+use crate::tenancy::{Allowance, ApiKey, Scope, Scopes, authenticate, tenants, users};
 
 /// A skill that all three have, with the same name.
 pub(super) const SHARED: &str = "shared";
@@ -126,6 +126,7 @@ async fn plant_party(
         only_skills: None,
         only_tools: None,
         expires_at: None,
+        allowance: Allowance::default(),
     };
     let (_, key) = keys::create(&tx, &new).await?;
     let digest = plant_skill(&tx, SHARED, description).await?;

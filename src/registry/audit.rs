@@ -6,8 +6,8 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use crate::db::{DbError, TenantTx};
-use crate::ids::AuditId;
+use crate::db::{DbError, Param, ServerDb, TenantTx};
+use crate::ids::{AuditId, TenantId};
 use crate::sql;
 
 /// Who did something.
@@ -17,6 +17,8 @@ pub enum Actor {
     Operator(String),
     /// A key, by its id.
     Key(String),
+    /// Somebody of whom nothing else is known.
+    System(String),
 }
 
 impl Actor {
@@ -24,12 +26,13 @@ impl Actor {
         match self {
             Self::Operator(_) => "operator",
             Self::Key(_) => "key",
+            Self::System(_) => "system",
         }
     }
 
     fn name(&self) -> &str {
         match self {
-            Self::Operator(name) | Self::Key(name) => name,
+            Self::Operator(name) | Self::Key(name) | Self::System(name) => name,
         }
     }
 }
@@ -54,20 +57,39 @@ pub struct Entry<'a> {
 /// # Errors
 /// When the database is away or refuses.
 pub async fn write(tx: &TenantTx, entry: &Entry<'_>) -> Result<(), DbError> {
-    tx.execute_one(
-        sql!("audit/insert.sql"),
-        &[
-            tx.tenant().as_uuid(),
-            AuditId::new().as_uuid(),
-            &entry.actor.kind(),
-            &entry.actor.name(),
-            &entry.action,
-            &entry.subject,
-            &entry.details,
-            &entry.source,
-        ],
-    )
-    .await
+    let id = AuditId::new();
+    let tenant = tx.tenant();
+    let params: [Param<'_>; 8] = [
+        tenant.as_uuid(),
+        id.as_uuid(),
+        &entry.actor.kind(),
+        &entry.actor.name(),
+        &entry.action,
+        &entry.subject,
+        &entry.details,
+        &entry.source,
+    ];
+    tx.execute_one(sql!("audit/insert.sql"), &params).await
+}
+
+/// Writes an entry on its own: of something that was refused, and so has no transaction.
+///
+/// # Errors
+/// When the database is away or refuses, as it does for a tenant that does not exist.
+pub async fn write_alone(db: &ServerDb, tenant: TenantId, entry: &Entry<'_>) -> Result<(), DbError> {
+    let id = AuditId::new();
+    let params: [Param<'_>; 8] = [
+        tenant.as_uuid(),
+        id.as_uuid(),
+        &entry.actor.kind(),
+        &entry.actor.name(),
+        &entry.action,
+        &entry.subject,
+        &entry.details,
+        &entry.source,
+    ];
+    let (tx, _none) = TenantTx::begin(db, tenant, sql!("audit/insert.sql"), &params).await?;
+    tx.commit().await
 }
 
 /// An entry as it stands in the log.

@@ -23,6 +23,8 @@ pub enum Outcome {
     Malformed,
     /// The key lacks the tool's scope.
     MissingScope,
+    /// The key or its tenant has made as many calls as it may.
+    OverLimit,
     /// Our own fault: the tool panicked.
     Panicked,
     /// It took longer than a call may.
@@ -46,6 +48,7 @@ impl Outcome {
             Self::UnknownTool => "unknown_tool",
             Self::Malformed => "malformed",
             Self::MissingScope => "missing_scope",
+            Self::OverLimit => "over_limit",
             Self::Panicked => "panicked",
             Self::TimedOut => "timed_out",
             Self::Cancelled => "cancelled",

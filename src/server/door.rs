@@ -16,16 +16,17 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use super::caller::Caller;
-use super::ending::{Ending, Stopped, Transaction};
-use super::record::Envelope;
+use super::denials::{Denial, Denials, Reason};
+use super::ending::{Ending, Stopped, Undoing};
+use super::record::{Envelope, Transport, keep_search_text};
 use super::subscriptions::Subscriptions;
-use super::work::{Summary, Work, explain};
+use super::work::{OVER_LIMIT, Summary, Work, explain};
 use crate::db::{DbError, ServerDb, TenantTx};
 use crate::ids::EventId;
 use crate::methods::Method;
-use crate::registry::usage::{self, UsageEvent};
+use crate::registry::usage::{self, Outcome, UsageEvent};
 use crate::search::SearchCache;
-use crate::tenancy::{ApiKey, AuthError, Principal, authenticate};
+use crate::tenancy::{ApiKey, AuthError, Meter, OverLimit, Principal, authenticate};
 use crate::tools::{CallContext, Effect};
 
 /// The JSON-RPC error of a key that does not hold; outside the range that the protocol reserves.
@@ -54,6 +55,8 @@ pub struct Door {
     db: ServerDb,
     search: SearchCache,
     limits: Limits,
+    meter: Meter,
+    denials: Denials,
     in_flight: TaskTracker,
     before_run: Option<BeforeRun>,
     pub(super) subscriptions: Subscriptions,
@@ -109,9 +112,11 @@ impl Door {
     #[must_use]
     pub fn new(db: ServerDb, limits: Limits) -> Self {
         Self {
+            denials: Denials::new(db.clone()),
             db,
             search: SearchCache::default(),
             limits,
+            meter: Meter::default(),
             in_flight: TaskTracker::new(),
             before_run: None,
             subscriptions: Subscriptions::default(),
@@ -131,15 +136,47 @@ impl Door {
         &self.db
     }
 
+    /// What was refused, on its way into the audit log.
+    #[must_use]
+    pub const fn denials(&self) -> &Denials {
+        &self.denials
+    }
+
+    /// Counts a request of this principal, unless it is more than he may make.
+    ///
+    /// # Errors
+    /// When the calls of the month cannot be counted.
+    pub async fn admit(
+        &self,
+        key: &ApiKey,
+        principal: &Principal,
+    ) -> Result<Result<(), OverLimit>, AuthError> {
+        if self.meter.count_is_due(principal) {
+            let (tx, principal) = authenticate(&self.db, key).await?;
+            self.meter.count(&tx, &principal).await?;
+            tx.roll_back().await?;
+        }
+        Ok(self.meter.admit(principal))
+    }
+
+    /// The same over stdio, where the call's own transaction is open already.
+    async fn admit_in(&self, tx: &TenantTx, principal: &Principal) -> Result<Result<(), OverLimit>, DbError> {
+        if self.meter.count_is_due(principal) {
+            self.meter.count(tx, principal).await?;
+        }
+        Ok(self.meter.admit(principal))
+    }
+
     /// Ends every subscription, so that the clients go elsewhere: the server is about to stop.
     pub fn end_subscriptions(&self) {
         self.subscriptions.end();
     }
 
-    /// Waits until every call in flight has been recorded.
+    /// Waits until every call in flight has been recorded, and what was refused has been written down.
     pub async fn drain(&self) {
         self.in_flight.close();
         self.in_flight.wait().await;
+        self.denials.finish().await;
     }
 
     /// Does a piece of work and records it. In a task of its own: a transport that drops its future must not drop the record.
@@ -175,14 +212,27 @@ impl Door {
     ) -> Result<W::Reply, ErrorData> {
         let started = Instant::now();
         let id = EventId::new();
+        let source = envelope.transport.as_str();
         let (tx, principal) = authenticate(&self.db, key)
             .await
-            .map_err(|error| refuse(&error))?;
-        let ending = work.run(&self.stage(&tx, &principal, caller)).await;
+            .map_err(|error| self.refuse(&error, source))?;
+        // Over HTTP that was done before the protocol layer.
+        let admitted = match envelope.transport {
+            Transport::Stdio => self
+                .admit_in(&tx, &principal)
+                .await
+                .map_err(|error| unavailable(&error))?,
+            Transport::Http | Transport::Sse => Ok(()),
+        };
+        let ending = match admitted {
+            Ok(()) => work.run(&self.stage(&tx, &principal, caller)).await,
+            Err(over) => work.over_limit(over.to_string()),
+        };
+        self.note_denial(&principal, ending.outcome, &summary.name, source);
         let prepared = match ending.transaction {
-            Transaction::Keep => Ok(()),
-            Transaction::Undo => tx.undo().await,
-            Transaction::Interrupt => tx.interrupt().await,
+            Undoing::Keep => Ok(()),
+            Undoing::Undo => tx.undo().await,
+            Undoing::Interrupt => tx.interrupt().await,
         };
         let envelope = envelope.recordable();
         let event = UsageEvent {
@@ -201,7 +251,7 @@ impl Door {
             request_id: envelope.request_id,
             trace_id: envelope.trace_id,
             idempotency_key: summary.idempotency_key,
-            arguments: summary.arguments,
+            arguments: keep_search_text(summary.arguments, &principal),
             result_count: ending.result_count,
             result_bytes: i64::try_from(ending.result_bytes).unwrap_or(i64::MAX),
         };
@@ -229,11 +279,23 @@ impl Door {
         &self,
         key: &ApiKey,
         method: M,
+        transport: Transport,
         caller: &Caller,
     ) -> Result<M::Reply, ErrorData> {
+        let source = transport.as_str();
         let (tx, principal) = authenticate(&self.db, key)
             .await
-            .map_err(|error| refuse(&error))?;
+            .map_err(|error| self.refuse(&error, source))?;
+        if transport == Transport::Stdio
+            && let Err(over) = self
+                .admit_in(&tx, &principal)
+                .await
+                .map_err(|error| unavailable(&error))?
+        {
+            tx.roll_back().await.map_err(|error| unavailable(&error))?;
+            self.note_denial(&principal, Outcome::OverLimit, M::NAME, source);
+            return Err(ErrorData::new(OVER_LIMIT, over.to_string(), None));
+        }
         let stage = self.stage(&tx, &principal, caller);
         let looked = stage.guard(M::NAME, Effect::Reads, method.run(&stage.cx)).await;
         match looked {
@@ -252,7 +314,51 @@ impl Door {
 
     /// Who the key belongs to at this moment, with the transaction in which that was read.
     pub(super) async fn enter(&self, key: &ApiKey) -> Result<(TenantTx, Principal), ErrorData> {
-        authenticate(&self.db, key).await.map_err(|error| refuse(&error))
+        authenticate(&self.db, key)
+            .await
+            .map_err(|error| self.refuse(&error, "subscription"))
+    }
+
+    /// What a caller is told whose key could not be checked or does not hold.
+    fn refuse(&self, error: &AuthError, source: &str) -> ErrorData {
+        match error {
+            AuthError::Invalid(refused) => {
+                tracing::warn!(
+                    why = refused.why.as_str(),
+                    "a call came with an API key that does not hold"
+                );
+                if let Some(denial) = Denial::of_key(refused, source) {
+                    self.denials.note(denial);
+                }
+                ErrorData::new(INVALID_KEY, error.to_string(), None)
+            }
+            AuthError::Db(error) => unavailable(error),
+        }
+    }
+
+    /// Notes for the audit log what a key that holds may not do.
+    fn note_denial(&self, principal: &Principal, outcome: Outcome, what: &str, source: &str) {
+        let reason = match outcome {
+            Outcome::MissingScope => Reason::Scope,
+            Outcome::OverLimit => Reason::Limit,
+            Outcome::Ok
+            | Outcome::ToolError
+            | Outcome::InvalidArguments
+            | Outcome::UnknownTool
+            | Outcome::Malformed
+            | Outcome::Panicked
+            | Outcome::TimedOut
+            | Outcome::Cancelled
+            | Outcome::ClientGone
+            | Outcome::InternalError => return,
+        };
+        self.denials.note(Denial {
+            tenant: principal.tenant,
+            api_key: Some(principal.api_key),
+            reason,
+            what: what.to_owned(),
+            source: source.to_owned(),
+        });
     }
 
     fn stage<'a>(&'a self, tx: &'a TenantTx, principal: &'a Principal, caller: &'a Caller) -> Stage<'a> {
@@ -266,16 +372,6 @@ impl Door {
             before_run: self.before_run.as_ref(),
             caller,
         }
-    }
-}
-
-fn refuse(error: &AuthError) -> ErrorData {
-    match error {
-        AuthError::Invalid => {
-            tracing::warn!("a call came with an API key that does not hold");
-            ErrorData::new(INVALID_KEY, error.to_string(), None)
-        }
-        AuthError::Db(error) => unavailable(error),
     }
 }
 

@@ -16,12 +16,12 @@ pub struct Ending<R> {
     pub(super) result_count: Option<i32>,
     pub(super) result_bytes: usize,
     pub(super) reply: Result<R, ErrorData>,
-    pub(super) transaction: Transaction,
+    pub(super) transaction: Undoing,
 }
 
 /// What must become of the request's transaction before the record is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Transaction {
+pub(super) enum Undoing {
     /// Its effects stand.
     Keep,
     /// Its effects are taken back.
@@ -53,7 +53,7 @@ impl<R> Ending<R> {
             result_count: None,
             result_bytes: bytes,
             reply: Ok(reply),
-            transaction: Transaction::Keep,
+            transaction: Undoing::Keep,
         }
     }
 
@@ -80,7 +80,7 @@ impl<R> Ending<R> {
             result_count: None,
             result_bytes: 0,
             reply,
-            transaction: Transaction::Undo,
+            transaction: Undoing::Undo,
         }
     }
 
@@ -126,7 +126,7 @@ impl<R> Ending<R> {
 
     fn interrupted(outcome: Outcome, error_code: &'static str, reply: Result<R, ErrorData>) -> Self {
         Self {
-            transaction: Transaction::Interrupt,
+            transaction: Undoing::Interrupt,
             ..Self::bad(outcome, error_code, reply)
         }
     }

@@ -120,7 +120,9 @@ impl Registry {
         context: &RequestContext<RoleServer>,
     ) -> Result<M::Reply, ErrorData> {
         let key = self.key.key(&context.extensions)?;
-        self.door.look(&key, method, &Caller::new(context)).await
+        self.door
+            .look(&key, method, self.key.transport(), &Caller::new(context))
+            .await
     }
 }
 

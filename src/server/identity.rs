@@ -19,7 +19,7 @@ pub enum KeySource {
 }
 
 impl KeySource {
-    const fn transport(&self) -> Transport {
+    pub(super) const fn transport(&self) -> Transport {
         match self {
             Self::Stdio(_) => Transport::Stdio,
             Self::Sse(_) => Transport::Sse,

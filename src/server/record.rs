@@ -2,10 +2,11 @@
 //!
 //! Of the arguments only names and sizes are kept, and the text that was searched for. Contents and secrets never are.
 
+use ring::hmac;
 use rmcp::model::JsonObject;
 use serde_json::{Map, Value};
 
-use crate::tenancy::PREFIX;
+use crate::tenancy::{PREFIX, Principal, SearchText};
 
 /// How the call came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,6 +156,42 @@ pub(super) fn redact(tool: &str, arguments: Option<&JsonObject>) -> Value {
         );
     }
     Value::Object(recorded)
+}
+
+/// The same, with as much of the search text as the tenant wants to be kept.
+pub(super) fn keep_search_text(mut arguments: Value, principal: &Principal) -> Value {
+    let Some(fields) = arguments.as_object_mut() else {
+        return arguments;
+    };
+    let Some(Value::String(text)) = fields.get("search_text") else {
+        return arguments;
+    };
+    match principal.search_text {
+        SearchText::Kept => {}
+        SearchText::Hashed => {
+            let hashed = hash_search_text(text, principal.cursor_secret.as_bytes());
+            fields.insert("search_text".to_owned(), Value::from(hashed));
+        }
+        SearchText::Off => {
+            fields.remove("search_text");
+        }
+    }
+    arguments
+}
+
+/// The same for the same words in any case and spacing, and nothing without the tenant's secret.
+fn hash_search_text(text: &str, secret: &[u8]) -> String {
+    let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+    // A purpose of its own: cursors are signed with the same secret.
+    let sum = hmac::sign(&key, format!("search text:{}", words.join(" ")).as_bytes());
+    let hex: String = sum
+        .as_ref()
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("hmac:{hex}")
 }
 
 /// Characters of a text, members of a list or object, 1 for anything else.

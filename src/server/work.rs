@@ -15,6 +15,9 @@ use crate::tools::{Call, Effect, Rejection, ToolError, ToolName};
 /// The JSON-RPC error of a key that may not do this; outside the range that the protocol reserves.
 const FORBIDDEN: ErrorCode = ErrorCode(-31_003);
 
+/// The JSON-RPC error of a caller who has made as many calls as he may; outside the range that the protocol reserves.
+pub(super) const OVER_LIMIT: ErrorCode = ErrorCode(-31_029);
+
 /// What is recorded of a request before anything is done about it.
 pub struct Summary {
     /// The tool, or the protocol's method.
@@ -32,6 +35,15 @@ pub trait Work: Send + 'static {
 
     /// What is recorded of it.
     fn summary(&self) -> Summary;
+
+    /// How it is refused to a caller who has made as many calls as he may.
+    fn over_limit(&self, words: String) -> Ending<Self::Reply> {
+        Ending::bad(
+            Outcome::OverLimit,
+            "over_limit",
+            Err(ErrorData::new(OVER_LIMIT, words, None)),
+        )
+    }
 
     /// Does it in the caller's transaction, and tells what shall become of that.
     fn run(self, stage: &Stage<'_>) -> impl Future<Output = Ending<Self::Reply>> + Send;
@@ -58,6 +70,10 @@ impl Work for ToolCall {
             arguments: redact(&self.name, self.arguments.as_ref()),
             idempotency_key,
         }
+    }
+
+    fn over_limit(&self, words: String) -> Ending<CallToolResult> {
+        Ending::tool_error(Outcome::OverLimit, "over_limit", words)
     }
 
     async fn run(self, stage: &Stage<'_>) -> Ending<CallToolResult> {

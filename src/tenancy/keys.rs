@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use tokio_postgres::Row;
 
-use super::{ApiKey, Scopes};
+use super::{Allowance, ApiKey, Scopes};
 use crate::db::{DbError, TenantTx};
 use crate::ids::{ApiKeyId, UserId};
 use crate::sql;
@@ -25,6 +26,8 @@ pub struct NewKey {
     pub only_tools: Option<Vec<String>>,
     /// When it ends by itself.
     pub expires_at: Option<Timestamp>,
+    /// How many calls it may make.
+    pub allowance: Allowance,
 }
 
 /// A key's record, as the operator sees it.
@@ -42,6 +45,9 @@ pub struct KeyRecord {
     pub only_skills: Option<Vec<String>>,
     /// The only tools that it may call.
     pub only_tools: Option<Vec<String>>,
+    /// How many calls it may make.
+    #[serde(flatten)]
+    pub allowance: Allowance,
     /// `active`, `expired`, `revoked`, or `suspended` with its user.
     pub state: String,
     /// When it was made.
@@ -54,6 +60,28 @@ pub struct KeyRecord {
     pub replaced_by: Option<ApiKeyId>,
     /// The last call made with it.
     pub last_used_at: Option<Timestamp>,
+}
+
+impl KeyRecord {
+    fn from_row(row: &Row) -> Result<Self, DbError> {
+        Ok(Self {
+            id: ApiKeyId::from_uuid(row.try_get("id")?),
+            name: row.try_get("name")?,
+            email: row.try_get("email")?,
+            scopes: row.try_get("scopes")?,
+            only_skills: row.try_get("only_skills")?,
+            only_tools: row.try_get("only_tools")?,
+            allowance: Allowance::from_row(row, "calls_per_minute", "calls_per_month")?,
+            state: row.try_get("state")?,
+            created_at: row.try_get("created_at")?,
+            expires_at: row.try_get("expires_at")?,
+            revoked_at: row.try_get("revoked_at")?,
+            replaced_by: row
+                .try_get::<_, Option<_>>("replaced_by")?
+                .map(ApiKeyId::from_uuid),
+            last_used_at: row.try_get("last_used_at")?,
+        })
+    }
 }
 
 /// Why a key's life did not go on as asked.
@@ -89,6 +117,8 @@ pub async fn create(tx: &TenantTx, new: &NewKey) -> Result<(ApiKeyId, ApiKey), D
             &new.only_skills,
             &new.only_tools,
             &new.expires_at,
+            &new.allowance.calls_per_minute,
+            &new.allowance.calls_per_month,
         ],
     )
     .await?;
@@ -101,26 +131,51 @@ pub async fn create(tx: &TenantTx, new: &NewKey) -> Result<(ApiKeyId, ApiKey), D
 /// When the database is away or refuses.
 pub async fn list(tx: &TenantTx) -> Result<Vec<KeyRecord>, DbError> {
     let rows = tx.query(sql!("keys/list.sql"), &[tx.tenant().as_uuid()]).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(KeyRecord {
-                id: ApiKeyId::from_uuid(row.try_get("id")?),
-                name: row.try_get("name")?,
-                email: row.try_get("email")?,
-                scopes: row.try_get("scopes")?,
-                only_skills: row.try_get("only_skills")?,
-                only_tools: row.try_get("only_tools")?,
-                state: row.try_get("state")?,
-                created_at: row.try_get("created_at")?,
-                expires_at: row.try_get("expires_at")?,
-                revoked_at: row.try_get("revoked_at")?,
-                replaced_by: row
-                    .try_get::<_, Option<_>>("replaced_by")?
-                    .map(ApiKeyId::from_uuid),
-                last_used_at: row.try_get("last_used_at")?,
-            })
-        })
-        .collect()
+    rows.iter().map(KeyRecord::from_row).collect()
+}
+
+/// The record of a key that somebody found; `None` where its tenant has no such key.
+///
+/// # Errors
+/// When the database is away or refuses.
+pub async fn inspect(tx: &TenantTx, key: &ApiKey) -> Result<Option<KeyRecord>, DbError> {
+    let row = tx
+        .query_opt(
+            sql!("keys/inspect.sql"),
+            &[tx.tenant().as_uuid(), &key.hash().as_bytes().as_slice()],
+        )
+        .await?;
+    row.as_ref().map(KeyRecord::from_row).transpose()
+}
+
+/// How many calls a key may make. Its row is locked until the transaction ends.
+///
+/// # Errors
+/// When there is no such key.
+pub async fn allowance(tx: &TenantTx, id: ApiKeyId) -> Result<Allowance, KeyError> {
+    let row = tx
+        .query_opt(sql!("keys/get.sql"), &[tx.tenant().as_uuid(), id.as_uuid()])
+        .await?
+        .ok_or(KeyError::NotFound)?;
+    Ok(Allowance::from_row(&row, "calls_per_minute", "calls_per_month")?)
+}
+
+/// Changes how many calls a key may make.
+///
+/// # Errors
+/// When the database is away or refuses, or there is no such key.
+pub async fn set_allowance(tx: &TenantTx, id: ApiKeyId, allowance: Allowance) -> Result<(), KeyError> {
+    tx.execute_one(
+        sql!("keys/set_limits.sql"),
+        &[
+            tx.tenant().as_uuid(),
+            id.as_uuid(),
+            &allowance.calls_per_minute,
+            &allowance.calls_per_month,
+        ],
+    )
+    .await?;
+    Ok(())
 }
 
 /// Ends a key from the next call on.
@@ -181,6 +236,7 @@ pub async fn rotate(tx: &TenantTx, id: ApiKeyId, grace: Duration) -> Result<(Api
         only_skills: row.try_get("only_skills").map_err(DbError::from)?,
         only_tools: row.try_get("only_tools").map_err(DbError::from)?,
         expires_at: row.try_get("expires_at").map_err(DbError::from)?,
+        allowance: Allowance::from_row(&row, "calls_per_minute", "calls_per_month")?,
     };
     let (new_id, key) = create(tx, &new).await?;
     tx.execute_one(

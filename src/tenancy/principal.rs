@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
-use super::{ApiKey, Scopes};
+use super::{Allowance, ApiKey, Scopes};
 use crate::db::{DbError, ServerDb, TenantTx};
 use crate::ids::{ApiKeyId, TenantId, UserId};
 use crate::sql;
@@ -23,6 +23,41 @@ impl CursorSecret {
 impl std::fmt::Debug for CursorSecret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("CursorSecret(hidden)")
+    }
+}
+
+/// What the record of a search keeps of the text that was searched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SearchText {
+    /// All of it.
+    Kept,
+    /// A hash with a secret of the tenant's, so that the same searches can be counted and none be read.
+    Hashed,
+    /// Nothing.
+    Off,
+}
+
+impl SearchText {
+    /// As the database and the command line spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::Hashed => "hashed",
+            Self::Off => "off",
+        }
+    }
+}
+
+impl std::str::FromStr for SearchText {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::Kept, Self::Hashed, Self::Off]
+            .into_iter()
+            .find(|choice| choice.as_str() == text)
+            .ok_or_else(|| format!("\"{text}\" is neither kept, hashed nor off"))
     }
 }
 
@@ -51,6 +86,12 @@ pub struct Principal {
     pub only_skills: Option<Vec<String>>,
     /// The only tools that the key may call; `None` for all.
     pub only_tools: Option<Vec<String>>,
+    /// How many calls the key may make.
+    pub key_allowance: Allowance,
+    /// How many calls all keys of the tenant together may make.
+    pub tenant_allowance: Allowance,
+    /// What the record of a search keeps of its text.
+    pub search_text: SearchText,
     /// How often the tenant's skills have changed, as of this transaction.
     pub catalogue_revision: i64,
     /// What the tenant's cursors are signed with.
@@ -73,6 +114,12 @@ impl Principal {
                 .map_err(|error| DbError::Corrupt(error.to_string()))?,
             only_skills: row.try_get("only_skills")?,
             only_tools: row.try_get("only_tools")?,
+            key_allowance: Allowance::from_row(row, "key_per_minute", "key_per_month")?,
+            tenant_allowance: Allowance::from_row(row, "tenant_per_minute", "tenant_per_month")?,
+            search_text: row
+                .try_get::<_, &str>("search_text")?
+                .parse()
+                .map_err(DbError::Corrupt)?,
             catalogue_revision: row.try_get("catalogue_revision")?,
             cursor_secret: CursorSecret(row.try_get::<_, &[u8]>("cursor_secret")?.into()),
         })
@@ -95,6 +142,49 @@ impl Principal {
     }
 }
 
+/// Why a key does not hold. For the audit log; a caller is never told which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// The tenant that the key names does not exist.
+    UnknownTenant,
+    /// The tenant has no such key.
+    UnknownKey,
+    /// It was revoked, or its grace after a rotation is over.
+    Revoked,
+    /// It ended by itself.
+    Expired,
+    /// Its user is suspended.
+    UserSuspended,
+    /// Its tenant is suspended, or erased.
+    TenantSuspended,
+}
+
+impl Refusal {
+    /// As the audit log spells it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownTenant => "unknown_tenant",
+            Self::UnknownKey => "unknown_key",
+            Self::Revoked => "revoked",
+            Self::Expired => "expired",
+            Self::UserSuspended => "user_suspended",
+            Self::TenantSuspended => "tenant_suspended",
+        }
+    }
+}
+
+/// A key that does not hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Refused {
+    /// The tenant that it names.
+    pub tenant: TenantId,
+    /// Its record, where there is one.
+    pub api_key: Option<ApiKeyId>,
+    /// Why it does not hold.
+    pub why: Refusal,
+}
+
 /// Why there is no principal.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
@@ -103,7 +193,7 @@ pub enum AuthError {
     #[error(
         "the API key is not valid: it is unknown, revoked or expired, or its tenant is suspended; ask your administrator for a new one"
     )]
-    Invalid,
+    Invalid(Refused),
     /// The database could not be asked.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -129,8 +219,78 @@ pub async fn authenticate(db: &ServerDb, key: &ApiKey) -> Result<(TenantTx, Prin
             Ok((tx, principal))
         }
         None => {
+            let refused = refused(&tx, key).await?;
             tx.roll_back().await?;
-            Err(AuthError::Invalid)
+            Err(AuthError::Invalid(refused))
         }
+    }
+}
+
+/// Asks for every key that does not hold, of a tenant that exists or not, the same question.
+async fn refused(tx: &TenantTx, key: &ApiKey) -> Result<Refused, DbError> {
+    let tenant = tx.tenant();
+    let row = tx
+        .query_opt(
+            sql!("keys/refused.sql"),
+            &[tenant.as_uuid(), &key.hash().as_bytes().as_slice()],
+        )
+        .await?;
+    let Some(row) = row else {
+        return Ok(Refused {
+            tenant,
+            api_key: None,
+            why: Refusal::UnknownTenant,
+        });
+    };
+    let api_key = row
+        .try_get::<_, Option<uuid::Uuid>>("api_key_id")?
+        .map(ApiKeyId::from_uuid);
+    let why = if api_key.is_none() {
+        Refusal::UnknownKey
+    } else if row.try_get("revoked")? {
+        Refusal::Revoked
+    } else if row.try_get("expired")? {
+        Refusal::Expired
+    } else if row.try_get::<_, &str>("tenant_status")? != "active" {
+        Refusal::TenantSuspended
+    } else {
+        Refusal::UserSuspended
+    };
+    Ok(Refused { tenant, api_key, why })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::tenancy::Scope;
+
+    /// Somebody who may do everything.
+    pub(in crate::tenancy) fn principal() -> Principal {
+        Principal {
+            tenant: TenantId::new(),
+            tenant_slug: "acme".to_owned(),
+            tenant_name: "Acme".to_owned(),
+            api_key: ApiKeyId::new(),
+            api_key_name: "key".to_owned(),
+            expires_at: None,
+            user: UserId::new(),
+            email: "ada@example.com".to_owned(),
+            scopes: Scopes::new(Scope::ALL),
+            only_skills: None,
+            only_tools: None,
+            key_allowance: Allowance::default(),
+            tenant_allowance: Allowance::default(),
+            search_text: SearchText::Kept,
+            catalogue_revision: 0,
+            cursor_secret: CursorSecret(vec![0; 32].into()),
+        }
+    }
+
+    #[test]
+    fn what_is_kept_of_a_search_reads_back() {
+        for choice in [SearchText::Kept, SearchText::Hashed, SearchText::Off] {
+            assert_eq!(choice.as_str().parse(), Ok(choice));
+        }
+        assert!("all".parse::<SearchText>().is_err());
     }
 }

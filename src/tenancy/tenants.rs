@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio_postgres::Row;
 
+use super::{Allowance, SearchText};
 use crate::db::{AdminDb, DbError};
 use crate::ids::{Slug, TenantId};
 use crate::sql;
@@ -17,8 +18,13 @@ pub struct Tenant {
     pub slug: String,
     /// Its full name.
     pub name: String,
-    /// `active` or `suspended`.
+    /// `active`, `suspended` or `erased`.
     pub status: String,
+    /// How many calls its keys may make together.
+    #[serde(flatten)]
+    pub allowance: Allowance,
+    /// What is kept of its searches.
+    pub search_text: SearchText,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -30,6 +36,11 @@ impl Tenant {
             slug: row.try_get("slug")?,
             name: row.try_get("name")?,
             status: row.try_get("status")?,
+            allowance: Allowance::from_row(row, "calls_per_minute", "calls_per_month")?,
+            search_text: row
+                .try_get::<_, &str>("search_text")?
+                .parse()
+                .map_err(DbError::Corrupt)?,
             created_at: row.try_get("created_at")?,
         })
     }
@@ -97,7 +108,25 @@ pub async fn find(db: &AdminDb, slug: &str) -> Result<Option<Tenant>, DbError> {
     row.as_ref().map(Tenant::from_row).transpose()
 }
 
-/// Suspends a tenant or lets it work again; `false` where it already was so.
+/// Writes the tenant's name, its limits, and what is kept of its searches.
+///
+/// # Errors
+/// When the database is away or refuses.
+pub async fn update(tx: &crate::db::TenantTx, tenant: &Tenant) -> Result<(), DbError> {
+    tx.execute_one(
+        sql!("tenants/update.sql"),
+        &[
+            tx.tenant().as_uuid(),
+            &tenant.name,
+            &tenant.allowance.calls_per_minute,
+            &tenant.allowance.calls_per_month,
+            &tenant.search_text.as_str(),
+        ],
+    )
+    .await
+}
+
+/// Suspends a tenant or lets it work again; `false` where it already was so, or is erased.
 ///
 /// # Errors
 /// When the database is away or refuses.

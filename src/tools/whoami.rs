@@ -34,6 +34,18 @@ pub(super) struct WhoamiOutput {
     /// When the key ends by itself, RFC 3339; absent for never.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<String>,
+    /// How many calls the key may make in a minute; absent for as many as its organisation may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    calls_per_minute: Option<i32>,
+    /// How many calls the key may make in a calendar month of UTC; absent for as many as its organisation may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    calls_per_month: Option<i64>,
+    /// How many calls all keys of the organisation may make in a minute; absent for no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant_calls_per_minute: Option<i32>,
+    /// How many calls all keys of the organisation may make in a calendar month of UTC; absent for no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant_calls_per_month: Option<i64>,
     /// The version of this skillkeep.
     server_version: String,
 }
@@ -67,6 +79,10 @@ impl Tool for Whoami {
                 .collect(),
             only_skills: caller.only_skills.clone(),
             expires_at: caller.expires_at.map(|moment| moment.to_string()),
+            calls_per_minute: caller.key_allowance.calls_per_minute,
+            calls_per_month: caller.key_allowance.calls_per_month,
+            tenant_calls_per_minute: caller.tenant_allowance.calls_per_minute,
+            tenant_calls_per_month: caller.tenant_allowance.calls_per_month,
             server_version: env!("CARGO_PKG_VERSION").to_owned(),
         }))
     }

@@ -10,6 +10,7 @@ pub(super) mod auth;
 mod caps;
 mod gate;
 pub(super) mod screen;
+mod strikes;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -132,7 +133,7 @@ pub async fn serve_handlers<H: ServerHandler>(
     accept::raise_descriptor_limit();
     let abort = CancellationToken::new();
     let stopping = Arc::new(AtomicBool::new(false));
-    let keys = auth::KeyCheck::new(door.db().clone());
+    let keys = auth::KeyCheck::new(Arc::clone(&door));
     let sessions = options
         .sse
         .clone()
@@ -212,6 +213,7 @@ fn router<H: ServerHandler>(
     // On these routes alone: a 401 for other paths would send clients looking for an OAuth server.
     routes
         .layer(Extension(screen::Patience(options.patience)))
+        .route_layer(middleware::from_fn_with_state(keys.clone(), caps::limit_rate))
         .route_layer(middleware::from_fn_with_state(keys, auth::require_key))
         .route_layer(middleware::from_fn_with_state(gate, gate::check))
 }

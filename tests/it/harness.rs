@@ -19,7 +19,7 @@ use skillkeep::registry::publish::{self, NewVersion, Stored};
 use skillkeep::server::{BeforeRun, Door, KeySource, Limits, Registry};
 use skillkeep::skill_format::{SkillFile, SkillFolder, SkillPath, read_document};
 use skillkeep::tenancy::keys::{self, NewKey};
-use skillkeep::tenancy::{ApiKey, Scope, Scopes, tenants, users};
+use skillkeep::tenancy::{Allowance, ApiKey, Scope, Scopes, tenants, users};
 use std::sync::Arc;
 use tokio::sync::{Mutex, OnceCell};
 
@@ -200,6 +200,7 @@ impl TestDb {
             only_skills: None,
             only_tools: None,
             expires_at: None,
+            allowance: Allowance::default(),
         };
         let (_, key) = keys::create(&tx, &new).await.unwrap();
         tx.commit().await.unwrap();

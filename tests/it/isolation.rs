@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use skillkeep::db::TenantTx;
 use skillkeep::ids::{InstallId, TenantId, UserId};
 use skillkeep::tenancy::keys::{self, NewKey};
-use skillkeep::tenancy::{ApiKey, Scope, Scopes};
+use skillkeep::tenancy::{Allowance, ApiKey, Scope, Scopes};
 
 use crate::harness::{Client, TestDb};
 use crate::support::sums;
@@ -291,6 +291,7 @@ async fn key_for_one_skill(two: &Two) -> ApiKey {
         only_skills: Some(vec!["only-theirs".to_owned()]),
         only_tools: None,
         expires_at: None,
+        allowance: Allowance::default(),
     };
     let (_, key) = keys::create(&tx, &new).await.unwrap();
     tx.commit().await.unwrap();

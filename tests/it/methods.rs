@@ -18,7 +18,7 @@ use skillkeep::registry::audit::Actor;
 use skillkeep::registry::publish::{self, NewVersion, Stored};
 use skillkeep::skill_format::{SkillFile, SkillFolder, SkillPath, read_document};
 use skillkeep::tenancy::keys::{self, NewKey};
-use skillkeep::tenancy::{ApiKey, Scope, Scopes, users};
+use skillkeep::tenancy::{Allowance, ApiKey, Scope, Scopes, users};
 
 use crate::harness::TestDb;
 use speaker::Speaker;
@@ -80,6 +80,7 @@ impl Limited<'_> {
             only_skills: self.only_skills.map(owned),
             only_tools: self.only_tools.map(owned),
             expires_at: None,
+            allowance: Allowance::default(),
         };
         let (_, key) = keys::create(&tx, &new).await.unwrap();
         tx.commit().await.unwrap();

@@ -9,7 +9,7 @@ use skillkeep::db::{ServerDb, TenantTx};
 use skillkeep::ids::TenantId;
 use skillkeep::server::{Door, Limits};
 use skillkeep::tenancy::keys::{self, NewKey};
-use skillkeep::tenancy::{ApiKey, Scope, Scopes, users};
+use skillkeep::tenancy::{Allowance, ApiKey, Scope, Scopes, users};
 
 use crate::harness::TestDb;
 use crate::served::serve;
@@ -187,6 +187,7 @@ async fn nobody_is_told_of_another_tenants_changes_or_of_skills_that_his_key_may
             only_skills: Some(vec!["theirs-too".to_owned(), "visible".to_owned()]),
             only_tools: None,
             expires_at: None,
+            allowance: Allowance::default(),
         };
         let (_, key) = keys::create(&tx, &new).await.unwrap();
         tx.commit().await.unwrap();

@@ -1,6 +1,6 @@
 -- keys/list: a tenant's keys with their owners, newest first, and when each was last used according to the events.
-SELECT k.id, k.name, u.email, k.scopes, k.only_skills, k.only_tools, k.created_at, k.expires_at, k.revoked_at,
-       k.replaced_by,
+SELECT k.id, k.name, u.email, k.scopes, k.only_skills, k.only_tools, k.calls_per_minute, k.calls_per_month,
+       k.created_at, k.expires_at, k.revoked_at, k.replaced_by,
        CASE WHEN k.revoked_at <= now() THEN 'revoked'
             WHEN k.expires_at <= now() THEN 'expired'
             WHEN u.status <> 'active' THEN 'suspended'

@@ -1,9 +1,12 @@
 //! Connections: how many there may be, and how long one may keep the server waiting for a request.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -11,8 +14,10 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 
 use super::HttpOptions;
+use super::auth::PeerAddress;
 
 /// Headers of a request.
 const MAX_HEADERS: usize = 100;
@@ -35,12 +40,16 @@ pub(super) async fn serve(
             () = stop.cancelled() => break,
             taken = take(&listener, &places) => taken,
         };
-        let Some((stream, place)) = taken else {
+        let Some((stream, address, place)) = taken else {
             continue;
         };
         // Answers are small and written whole; waiting for more would only delay them.
         let _unset = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(app.clone());
+        let with_address = app.clone().map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(PeerAddress(address));
+            request
+        });
+        let service = TowerToHyperService::new(with_address);
         let connection = graceful.watch(
             http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -64,11 +73,11 @@ pub(super) async fn serve(
 async fn take(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
     // Without a free place the next connection waits in the listener's queue.
     let place = Arc::clone(places).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, place)),
+        Ok((stream, address)) => Some((stream, address, place)),
         Err(error) => {
             tracing::warn!(%error, "a connection could not be taken");
             tokio::time::sleep(PAUSE).await;

@@ -1,15 +1,45 @@
 //! Keeps one tenant's calls from taking what belongs to all.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures::StreamExt as _;
 
 use super::answer::try_later;
+use super::auth::{self, KeyCheck};
 use super::screen::LastsLong;
-use crate::tenancy::{ApiKey, Quota};
+use crate::server::{Denial, Reason};
+use crate::tenancy::{ApiKey, AuthError, Principal, Quota};
+
+/// Answers 429 to more requests in a minute or a month than the key or its tenant may make.
+pub(super) async fn limit_rate(State(keys): State<KeyCheck>, request: Request, next: Next) -> Response {
+    let key = request.extensions().get::<ApiKey>().cloned();
+    let principal = request.extensions().get::<Arc<Principal>>().map(Arc::clone);
+    // Opening a stream or ending a session is no call.
+    let (Some(key), Some(principal), &Method::POST) = (key, principal, request.method()) else {
+        return next.run(request).await;
+    };
+    match keys.admit(&key, &principal).await {
+        Ok(Ok(())) => next.run(request).await,
+        Ok(Err(over)) => {
+            keys.note(Denial {
+                tenant: principal.tenant,
+                api_key: Some(principal.api_key),
+                reason: Reason::Limit,
+                what: String::new(),
+                source: auth::source(&request),
+            });
+            try_later(StatusCode::TOO_MANY_REQUESTS, over.retry_after, &over.to_string())
+        }
+        Err(AuthError::Db(error)) => auth::cannot_check(&error),
+        // It ended since it was checked; what is behind this will say so.
+        Err(AuthError::Invalid(_)) => next.run(request).await,
+    }
+}
 
 /// Answers 429 to more calls at once than a tenant may have.
 pub(super) async fn limit_calls(State(quota): State<Quota>, request: Request, next: Next) -> Response {

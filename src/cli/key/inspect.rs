@@ -1,0 +1,105 @@
+//! `skillkeep key inspect`: whose key a text is that turned up in a log, a chat or a repository.
+
+use std::io::Read as _;
+
+use serde_json::json;
+
+use crate::cli::backend::{Backend, db_failure};
+use crate::cli::limits::words_for;
+use crate::cli::output;
+use crate::config::{Config, Secret};
+use crate::db::TenantTx;
+use crate::error::{Failure, FailureKind};
+use crate::tenancy::keys::{self, KeyRecord};
+use crate::tenancy::tenants;
+use crate::tenancy::{ApiKey, ApiKeyError};
+
+/// More than a key has, so that a text with one in it is told apart from one.
+const MAX_BYTES: u64 = 4096;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct InspectArgs {
+    /// The text; read from stdin when left out, so that it need not stand in the shell's history
+    key: Option<Secret>,
+}
+
+pub(super) async fn run(config: &Config, args: InspectArgs) -> Result<(), Failure> {
+    let text = match args.key {
+        Some(key) => key.reveal().to_owned(),
+        None => read_stdin()?,
+    };
+    let key: ApiKey = text
+        .trim()
+        .parse()
+        .map_err(|error: ApiKeyError| Failure::new(FailureKind::Findings, error.to_string()))?;
+    let backend = Backend::open(config).await?;
+    let outcome = look_up(&backend, &key).await;
+    backend.close().await;
+    show(config, outcome?)
+}
+
+fn read_stdin() -> Result<String, Failure> {
+    let mut text = String::new();
+    std::io::stdin()
+        .take(MAX_BYTES)
+        .read_to_string(&mut text)
+        .map_err(|error| Failure::new(FailureKind::Usage, format!("stdin cannot be read: {error}")))?;
+    Ok(text)
+}
+
+/// The slug of the key's tenant, and the key's record.
+async fn look_up(backend: &Backend, key: &ApiKey) -> Result<(String, KeyRecord), Failure> {
+    let unknown = || {
+        Failure::new(
+            FailureKind::NotFound,
+            "this is a well-formed key, but not one of this registry's",
+        )
+    };
+    let db = backend.admin().await?;
+    let all = tenants::list(&db).await.map_err(db_failure)?;
+    let tenant = all
+        .into_iter()
+        .find(|tenant| tenant.id == key.claimed_tenant())
+        .ok_or_else(unknown)?;
+    let tx = TenantTx::begin_as_operator(&db, tenant.id)
+        .await
+        .map_err(db_failure)?;
+    let record = keys::inspect(&tx, key).await.map_err(db_failure)?;
+    tx.roll_back().await.map_err(db_failure)?;
+    Ok((tenant.slug, record.ok_or_else(unknown)?))
+}
+
+fn show(config: &Config, (tenant, record): (String, KeyRecord)) -> Result<(), Failure> {
+    if config.json {
+        return output::json(&json!({"tenant": tenant, "key": record}));
+    }
+    let list = |names: &Option<Vec<String>>| {
+        names
+            .as_ref()
+            .map_or_else(|| "all".to_owned(), |names| names.join(", "))
+    };
+    let ends = [record.expires_at, record.revoked_at].into_iter().flatten().min();
+    for (what, value) in [
+        ("tenant", tenant.clone()),
+        ("user", record.email.clone()),
+        ("name", record.name.clone()),
+        ("id", record.id.to_string()),
+        ("state", record.state.clone()),
+        ("scopes", record.scopes.join(", ")),
+        ("skills", list(&record.only_skills)),
+        ("tools", list(&record.only_tools)),
+        ("may make", words_for(record.allowance)),
+        ("created", output::moment(record.created_at)),
+        ("ends", output::moment_or_dash(ends)),
+        ("last used", output::moment_or_dash(record.last_used_at)),
+    ] {
+        output::line(&format!("{what:<10} {value}"))?;
+    }
+    if record.state == "active" {
+        output::line(&format!(
+            "\nWhere nobody should have found it: skillkeep key revoke {} --tenant {tenant}",
+            record.id
+        ))?;
+    }
+    Ok(())
+}

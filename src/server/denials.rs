@@ -1,0 +1,180 @@
+//! What was refused, for the audit log: keys that do not hold, scopes that are missing, limits that are reached.
+//!
+//! The first refusal of a kind is written at once. Those that follow within a minute are counted and written as one, so that
+//! nobody can fill the log by asking again and again. Writing is nobody's to wait for: a refusal must not take longer for a
+//! tenant that exists than for one that does not.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde_json::json;
+use tokio_util::task::TaskTracker;
+
+use crate::db::{DbError, ServerDb};
+use crate::ids::{ApiKeyId, TenantId};
+use crate::registry::audit::{self, Actor, Entry};
+use crate::tenancy::{Refusal, Refused};
+
+/// How long refusals of a kind are counted before they are written.
+const WINDOW: Duration = Duration::from_secs(60);
+/// Kinds of refusals that are counted at once; beyond it, each is written.
+const MAX_KINDS: usize = 10_000;
+
+/// Why something was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The key does not hold.
+    Key(Refusal),
+    /// The key lacks a scope, or is limited to other tools.
+    Scope,
+    /// More calls than the key or its tenant may make.
+    Limit,
+}
+
+impl Reason {
+    const fn action(&self) -> &'static str {
+        match self {
+            Self::Key(_) => "denied.key",
+            Self::Scope => "denied.scope",
+            Self::Limit => "denied.limit",
+        }
+    }
+
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Key(refusal) => refusal.as_str(),
+            Self::Scope => "missing_scope",
+            Self::Limit => "over_limit",
+        }
+    }
+}
+
+/// One kind of refusal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Denial {
+    /// Whose log it belongs to.
+    pub tenant: TenantId,
+    /// The key, where it has a record.
+    pub api_key: Option<ApiKeyId>,
+    /// Why it was refused.
+    pub reason: Reason,
+    /// What was asked for: a tool, a method, or nothing in particular.
+    pub what: String,
+    /// Where it came from: a transport, over HTTP with the address.
+    pub source: String,
+}
+
+impl Denial {
+    /// Of a key that does not hold; `None` where there is no tenant whose log could tell of it.
+    #[must_use]
+    pub fn of_key(refused: &Refused, source: &str) -> Option<Self> {
+        (refused.why != Refusal::UnknownTenant).then(|| Self {
+            tenant: refused.tenant,
+            api_key: refused.api_key,
+            reason: Reason::Key(refused.why),
+            what: String::new(),
+            source: source.to_owned(),
+        })
+    }
+}
+
+struct Counted {
+    since: Instant,
+    first: Timestamp,
+    unwritten: u64,
+}
+
+/// The refusals of one process.
+#[derive(Clone)]
+pub struct Denials {
+    db: ServerDb,
+    counted: Arc<Mutex<HashMap<Denial, Counted>>>,
+    writing: TaskTracker,
+}
+
+impl Denials {
+    pub(super) fn new(db: ServerDb) -> Self {
+        Self {
+            db,
+            counted: Arc::default(),
+            writing: TaskTracker::new(),
+        }
+    }
+
+    /// Notes a refusal. It is written in the background.
+    pub fn note(&self, denial: Denial) {
+        let now = Timestamp::now();
+        {
+            let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(before) = counted.get_mut(&denial) {
+                before.unwritten = before.unwritten.saturating_add(1);
+                return;
+            }
+            if counted.len() < MAX_KINDS {
+                let begun = Counted {
+                    since: Instant::now(),
+                    first: now,
+                    unwritten: 0,
+                };
+                counted.insert(denial.clone(), begun);
+            }
+        }
+        let db = self.db.clone();
+        self.writing
+            .spawn(async move { write(&db, &denial, 1, now).await });
+    }
+
+    /// Writes what was counted and whose minute is over; with `all`, whatever there is.
+    pub async fn write_counted(&self, all: bool) {
+        let due: Vec<(Denial, Counted)> = {
+            let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+            let over: Vec<Denial> = counted
+                .iter()
+                .filter(|(_, count)| all || count.since.elapsed() >= WINDOW)
+                .map(|(denial, _)| denial.clone())
+                .collect();
+            over.into_iter()
+                .filter_map(|denial| counted.remove_entry(&denial))
+                .collect()
+        };
+        for (denial, count) in due.into_iter().filter(|(_, count)| count.unwritten > 0) {
+            write(&self.db, &denial, count.unwritten, count.first).await;
+        }
+    }
+
+    /// Writes everything and waits until it is written.
+    pub(super) async fn finish(&self) {
+        self.writing.close();
+        self.writing.wait().await;
+        self.write_counted(true).await;
+    }
+}
+
+async fn write(db: &ServerDb, denial: &Denial, count: u64, first: Timestamp) {
+    if let Err(error) = try_to_write(db, denial, count, first).await {
+        tracing::error!(%error, tenant = %denial.tenant, count, "a refusal could not be written to the audit log");
+    }
+}
+
+async fn try_to_write(db: &ServerDb, denial: &Denial, count: u64, first: Timestamp) -> Result<(), DbError> {
+    let actor = match denial.api_key {
+        Some(key) => Actor::Key(key.to_string()),
+        None => Actor::System("unknown key".to_owned()),
+    };
+    let mut details = json!({"reason": denial.reason.word(), "count": count});
+    if count > 1
+        && let Some(details) = details.as_object_mut()
+    {
+        details.insert("since".to_owned(), json!(first));
+    }
+    let entry = Entry {
+        actor: &actor,
+        action: denial.reason.action(),
+        subject: &denial.what,
+        details,
+        source: &denial.source,
+    };
+    audit::write_alone(db, denial.tenant, &entry).await
+}

@@ -1,0 +1,259 @@
+//! How many calls a key and a tenant may make: over HTTP 429 with Retry-After, over stdio words that a model can act on.
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use skillkeep::db::TenantTx;
+use skillkeep::ids::TenantId;
+use skillkeep::tenancy::keys;
+use skillkeep::tenancy::tenants;
+use skillkeep::tenancy::{Allowance, ApiKey};
+
+use super::key_id;
+use crate::harness::{Client, TestDb};
+use crate::process::{admin, ended};
+use crate::served::{Agent, assert_served, call, post, serve};
+
+async fn limit_key(db: &TestDb, tenant: TenantId, key: &ApiKey, allowance: Allowance) {
+    let tx = TenantTx::begin_as_operator(&db.admin, tenant).await.unwrap();
+    keys::set_allowance(&tx, key_id(db, key).await, allowance)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+}
+
+async fn limit_tenant(db: &TestDb, slug: &str, allowance: Allowance) {
+    let mut tenant = tenants::find(&db.admin, slug).await.unwrap().unwrap();
+    tenant.allowance = allowance;
+    let tx = TenantTx::begin_as_operator(&db.admin, tenant.id).await.unwrap();
+    tenants::update(&tx, &tenant).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+const fn a_minute(calls: i32) -> Allowance {
+    Allowance {
+        calls_per_minute: Some(calls),
+        calls_per_month: None,
+    }
+}
+
+const fn a_month(calls: i64) -> Allowance {
+    Allowance {
+        calls_per_minute: None,
+        calls_per_month: Some(calls),
+    }
+}
+
+async fn outcomes(db: &TestDb, tenant: TenantId, outcome: &str) -> usize {
+    let events = db.events(tenant).await;
+    events.iter().filter(|(_, found)| found == outcome).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_http_too_many_calls_get_429_with_the_time_to_wait_and_others_are_served() {
+    let db = TestDb::new().await;
+    let (mine, other) = (db.tenant("mine").await, db.tenant("other").await);
+    let (key, colleague) = (
+        db.full_key(mine).await,
+        db.key(mine, "bob@example.com", &skillkeep::tenancy::Scope::ALL)
+            .await
+            .1,
+    );
+    let stranger = db.full_key(other).await;
+    limit_key(&db, mine, &key, a_minute(5)).await;
+    limit_tenant(&db, "mine", a_minute(8)).await;
+    let door = db.door();
+    let at = serve(&door).await;
+    let ask = async |key: &ApiKey| {
+        post(at, key, &call(1, "whoami", &json!({})))
+            .send()
+            .await
+            .unwrap()
+    };
+    for _ in 0..5 {
+        assert_eq!(ask(&key).await.status(), StatusCode::OK);
+    }
+    let refused = ask(&key).await;
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    let wait: u32 = refused.headers()["retry-after"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((1..=12).contains(&wait), "{wait}");
+    let words: Value = refused.json().await.unwrap();
+    let words = words["error"]["message"].as_str().unwrap();
+    assert!(
+        words.starts_with("This API key may make 5 calls a minute"),
+        "{words}"
+    );
+    // What is left of the tenant's allowance is the colleague's, and no more.
+    for _ in 0..3 {
+        assert_eq!(ask(&colleague).await.status(), StatusCode::OK);
+    }
+    let refused: Value = ask(&colleague).await.json().await.unwrap();
+    let words = refused["error"]["message"].as_str().unwrap();
+    assert!(
+        words.starts_with("Your organisation may make 8 calls a minute"),
+        "{words}"
+    );
+    assert_served(at, &stranger).await;
+    assert_eq!(db.events(mine).await.len(), 8, "what was not let in is no call");
+    // Over HTTP+SSE the same: opening the stream is free, each message counts.
+    let opened = Agent::open(&reqwest::Client::new(), at, &colleague).await;
+    let agent = opened.unwrap_or_else(|refusal| panic!("{refusal:?}"));
+    let refused = agent
+        .message(&colleague)
+        .json(&call(2, "whoami", &json!({})))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(refused.headers().contains_key("retry-after"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_stdio_too_many_calls_get_words_and_are_recorded_as_such() {
+    let db = TestDb::new().await;
+    let tenant = db.tenant("acme").await;
+    let key = db.full_key(tenant).await;
+    limit_tenant(&db, "acme", a_minute(3)).await;
+    let client = Client::connect(&db.door(), &key).await;
+    for _ in 0..3 {
+        client.ok("whoami", json!({})).await;
+    }
+    let words = client.error("whoami", json!({})).await;
+    assert!(
+        words.starts_with("Your organisation may make 3 calls a minute, and has made them. Try again in "),
+        "{words}"
+    );
+    assert!(
+        client.service.list_all_tools().await.is_err(),
+        "lists count as well"
+    );
+    assert_eq!(outcomes(&db, tenant, "over_limit").await, 1);
+    assert_eq!(outcomes(&db, tenant, "ok").await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_months_calls_are_counted_across_servers_and_those_refused_are_not() {
+    let db = TestDb::new().await;
+    let tenant = db.tenant("acme").await;
+    let key = db.full_key(tenant).await;
+    limit_tenant(&db, "acme", a_month(6)).await;
+    // One server makes four of them, before the other has seen any.
+    let first = Client::connect(&db.door(), &key).await;
+    for _ in 0..4 {
+        first.ok("whoami", json!({})).await;
+    }
+    let second = Client::connect(&db.door(), &key).await;
+    for _ in 0..2 {
+        second.ok("whoami", json!({})).await;
+    }
+    for _ in 0..3 {
+        let words = second.error("whoami", json!({})).await;
+        assert!(
+            words.contains("6 calls a month") && words.contains("next month begins on"),
+            "{words}"
+        );
+    }
+    let at = serve(&db.door()).await;
+    let refused = post(at, &key, &call(1, "whoami", &json!({})))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    let wait: u64 = refused.headers()["retry-after"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(wait <= 31 * 86_400, "{wait}");
+    assert_eq!(outcomes(&db, tenant, "ok").await, 6);
+    // Raised, it holds from the next look at the key, a few seconds later at most.
+    limit_tenant(&db, "acme", a_month(7)).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    second.ok("whoami", json!({})).await;
+    second.error("whoami", json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_sets_limits_at_the_command_line_and_the_log_shows_before_and_after() {
+    let db = TestDb::new().await;
+    let tenant = db.tenant("acme").await;
+    let key = db.full_key(tenant).await;
+    let id = key_id(&db, &key).await.to_string();
+    let ran = admin(
+        &db,
+        &[
+            "tenant",
+            "set",
+            "acme",
+            "--calls-per-minute",
+            "600",
+            "--calls-per-month",
+            "100000",
+        ],
+    );
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(
+        ran.out.contains("600 calls a minute and 100000 a month"),
+        "{ran:?}"
+    );
+    let ran = admin(
+        &db,
+        &[
+            "key",
+            "limit",
+            &id,
+            "--tenant",
+            "acme",
+            "--calls-per-minute",
+            "60",
+        ],
+    );
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let ran = admin(&db, &["tenant", "set", "acme", "--calls-per-month", "none"]);
+    assert!(ran.out.contains("600 calls a minute;"), "{ran:?}");
+    let me = Client::connect(&db.door(), &key)
+        .await
+        .ok("whoami", json!({}))
+        .await;
+    assert_eq!(
+        (
+            &me["calls_per_minute"],
+            &me["tenant_calls_per_minute"],
+            me.get("tenant_calls_per_month")
+        ),
+        (&json!(60), &json!(600), None),
+        "{me}"
+    );
+    let details: Value = db
+        .value("SELECT details FROM audit_logs WHERE action = 'tenant.set' ORDER BY seq DESC LIMIT 1")
+        .await;
+    assert_eq!(details["before"]["limits"]["calls_per_month"], 100_000);
+    assert_eq!(details["after"]["limits"]["calls_per_month"], Value::Null);
+    for wrong in [
+        vec!["tenant", "set", "acme"],
+        vec!["tenant", "set", "acme", "--calls-per-minute", "0"],
+        vec!["key", "limit", &id, "--tenant", "acme"],
+    ] {
+        assert_eq!(ended(&db, &wrong).code, 2, "{wrong:?}");
+    }
+    let nobodys = TenantId::new().to_string();
+    assert_eq!(
+        ended(
+            &db,
+            &[
+                "key",
+                "limit",
+                &nobodys,
+                "--tenant",
+                "acme",
+                "--calls-per-minute",
+                "1"
+            ]
+        )
+        .code,
+        3
+    );
+}
