@@ -1,5 +1,6 @@
 //! The database: how it is reached, and the one kind of transaction that sees a tenant's rows.
 
+mod dump;
 pub mod embedded;
 pub mod guard;
 pub mod migrations;
@@ -9,6 +10,7 @@ mod proof;
 pub mod provision;
 mod tx;
 
+pub use dump::{Dumped, LEFT_OUT, dump};
 pub use notices::Notice;
 pub use pool::{AdminDb, DatabaseUrl, Rehearsal, ServerDb, connect_owner};
 pub use proof::{known_ids, prove_isolation, table_sums};

@@ -1,11 +1,16 @@
-//! `skillkeep audit`: reads the audit log and recomputes its chain.
+//! `skillkeep audit`: reads the audit log, recomputes its chain, and hands it out with a signed head.
+
+mod export;
+mod verify;
+
+use std::path::PathBuf;
 
 use clap::Subcommand;
 
 use super::backend::{self, Backend, db_failure};
 use super::output;
 use crate::config::Config;
-use crate::error::{Failure, FailureKind};
+use crate::error::Failure;
 use crate::registry::audit;
 
 #[derive(Debug, Subcommand)]
@@ -19,27 +24,54 @@ pub(super) enum AuditCommand {
         #[arg(long, default_value = "default", value_name = "SLUG")]
         tenant: String,
     },
-    /// Recompute the chain of hashes from the first entry
+    /// Recompute the chain of hashes from the first entry, and look at what guards the log
     Verify {
+        /// A signed head of an earlier export, which the log must still hold
+        #[arg(long, value_name = "FILE")]
+        head: Option<PathBuf>,
+        /// The key that the head must be signed with
+        #[arg(long, value_name = "KEY", requires = "head")]
+        public_key: Option<String>,
         /// The tenant's short name
         #[arg(long, default_value = "default", value_name = "SLUG")]
         tenant: String,
     },
+    /// Write the whole log to a file, with a signed head beside it
+    Export(export::ExportArgs),
+    /// Check an exported file and its signed head, without a database
+    Check(export::CheckArgs),
+    /// Make a key for signing heads
+    Keygen {
+        /// Where to write it; it must not exist yet
+        file: PathBuf,
+    },
 }
 
 pub(super) async fn run(config: &Config, command: AuditCommand) -> Result<(), Failure> {
+    match command {
+        AuditCommand::Check(args) => return export::check(config, &args),
+        AuditCommand::Keygen { file } => return export::keygen(&file),
+        AuditCommand::Tail { .. } | AuditCommand::Verify { .. } | AuditCommand::Export(_) => {}
+    }
     let backend = Backend::open(config).await?;
     let outcome = async {
         let db = backend.admin().await?;
         match command {
             AuditCommand::Tail { lines, tenant } => {
-                let tx = backend::tenant_tx(&db, &tenant).await?;
+                let tx = backend::audit_tx(&db, &tenant).await?;
                 tail(config, audit::tail(&tx, lines).await.map_err(db_failure)?)
             }
-            AuditCommand::Verify { tenant } => {
-                let tx = backend::tenant_tx(&db, &tenant).await?;
-                verify(config, &tenant, &audit::verify(&tx).await.map_err(db_failure)?)
+            AuditCommand::Verify {
+                head,
+                public_key,
+                tenant,
+            } => {
+                let head = head.as_deref().map(export::read_head).transpose()?;
+                verify::run(config, &db, &tenant, head.as_ref(), public_key.as_deref()).await
             }
+            AuditCommand::Export(args) => export::run(config, &db, &args).await,
+            // Answered above: they need no database.
+            AuditCommand::Check(_) | AuditCommand::Keygen { .. } => Ok(()),
         }
     }
     .await;
@@ -61,32 +93,14 @@ fn tail(config: &Config, entries: Vec<audit::Recorded>) -> Result<(), Failure> {
                 entry.actor,
                 entry.action,
                 entry.subject,
+                entry.source,
                 entry.details.to_string(),
             ]
         })
         .collect();
     output::table(
-        &["#", "time", "who", "action", "subject", "details"],
+        &["#", "time", "who", "action", "subject", "from", "details"],
         rows,
         "The audit log is empty.",
     )
-}
-
-fn verify(config: &Config, tenant: &str, found: &audit::Verification) -> Result<(), Failure> {
-    if config.json {
-        output::json(found)?;
-    }
-    match found.broken_at {
-        Some(seq) => Err(Failure::new(
-            FailureKind::Findings,
-            format!(
-                "the audit log of {tenant} was tampered with: entry {seq} does not follow from the one before it"
-            ),
-        )),
-        None if config.json => Ok(()),
-        None => output::line(&format!(
-            "The audit log of {tenant} is whole: {} entries, head {}.",
-            found.entries, found.head
-        )),
-    }
 }

@@ -159,8 +159,17 @@ pub(super) fn embedded_options(config: &Config) -> Result<EmbeddedOptions, Failu
     })
 }
 
-/// The tenant that `--tenant` names.
+/// The tenant that `--tenant` names. One that was erased is refused: nothing may be added to it.
 pub(super) async fn tenant(db: &AdminDb, slug: &str) -> Result<Tenant, Failure> {
+    let tenant = even_erased(db, slug).await?;
+    if tenant.status == "erased" {
+        let words = format!("{slug} was erased; of it there is only the audit log");
+        return Err(Failure::new(FailureKind::Refused, words));
+    }
+    Ok(tenant)
+}
+
+async fn even_erased(db: &AdminDb, slug: &str) -> Result<Tenant, Failure> {
     tenants::find(db, slug).await.map_err(db_failure)?.ok_or_else(|| {
         let words = format!("there is no tenant \"{slug}\"; `skillkeep tenant list` shows the tenants");
         Failure::new(FailureKind::NotFound, words)
@@ -170,6 +179,14 @@ pub(super) async fn tenant(db: &AdminDb, slug: &str) -> Result<Tenant, Failure> 
 /// Begins work on the tenant that `--tenant` names.
 pub(super) async fn tenant_tx(db: &AdminDb, slug: &str) -> Result<TenantTx, Failure> {
     let tenant = tenant(db, slug).await?;
+    TenantTx::begin_as_operator(db, tenant.id)
+        .await
+        .map_err(db_failure)
+}
+
+/// Begins to read the audit log of a tenant, which is there even when the tenant was erased.
+pub(super) async fn audit_tx(db: &AdminDb, slug: &str) -> Result<TenantTx, Failure> {
+    let tenant = even_erased(db, slug).await?;
     TenantTx::begin_as_operator(db, tenant.id)
         .await
         .map_err(db_failure)

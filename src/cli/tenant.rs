@@ -1,5 +1,9 @@
 //! `skillkeep tenant`: the operator's list of tenants.
 
+mod data;
+
+use std::path::PathBuf;
+
 use clap::Subcommand;
 use serde_json::json;
 
@@ -32,6 +36,22 @@ pub(super) enum TenantCommand {
     Suspend {
         /// The tenant's short name
         slug: String,
+    },
+    /// Write everything of a tenant into a folder
+    Export {
+        /// The tenant's short name
+        slug: String,
+        /// The folder, which must not exist yet
+        #[arg(long, value_name = "FOLDER")]
+        out: PathBuf,
+    },
+    /// Erase everything of a tenant but its audit log, for ever
+    Erase {
+        /// The tenant's short name
+        slug: String,
+        /// The short name again, to be sure
+        #[arg(long, value_name = "SLUG")]
+        confirm: String,
     },
     /// Let a suspended tenant's keys work again
     Resume {
@@ -69,6 +89,8 @@ async fn run_with(config: &Config, db: &AdminDb, command: TenantCommand) -> Resu
         TenantCommand::Create { slug, name } => create(config, db, &slug, name.as_deref()).await,
         TenantCommand::List => list(config, db).await,
         TenantCommand::Set(args) => set(config, db, args).await,
+        TenantCommand::Export { slug, out } => data::export(config, db, &slug, &out).await,
+        TenantCommand::Erase { slug, confirm } => data::erase(config, db, &slug, &confirm).await,
         TenantCommand::Suspend { slug } => set_status(config, db, &slug, Status::Suspended).await,
         TenantCommand::Resume { slug } => set_status(config, db, &slug, Status::Active).await,
     }

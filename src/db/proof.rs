@@ -96,7 +96,7 @@ pub async fn known_ids(tx: &TenantTx) -> Result<BTreeMap<String, String>, DbErro
 }
 
 /// The tables as tenants' rows are read from them: without the partitions, which nobody may reach directly.
-async fn tenant_tables(tx: &TenantTx) -> Result<Vec<String>, DbError> {
+pub(super) async fn tenant_tables(tx: &TenantTx) -> Result<Vec<String>, DbError> {
     let rows = tx.query(sql!("catalogue/tables.sql"), &[]).await?;
     let mut tables = Vec::new();
     for row in &rows {
@@ -107,7 +107,7 @@ async fn tenant_tables(tx: &TenantTx) -> Result<Vec<String>, DbError> {
     Ok(tables)
 }
 
-fn tenant_column(table: &str) -> &'static str {
+pub(super) fn tenant_column(table: &str) -> &'static str {
     if table == "tenants" { "id" } else { "tenant_id" }
 }
 

@@ -102,6 +102,17 @@ impl TenantTx {
         }
     }
 
+    /// Lets the statements of this transaction take as long as they need: for what the operator does to a whole tenant.
+    ///
+    /// # Errors
+    /// When the connection is lost.
+    pub async fn without_time_limit(&self) -> Result<(), DbError> {
+        Ok(self
+            .connection()?
+            .batch_execute("SET LOCAL statement_timeout = 0")
+            .await?)
+    }
+
     /// The tenant whose rows are seen; every statement names it as well.
     #[must_use]
     pub const fn tenant(&self) -> TenantId {

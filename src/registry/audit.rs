@@ -1,10 +1,17 @@
 //! The audit log: written here, chained by the database, recomputed here.
 
+mod cef;
+mod chain;
+mod head;
+
+pub use cef::cef;
+pub use chain::{Broken, Chain, Link, check_lines};
+pub use head::{HeadError, SignedHead, SigningKey};
+
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
-use uuid::Uuid;
+use tokio_postgres::Row;
 
 use crate::db::{DbError, Param, ServerDb, TenantTx};
 use crate::ids::{AuditId, TenantId};
@@ -153,60 +160,76 @@ pub struct Verification {
 /// # Errors
 /// When the database is away or refuses.
 pub async fn verify(tx: &TenantTx) -> Result<Verification, DbError> {
+    let mut chain = Chain::new(tx.tenant());
+    let broken = walk(tx, &mut chain, |_| Ok(())).await?;
+    Ok(Verification {
+        entries: chain.entries(),
+        broken_at: broken.map(|Broken { at }| at),
+        head: chain.head(),
+    })
+}
+
+/// Gives every entry to `each`, in order, for as long as each follows from the one before it.
+///
+/// # Errors
+/// When the database is away or refuses, or `each` does.
+pub async fn walk(
+    tx: &TenantTx,
+    chain: &mut Chain,
+    mut each: impl FnMut(&Link) -> Result<(), DbError>,
+) -> Result<Option<Broken>, DbError> {
     const STRETCH: i64 = 5_000;
-    let mut head = [0_u8; 32];
-    let mut seq = 0_i64;
     loop {
+        let after = chain.entries();
         let rows = tx
-            .query(sql!("audit/chain.sql"), &[tx.tenant().as_uuid(), &seq, &STRETCH])
+            .query(
+                sql!("audit/chain.sql"),
+                &[tx.tenant().as_uuid(), &after, &STRETCH],
+            )
             .await?;
         if rows.is_empty() {
-            return Ok(Verification {
-                entries: seq,
-                broken_at: None,
-                head: hex(&head),
-            });
+            return Ok(None);
         }
         for row in &rows {
-            let stored: &[u8] = row.try_get("hash")?;
-            let previous: &[u8] = row.try_get("prev_hash")?;
-            let computed = entry_hash(tx, row, &head)?;
-            let number: i64 = row.try_get("seq")?;
-            if number != seq + 1 || previous != head.as_slice() || stored != computed.as_slice() {
-                return Ok(Verification {
-                    entries: seq,
-                    broken_at: Some(seq + 1),
-                    head: hex(&head),
-                });
+            let link = link(tx.tenant(), row)?;
+            if let Err(broken) = chain.follow(&link) {
+                return Ok(Some(broken));
             }
-            head = computed;
-            seq = number;
+            each(&link)?;
         }
     }
 }
 
-/// The same sum that the database's trigger makes: see `sql/migrations/0005_audit.sql`.
-fn entry_hash(tx: &TenantTx, row: &tokio_postgres::Row, previous: &[u8; 32]) -> Result<[u8; 32], DbError> {
-    let fields: [String; 10] = [
-        tx.tenant().to_string(),
-        row.try_get::<_, i64>("seq")?.to_string(),
-        row.try_get::<_, Uuid>("id")?.to_string(),
-        row.try_get::<_, i64>("created_us")?.to_string(),
-        row.try_get("actor_kind")?,
-        row.try_get("actor")?,
-        row.try_get("action")?,
-        row.try_get("subject")?,
-        row.try_get("details_text")?,
-        row.try_get("source")?,
-    ];
-    let mut sum = Sha256::new();
-    sum.update(previous);
-    for field in &fields {
-        sum.update(format!("{}:{field}", field.len()));
-    }
-    Ok(sum.finalize().into())
+/// The hash of the entry with this number, in hexadecimal; `None` where there is none.
+///
+/// # Errors
+/// When the database is away or refuses.
+pub async fn hash_at(tx: &TenantTx, seq: i64) -> Result<Option<String>, DbError> {
+    let rows = tx
+        .query(
+            sql!("audit/chain.sql"),
+            &[tx.tenant().as_uuid(), &seq.saturating_sub(1), &1_i64],
+        )
+        .await?;
+    let found = rows.first().map(|row| link(tx.tenant(), row)).transpose()?;
+    Ok(found.filter(|link| link.seq == seq).map(|link| link.hash))
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+fn link(tenant: TenantId, row: &Row) -> Result<Link, DbError> {
+    let details: String = row.try_get("details_text")?;
+    Ok(Link {
+        tenant_id: tenant,
+        seq: row.try_get("seq")?,
+        id: row.try_get("id")?,
+        created_us: row.try_get("created_us")?,
+        actor_kind: row.try_get("actor_kind")?,
+        actor: row.try_get("actor")?,
+        action: row.try_get("action")?,
+        subject: row.try_get("subject")?,
+        details: serde_json::from_str(&details).map_err(|error| DbError::Corrupt(error.to_string()))?,
+        details_text: details,
+        source: row.try_get("source")?,
+        prev_hash: chain::hex(row.try_get("prev_hash")?),
+        hash: chain::hex(row.try_get("hash")?),
+    })
 }

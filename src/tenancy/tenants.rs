@@ -1,5 +1,7 @@
 //! The operator's list of tenants.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio_postgres::Row;
@@ -124,6 +126,21 @@ pub async fn update(tx: &crate::db::TenantTx, tenant: &Tenant) -> Result<(), DbE
         ],
     )
     .await
+}
+
+/// Erases everything of the transaction's tenant but its audit log and its row, which is nameless from then on; answers how
+/// many rows of each table went.
+///
+/// # Errors
+/// When the database is away or refuses.
+pub async fn erase(tx: &crate::db::TenantTx) -> Result<BTreeMap<String, i64>, DbError> {
+    tx.without_time_limit().await?;
+    let rows = tx
+        .query(sql!("tenants/erase.sql"), &[tx.tenant().as_uuid()])
+        .await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get("table_name")?, row.try_get("row_count")?)))
+        .collect()
 }
 
 /// Suspends a tenant or lets it work again; `false` where it already was so, or is erased.

@@ -9,6 +9,7 @@
 )]
 
 mod attacks;
+mod audit;
 mod bridge;
 mod cli;
 mod connect;
@@ -24,6 +25,7 @@ mod isolation;
 mod keys;
 mod methods;
 mod outcomes;
+mod privacy;
 mod process;
 mod publishing;
 mod schema;

@@ -1,0 +1,153 @@
+//! `skillkeep tenant export` and `erase`: what a tenant may ask for by law, all of it.
+
+use std::collections::BTreeMap;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{BufWriter, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::audit;
+use crate::cli::backend::{self, db_failure};
+use crate::cli::output;
+use crate::config::Config;
+use crate::db::{AdminDb, DbError, Dumped, LEFT_OUT, TenantTx, dump};
+use crate::error::{Failure, FailureKind};
+use crate::tenancy::tenants;
+
+fn file_failure(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(
+        FailureKind::Refused,
+        format!("cannot write {}: {error}", path.display()),
+    )
+}
+
+/// A new file that only its owner may read.
+fn create(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+}
+
+/// The files of an export while they are written.
+struct Folder {
+    at: PathBuf,
+    tables: BTreeMap<String, (BufWriter<File>, u64)>,
+    files: u64,
+}
+
+impl Folder {
+    fn create(at: &Path) -> Result<Self, Failure> {
+        let make = |path: &Path| {
+            let made = DirBuilder::new().mode(0o700).create(path);
+            made.map_err(|error| file_failure(path, &error))
+        };
+        make(at)?;
+        make(&at.join("tables"))?;
+        make(&at.join("files"))?;
+        Ok(Self {
+            at: at.to_path_buf(),
+            tables: BTreeMap::new(),
+            files: 0,
+        })
+    }
+
+    fn take(&mut self, dumped: Dumped<'_>) -> std::io::Result<()> {
+        match dumped {
+            Dumped::Row { table, row } => {
+                if !self.tables.contains_key(table) {
+                    let file = create(&self.at.join("tables").join(format!("{table}.jsonl")))?;
+                    self.tables.insert(table.to_owned(), (BufWriter::new(file), 0));
+                }
+                if let Some((file, rows)) = self.tables.get_mut(table) {
+                    *rows += 1;
+                    writeln!(file, "{row}")?;
+                }
+            }
+            Dumped::File { name, bytes } => {
+                self.files += 1;
+                create(&self.at.join("files").join(name))?.write_all(bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes down what is there, last: a folder without it is not whole.
+    fn finish(mut self, slug: &str) -> std::io::Result<(u64, u64)> {
+        let mut rows = BTreeMap::new();
+        for (table, (file, count)) in &mut self.tables {
+            file.flush()?;
+            rows.insert(table.clone(), *count);
+        }
+        let manifest = json!({
+            "tenant": slug, "exported_at": Timestamp::now(), "rows": rows, "files": self.files, "left_out": LEFT_OUT,
+        });
+        writeln!(create(&self.at.join("manifest.json"))?, "{manifest:#}")?;
+        Ok((rows.values().sum(), self.files))
+    }
+}
+
+pub(super) async fn export(config: &Config, db: &AdminDb, slug: &str, out: &Path) -> Result<(), Failure> {
+    let tenant = backend::tenant(db, slug).await?;
+    let mut folder = Folder::create(out)?;
+    let begin = || TenantTx::begin_as_operator(db, tenant.id);
+    // Who took it out stands in the log, and in what was taken out.
+    let tx = begin().await.map_err(db_failure)?;
+    audit(&tx, "tenant.export", slug, json!({})).await?;
+    tx.commit().await.map_err(db_failure)?;
+    let tx = begin().await.map_err(db_failure)?;
+    let mut failed = None;
+    let dumped = dump(&tx, |dumped| {
+        folder.take(dumped).map_err(|error| {
+            let words = error.to_string();
+            failed = Some(error);
+            DbError::Corrupt(words)
+        })
+    })
+    .await;
+    if let Some(error) = failed {
+        return Err(file_failure(out, &error));
+    }
+    dumped.map_err(db_failure)?;
+    tx.roll_back().await.map_err(db_failure)?;
+    let (rows, files) = folder.finish(slug).map_err(|error| file_failure(out, &error))?;
+    if config.json {
+        return output::json(&json!({"tenant": slug, "folder": out, "rows": rows, "files": files}));
+    }
+    output::line(&format!(
+        "Wrote {rows} rows and {files} files of {slug} to {}.",
+        out.display()
+    ))
+}
+
+pub(super) async fn erase(config: &Config, db: &AdminDb, slug: &str, confirm: &str) -> Result<(), Failure> {
+    if slug != confirm {
+        return Err(Failure::new(
+            FailureKind::Usage,
+            format!("this erases everything of {slug} for ever; repeat its short name with --confirm {slug}"),
+        ));
+    }
+    let tenant = backend::tenant(db, slug).await?;
+    let tx = TenantTx::begin_as_operator(db, tenant.id)
+        .await
+        .map_err(db_failure)?;
+    let rows = tenants::erase(&tx).await.map_err(db_failure)?;
+    // The certificate: in the chain, so that it can be shown later that and what was erased.
+    let certificate = json!({
+        "before": {"status": tenant.status}, "after": {"status": "erased"}, "erased_rows": rows,
+    });
+    audit(&tx, "tenant.erase", &tenant.id.to_string(), certificate).await?;
+    tx.commit().await.map_err(db_failure)?;
+    let total: i64 = rows.values().sum();
+    if config.json {
+        return output::json(&json!({"tenant": slug, "id": tenant.id, "erased_rows": rows}));
+    }
+    output::line(&format!(
+        "Erased {total} rows of {slug}. What is left is its audit log, as erased-{}.",
+        tenant.id
+    ))
+}

@@ -1,0 +1,84 @@
+//! Everything of one tenant, table by table as the catalogue lists them, so that none is forgotten.
+
+use serde_json::Value;
+
+use super::proof::{tenant_column, tenant_tables};
+use super::{DbError, TenantTx};
+
+/// Rows that are read at once.
+const STRETCH: usize = 500;
+/// Files that are read at once; each may have 16 MiB.
+const FILES: usize = 4;
+/// Columns that are good for nothing but to pass oneself off as somebody.
+pub const LEFT_OUT: [&str; 2] = ["key_hash", "cursor_secret"];
+/// The table whose rows are files.
+const BLOBS: &str = "blobs";
+
+/// One thing of a tenant.
+pub enum Dumped<'a> {
+    /// A row of a table, without the columns that are left out.
+    Row {
+        /// The table.
+        table: &'a str,
+        /// The row by its columns' names.
+        row: Value,
+    },
+    /// A file.
+    File {
+        /// The SHA-256 of its bytes, in hexadecimal.
+        name: String,
+        /// Its bytes.
+        bytes: &'a [u8],
+    },
+}
+
+/// Gives everything of the transaction's tenant to `each`.
+///
+/// # Errors
+/// When the database does not answer, or `each` fails.
+pub async fn dump(
+    tx: &TenantTx,
+    mut each: impl FnMut(Dumped<'_>) -> Result<(), DbError>,
+) -> Result<(), DbError> {
+    let connection = tx.connection()?;
+    tx.without_time_limit().await?;
+    for table in tenant_tables(tx).await? {
+        let column = tenant_column(&table);
+        let (what, at_once) = if table == BLOBS {
+            ("encode(t.digest, 'hex'), t.bytes".to_owned(), FILES)
+        } else {
+            let left_out: String = LEFT_OUT.iter().map(|name| format!(" - '{name}'")).collect();
+            (format!("to_jsonb(t){left_out}"), STRETCH)
+        };
+        let tenant = tx.tenant();
+        connection
+            .batch_execute(&format!(
+                "DECLARE dump NO SCROLL CURSOR FOR SELECT {what} FROM {table} t WHERE t.{column} = '{tenant}' ORDER BY 1"
+            ))
+            .await?;
+        loop {
+            let rows = connection
+                .query(&format!("FETCH {at_once} FROM dump"), &[])
+                .await?;
+            if rows.is_empty() {
+                break;
+            }
+            for row in &rows {
+                let dumped = if table == BLOBS {
+                    Dumped::File {
+                        name: row.try_get(0)?,
+                        bytes: row.try_get(1)?,
+                    }
+                } else {
+                    Dumped::Row {
+                        table: &table,
+                        row: row.try_get(0)?,
+                    }
+                };
+                each(dumped)?;
+            }
+        }
+        connection.batch_execute("CLOSE dump").await?;
+    }
+    Ok(())
+}

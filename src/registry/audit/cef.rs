@@ -1,0 +1,93 @@
+//! Entries in the Common Event Format (CEF, revision 25), which systems that collect security events read.
+
+use super::Link;
+
+/// One entry as one line.
+#[must_use]
+pub fn cef(link: &Link) -> String {
+    let denied = link.action.starts_with("denied.");
+    let severity = if denied { 6 } else { 3 };
+    let outcome = if denied { "failure" } else { "success" };
+    let mut line = format!(
+        "CEF:0|skillkeep|skillkeep|{}|{}|{}|{severity}|",
+        env!("CARGO_PKG_VERSION"),
+        header(&link.action),
+        header(&link.action),
+    );
+    let fields = [
+        ("rt", (link.created_us / 1000).to_string()),
+        ("externalId", link.seq.to_string()),
+        ("suser", link.actor.clone()),
+        ("outcome", outcome.to_owned()),
+        ("msg", link.details_text.clone()),
+        ("cs1Label", "subject".to_owned()),
+        ("cs1", link.subject.clone()),
+        ("cs2Label", "tenant".to_owned()),
+        ("cs2", link.tenant_id.to_string()),
+        ("cs3Label", "source".to_owned()),
+        ("cs3", link.source.clone()),
+        ("cs4Label", "actorKind".to_owned()),
+        ("cs4", link.actor_kind.clone()),
+        ("cs5Label", "hash".to_owned()),
+        ("cs5", link.hash.clone()),
+    ];
+    let fields: Vec<String> = fields
+        .iter()
+        .map(|(name, value)| format!("{name}={}", extension(value)))
+        .collect();
+    line.push_str(&fields.join(" "));
+    line
+}
+
+fn header(text: &str) -> String {
+    one_line(text).replace('\\', "\\\\").replace('|', "\\|")
+}
+
+fn extension(text: &str) -> String {
+    text.replace('\\', "\\\\")
+        .replace('=', "\\=")
+        .replace("\r\n", "\\n")
+        .replace(['\n', '\r'], "\\n")
+}
+
+fn one_line(text: &str) -> String {
+    text.replace(['\n', '\r'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::ids::TenantId;
+
+    #[test]
+    fn what_has_a_meaning_in_the_format_is_escaped() {
+        let link = Link {
+            tenant_id: TenantId::from_uuid(Uuid::nil()),
+            seq: 7,
+            id: Uuid::nil(),
+            created_us: 1_700_000_000_123_456,
+            actor_kind: "operator".to_owned(),
+            actor: "a=b\\c".to_owned(),
+            action: "denied|x".to_owned(),
+            subject: "two\nlines".to_owned(),
+            details: json!({}),
+            details_text: "{}".to_owned(),
+            source: "cli".to_owned(),
+            prev_hash: String::new(),
+            hash: "ff".to_owned(),
+        };
+        let line = cef(&link);
+        assert!(line.starts_with("CEF:0|skillkeep|skillkeep|"), "{line}");
+        assert!(
+            line.contains("|denied\\|x|denied\\|x|3|rt=1700000000123 externalId=7 suser=a\\=b\\\\c "),
+            "{line}"
+        );
+        assert!(
+            line.contains("cs1=two\\nlines ") && !line.contains('\n'),
+            "{line}"
+        );
+    }
+}
