@@ -2,6 +2,7 @@
 
 mod dump;
 pub mod embedded;
+mod fair;
 pub mod guard;
 pub mod migrations;
 mod notices;
@@ -57,6 +58,9 @@ pub enum DbError {
     /// No connection could be had in time, or the one in use was lost.
     #[error("the database cannot be reached: {0}")]
     Unavailable(String),
+    /// All places on the database were taken for as long as one may wait.
+    #[error("every connection to the database was in use for too long")]
+    Busy,
     /// The database refused a statement.
     #[error("the database refused a statement: {}", describe(.0))]
     Statement(#[from] tokio_postgres::Error),
@@ -79,7 +83,7 @@ impl DbError {
     pub fn sql_state(&self) -> Option<&tokio_postgres::error::SqlState> {
         match self {
             Self::Statement(error) => error.code(),
-            Self::Unavailable(_) | Self::RowCount { .. } | Self::Corrupt(_) => None,
+            Self::Unavailable(_) | Self::Busy | Self::RowCount { .. } | Self::Corrupt(_) => None,
         }
     }
 
@@ -87,7 +91,7 @@ impl DbError {
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         match self {
-            Self::Unavailable(_) => true,
+            Self::Unavailable(_) | Self::Busy => true,
             Self::Statement(error) => {
                 error.is_closed()
                     || error.code().is_some_and(|code| {

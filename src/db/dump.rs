@@ -37,11 +37,11 @@ pub enum Dumped<'a> {
 /// # Errors
 /// When the database does not answer, or `each` fails.
 pub async fn dump(
-    tx: &TenantTx,
+    tx: &mut TenantTx,
     mut each: impl FnMut(Dumped<'_>) -> Result<(), DbError>,
 ) -> Result<(), DbError> {
-    let connection = tx.connection()?;
     tx.without_time_limit().await?;
+    let connection = tx.connection()?;
     for table in tenant_tables(tx).await? {
         let column = tenant_column(&table);
         let (what, at_once) = if table == BLOBS {

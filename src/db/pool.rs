@@ -11,10 +11,14 @@ use tokio_postgres::{Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::DbError;
+use super::fair::{Place, Turns};
 use super::notices::{Notice, Notices};
+use crate::ids::TenantId;
 
 /// How long a call waits for a free connection before it is told that the registry is busy.
 const POOL_WAIT: Duration = Duration::from_secs(5);
+/// How long the database may take to answer.
+const ANSWER_WAIT: Duration = Duration::from_secs(25);
 /// How long a new connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -141,6 +145,9 @@ pub(super) struct Connections {
     pub(super) pool: Pool,
     pub(super) tls: Tls,
     pub(super) bounds: Bounds,
+    pub(super) turns: Turns,
+    /// How long the database may take to answer a statement. Longer than it lets any run.
+    pub(super) patience: Duration,
 }
 
 impl Connections {
@@ -172,8 +179,24 @@ impl Connections {
         let pool = builder
             .build()
             .map_err(|error| DbError::Unavailable(error.to_string()))?;
-        let bounds = Bounds::Transaction;
-        Ok(Self { pool, tls, bounds })
+        Ok(Self {
+            pool,
+            tls,
+            bounds: Bounds::Transaction,
+            turns: Turns::new(max_size),
+            patience: ANSWER_WAIT,
+        })
+    }
+
+    /// A connection for work of this tenant, when it is its turn.
+    pub(super) async fn get_for(
+        &self,
+        tenant: TenantId,
+    ) -> Result<(deadpool_postgres::Object, Place), DbError> {
+        let place = tokio::time::timeout(POOL_WAIT, self.turns.take(tenant))
+            .await
+            .map_err(|_| DbError::Busy)?;
+        Ok((self.get().await?, place))
     }
 
     pub(super) async fn get(&self) -> Result<deadpool_postgres::Object, DbError> {
@@ -204,6 +227,13 @@ impl ServerDb {
     pub fn new(url: &DatabaseUrl, max_size: usize) -> Result<Self, DbError> {
         let notices = Arc::new(Notices::new(url.clone()));
         Connections::new(url, max_size, None).map(|connections| Self(connections, notices))
+    }
+
+    /// The same, with less patience for a database that does not answer.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.0.patience = patience;
+        self
     }
 
     /// Every change of a catalogue from now on, whichever process made it. Connects when it is first called.

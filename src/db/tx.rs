@@ -8,12 +8,19 @@ use std::time::Duration;
 use deadpool_postgres::Object;
 use tokio_postgres::{NoTls, Row, Statement};
 
+use super::fair::Place;
 use super::pool::{Bounds, Connections, Tls};
 use super::{AdminDb, DbError, Param, ServerDb, Sql};
 use crate::ids::TenantId;
 
 /// How long one statement may run. Longer than any that we have; shorter than the time limit of a call.
 const STATEMENT_TIMEOUT_MS: u32 = 20_000;
+
+/// Longer than anything that the operator does to a tenant.
+const UNLIMITED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long the database keeps a transaction whose program has gone silent: it holds locks that others wait for.
+const IDLE_TIMEOUT_MS: u32 = 60_000;
 
 /// How long a statement of a call that was cut short may take to end by itself before it is cancelled.
 const STATEMENT_GRACE: Duration = Duration::from_millis(20);
@@ -25,8 +32,11 @@ const STATEMENT_GRACE: Duration = Duration::from_millis(20);
 pub struct TenantTx {
     /// `None` only after the end.
     connection: Option<Object>,
+    /// The tenant's place among those who use the database; given back with the connection.
+    place: Option<Place>,
     tls: Tls,
     bounds: Bounds,
+    patience: Duration,
     tenant: TenantId,
 }
 
@@ -46,11 +56,11 @@ impl TenantTx {
         let opening = tx.opening();
         let connection = tx.connection()?;
         // Polled in this order, both are sent before either is answered.
-        let (opened, rows) = futures::future::join(
+        let both = futures::future::join(
             connection.batch_execute(&opening),
             connection.query(&statement, params),
-        )
-        .await;
+        );
+        let (opened, rows) = tx.answered(both).await?;
         opened?;
         Ok((tx, rows?))
     }
@@ -62,13 +72,16 @@ impl TenantTx {
     pub async fn begin_as_operator(db: &AdminDb, tenant: TenantId) -> Result<Self, DbError> {
         let tx = Self::connect(&db.0, tenant).await?;
         let opening = tx.opening();
-        tx.connection()?.batch_execute(&opening).await?;
+        tx.run(&opening).await?;
         Ok(tx)
     }
 
     async fn connect(connections: &Connections, tenant: TenantId) -> Result<Self, DbError> {
+        let (connection, place) = connections.get_for(tenant).await?;
         Ok(Self {
-            connection: Some(connections.get().await?),
+            connection: Some(connection),
+            place: Some(place),
+            patience: connections.patience,
             tls: connections.tls.clone(),
             bounds: connections.bounds,
             tenant,
@@ -83,7 +96,7 @@ impl TenantTx {
         };
         format!(
             "{begin}; SET LOCAL app.current_tenant_id = '{}'; SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS}; \
-             SAVEPOINT work",
+             SET LOCAL idle_in_transaction_session_timeout = {IDLE_TIMEOUT_MS}; SAVEPOINT work",
             self.tenant
         )
     }
@@ -106,11 +119,10 @@ impl TenantTx {
     ///
     /// # Errors
     /// When the connection is lost.
-    pub async fn without_time_limit(&self) -> Result<(), DbError> {
-        Ok(self
-            .connection()?
-            .batch_execute("SET LOCAL statement_timeout = 0")
-            .await?)
+    pub async fn without_time_limit(&mut self) -> Result<(), DbError> {
+        self.patience = UNLIMITED;
+        self.run("SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
+            .await
     }
 
     /// The tenant whose rows are seen; every statement names it as well.
@@ -125,8 +137,24 @@ impl TenantTx {
             .ok_or_else(|| DbError::Unavailable("the transaction has ended".to_owned()))
     }
 
+    /// Waits for an answer of the database, but not for ever: a machine that is gone says nothing.
+    async fn answered<T>(&self, answer: impl Future<Output = T>) -> Result<T, DbError> {
+        tokio::time::timeout(self.patience, answer)
+            .await
+            .map_err(|_| DbError::Unavailable("it does not answer".to_owned()))
+    }
+
+    /// Runs statements that answer nothing.
+    async fn run(&self, statements: &str) -> Result<(), DbError> {
+        Ok(self
+            .answered(self.connection()?.batch_execute(statements))
+            .await??)
+    }
+
     async fn prepare(&self, sql: Sql) -> Result<Statement, DbError> {
-        Ok(self.connection()?.prepare_cached(sql.text()).await?)
+        Ok(self
+            .answered(self.connection()?.prepare_cached(sql.text()))
+            .await??)
     }
 
     /// Runs a statement and returns its rows.
@@ -135,7 +163,9 @@ impl TenantTx {
     /// When the database refuses it or is gone.
     pub async fn query(&self, sql: Sql, params: &[Param<'_>]) -> Result<Vec<Row>, DbError> {
         let statement = self.prepare(sql).await?;
-        Ok(self.connection()?.query(&statement, params).await?)
+        Ok(self
+            .answered(self.connection()?.query(&statement, params))
+            .await??)
     }
 
     /// Runs a statement that answers with one row at most.
@@ -144,7 +174,9 @@ impl TenantTx {
     /// When the database refuses it, is gone, or answers with more rows.
     pub async fn query_opt(&self, sql: Sql, params: &[Param<'_>]) -> Result<Option<Row>, DbError> {
         let statement = self.prepare(sql).await?;
-        Ok(self.connection()?.query_opt(&statement, params).await?)
+        Ok(self
+            .answered(self.connection()?.query_opt(&statement, params))
+            .await??)
     }
 
     /// Runs a statement that answers with exactly one row.
@@ -153,7 +185,9 @@ impl TenantTx {
     /// When the database refuses it, is gone, or answers with none or more.
     pub async fn query_one(&self, sql: Sql, params: &[Param<'_>]) -> Result<Row, DbError> {
         let statement = self.prepare(sql).await?;
-        Ok(self.connection()?.query_one(&statement, params).await?)
+        Ok(self
+            .answered(self.connection()?.query_one(&statement, params))
+            .await??)
     }
 
     /// Runs a write and returns how many rows it touched.
@@ -162,7 +196,9 @@ impl TenantTx {
     /// When the database refuses it or is gone.
     pub async fn execute(&self, sql: Sql, params: &[Param<'_>]) -> Result<u64, DbError> {
         let statement = self.prepare(sql).await?;
-        Ok(self.connection()?.execute(&statement, params).await?)
+        Ok(self
+            .answered(self.connection()?.execute(&statement, params))
+            .await??)
     }
 
     /// Runs a write that must touch exactly one row.
@@ -178,10 +214,7 @@ impl TenantTx {
     /// # Errors
     /// When the connection is lost.
     pub async fn undo(&self) -> Result<(), DbError> {
-        Ok(self
-            .connection()?
-            .batch_execute("ROLLBACK TO SAVEPOINT work")
-            .await?)
+        self.run("ROLLBACK TO SAVEPOINT work").await
     }
 
     /// Stops the statement that a dropped future left running, if there is one, then does as [`Self::undo`].
@@ -197,10 +230,11 @@ impl TenantTx {
         let probe = connection.batch_execute("SAVEPOINT probe");
         tokio::pin!(probe);
         if tokio::time::timeout(STATEMENT_GRACE, &mut probe).await.is_err() {
-            cancel(connection.cancel_token(), self.tls.clone()).await;
+            let cancelling = cancel(connection.cancel_token(), self.tls.clone());
+            self.answered(cancelling).await?;
             // A good answer means that the statement had ended by itself: so something else waits to be hit instead.
-            if probe.await.is_ok() {
-                let _hit = connection.batch_execute("SELECT pg_sleep(1)").await;
+            if self.answered(probe).await?.is_ok() {
+                let _hit = self.run("SELECT pg_sleep(1)").await;
             }
         }
         self.undo().await
@@ -214,14 +248,14 @@ impl TenantTx {
     pub async fn commit_with(mut self, sql: Sql, params: &[Param<'_>]) -> Result<(), DbError> {
         let statement = self.prepare(sql).await?;
         let connection = self.connection()?;
-        let (released, (written, committed)) = futures::future::join(
+        let all = futures::future::join(
             connection.batch_execute("RELEASE SAVEPOINT work"),
             futures::future::join(
                 connection.execute(&statement, params),
                 connection.batch_execute(self.commit_statement()),
             ),
-        )
-        .await;
+        );
+        let (released, (written, committed)) = self.answered(all).await?;
         // COMMIT after a failed statement succeeds, as a rollback: so it is the write's own result that counts.
         committed?;
         self.hand_back();
@@ -236,11 +270,11 @@ impl TenantTx {
     pub async fn commit(mut self) -> Result<(), DbError> {
         // RELEASE fails where a statement has failed; COMMIT alone would then roll back and say it was well.
         let connection = self.connection()?;
-        let (released, committed) = futures::future::join(
+        let both = futures::future::join(
             connection.batch_execute("RELEASE SAVEPOINT work"),
             connection.batch_execute(self.commit_statement()),
-        )
-        .await;
+        );
+        let (released, committed) = self.answered(both).await?;
         committed?;
         self.hand_back();
         released?;
@@ -252,15 +286,15 @@ impl TenantTx {
     /// # Errors
     /// When the connection is lost; then nothing was kept either.
     pub async fn roll_back(mut self) -> Result<(), DbError> {
-        self.connection()?
-            .batch_execute(self.rollback_statement())
-            .await?;
+        self.run(self.rollback_statement()).await?;
         self.hand_back();
         Ok(())
     }
 
     fn hand_back(&mut self) {
         drop(self.connection.take());
+        // After the connection: whoever is next in turn finds it in the pool.
+        drop(self.place.take());
     }
 }
 

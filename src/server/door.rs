@@ -377,10 +377,12 @@ impl Door {
 
 pub(super) fn unavailable(error: &DbError) -> ErrorData {
     tracing::error!(%error, "the database did not answer");
-    ErrorData::internal_error(
-        "The registry's database is not available. Nothing was done. Try again in a moment.",
-        None,
-    )
+    let words = if matches!(error, DbError::Busy) {
+        "The registry is busy with other calls, most of them your organisation's. Nothing was done. Try again in a moment."
+    } else {
+        "The registry's database is not available. Nothing was done. Try again in a moment."
+    };
+    ErrorData::internal_error(words, None)
 }
 
 /// After a lost connection nobody knows whether the commit happened; whatever did happen, its record did with it.

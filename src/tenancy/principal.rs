@@ -13,6 +13,12 @@ use crate::sql;
 pub struct CursorSecret(Box<[u8]>);
 
 impl CursorSecret {
+    /// A secret of these bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        Self(bytes.into())
+    }
+
     /// The bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
@@ -121,7 +127,7 @@ impl Principal {
                 .parse()
                 .map_err(DbError::Corrupt)?,
             catalogue_revision: row.try_get("catalogue_revision")?,
-            cursor_secret: CursorSecret(row.try_get::<_, &[u8]>("cursor_secret")?.into()),
+            cursor_secret: CursorSecret::from_bytes(row.try_get("cursor_secret")?),
         })
     }
 
@@ -282,7 +288,7 @@ pub(super) mod tests {
             tenant_allowance: Allowance::default(),
             search_text: SearchText::Kept,
             catalogue_revision: 0,
-            cursor_secret: CursorSecret(vec![0; 32].into()),
+            cursor_secret: CursorSecret::from_bytes(&[0; 32]),
         }
     }
 

@@ -133,7 +133,7 @@ pub async fn update(tx: &crate::db::TenantTx, tenant: &Tenant) -> Result<(), DbE
 ///
 /// # Errors
 /// When the database is away or refuses.
-pub async fn erase(tx: &crate::db::TenantTx) -> Result<BTreeMap<String, i64>, DbError> {
+pub async fn erase(tx: &mut crate::db::TenantTx) -> Result<BTreeMap<String, i64>, DbError> {
     tx.without_time_limit().await?;
     let rows = tx
         .query(sql!("tenants/erase.sql"), &[tx.tenant().as_uuid()])

@@ -16,6 +16,7 @@ mod connect;
 mod corpus;
 mod cursors;
 mod embedded;
+mod faults;
 mod floors;
 mod harness;
 mod hostile;

@@ -173,7 +173,9 @@ fn export_failure(error: DbError, path: &Path) -> Failure {
             FailureKind::Refused,
             format!("cannot write {}: {words}", path.display()),
         ),
-        DbError::Unavailable(_) | DbError::Statement(_) | DbError::RowCount { .. } => db_failure(error),
+        DbError::Unavailable(_) | DbError::Busy | DbError::Statement(_) | DbError::RowCount { .. } => {
+            db_failure(error)
+        }
     }
 }
 

@@ -99,9 +99,9 @@ pub(super) async fn export(config: &Config, db: &AdminDb, slug: &str, out: &Path
     let tx = begin().await.map_err(db_failure)?;
     audit(&tx, "tenant.export", slug, json!({})).await?;
     tx.commit().await.map_err(db_failure)?;
-    let tx = begin().await.map_err(db_failure)?;
+    let mut tx = begin().await.map_err(db_failure)?;
     let mut failed = None;
-    let dumped = dump(&tx, |dumped| {
+    let dumped = dump(&mut tx, |dumped| {
         folder.take(dumped).map_err(|error| {
             let words = error.to_string();
             failed = Some(error);
@@ -132,10 +132,10 @@ pub(super) async fn erase(config: &Config, db: &AdminDb, slug: &str, confirm: &s
         ));
     }
     let tenant = backend::tenant(db, slug).await?;
-    let tx = TenantTx::begin_as_operator(db, tenant.id)
+    let mut tx = TenantTx::begin_as_operator(db, tenant.id)
         .await
         .map_err(db_failure)?;
-    let rows = tenants::erase(&tx).await.map_err(db_failure)?;
+    let rows = tenants::erase(&mut tx).await.map_err(db_failure)?;
     // The certificate: in the chain, so that it can be shown later that and what was erased.
     let certificate = json!({
         "before": {"status": tenant.status}, "after": {"status": "erased"}, "erased_rows": rows,

@@ -175,7 +175,11 @@ pub(super) async fn require_key(State(keys): State<KeyCheck>, mut request: Reque
 /// A database that does not answer tells nothing of a key.
 pub(super) fn cannot_check(error: &crate::db::DbError) -> Response {
     tracing::error!(%error, "a key could not be checked");
-    let words = "The registry's database is not available. Try again in a moment.";
+    let words = if matches!(error, crate::db::DbError::Busy) {
+        "The registry is busy with other calls, most of them your organisation's. Try again in a moment."
+    } else {
+        "The registry's database is not available. Try again in a moment."
+    };
     try_later(StatusCode::SERVICE_UNAVAILABLE, 1, words)
 }
 

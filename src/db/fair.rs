@@ -1,0 +1,233 @@
+//! Places on the database, handed out to the tenants in turn: one that asks for all of them leaves some to the others.
+//!
+//! The pool alone would serve whoever asked first, so a tenant with a thousand slow calls would make all others wait behind
+//! them. Here each tenant has a queue of its own, and none may hold every place.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use crate::ids::TenantId;
+
+/// One in so many places is never given to a tenant that holds all the others.
+const SPARED: usize = 4;
+
+/// The places of one pool.
+#[derive(Clone)]
+pub(super) struct Turns(Arc<Mutex<State>>);
+
+struct State {
+    free: usize,
+    per_tenant: usize,
+    held: HashMap<TenantId, usize>,
+    waiting: HashMap<TenantId, VecDeque<oneshot::Sender<Place>>>,
+    /// The tenants that wait, the next one in front.
+    order: VecDeque<TenantId>,
+}
+
+/// A place; given to the next one in turn when it is dropped.
+pub(super) struct Place {
+    tenant: TenantId,
+    /// `None` where it was never taken: its receiver was gone.
+    turns: Option<Turns>,
+}
+
+impl Turns {
+    pub(super) fn new(places: usize) -> Self {
+        let spared = if places > 1 { (places / SPARED).max(1) } else { 0 };
+        Self(Arc::new(Mutex::new(State {
+            free: places,
+            per_tenant: places - spared,
+            held: HashMap::new(),
+            waiting: HashMap::new(),
+            order: VecDeque::new(),
+        })))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a place. Whoever stops waiting loses nothing to nobody.
+    pub(super) async fn take(&self, tenant: TenantId) -> Place {
+        let (sender, receiver) = oneshot::channel();
+        {
+            let mut state = self.state();
+            let queue = state.waiting.entry(tenant).or_default();
+            queue.push_back(sender);
+            if queue.len() == 1 {
+                state.order.push_back(tenant);
+            }
+            self.hand_out(&mut state);
+        }
+        match receiver.await {
+            Ok(place) => place,
+            // The sender is in the queue until it is used, and the queue is ours: this does not happen.
+            Err(_) => Place { tenant, turns: None },
+        }
+    }
+
+    fn hand_out(&self, state: &mut State) {
+        let mut passed = 0;
+        while state.free > 0 && passed < state.order.len() {
+            let Some(tenant) = state.order.pop_front() else {
+                return;
+            };
+            let held = state.held.get(&tenant).copied().unwrap_or_default();
+            if held >= state.per_tenant {
+                state.order.push_back(tenant);
+                passed += 1;
+                continue;
+            }
+            let queue = state.waiting.entry(tenant).or_default();
+            let next = queue.pop_front();
+            if queue.is_empty() {
+                state.waiting.remove(&tenant);
+            } else {
+                state.order.push_back(tenant);
+            }
+            let Some(sender) = next else {
+                continue;
+            };
+            let place = Place {
+                tenant,
+                turns: Some(self.clone()),
+            };
+            match sender.send(place) {
+                Ok(()) => {
+                    state.free -= 1;
+                    *state.held.entry(tenant).or_default() += 1;
+                    passed = 0;
+                }
+                // He stopped waiting. Nothing was taken, so nothing is given back.
+                Err(mut place) => place.turns = None,
+            }
+        }
+    }
+
+    fn give_back(&self, tenant: TenantId) {
+        let mut state = self.state();
+        state.free += 1;
+        if let Some(held) = state.held.get_mut(&tenant) {
+            *held = held.saturating_sub(1);
+            if *held == 0 {
+                state.held.remove(&tenant);
+            }
+        }
+        self.hand_out(&mut state);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(turns) = self.turns.take() {
+            turns.give_back(self.tenant);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    fn try_take(turns: &Turns, tenant: TenantId) -> Option<Place> {
+        turns.take(tenant).now_or_never()
+    }
+
+    #[tokio::test]
+    async fn a_tenant_does_not_get_the_last_places() {
+        let turns = Turns::new(8);
+        let (greedy, other) = (TenantId::new(), TenantId::new());
+        let held: Vec<Place> = std::iter::from_fn(|| try_take(&turns, greedy)).collect();
+        assert_eq!(held.len(), 6);
+        assert!(try_take(&turns, other).is_some());
+        drop(held);
+        assert_eq!(turns.state().free, 8);
+        assert!(turns.state().held.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_single_place_is_everybodys() {
+        let turns = Turns::new(1);
+        let place = try_take(&turns, TenantId::new()).unwrap();
+        assert!(try_take(&turns, TenantId::new()).is_none());
+        drop(place);
+        assert!(try_take(&turns, TenantId::new()).is_some());
+    }
+
+    #[tokio::test]
+    async fn who_came_last_of_another_tenant_is_served_before_the_rest_of_a_long_queue() {
+        let turns = Turns::new(1);
+        let (greedy, other) = (TenantId::new(), TenantId::new());
+        let first = try_take(&turns, greedy).unwrap();
+        let order: Arc<Mutex<Vec<&str>>> = Arc::default();
+        let mut tasks = Vec::new();
+        for (tenant, name) in std::iter::repeat_n((greedy, "greedy"), 20).chain([(other, "other")]) {
+            let (turns, order) = (turns.clone(), Arc::clone(&order));
+            tasks.push(tokio::spawn(async move {
+                let _place = turns.take(tenant).await;
+                order.lock().unwrap().push(name);
+            }));
+            tokio::task::yield_now().await;
+        }
+        drop(first);
+        for task in tasks {
+            task.await.unwrap();
+        }
+        let at = order
+            .lock()
+            .unwrap()
+            .iter()
+            .position(|name| *name == "other")
+            .unwrap();
+        assert!(at <= 1, "{at}");
+    }
+
+    #[tokio::test]
+    async fn who_stops_waiting_leaves_the_places_to_the_others() {
+        let turns = Turns::new(2);
+        let (mine, theirs) = (TenantId::new(), TenantId::new());
+        let (first, second) = (turns.take(mine).await, turns.take(theirs).await);
+        for _ in 0..50 {
+            let impatient = tokio::time::timeout(Duration::from_millis(1), turns.take(mine)).await;
+            assert!(impatient.is_err());
+        }
+        drop((first, second));
+        assert_eq!(turns.state().free, 2);
+        assert!(turns.state().waiting.is_empty() && turns.state().order.is_empty());
+        assert!(try_take(&turns, mine).is_some());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn under_load_no_place_is_lost_and_none_is_given_twice() {
+        let turns = Turns::new(5);
+        let tenants: Vec<TenantId> = (0..7).map(|_| TenantId::new()).collect();
+        let inside = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let tasks: Vec<_> = (0..2_000)
+            .map(|number| {
+                let (turns, inside) = (turns.clone(), Arc::clone(&inside));
+                let tenant = tenants[number % tenants.len()];
+                tokio::spawn(async move {
+                    let patience = Duration::from_millis(u64::try_from(number % 13).unwrap());
+                    if let Ok(place) = tokio::time::timeout(patience, turns.take(tenant)).await {
+                        let now = inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1;
+                        assert!(now <= 5, "{now}");
+                        tokio::task::yield_now().await;
+                        inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                        drop(place);
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert_eq!(turns.state().free, 5);
+        assert!(turns.state().held.is_empty() && turns.state().waiting.is_empty());
+    }
+}
