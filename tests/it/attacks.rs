@@ -4,7 +4,7 @@
 
 mod headers;
 mod role;
-mod speakers;
+pub(crate) mod speakers;
 
 use skillkeep::ids::TenantId;
 use skillkeep::proof::{Asking, Pipe, Proof, World, attacks, run_every};

@@ -25,6 +25,7 @@ mod import;
 mod isolation;
 mod keys;
 mod methods;
+mod model;
 mod outcomes;
 mod privacy;
 mod process;

@@ -14,8 +14,8 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::served::Agent;
 
-pub(super) const OLD: &str = "2025-11-25";
-pub(super) const NEW: &str = "2026-07-28";
+pub(crate) const OLD: &str = "2025-11-25";
+pub(crate) const NEW: &str = "2026-07-28";
 
 /// The message, with what the newest revision wants in each.
 fn message(era: &str, id: u64, method: &str, mut params: Value) -> Value {
@@ -33,7 +33,7 @@ fn message(era: &str, id: u64, method: &str, mut params: Value) -> Value {
 }
 
 /// Streamable HTTP, a request at a time.
-pub(super) struct Http {
+pub(crate) struct Http {
     client: reqwest::Client,
     at: SocketAddr,
     key: ApiKey,
@@ -42,7 +42,7 @@ pub(super) struct Http {
 }
 
 impl Http {
-    pub(super) fn new(at: SocketAddr, key: &ApiKey, era: &'static str) -> Self {
+    pub(crate) fn new(at: SocketAddr, key: &ApiKey, era: &'static str) -> Self {
         Self {
             client: reqwest::Client::new(),
             at,
@@ -96,13 +96,13 @@ impl Asking for Http {
 }
 
 /// HTTP+SSE.
-pub(super) struct Sse {
-    pub(super) agent: Agent,
+pub(crate) struct Sse {
+    pub(crate) agent: Agent,
     next_id: i64,
 }
 
 impl Sse {
-    pub(super) async fn greet(at: SocketAddr, key: &ApiKey) -> Self {
+    pub(crate) async fn greet(at: SocketAddr, key: &ApiKey) -> Self {
         Self {
             agent: Agent::greet(at, key).await,
             next_id: 0,
@@ -119,7 +119,7 @@ impl Asking for Sse {
 }
 
 /// The real program on its stdin and stdout: `stdio` or `bridge`.
-pub(super) struct Lines {
+pub(crate) struct Lines {
     child: Child,
     stdin: ChildStdin,
     stdout: tokio::io::Lines<BufReader<ChildStdout>>,
@@ -129,7 +129,7 @@ pub(super) struct Lines {
 
 impl Lines {
     /// Starts it, with its log in a file, and introduces itself as the era wants.
-    pub(super) async fn start(command: std::process::Command, log: File, era: &'static str) -> Self {
+    pub(crate) async fn start(command: std::process::Command, log: File, era: &'static str) -> Self {
         let mut command = Command::from(command);
         command
             .stdin(Stdio::piped())
@@ -160,7 +160,7 @@ impl Lines {
     }
 
     /// Closes its stdin and waits for its end.
-    pub(super) async fn end(mut self) {
+    pub(crate) async fn end(mut self) {
         drop(self.stdin);
         assert!(self.child.wait().await.unwrap().success());
     }

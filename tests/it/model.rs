@@ -1,0 +1,152 @@
+//! Random operations by eight tenants at once, each answer compared with a model in memory, while faults are injected.
+//!
+//! Eight seconds by default; `SKILLKEEP_MODEL_SECONDS` says for how long else, `SKILLKEEP_MODEL_SEED` with which numbers. All
+//! tenants use the same names for everything, so whatever leaks from one to another is a difference.
+
+mod calls;
+mod operator;
+mod state;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use futures::FutureExt as _;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use skillkeep::db::Sql;
+use skillkeep::ids::TenantId;
+use skillkeep::server::{Door, Limits};
+
+use crate::harness::TestDb;
+use crate::served::serve;
+use crate::support::before_run;
+use state::Tenant;
+
+const TENANTS: usize = 8;
+/// A call that waits for ever is stopped after this time.
+const CALL: Duration = Duration::from_secs(2);
+
+/// What happens to a call inside the server.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Fault {
+    Panic,
+    BadStatement,
+    Hang,
+    SlowStatement,
+}
+
+/// The fault that the next call of a tenant meets.
+pub(super) type Faults = Arc<Mutex<HashMap<TenantId, Fault>>>;
+
+/// What all tenants share.
+pub(super) struct World {
+    pub(super) db: TestDb,
+    /// Two servers on one database.
+    pub(super) doors: [Arc<Door>; 2],
+    pub(super) addresses: [std::net::SocketAddr; 2],
+    pub(super) faults: Faults,
+}
+
+async fn meet(fault: Option<Fault>, tx: &skillkeep::db::TenantTx) {
+    match fault {
+        None => {}
+        Some(Fault::Panic) => panic!("a test's panic"),
+        Some(Fault::BadStatement) => {
+            let _ = tx
+                .query(Sql::from_file("SELECT 1 / length('') AS stumble"), &[])
+                .await;
+        }
+        Some(Fault::Hang) => tokio::time::sleep(Duration::from_secs(300)).await,
+        Some(Fault::SlowStatement) => {
+            let _ = tx
+                .query(Sql::from_file("SELECT pg_sleep(300) AS stumble"), &[])
+                .await;
+        }
+    }
+}
+
+impl World {
+    async fn new() -> Arc<Self> {
+        let db = TestDb::new().await;
+        let faults = Faults::default();
+        let door = || {
+            let faults = Arc::clone(&faults);
+            let block = before_run(move |_, tx| {
+                let fault = faults.lock().unwrap().remove(&tx.tenant());
+                async move { meet(fault, tx).await }.boxed()
+            });
+            db.stumbling_door(Limits { call: CALL }, block)
+        };
+        let doors = [door(), door()];
+        let addresses = [serve(&doors[0]).await, serve(&doors[1]).await];
+        Arc::new(Self {
+            db,
+            doors,
+            addresses,
+            faults,
+        })
+    }
+}
+
+/// Kills what works for the servers, now and then, until it is dropped.
+async fn kill_backends(world: Arc<World>, mut random: StdRng) {
+    let superuser = world.db.superuser().await;
+    loop {
+        tokio::time::sleep(Duration::from_millis(random.random_range(300..3_000))).await;
+        superuser
+            .batch_execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                 WHERE datname = current_database() AND usename = 'skillkeep_app' AND random() < 0.5",
+            )
+            .await
+            .unwrap();
+    }
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn eight_tenants_see_what_a_model_of_each_alone_says_while_everything_breaks() {
+    let seconds = setting("SKILLKEEP_MODEL_SECONDS", 8);
+    let seed = setting("SKILLKEEP_MODEL_SEED", rand::random());
+    eprintln!("model: {seconds} seconds with SKILLKEEP_MODEL_SEED={seed}");
+    let until = Instant::now() + Duration::from_secs(seconds);
+    let world = World::new().await;
+    let killer = tokio::spawn(kill_backends(Arc::clone(&world), StdRng::seed_from_u64(seed)));
+    let mut running = Vec::new();
+    for number in 0..TENANTS {
+        let (world, random) = (
+            Arc::clone(&world),
+            StdRng::seed_from_u64(seed.wrapping_add(1 + number as u64)),
+        );
+        running.push(tokio::spawn(async move {
+            let mut tenant = Tenant::new(world, number, random).await;
+            while Instant::now() < until {
+                tenant.step().await;
+            }
+            tenant
+        }));
+    }
+    let mut tenants = Vec::new();
+    for task in running {
+        tenants.push(
+            task.await
+                .unwrap_or_else(|error| panic!("SKILLKEEP_MODEL_SEED={seed}: {error}")),
+        );
+    }
+    killer.abort();
+    for door in &world.doors {
+        door.drain().await;
+    }
+    let mut totals = state::Counts::default();
+    for tenant in &mut tenants {
+        tenant.compare().await;
+        totals.add(&tenant.counts);
+    }
+    eprintln!("model: {totals:?}");
+    assert!(totals.answered > 20 * seconds, "{totals:?}");
+    assert!(totals.faults > 0 && totals.operator > 0, "{totals:?}");
+}

@@ -1,0 +1,615 @@
+//! What callers do, what the model says that they must be told, and what became of it.
+
+use std::time::Duration;
+
+use rand::Rng as _;
+use serde_json::{Value, json};
+use skillkeep::ids::{Digest, InstallId};
+use skillkeep::proof::{AskError, Asking as _, Pipe};
+use skillkeep::tenancy::Scope;
+
+use super::state::{Install, Report, Tenant};
+use super::{Fault, World};
+use crate::attacks::speakers::{Http, NEW};
+
+/// What the model expects of a call that meets no fault.
+struct Expected {
+    outcome: &'static str,
+    /// What must stand in the answer.
+    answer: Answer,
+    effect: Effect,
+}
+
+enum Answer {
+    /// The structured content has these values.
+    Fields(Vec<(&'static str, Value)>),
+    /// The words of a tool error hold this.
+    Words(String),
+    /// A JSON-RPC error with this code.
+    Code(i64),
+}
+
+/// What a call does to the model when it is done.
+enum Effect {
+    Nothing,
+    Offer { skill: String, version: usize },
+    Confirm { number: usize, matches: bool },
+    Report { key: String, report: Report },
+}
+
+struct Call {
+    method: &'static str,
+    params: Value,
+    scope: Option<Scope>,
+    expected: Expected,
+}
+
+fn tool(name: &str, arguments: &Value) -> Value {
+    json!({"name": name, "arguments": arguments})
+}
+
+fn fields(fields: Vec<(&'static str, Value)>) -> Expected {
+    Expected {
+        outcome: "ok",
+        answer: Answer::Fields(fields),
+        effect: Effect::Nothing,
+    }
+}
+
+fn not_found(words: &str) -> Expected {
+    Expected {
+        outcome: "tool_error",
+        answer: Answer::Words(words.to_owned()),
+        effect: Effect::Nothing,
+    }
+}
+
+impl Tenant {
+    /// A skill that there is, or one that only others may have.
+    fn some_skill(&mut self) -> String {
+        let slugs: Vec<String> = self.skills.keys().cloned().collect();
+        if self.one_in(6) {
+            return ["plan-trip", "sum-up", "nobody-has-it"][self.random.random_range(0..3)].to_owned();
+        }
+        slugs[self.random.random_range(0..slugs.len())].clone()
+    }
+
+    fn some_call(&mut self, user: usize) -> Call {
+        match self.random.random_range(0..12) {
+            0 => self.search(),
+            1 | 2 => self.get_skill(),
+            3 | 4 => self.install(),
+            5 | 6 => self.confirm(user),
+            7 | 8 => self.report(user),
+            9 => self.usage_report(),
+            10 => self.read(),
+            _ => self.odd_call(),
+        }
+    }
+
+    fn search(&mut self) -> Call {
+        let slug = self.some_skill();
+        // A word of the newest version finds it; one of an older version, or of another tenant, finds nothing.
+        let (query, hits) = match self.skills.get(&slug) {
+            Some(skill) if skill.versions.len() > 1 && self.random.random_range(0..3) == 0 => {
+                (skill.versions[skill.versions.len() - 2].word.clone(), json!([]))
+            }
+            Some(skill) => (skill.versions.last().unwrap().word.clone(), json!([slug])),
+            None => ("qqqqqqqqqqqqqq".to_owned(), json!([])),
+        };
+        Call {
+            method: "tools/call",
+            params: tool("search_skills", &json!({"query": query})),
+            scope: Some(Scope::SkillsRead),
+            expected: fields(vec![("hits", hits)]),
+        }
+    }
+
+    fn get_skill(&mut self) -> Call {
+        let slug = self.some_skill();
+        let arguments = json!({"skill": slug, "file": "SKILL.md"});
+        let expected = match self.skills.get(&slug) {
+            Some(skill) => {
+                let newest = skill.versions.last().unwrap();
+                fields(vec![
+                    ("description", json!(newest.description)),
+                    ("version", json!(skill.versions.len().to_string())),
+                    ("installs", json!(skill.confirmed)),
+                    ("helped", json!(skill.helped)),
+                    ("text", json!(newest.skill_md)),
+                ])
+            }
+            None => not_found(&format!("There is no skill \"{slug}\"")),
+        };
+        Call {
+            method: "tools/call",
+            params: tool("get_skill", &arguments),
+            scope: Some(Scope::SkillsRead),
+            expected,
+        }
+    }
+
+    fn install(&mut self) -> Call {
+        let slug = self.some_skill();
+        let count = self.skills.get(&slug).map_or(0, |skill| skill.versions.len());
+        let version = self.random.random_range(1..=count.max(1));
+        let arguments = json!({"skill": slug, "version": version.to_string(), "assistant": "codex"});
+        let expected = match self.skills.get(&slug) {
+            Some(skill) => Expected {
+                outcome: "ok",
+                answer: Answer::Fields(vec![
+                    ("skill", json!(slug)),
+                    ("version", json!(version.to_string())),
+                    ("content", json!(skill.versions[version - 1].skill_md)),
+                ]),
+                effect: Effect::Offer { skill: slug, version },
+            },
+            None => not_found(&format!("There is no skill \"{slug}\"")),
+        };
+        Call {
+            method: "tools/call",
+            params: tool("install_skill", &arguments),
+            scope: Some(Scope::SkillsInstall),
+            expected,
+        }
+    }
+
+    fn confirm(&mut self, user: usize) -> Call {
+        let matches = !self.one_in(4);
+        let of_others = self.one_in(5);
+        let candidates: Vec<usize> = (0..self.installs.len())
+            .filter(|number| (self.installs[*number].user == user) != of_others)
+            .collect();
+        let (id, text, expected) = if candidates.is_empty() {
+            let expected = not_found("There is no such install of yours");
+            (InstallId::new().to_string(), String::new(), expected)
+        } else {
+            let number = candidates[self.random.random_range(0..candidates.len())];
+            let install = &self.installs[number];
+            let version = &self.skills[&install.skill].versions[install.version - 1];
+            let text = if matches {
+                version.skill_md.clone()
+            } else {
+                "another".to_owned()
+            };
+            let expected = if of_others {
+                // What a colleague installed is his to confirm.
+                not_found("There is no such install of yours")
+            } else {
+                Expected {
+                    outcome: "ok",
+                    answer: Answer::Fields(vec![
+                        ("install_id", json!(install.id)),
+                        ("state", json!(if matches { "confirmed" } else { "mismatched" })),
+                    ]),
+                    effect: Effect::Confirm { number, matches },
+                }
+            };
+            (install.id.clone(), text, expected)
+        };
+        let files = json!([{"path": "SKILL.md", "digest": Digest::of(text.as_bytes()).to_string()}]);
+        Call {
+            method: "tools/call",
+            params: tool("confirm_install", &json!({"install_id": id, "files": files})),
+            scope: Some(Scope::SkillsInstall),
+            expected,
+        }
+    }
+
+    fn report(&mut self, user: usize) -> Call {
+        let skill = self.some_skill();
+        // Few keys, so that some are used again, by others too.
+        let key = format!("report-{}", self.random.random_range(0..400));
+        let minutes = self.random.random_range(0..60_i64);
+        let outcome = ["helped", "failed", "stale"][self.random.random_range(0..3)];
+        let arguments =
+            json!({"skill": skill, "outcome": outcome, "minutes_saved": minutes, "idempotency_key": key});
+        let expected = match self.skills.get(&skill) {
+            None => not_found(&format!("There is no skill \"{skill}\"")),
+            Some(found) => {
+                let report = Report {
+                    skill: skill.clone(),
+                    version: found.versions.len(),
+                    outcome,
+                    minutes,
+                };
+                match self.reports.get(&(user, key.clone())) {
+                    Some(before) if *before == report => fields(vec![("duplicate", json!(true))]),
+                    Some(_) => Expected {
+                        outcome: "tool_error",
+                        answer: Answer::Words("was used before for another report".to_owned()),
+                        effect: Effect::Nothing,
+                    },
+                    None => Expected {
+                        outcome: "ok",
+                        answer: Answer::Fields(vec![
+                            ("duplicate", json!(false)),
+                            ("outcome", json!(outcome)),
+                        ]),
+                        effect: Effect::Report { key, report },
+                    },
+                }
+            }
+        };
+        Call {
+            method: "tools/call",
+            params: tool("record_usage", &arguments),
+            scope: Some(Scope::UsageWrite),
+            expected,
+        }
+    }
+
+    fn usage_report(&mut self) -> Call {
+        let sum = |of: fn(&super::state::Skill) -> i64| -> i64 { self.skills.values().map(of).sum() };
+        let calls: i64 = self.events.values().sum();
+        let failed_calls = calls - self.events.get("ok").copied().unwrap_or_default();
+        Call {
+            method: "tools/call",
+            params: tool("usage_report", &json!({})),
+            scope: Some(Scope::UsageRead),
+            expected: fields(vec![
+                ("calls", json!(calls)),
+                ("failed_calls", json!(failed_calls)),
+                ("helped", json!(sum(|skill| skill.helped))),
+                ("failed", json!(sum(|skill| skill.failed))),
+                ("stale", json!(sum(|skill| skill.stale))),
+                ("minutes_saved", json!(self.minutes)),
+            ]),
+        }
+    }
+
+    /// A file by its URI, of any version.
+    fn read(&mut self) -> Call {
+        let slug = self.some_skill();
+        let count = self.skills.get(&slug).map_or(0, |skill| skill.versions.len());
+        let version = self.random.random_range(1..=count + 1);
+        let uri = format!("skill://{slug}/{version}/{slug}/SKILL.md");
+        let text = self
+            .skills
+            .get(&slug)
+            .and_then(|skill| skill.versions.get(version - 1));
+        let expected = match text {
+            Some(version) => fields(vec![("uri", json!(uri)), ("text", json!(version.skill_md))]),
+            None => Expected {
+                outcome: "tool_error",
+                answer: Answer::Code(0),
+                effect: Effect::Nothing,
+            },
+        };
+        Call {
+            method: "resources/read",
+            params: json!({"uri": uri}),
+            scope: Some(Scope::SkillsRead),
+            expected,
+        }
+    }
+
+    fn odd_call(&mut self) -> Call {
+        let of = |params: Value, outcome: &'static str, answer: Answer| Call {
+            method: "tools/call",
+            params,
+            scope: None,
+            expected: Expected {
+                outcome,
+                answer,
+                effect: Effect::Nothing,
+            },
+        };
+        match self.random.random_range(0..4) {
+            0 => of(
+                tool("drop_tables", &json!({})),
+                "unknown_tool",
+                Answer::Code(-32_602),
+            ),
+            1 => of(json!({"arguments": {}}), "malformed", Answer::Code(-32_602)),
+            2 => of(
+                tool("whoami", &json!({"tenant": "tenant-0"})),
+                "invalid_arguments",
+                Answer::Words("not right".to_owned()),
+            ),
+            _ => of(
+                tool("whoami", &json!({})),
+                "ok",
+                Answer::Fields(vec![
+                    ("tenant", json!(self.slug)),
+                    ("server_version", json!(env!("CARGO_PKG_VERSION"))),
+                ]),
+            ),
+        }
+    }
+
+    fn some_fault(&mut self) -> Option<Fault> {
+        self.one_in(25).then(|| match self.random.random_range(0..12) {
+            0 => Fault::Hang,
+            1 => Fault::SlowStatement,
+            2..=6 => Fault::Panic,
+            _ => Fault::BadStatement,
+        })
+    }
+
+    /// One call with some key, by some way, with its consequences.
+    pub(super) async fn call(&mut self) {
+        let number = self.random.random_range(0..self.keys.len());
+        let user = self.keys[number].user;
+        let holds = !self.keys[number].revoked && self.users[user].1 && self.active;
+        let mut call = self.some_call(user);
+        let lacks = call
+            .scope
+            .filter(|scope| !self.keys[number].scopes.contains(scope));
+        // Whether the tool itself is reached, where a fault waits.
+        let reached = lacks.is_none()
+            && !["unknown_tool", "malformed", "invalid_arguments"].contains(&call.expected.outcome);
+        let fault = if holds && reached { self.some_fault() } else { None };
+        if let Some(fault) = fault {
+            self.world.faults.lock().unwrap().insert(self.id, fault);
+        }
+        let trace: String = (0..32)
+            .map(|_| self.random.random_range(1..10_u8).to_string())
+            .collect();
+        call.params["_meta"] = json!({"traceparent": format!("00-{trace}-1234567890abcdef-01")});
+        let abandon = holds && fault.is_none() && self.one_in(40);
+        let answer = self.ask(number, &call, holds, abandon).await;
+        if fault.is_some() {
+            self.counts.faults += 1;
+        }
+        let event = self.event_of(&trace, answer.is_none()).await;
+        self.world.faults.lock().unwrap().remove(&self.id);
+        if let Some(event) = &event {
+            *self.events.entry(event.clone()).or_default() += 1;
+        }
+        if !holds {
+            self.counts.refused += 1;
+            assert_eq!(event, None, "a key that does not hold leaves no event");
+            let answer = answer.expect("whoever is refused is told");
+            let code = answer.pointer("/error/code").and_then(Value::as_i64);
+            assert!(code == Some(-31_001) || is_lost(&answer), "{answer}");
+            return;
+        }
+        self.judge(number, call, lacks, fault, answer, event);
+    }
+
+    /// `None` where the caller left before the answer.
+    async fn ask(&mut self, number: usize, call: &Call, holds: bool, abandon: bool) -> Option<Value> {
+        let replica = self.random.random_range(0..2);
+        let world: &World = &self.world;
+        if abandon {
+            self.counts.abandoned += 1;
+            let mut pipe = Pipe::connect(&world.doors[replica], self.keys[number].key.clone())
+                .await
+                .unwrap();
+            let patience = Duration::from_micros(self.random.random_range(0..4_000));
+            let left = tokio::time::timeout(patience, pipe.ask(call.method, call.params.clone())).await;
+            return left.ok().map(Result::unwrap);
+        }
+        let answer: Result<Value, AskError> = if holds && self.random.random_range(0..3) == 0 {
+            let mut http = Http::new(world.addresses[replica], &self.keys[number].key, NEW);
+            http.ask(call.method, call.params.clone()).await
+        } else {
+            let key = &mut self.keys[number];
+            if key.pipe.is_none() {
+                key.pipe = Some(
+                    Pipe::connect(&world.doors[replica], key.key.clone())
+                        .await
+                        .unwrap(),
+                );
+            }
+            key.pipe
+                .as_mut()
+                .unwrap()
+                .ask(call.method, call.params.clone())
+                .await
+        };
+        Some(answer.unwrap())
+    }
+
+    /// The outcome that was recorded of the call; at most one.
+    async fn event_of(&self, trace: &str, abandoned: bool) -> Option<String> {
+        // Nobody tells an abandoned call's end; it may not even have begun when its caller left.
+        let looks = if abandoned { 60 } else { 1 };
+        for _ in 0..looks {
+            let rows = self
+                .outside
+                .query(
+                    "SELECT outcome FROM usage_events WHERE tenant_id = $1 AND trace_id = $2",
+                    &[self.id.as_uuid(), &trace],
+                )
+                .await
+                .unwrap();
+            assert!(rows.len() <= 1, "a call left {} events", rows.len());
+            if let Some(row) = rows.first() {
+                return Some(row.get(0));
+            }
+            if abandoned {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        None
+    }
+
+    fn judge(
+        &mut self,
+        number: usize,
+        call: Call,
+        lacks: Option<Scope>,
+        fault: Option<Fault>,
+        answer: Option<Value>,
+        event: Option<String>,
+    ) {
+        let user = self.keys[number].user;
+        let what = format!("{}: {} {} {fault:?}", self.slug, call.method, call.params);
+        let Some(answer) = answer else {
+            // He left. Whatever was recorded is what was done.
+            if event.as_deref() == Some("ok") {
+                self.apply(call.expected.effect, user, None);
+            }
+            return;
+        };
+        if is_lost(&answer) {
+            // The database was cut off; the record alone tells whether it was done.
+            self.counts.lost += 1;
+            if event.as_deref() == Some("ok") {
+                self.apply(call.expected.effect, user, None);
+            }
+            return;
+        }
+        let event = event.unwrap_or_else(|| panic!("an answer without a record: {what}: {answer}"));
+        if let Some(scope) = lacks {
+            assert_eq!(event, "missing_scope", "{what}: {answer}");
+            assert!(answer.to_string().contains(scope.as_str()), "{what}: {answer}");
+        } else if let Some(fault) = fault {
+            let wanted: &[&str] = match fault {
+                Fault::Panic => &["panicked"],
+                // Killed on the way, a slow statement is a bad one.
+                Fault::BadStatement | Fault::SlowStatement | Fault::Hang => &["internal_error", "timed_out"],
+            };
+            assert!(wanted.contains(&event.as_str()), "{what}: {event} {answer}");
+        } else if event == "internal_error" {
+            // A backend was killed under a statement that the tool had sent, and another recorded it? Never: it is gone.
+            panic!("{what}: recorded as an internal error: {answer}");
+        } else {
+            assert_eq!(event, call.expected.outcome, "{what}: {answer}");
+            check(&what, &call.expected.answer, &answer);
+            self.counts.answered += 1;
+            let id = answer
+                .pointer("/result/structuredContent/install_id")
+                .and_then(Value::as_str);
+            self.apply(call.expected.effect, user, id.map(str::to_owned));
+        }
+    }
+
+    fn apply(&mut self, effect: Effect, user: usize, install: Option<String>) {
+        match effect {
+            Effect::Nothing => {}
+            Effect::Offer { skill, version } => {
+                self.skills.get_mut(&skill).unwrap().offered += 1;
+                // Without an answer nobody knows its id.
+                if let Some(id) = install {
+                    self.installs.push(Install {
+                        id,
+                        skill,
+                        version,
+                        user,
+                        state: "offered",
+                    });
+                }
+                if self.installs.len() > 200 {
+                    self.installs.remove(0);
+                }
+            }
+            Effect::Confirm { number, matches } => {
+                let install = &mut self.installs[number];
+                let skill = self.skills.get_mut(&install.skill).unwrap();
+                skill.confirmed -= i64::from(install.state == "confirmed");
+                install.state = if matches { "confirmed" } else { "mismatched" };
+                skill.confirmed += i64::from(matches);
+            }
+            Effect::Report { key, report } => {
+                let skill = self.skills.get_mut(&report.skill).unwrap();
+                match report.outcome {
+                    "helped" => skill.helped += 1,
+                    "failed" => skill.failed += 1,
+                    _ => skill.stale += 1,
+                }
+                self.minutes += report.minutes;
+                self.reports.insert((user, key), report);
+            }
+        }
+    }
+
+    /// A list, which leaves no record: the same as the model's, in order.
+    pub(super) async fn list(&mut self) {
+        let number = self.random.random_range(0..self.keys.len());
+        let key = &self.keys[number];
+        let holds = !key.revoked && self.users[key.user].1 && self.active;
+        let reads = key.scopes.contains(&Scope::SkillsRead);
+        let replica = self.random.random_range(0..2);
+        let mut pipe = Pipe::connect(&self.world.doors[replica], key.key.clone())
+            .await
+            .unwrap();
+        let (method, list) = [
+            ("skills/list", "skills"),
+            ("prompts/list", "prompts"),
+            ("resources/list", "resources"),
+        ][self.random.random_range(0..3)];
+        let answer = pipe.ask(method, json!({})).await.unwrap();
+        self.counts.lists += 1;
+        if is_lost(&answer) {
+            return;
+        }
+        if !holds {
+            assert_eq!(answer.pointer("/error/code"), Some(&json!(-31_001)), "{answer}");
+            return;
+        }
+        let listed = answer["result"][list].to_string();
+        for (slug, skill) in &self.skills {
+            let shown = listed.contains(&format!("\"{slug}\""))
+                || listed.contains(&format!("skill://{slug}/{}/", skill.versions.len()));
+            assert_eq!(shown, reads, "{}: {method} {slug}: {listed}", self.slug);
+        }
+        let count = answer["result"][list].as_array().unwrap().iter();
+        let count = count
+            .filter(|item| !item.to_string().contains("search-first") && item["name"] != "find-a-skill")
+            .count();
+        if reads && method != "prompts/list" {
+            assert_eq!(count, self.skills.len(), "{}: {listed}", self.slug);
+        }
+    }
+}
+
+/// Whether the answer is that of a server whose database was cut off in the middle.
+fn is_lost(answer: &Value) -> bool {
+    let text = answer.to_string();
+    [
+        "not available",
+        "cannot tell whether it was done",
+        "could not record",
+        "failed to answer",
+        "is busy",
+    ]
+    .iter()
+    .any(|words| text.contains(words))
+}
+
+fn check(what: &str, expected: &Answer, answer: &Value) {
+    match expected {
+        Answer::Words(words) => {
+            assert_eq!(
+                answer.pointer("/result/isError"),
+                Some(&json!(true)),
+                "{what}: {answer}"
+            );
+            let told = answer
+                .pointer("/result/content/0/text")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            assert!(told.contains(words.as_str()), "{what}: {answer}");
+        }
+        Answer::Code(0) => assert!(answer.get("error").is_some(), "{what}: {answer}"),
+        Answer::Code(code) => assert_eq!(
+            answer.pointer("/error/code"),
+            Some(&json!(code)),
+            "{what}: {answer}"
+        ),
+        Answer::Fields(fields) => {
+            let result = &answer["result"];
+            let content = result.get("structuredContent").unwrap_or(result);
+            for (name, value) in fields {
+                let found = match *name {
+                    "hits" => {
+                        let hits = content["hits"].as_array().unwrap();
+                        Value::from(hits.iter().map(|hit| hit["skill"].clone()).collect::<Vec<_>>())
+                    }
+                    "text" => content
+                        .pointer("/file/text")
+                        .or_else(|| content.pointer("/contents/0/text"))
+                        .cloned()
+                        .unwrap_or_default(),
+                    "uri" => content.pointer("/contents/0/uri").cloned().unwrap_or_default(),
+                    "content" => content.pointer("/files/0/content").cloned().unwrap_or_default(),
+                    name => content[name].clone(),
+                };
+                assert_eq!(&found, value, "{what}: {name} in {answer}");
+            }
+        }
+    }
+}
