@@ -327,11 +327,32 @@ impl Tenant {
         })
     }
 
+    fn holds(&self, number: usize) -> bool {
+        let key = &self.keys[number];
+        !key.revoked && self.users[key.user].1 && self.active
+    }
+
+    /// Mostly one that holds; where there is none, one is made so.
+    async fn some_key(&mut self) -> usize {
+        let any = self.random.random_range(0..self.keys.len());
+        if self.one_in(8) {
+            return any;
+        }
+        let good: Vec<usize> = (0..self.keys.len())
+            .filter(|number| self.holds(*number))
+            .collect();
+        if good.is_empty() {
+            self.repair().await;
+            return self.keys.len() - 1;
+        }
+        good[self.random.random_range(0..good.len())]
+    }
+
     /// One call with some key, by some way, with its consequences.
     pub(super) async fn call(&mut self) {
-        let number = self.random.random_range(0..self.keys.len());
+        let number = self.some_key().await;
         let user = self.keys[number].user;
-        let holds = !self.keys[number].revoked && self.users[user].1 && self.active;
+        let holds = self.holds(number);
         let mut call = self.some_call(user);
         let lacks = call
             .scope

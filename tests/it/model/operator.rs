@@ -75,6 +75,37 @@ impl Tenant {
         });
     }
 
+    async fn set_user(&mut self, user: usize, active: bool) {
+        let status = if active { Status::Active } else { Status::Suspended };
+        let tx = self.tx().await;
+        assert!(
+            users::set_status(&tx, &USERS[user].parse().unwrap(), status)
+                .await
+                .unwrap()
+        );
+        tx.commit().await.unwrap();
+        self.users[user].1 = active;
+    }
+
+    async fn set_tenant(&mut self, active: bool) {
+        let status = if active { Status::Active } else { Status::Suspended };
+        let tx = self.tx().await;
+        assert!(tenants::set_status(&tx, status).await.unwrap());
+        tx.commit().await.unwrap();
+        self.active = active;
+    }
+
+    /// Lets somebody work again; his key is the last of all.
+    pub(super) async fn repair(&mut self) {
+        if !self.active {
+            self.set_tenant(true).await;
+        }
+        if !self.users[0].1 {
+            self.set_user(0, true).await;
+        }
+        self.make_key(0, Scope::ALL.to_vec()).await;
+    }
+
     pub(super) async fn administer(&mut self) {
         match self.random.random_range(0..10) {
             0..=3 => {
@@ -105,34 +136,13 @@ impl Tenant {
             }
             7 => {
                 let user = self.random.random_range(0..USERS.len());
-                let status = if self.users[user].1 {
-                    Status::Suspended
-                } else {
-                    Status::Active
-                };
-                let tx = self.tx().await;
-                assert!(
-                    users::set_status(&tx, &USERS[user].parse().unwrap(), status)
-                        .await
-                        .unwrap()
-                );
-                tx.commit().await.unwrap();
-                self.users[user].1 = !self.users[user].1;
+                self.set_user(user, !self.users[user].1).await;
             }
             _ => {
                 // Suspended for a short while only, or there would be nothing to see.
-                if self.active && !self.one_in(4) {
-                    return;
+                if !self.active || self.one_in(4) {
+                    self.set_tenant(!self.active).await;
                 }
-                let status = if self.active {
-                    Status::Suspended
-                } else {
-                    Status::Active
-                };
-                let tx = self.tx().await;
-                assert!(tenants::set_status(&tx, status).await.unwrap());
-                tx.commit().await.unwrap();
-                self.active = !self.active;
             }
         }
     }
