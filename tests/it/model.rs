@@ -5,6 +5,7 @@
 
 mod calls;
 mod operator;
+mod plan;
 mod state;
 
 use std::collections::HashMap;
