@@ -88,6 +88,21 @@ impl Place {
         Ok(())
     }
 
+    #[allow(dead_code, reason = "the benchmark of neighbours uses it")]
+    /// Runs an administrative command on the same database; answers what it printed.
+    pub(super) fn admin(&self, arguments: &[&str]) -> Outcome<String> {
+        let output = Command::new(PROGRAM)
+            .args(arguments)
+            .env("SKILLKEEP_DATA_DIR", self.folder.join("d"))
+            .env_remove("DATABASE_URL")
+            .stdin(Stdio::null())
+            .output()?;
+        if !output.status.success() {
+            return Err(format!("{arguments:?}: {}", String::from_utf8_lossy(&output.stderr)).into());
+        }
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+
     /// The way to the database as a role of the cluster.
     pub(super) fn url(&self, role: &str) -> DatabaseUrl {
         let mut config = tokio_postgres::Config::new();

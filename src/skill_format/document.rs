@@ -34,7 +34,7 @@ pub struct SkillDocument {
     pub front_matter: Map<String, Value>,
     /// The name where it is valid, else one derived from the folder or from it.
     pub name: Slug,
-    /// 1 to [`MAX_DESCRIPTION_CHARS`] characters without control characters; taken from the body where missing.
+    /// 1 to [`MAX_DESCRIPTION_CHARS`] characters, with no control characters but line feeds and tabs; taken from the body where missing.
     pub description: String,
     /// From `tags`, `keywords` and the same in `metadata`: lower case, each once, in the order of the file.
     pub tags: Vec<String>,

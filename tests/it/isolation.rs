@@ -1,5 +1,6 @@
 //! Another tenant's things are not found, in the same words as things that do not exist, and are never touched.
 
+mod filters;
 mod queries;
 
 use rmcp::model::CallToolResult;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{Two, two};
 use crate::harness::Cluster;
 
-type Values = Vec<Box<dyn ToSql + Sync>>;
+pub(super) type Values = Vec<Box<dyn ToSql + Sync>>;
 
 /// Every file of `sql/queries` that names its tenant as `$1`, by its name, without `tenants/`, whose rows the operator may list.
 fn queries() -> BTreeMap<String, String> {
@@ -51,7 +51,7 @@ fn without_filter(sql: &str) -> String {
 }
 
 /// The ids of the other tenant, as an attacker who has learned all of them would use them.
-struct Theirs {
+pub(super) struct Theirs {
     skill: Uuid,
     version: Uuid,
     user: Uuid,
@@ -61,7 +61,7 @@ struct Theirs {
 }
 
 impl Theirs {
-    async fn of(two: &Two) -> Self {
+    pub(super) async fn of(two: &Two) -> Self {
         let row = two
             .db
             .superuser()
@@ -86,7 +86,7 @@ impl Theirs {
     }
 
     /// The parameters after the tenant. A new query needs a line here.
-    fn values(&self, query: &str) -> Values {
+    pub(super) fn values(&self, query: &str) -> Values {
         let (from, until) = (Uuid::nil(), Uuid::max());
         match query {
             "audit/chain" => vec![Box::new(0_i64), Box::new(1_000_i64)],
@@ -154,7 +154,13 @@ impl Theirs {
 }
 
 /// Runs a statement with a tenant set, in a transaction that is rolled back: its rows as text, or how many it touched.
-async fn attempt(two: &Two, role: &str, tenant: Option<TenantId>, sql: &str, values: &Values) -> Vec<String> {
+pub(super) async fn attempt(
+    two: &Two,
+    role: &str,
+    tenant: Option<TenantId>,
+    sql: &str,
+    values: &Values,
+) -> Vec<String> {
     let url = skillkeep::db::DatabaseUrl::from_config(Cluster::get().config(role, &two.db.name));
     let client = skillkeep::db::connect_owner(&url).await.unwrap();
     client.batch_execute("BEGIN").await.unwrap();
@@ -180,7 +186,7 @@ async fn attempt(two: &Two, role: &str, tenant: Option<TenantId>, sql: &str, val
         .collect()
 }
 
-fn role_of(query: &str) -> &'static str {
+pub(super) fn role_of(query: &str) -> &'static str {
     if query.starts_with("keys/") || query.starts_with("users/") {
         "skillkeep_admin"
     } else {

@@ -109,6 +109,23 @@ async fn whatever_is_taken_from_the_schema_or_added_to_it_is_found() {
     );
 }
 
+/// For `tests/mutation/run`: the walls that can be taken away one by one, a statement a line.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a list for a script"]
+async fn list_of_mutations() {
+    let db = TestDb::new().await;
+    for mutation in mutations(&db).await {
+        let is_wall = ["NO FORCE", "DISABLE ROW", "DROP POLICY", "DROP TRIGGER"]
+            .iter()
+            .any(|words| mutation.contains(words))
+            || (mutation.contains("DROP CONSTRAINT") && !mutation.contains("_check "));
+        // One month stands for all.
+        if is_wall && !mutation.contains("usage_events_2") {
+            eprintln!("mutation: {mutation}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_index_that_only_makes_something_faster_is_the_operators_to_add() {
     let db = TestDb::new().await;

@@ -1,0 +1,173 @@
+//! The tenant condition of each query with row level security down: run by one whom no policy binds, each of `sql/queries` as it
+//! stands shows and touches what it does to the server's role, and not a row more.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::queries::{Theirs, attempt, role_of};
+use super::two;
+use crate::harness::{Client, Cluster};
+
+/// Queries that have no tenant condition, and why.
+const WITHOUT: [(&str, &str); 17] = [
+    ("audit/insert", "writes a row of the tenant that it is given"),
+    ("installs/insert", "writes a row of the tenant that it is given"),
+    ("keys/insert", "writes a row of the tenant that it is given"),
+    ("skills/insert", "writes a row of the tenant that it is given"),
+    (
+        "tenants/erase",
+        "a function that takes the tenant and compares it with the setting",
+    ),
+    ("tenants/find", "the operator's directory of tenants"),
+    ("tenants/insert", "the operator's directory of tenants"),
+    ("tenants/list", "the operator's directory of tenants"),
+    ("tenants/next_revision", "the tenant's own row, by its id"),
+    ("tenants/set_status", "the tenant's own row, by its id"),
+    ("tenants/update", "the tenant's own row, by its id"),
+    ("usage/ensure_partitions", "touches no row"),
+    (
+        "usage/insert_event",
+        "writes a row of the tenant that it is given",
+    ),
+    (
+        "usage/insert_report",
+        "writes a row of the tenant that it is given",
+    ),
+    ("usage/prune", "whole months of every tenant, by the operator"),
+    ("versions/insert", "writes a row of the tenant that it is given"),
+    (
+        "versions/insert_blobs",
+        "writes rows of the tenant that it is given",
+    ),
+];
+/// One more of them, whose text has a condition in a subquery.
+const ALSO_WITHOUT: &str = "versions/insert_files";
+
+/// The rows of every tenant are in these.
+const TABLES: [&str; 14] = [
+    "users",
+    "api_keys",
+    "skills",
+    "skill_versions",
+    "blobs",
+    "skill_files",
+    "skill_embeddings",
+    "skill_reviews",
+    "ratings",
+    "installs",
+    "site_settings",
+    "usage_events",
+    "usage_reports",
+    "audit_logs",
+];
+
+/// Every query but those of the catalogue, which holds no tenant's rows.
+fn all() -> BTreeMap<String, String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/queries");
+    let files = walkdir::WalkDir::new(&folder).into_iter().map(Result::unwrap);
+    let files = files.filter(|entry| entry.file_type().is_file());
+    let named = files.map(|entry| {
+        let name = entry.path().strip_prefix(&folder).unwrap().with_extension("");
+        (
+            name.display().to_string(),
+            std::fs::read_to_string(entry.path()).unwrap(),
+        )
+    });
+    named
+        .filter(|(name, _)| !name.starts_with("catalogue/"))
+        .collect()
+}
+
+fn is_without(name: &str) -> bool {
+    name == ALSO_WITHOUT || WITHOUT.iter().any(|(query, _)| *query == name)
+}
+
+/// The statement without comments, on one line, its words parted by single blanks.
+fn plain(sql: &str) -> String {
+    let code = sql
+        .lines()
+        .map(|line| line.split("--").next().unwrap_or_default());
+    let code: Vec<&str> = code.collect();
+    code.join(" ")
+        .replace(['(', ')', ','], " ")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// Each use of a tenant's table with the name that it has there.
+fn uses(plain: &str) -> Vec<(String, String)> {
+    const ENDS: [&str; 14] = [
+        "WHERE", "SET", "ON", "JOIN", "LEFT", "GROUP", "ORDER", "LIMIT", "UNION", "FOR", "CROSS", "AS",
+        "VALUES", "USING",
+    ];
+    let words: Vec<&str> = plain.split(' ').collect();
+    let mut uses = Vec::new();
+    for (at, pair) in words.windows(2).enumerate() {
+        if ["FROM", "JOIN", "UPDATE"].contains(&pair[0]) && TABLES.contains(&pair[1]) {
+            let next = words.get(at + 2).copied().unwrap_or("WHERE");
+            let name = if ENDS.contains(&next) {
+                String::new()
+            } else {
+                format!("{next}.")
+            };
+            uses.push((pair[1].to_owned(), name));
+        }
+    }
+    uses
+}
+
+#[test]
+fn every_use_of_a_tenants_table_in_a_query_is_bound_to_the_tenant() {
+    let all = all();
+    assert!(all.len() > 45, "{}", all.len());
+    for (query, _) in WITHOUT {
+        assert!(all.contains_key(query), "{query} is gone; take it from the list");
+    }
+    for (query, sql) in &all {
+        let plain = plain(sql);
+        if is_without(query) {
+            continue;
+        }
+        assert!(plain.contains("tenant_id = $1"), "{query} names no tenant");
+        for (table, name) in uses(&plain) {
+            let bound = plain.contains(&format!("{name}tenant_id = "))
+                || plain.contains(&format!("= {name}tenant_id"));
+            assert!(bound, "{query} does not bind {table} to the tenant");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_query_alone_keeps_tenants_apart_where_no_policy_does() {
+    let two = two().await;
+    two.db
+        .key(
+            two.theirs,
+            "bob@example.com",
+            &[skillkeep::tenancy::Scope::SkillsRead],
+        )
+        .await;
+    let client = Client::connect(&two.db.door(), &two.their_key).await;
+    client
+        .ok("search_skills", serde_json::json!({"query": "unobtainium"}))
+        .await;
+    let theirs = Theirs::of(&two).await;
+    let superuser = Cluster::get().superuser(&two.db.name);
+    let superuser = superuser.user().unwrap().to_owned();
+    let mut tried = 0;
+    for (name, sql) in all() {
+        if is_without(&name) || name == "users/upsert" {
+            continue;
+        }
+        let values = theirs.values(&name);
+        let bound = attempt(&two, role_of(&name), Some(two.mine), &sql, &values).await;
+        let unbound = attempt(&two, &superuser, Some(two.mine), &sql, &values).await;
+        assert_eq!(
+            unbound, bound,
+            "{name} sees or touches more than its tenant's rows"
+        );
+        tried += 1;
+    }
+    assert!(tried > 30, "{tried}");
+}
