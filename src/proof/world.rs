@@ -139,7 +139,7 @@ async fn plant_party(
         json!({"skill": SHARED, "assistant": "codex"}),
     )
     .await?;
-    let report = json!({"skill": SHARED, "outcome": "helped", "minutes_saved": 7, "idempotency_key": format!("report-of-{own}")});
+    let report = json!({"skill": SHARED, "outcome": "helped", "minutes_saved": 7, "idempotency_key": format!("report-of-{role}")});
     call(&mut pipe, "record_usage", report).await?;
     call(
         &mut pipe,
@@ -266,7 +266,7 @@ async fn learn(admin: &AdminDb, door: &Arc<Door>, victim: &Party, word: &str) ->
         handle("a word of a description", word.to_owned(), letters()),
         handle(
             "an idempotency key",
-            "report-of-theirs".to_owned(),
+            "report-of-victim".to_owned(),
             "report-of-nobody".to_owned(),
         ),
     ];

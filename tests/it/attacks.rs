@@ -200,3 +200,35 @@ async fn the_rehearsal_on_a_live_database_proves_it_and_leaves_nothing_behind() 
     assert_eq!(after, before);
     assert_eq!(db.value::<i64>("SELECT count(*) FROM usage_events").await, 0);
 }
+
+/// Holes that no look at the rows would show, because the queries stay in their tenant: they show in what callers are told.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rehearsal_finds_holes_that_only_show_in_answers() {
+    for (hole, target) in [
+        (
+            "ALTER TABLE usage_reports ADD CONSTRAINT once UNIQUE (idempotency_key)",
+            "record_usage",
+        ),
+        (
+            "CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+             BEGIN
+                 IF EXISTS (SELECT FROM skills s WHERE s.slug = NEW.comment AND s.tenant_id <> NEW.tenant_id) THEN
+                     RAISE EXCEPTION 'there is one';
+                 END IF;
+                 RETURN NEW;
+             END $$;
+             CREATE TRIGGER tell BEFORE INSERT ON usage_reports FOR EACH ROW EXECUTE FUNCTION tell();
+             DO $$ BEGIN EXECUTE format('ALTER FUNCTION tell() OWNER TO %I', current_user); END $$",
+            "record_usage",
+        ),
+    ] {
+        let db = TestDb::new().await;
+        db.superuser().await.batch_execute(hole).await.unwrap();
+        let proof = skillkeep::proof::rehearse(&db.ways.admin).await.unwrap();
+        assert!(
+            proof.findings.iter().any(|finding| finding.starts_with(target)),
+            "{hole}: {:?}",
+            proof.findings
+        );
+    }
+}
