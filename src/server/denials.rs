@@ -19,8 +19,11 @@ use crate::tenancy::{Refusal, Refused};
 
 /// How long refusals of a kind are counted before they are written.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Kinds of refusals that are counted at once; beyond it, each is written.
-const MAX_KINDS: usize = 10_000;
+/// Kinds of refusals of one tenant that are told apart within a minute. Whoever comes from ever new addresses, or asks for ever
+/// new things, would otherwise fill the log all the same.
+const KINDS_A_TENANT: usize = 100;
+/// What stands for what is not told apart any more.
+const MANY: &str = "many";
 
 /// Why something was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -90,7 +93,7 @@ struct Counted {
 #[derive(Clone)]
 pub struct Denials {
     db: ServerDb,
-    counted: Arc<Mutex<HashMap<Denial, Counted>>>,
+    counted: Arc<Mutex<HashMap<TenantId, HashMap<Denial, Counted>>>>,
     writing: TaskTracker,
 }
 
@@ -104,22 +107,29 @@ impl Denials {
     }
 
     /// Notes a refusal. It is written in the background.
-    pub fn note(&self, denial: Denial) {
+    pub fn note(&self, mut denial: Denial) {
         let now = Timestamp::now();
         {
             let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(before) = counted.get_mut(&denial) {
+            let of_tenant = counted.entry(denial.tenant).or_default();
+            if of_tenant.len() >= KINDS_A_TENANT && !of_tenant.contains_key(&denial) {
+                denial = Denial {
+                    api_key: None,
+                    what: MANY.to_owned(),
+                    source: MANY.to_owned(),
+                    ..denial
+                };
+            }
+            if let Some(before) = of_tenant.get_mut(&denial) {
                 before.unwritten = before.unwritten.saturating_add(1);
                 return;
             }
-            if counted.len() < MAX_KINDS {
-                let begun = Counted {
-                    since: Instant::now(),
-                    first: now,
-                    unwritten: 0,
-                };
-                counted.insert(denial.clone(), begun);
-            }
+            let begun = Counted {
+                since: Instant::now(),
+                first: now,
+                unwritten: 0,
+            };
+            of_tenant.insert(denial.clone(), begun);
         }
         let db = self.db.clone();
         self.writing
@@ -130,14 +140,13 @@ impl Denials {
     pub async fn write_counted(&self, all: bool) {
         let due: Vec<(Denial, Counted)> = {
             let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-            let over: Vec<Denial> = counted
-                .iter()
-                .filter(|(_, count)| all || count.since.elapsed() >= WINDOW)
-                .map(|(denial, _)| denial.clone())
+            let is_due = |count: &Counted| all || count.since.elapsed() >= WINDOW;
+            let due = counted
+                .values_mut()
+                .flat_map(|of_tenant| of_tenant.extract_if(|_, count| is_due(count)))
                 .collect();
-            over.into_iter()
-                .filter_map(|denial| counted.remove_entry(&denial))
-                .collect()
+            counted.retain(|_, of_tenant| !of_tenant.is_empty());
+            due
         };
         for (denial, count) in due.into_iter().filter(|(_, count)| count.unwritten > 0) {
             write(&self.db, &denial, count.unwritten, count.first).await;

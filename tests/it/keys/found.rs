@@ -6,7 +6,8 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use skillkeep::db::TenantTx;
 use skillkeep::ids::TenantId;
-use skillkeep::tenancy::{ApiKey, Scope, keys};
+use skillkeep::server::{Denial, Reason};
+use skillkeep::tenancy::{ApiKey, Refusal, Scope, keys};
 
 use super::{alter, key_id};
 use crate::harness::{Client, TestDb};
@@ -253,5 +254,35 @@ async fn the_last_use_of_a_key_is_told_without_a_write_of_its_own() {
     assert_eq!(
         db.value::<String>("SELECT xmin::text FROM api_keys").await,
         before
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_of_ever_new_kinds_do_not_fill_the_log() {
+    let db = TestDb::new().await;
+    let tenant = db.tenant("acme").await;
+    let door = db.door();
+    for number in 0..5_000 {
+        door.denials().note(Denial {
+            tenant,
+            api_key: None,
+            reason: Reason::Key(Refusal::UnknownKey),
+            what: String::new(),
+            source: format!("http 2001:db8::{number:x}"),
+        });
+    }
+    door.drain().await;
+    let denials = denials(&db).await;
+    assert!(denials.len() <= 102, "{}", denials.len());
+    let counts = denials
+        .iter()
+        .map(|(_, _, _, details)| details["count"].as_u64().unwrap());
+    assert_eq!(counts.sum::<u64>(), 5_000, "none is lost");
+    assert_eq!(
+        denials
+            .iter()
+            .filter(|(_, _, source, _)| source == "many")
+            .count(),
+        2
     );
 }
