@@ -143,7 +143,11 @@ pub async fn store(tx: &TenantTx, new: &NewVersion<'_>) -> Result<Stored, Publis
     let (version_id, version) = insert_version(tx, skill, digest, new).await?;
     insert_files(tx, version_id, new.folder).await?;
     set_latest(tx, skill, version_id, &shown, revision).await?;
-    let details = json!({"version": version, "digest": digest, "source": new.source});
+    let before = same_source.and_then(|skill| skill.latest.as_ref());
+    let details = json!({
+        "before": before.map(|(version, digest)| json!({"version": version, "digest": digest})),
+        "after": {"version": version, "digest": digest, "source": new.source},
+    });
     let entry = Entry {
         actor: new.actor,
         action: "skill.publish",
