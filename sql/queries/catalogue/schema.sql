@@ -1,8 +1,12 @@
 -- catalogue/schema: every object of the schema that bears on isolation, a line each, with the relation that it hangs on.
-WITH relations AS (
+-- What belongs to an extension is the owner's choice and holds no tenant's rows; so is what he grants to roles of his own.
+WITH of_extensions AS (
+    SELECT d.objid FROM pg_catalog.pg_depend d WHERE d.deptype = 'e'
+), relations AS (
     SELECT c.oid, c.relname::text AS name, c.relkind, c.relowner, c.relacl, c.relrowsecurity, c.relforcerowsecurity
     FROM pg_catalog.pg_class c
     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+      AND c.oid NOT IN (SELECT objid FROM of_extensions)
 ), granted AS (
     SELECT r.name AS relation, 'on ' || r.name AS object, a.grantee, a.privilege_type, a.is_grantable, r.relowner AS owner
     FROM relations r, LATERAL aclexplode(r.relacl) a
@@ -13,7 +17,7 @@ WITH relations AS (
     SELECT '', 'on function ' || p.oid::regprocedure::text, a.grantee, a.privilege_type, a.is_grantable, p.proowner
     FROM pg_catalog.pg_proc p,
          LATERAL aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a
-    WHERE p.pronamespace = 'public'::regnamespace
+    WHERE p.pronamespace = 'public'::regnamespace AND p.oid NOT IN (SELECT objid FROM of_extensions)
 )
 SELECT name AS relation,
        'relation ' || name || ' kind ' || relkind::text || CASE WHEN relrowsecurity THEN ' rls' ELSE '' END
@@ -58,15 +62,20 @@ SELECT '', 'function ' || p.oid::regprocedure::text || CASE WHEN p.prosecdef THE
        || ' ' || md5(pg_catalog.pg_get_functiondef(p.oid))
 FROM pg_catalog.pg_proc p
 WHERE p.pronamespace = 'public'::regnamespace AND p.prokind IN ('f', 'p')
+  AND p.oid NOT IN (SELECT objid FROM of_extensions)
 UNION ALL
 SELECT g.relation, 'grant ' || g.privilege_type || ' ' || g.object || ' to '
        || CASE WHEN g.grantee = 0 THEN 'public' ELSE pg_catalog.pg_get_userbyid(g.grantee)::text END
        || CASE WHEN g.is_grantable THEN ' with grant option' ELSE '' END
 FROM granted g
 WHERE g.grantee <> g.owner
+  AND (g.grantee = 0 OR pg_catalog.pg_get_userbyid(g.grantee) IN ('skillkeep_app', 'skillkeep_admin'))
 UNION ALL
 SELECT '', 'default privileges for ' || pg_catalog.pg_get_userbyid(d.defaclrole)::text || ' ' || d.defaclacl::text
 FROM pg_catalog.pg_default_acl d
+WHERE EXISTS (
+    SELECT FROM aclexplode(d.defaclacl) a
+    WHERE a.grantee = 0 OR pg_catalog.pg_get_userbyid(a.grantee) IN ('skillkeep_app', 'skillkeep_admin'))
 UNION ALL
 SELECT '', 'setting of a role or database: ' || setting
 FROM pg_catalog.pg_db_role_setting s, LATERAL unnest(s.setconfig) setting

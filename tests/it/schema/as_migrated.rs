@@ -141,6 +141,32 @@ async fn an_index_that_only_makes_something_faster_is_the_operators_to_add() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn extensions_and_grants_to_roles_of_his_own_are_the_owners_choice() {
+    let db = TestDb::new().await;
+    let superuser = db.superuser().await;
+    superuser
+        .batch_execute("BEGIN; CREATE EXTENSION pg_stat_statements")
+        .await
+        .unwrap();
+    superuser
+        .batch_execute("GRANT SELECT ON skills TO pg_monitor")
+        .await
+        .unwrap();
+    let found = findings(&[guard::compare_schema(&superuser).await.unwrap()]);
+    assert_eq!(found, Vec::<String>::new());
+    superuser
+        .batch_execute("GRANT SELECT ON skills TO PUBLIC")
+        .await
+        .unwrap();
+    let found = findings(&[guard::compare_schema(&superuser).await.unwrap()]);
+    assert_eq!(
+        found,
+        ["not of skillkeep's making: grant SELECT on skills to public"]
+    );
+    superuser.batch_execute("ROLLBACK").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_setting_that_would_give_a_role_a_tenant_is_found() {
     let db = TestDb::new().await;
     let superuser = db.superuser().await;
