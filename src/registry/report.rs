@@ -6,7 +6,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::db::{DbError, Param, Sql, TenantTx};
-use crate::ids::{ReportId, SkillId, UserId, VersionId};
+use crate::ids::{Digest, ReportId, SkillId, UserId, VersionId};
 use crate::sql;
 
 /// What a caller says of a skill that he used.
@@ -20,6 +20,8 @@ pub struct NewReport<'a> {
     pub skill: SkillId,
     /// The version that was used.
     pub version: VersionId,
+    /// Whether the caller named it. Where he did not, the same report may be sent again after a newer version came out.
+    pub names_version: bool,
     /// `helped`, `failed` or `stale`.
     pub outcome: &'a str,
     /// Minutes of work that it saved.
@@ -39,6 +41,8 @@ pub struct StoredReport {
     pub duplicate: bool,
     /// Whether it says the same as the one that was sent now.
     pub same: bool,
+    /// Where it was there before: the version that it is about, with its label and digest.
+    pub about: Option<(VersionId, String, Digest)>,
 }
 
 /// Stores a report, once for each idempotency key of a user.
@@ -69,6 +73,7 @@ pub async fn report(tx: &TenantTx, new: &NewReport<'_>) -> Result<StoredReport, 
             id,
             duplicate: false,
             same: true,
+            about: None,
         });
     }
     let row = tx
@@ -77,7 +82,11 @@ pub async fn report(tx: &TenantTx, new: &NewReport<'_>) -> Result<StoredReport, 
             &[tx.tenant().as_uuid(), new.user.as_uuid(), &new.idempotency_key],
         )
         .await?;
+    let version = VersionId::from_uuid(row.try_get("version_id")?);
+    let digest =
+        Digest::from_bytes(row.try_get("digest")?).map_err(|error| DbError::Corrupt(error.to_string()))?;
     let same = row.try_get::<_, Uuid>("skill_id")? == *new.skill.as_uuid()
+        && (!new.names_version || version == new.version)
         && row.try_get::<_, &str>("outcome")? == new.outcome
         && row.try_get::<_, Option<i32>>("minutes_saved")? == new.minutes_saved
         && row.try_get::<_, Option<i64>>("tokens")? == new.tokens;
@@ -85,6 +94,7 @@ pub async fn report(tx: &TenantTx, new: &NewReport<'_>) -> Result<StoredReport, 
         id: ReportId::from_uuid(row.try_get("id")?),
         duplicate: true,
         same,
+        about: Some((version, row.try_get("version")?, digest)),
     })
 }
 

@@ -113,6 +113,7 @@ impl Tool for RecordUsage {
                 user: cx.principal.user,
                 skill: found.skill,
                 version: found.version_id,
+                names_version: version.is_some(),
                 outcome: self.outcome.as_str(),
                 minutes_saved: self.minutes_saved,
                 tokens: self.tokens,
@@ -128,15 +129,19 @@ impl Tool for RecordUsage {
                 ),
             ));
         }
+        let (version_id, version, digest) =
+            stored
+                .about
+                .unwrap_or((found.version_id, found.version, found.digest));
         let subject = Subject {
             skill: Some(found.skill),
-            version: Some(found.version_id),
-            digest: Some(found.digest),
+            version: Some(version_id),
+            digest: Some(digest),
         };
         Ok(Done::new(RecordUsageOutput {
             report_id: stored.id.to_string(),
             skill: found.slug,
-            version: found.version,
+            version,
             outcome: self.outcome.as_str().to_owned(),
             duplicate: stored.duplicate,
         })

@@ -172,3 +172,34 @@ async fn nothing_that_a_caller_writes_is_recorded_but_sizes_and_the_search_text(
     assert!(!arguments.to_string().contains("swordfish"), "{arguments}");
     assert_eq!(arguments["sizes"]["comment"], 25);
 }
+
+/// Found by the model: the answer named the newest version, and another version under the same key counted as the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_is_sent_again_after_a_newer_version_is_about_the_one_that_it_was_about() {
+    let db = TestDb::new().await;
+    let tenant = db.tenant("acme").await;
+    db.skill(tenant, "fill-pdf", "The first.", &[]).await;
+    let client = Client::connect(&db.door(), &db.full_key(tenant).await).await;
+    let report = json!({"skill": "fill-pdf", "outcome": "helped", "idempotency_key": "one"});
+    let first = client.ok("record_usage", report.clone()).await;
+    assert_eq!(
+        (&first["version"], &first["duplicate"]),
+        (&json!("1"), &json!(false))
+    );
+    db.skill(tenant, "fill-pdf", "The second.", &[]).await;
+    let again = client.ok("record_usage", report.clone()).await;
+    assert_eq!(
+        (&again["version"], &again["duplicate"]),
+        (&json!("1"), &json!(true))
+    );
+    assert_eq!(again["report_id"], first["report_id"]);
+    let mut other = report;
+    other["version"] = json!("2");
+    let refused = client.error("record_usage", other.clone()).await;
+    assert!(
+        refused.contains("was used before for another report"),
+        "{refused}"
+    );
+    other["version"] = json!("1");
+    assert_eq!(client.ok("record_usage", other).await["duplicate"], true);
+}

@@ -58,6 +58,13 @@ pub(super) struct Report {
     pub(super) minutes: i64,
 }
 
+impl Report {
+    /// Whether it may be the same report sent again, which names no version.
+    pub(super) fn says_the_same(&self, other: &Self) -> bool {
+        (&self.skill, self.outcome, self.minutes) == (&other.skill, other.outcome, other.minutes)
+    }
+}
+
 #[derive(Debug, Default, Clone)]
 pub(super) struct Counts {
     pub(super) answered: u64,
