@@ -175,3 +175,39 @@ async fn a_burst_of_calls_that_are_taken_back_is_recorded_one_by_one() {
     assert_eq!(events, vec![("whoami".to_owned(), "cancelled".to_owned()); 12]);
     scene.assert_the_next_caller_is_served().await;
 }
+
+/// What a connection remembers between two calls, asked by way of a function that the server calls without any tenant.
+#[tokio::test(flavor = "multi_thread")]
+async fn between_two_calls_a_connection_knows_no_tenant() {
+    for stumble in [
+        None,
+        Some(Stumble::Panic),
+        Some(Stumble::BadStatement),
+        Some(Stumble::SlowStatement),
+    ] {
+        let scene = Scene::new(
+            stumble.unwrap_or(Stumble::BadStatement),
+            Duration::from_millis(300),
+        )
+        .await;
+        scene
+            .db
+            .superuser()
+            .await
+            .batch_execute(
+                "CREATE OR REPLACE FUNCTION ensure_usage_partitions(months_ahead integer) RETURNS integer LANGUAGE sql
+                 AS $$ SELECT length(coalesce(current_setting('app.current_tenant_id', true), '')) $$",
+            )
+            .await
+            .unwrap();
+        let key = if stumble.is_none() {
+            &scene.other_key
+        } else {
+            &scene.unlucky_key
+        };
+        let client = Client::connect(&scene.door, key).await;
+        let _ = client.call("whoami", json!({})).await;
+        let remembered = scene.door.db().ensure_usage_partitions().await.unwrap();
+        assert_eq!(remembered, 0, "{stumble:?}");
+    }
+}
