@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use skillkeep::db::{ServerDb, Sql};
 use skillkeep::ids::TenantId;
+use skillkeep::registry::audit::{self, Actor, Entry};
 use skillkeep::server::{Door, Limits};
-use skillkeep::tenancy::ApiKey;
+use skillkeep::tenancy::{ApiKey, authenticate};
 use tokio::sync::Semaphore;
 
 use crate::harness::{Client, TestDb};
@@ -210,4 +212,43 @@ async fn between_two_calls_a_connection_knows_no_tenant() {
         let remembered = scene.door.db().ensure_usage_partitions().await.unwrap();
         assert_eq!(remembered, 0, "{stumble:?}");
     }
+}
+
+/// A transaction that nobody ends: its future was dropped, for example. Found missing by `tests/mutation/run`.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_dropped_transaction_did_is_never_committed_by_the_next_on_its_connection() {
+    let db = TestDb::new().await;
+    let (unlucky, other) = (db.tenant("unlucky").await, db.tenant("other").await);
+    let (unlucky_key, other_key) = (db.full_key(unlucky).await, db.full_key(other).await);
+    let server = ServerDb::new(&db.ways.server, 1).unwrap();
+    let actor = Actor::System("test".to_owned());
+    let entry = |subject: &'static str| Entry {
+        actor: &actor,
+        action: "test.done",
+        subject,
+        details: json!({}),
+        source: "test",
+    };
+    for slow in [false, true] {
+        let (tx, _) = authenticate(&server, &unlucky_key).await.unwrap();
+        audit::write(&tx, &entry("dropped")).await.unwrap();
+        if slow {
+            let sleep = tx.query(Sql::from_file("SELECT pg_sleep(300) AS slept"), &[]);
+            let _ = tokio::time::timeout(Duration::from_millis(50), sleep).await;
+        }
+        drop(tx);
+        let begun = Instant::now();
+        let (tx, principal) = authenticate(&server, &other_key).await.unwrap();
+        assert_eq!(principal.tenant, other);
+        audit::write(&tx, &entry("kept")).await.unwrap();
+        tx.commit().await.unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    }
+    let dropped: i64 = db
+        .value("SELECT count(*) FROM audit_logs WHERE subject = 'dropped'")
+        .await;
+    let kept: i64 = db
+        .value("SELECT count(*) FROM audit_logs WHERE subject = 'kept'")
+        .await;
+    assert_eq!((dropped, kept), (0, 2));
 }
