@@ -354,7 +354,7 @@ async fn ten_calls_are_at_the_registry_at_once() {
         }
         .boxed()
     });
-    let server = ServerDb::new(&db.ways.server, 12).unwrap();
+    let server = ServerDb::new(&db.ways.server, 16).unwrap();
     let door = Arc::new(Door::new(server, Limits::default()).with_before_run(block));
     let registry = Registry::start(&door).await;
     let mut laptop = Laptop::start(registry.address, &key);
