@@ -24,31 +24,28 @@ fn http(client: Client) -> Entry {
 }
 
 /// Puts, puts again, takes, and looks at each step.
-fn there_and_back(client: Client, text: &str, comments: &[String]) {
+fn there_and_back(client: Client, text: &str, comments: &[String]) -> Result<(), EditError> {
     let (format, section) = (client.format(), client.section());
-    let before = read(format, text).unwrap();
+    let before = read(format, text)?;
     let entry = stdio(client);
-    let once = put(format, text, section, "skillkeep", &entry).unwrap();
-    let document = read(format, &once).unwrap();
+    let once = put(format, text, section, "skillkeep", &entry)?;
+    let document = read(format, &once)?;
     assert!(entry.is(&document[section]["skillkeep"]), "{once}");
-    assert_eq!(put(format, &once, section, "skillkeep", &entry).unwrap(), once);
-    let changed = put(format, &once, section, "skillkeep", &http(client)).unwrap();
-    let mut after = read(format, &take(format, &changed, section, "skillkeep").unwrap()).unwrap();
+    assert_eq!(put(format, &once, section, "skillkeep", &entry)?, once);
+    let changed = put(format, &once, section, "skillkeep", &http(client))?;
+    let mut after = read(format, &take(format, &changed, section, "skillkeep")?)?;
     let mut wanted = before;
     for value in [&mut wanted, &mut after] {
         without_nothing(value, section);
         without_nothing(value, "inputs");
     }
     assert_eq!(after, wanted, "{changed}");
-    for text in [
-        &once,
-        &changed,
-        &take(format, &changed, section, "skillkeep").unwrap(),
-    ] {
+    for text in [&once, &changed, &take(format, &changed, section, "skillkeep")?] {
         for comment in comments {
             assert!(text.contains(comment.as_str()), "{comment} is lost in {text}");
         }
     }
+    Ok(())
 }
 
 fn leaf() -> impl Strategy<Value = Value> {
@@ -83,7 +80,7 @@ fn json_document() -> impl Strategy<Value = Value> {
 fn commented(document: &Value, marks: &[bool]) -> (String, Vec<String>) {
     let mut comments = Vec::new();
     let mut text = String::new();
-    let pretty = serde_json::to_string_pretty(document).unwrap();
+    let pretty = format!("{document:#}");
     let lines: Vec<&str> = pretty.lines().collect();
     for (number, line) in lines.iter().enumerate() {
         text.push_str(line);
@@ -187,24 +184,24 @@ proptest! {
     #[test]
     fn json_with_comments_comes_back(document in json_document(), marks in prop::collection::vec(any::<bool>(), 1..9)) {
         let (text, comments) = commented(&document, &marks);
-        there_and_back(Client::Vscode, &text, &comments);
+        there_and_back(Client::Vscode, &text, &comments)?;
     }
 
     #[test]
     fn toml_comes_back((text, comments) in toml_document()) {
-        there_and_back(Client::Codex, &text, &comments);
+        there_and_back(Client::Codex, &text, &comments)?;
     }
 
     #[test]
     fn yaml_comes_back((text, comments) in yaml_document()) {
-        there_and_back(Client::Goose, &text, &comments);
+        there_and_back(Client::Goose, &text, &comments)?;
     }
 
     #[test]
     fn no_text_makes_an_editor_stumble(text in "\\PC{0,80}|[ a-z:{}\\[\\]\"#,\n-]{0,80}") {
         for client in [Client::Vscode, Client::Codex, Client::Goose] {
             if let Ok(after) = put(client.format(), &text, client.section(), "skillkeep", &stdio(client)) {
-                let document = read(client.format(), &after).unwrap();
+                let document = read(client.format(), &after)?;
                 prop_assert!(stdio(client).is(&document[client.section()]["skillkeep"]));
             }
         }
@@ -281,12 +278,13 @@ fn settings_that_a_user_made_stay_and_another_way_goes() {
 }
 
 #[test]
-fn what_one_entry_asks_for_stays_while_another_needs_it() {
+fn what_one_entry_asks_for_stays_while_another_needs_it() -> Result<(), EditError> {
     let entry = stdio(Client::Vscode);
-    let one = put(Format::Jsonc, "", "servers", "one", &entry).unwrap();
-    let two = put(Format::Jsonc, &one, "servers", "two", &entry).unwrap();
-    let left = take(Format::Jsonc, &two, "servers", "one").unwrap();
+    let one = put(Format::Jsonc, "", "servers", "one", &entry)?;
+    let two = put(Format::Jsonc, &one, "servers", "two", &entry)?;
+    let left = take(Format::Jsonc, &two, "servers", "one")?;
     assert!(left.contains("promptString"), "{left}");
-    let none = take(Format::Jsonc, &left, "servers", "two").unwrap();
+    let none = take(Format::Jsonc, &left, "servers", "two")?;
     assert!(!none.contains("promptString"), "{none}");
+    Ok(())
 }
