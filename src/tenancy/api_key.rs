@@ -6,7 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use rand::Rng as _;
+use rand::RngExt as _;
 use rand::distr::Alphanumeric;
 use uuid::Uuid;
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use rand::rngs::StdRng;
-use rand::{Rng as _, SeedableRng as _};
+use rand::{RngExt as _, SeedableRng as _};
 use skillkeep::db::Sql;
 use skillkeep::ids::TenantId;
 use skillkeep::server::{Door, Limits};

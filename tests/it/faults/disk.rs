@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command, Stdio};
 
-use rand::RngCore as _;
+use rand::Rng as _;
 use serde_json::Value;
 
 use crate::process::{PROGRAM, Ran, program};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rand::Rng as _;
+use rand::RngExt as _;
 use serde_json::{Value, json};
 use skillkeep::proof::{AskError, Asking as _, Pipe};
 use skillkeep::tenancy::Scope;

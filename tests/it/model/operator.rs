@@ -1,6 +1,6 @@
 //! What the operator does to a tenant, to the database and to the model alike.
 
-use rand::Rng as _;
+use rand::RngExt as _;
 use skillkeep::db::TenantTx;
 use skillkeep::tenancy::keys::{self, NewKey};
 use skillkeep::tenancy::tenants::{self, Status};

@@ -1,6 +1,6 @@
 //! Calls at random, and what the model expects of each.
 
-use rand::Rng as _;
+use rand::RngExt as _;
 use serde_json::{Value, json};
 use skillkeep::ids::{Digest, InstallId};
 use skillkeep::tenancy::Scope;
