@@ -30,19 +30,12 @@ use std::time::Duration;
 
 use load::{Measured, Post, http};
 use pgbench::Style;
-use place::Place;
+use place::{Place, number};
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 const SKILL: &str = "debug-flaky-test";
 const CLIENTS: [usize; 3] = [1, 8, 32];
-
-fn number(name: &str, default: u64) -> Outcome<u64> {
-    Ok(match std::env::var(name) {
-        Ok(text) => text.parse()?,
-        Err(_) => default,
-    })
-}
 
 #[tokio::main]
 async fn main() -> Outcome<()> {

@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use load::{Post, http};
-use place::Place;
+use place::{Place, number};
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -39,13 +39,6 @@ const LIMIT_A_MINUTE: u64 = 600;
 const TIMES: u64 = 50;
 const FLOODERS: u32 = 16;
 const SKILL: &str = "debug-flaky-test";
-
-fn number(name: &str, default: u64) -> Outcome<u64> {
-    Ok(match std::env::var(name) {
-        Ok(text) => text.parse()?,
-        Err(_) => default,
-    })
-}
 
 #[tokio::main]
 async fn main() -> Outcome<()> {

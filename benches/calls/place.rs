@@ -13,6 +13,14 @@ use super::Outcome;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_skillkeep");
 
+/// What the environment variable says, or the default.
+pub(super) fn number(name: &str, default: u64) -> Outcome<u64> {
+    Ok(match std::env::var(name) {
+        Ok(text) => text.parse()?,
+        Err(_) => default,
+    })
+}
+
 pub(super) struct Place {
     folder: PathBuf,
     embedded: Embedded,

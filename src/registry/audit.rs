@@ -59,23 +59,34 @@ pub struct Entry<'a> {
     pub source: &'a str,
 }
 
+impl Entry<'_> {
+    fn params<'p>(
+        &'p self,
+        tenant: &'p TenantId,
+        id: &'p AuditId,
+        actor: &'p (&'static str, &'p str),
+    ) -> [Param<'p>; 8] {
+        [
+            tenant.as_uuid(),
+            id.as_uuid(),
+            &actor.0,
+            &actor.1,
+            &self.action,
+            &self.subject,
+            &self.details,
+            &self.source,
+        ]
+    }
+}
+
 /// Writes an entry in the transaction of the act itself, so that neither is there without the other.
 ///
 /// # Errors
 /// When the database is away or refuses.
 pub async fn write(tx: &TenantTx, entry: &Entry<'_>) -> Result<(), DbError> {
-    let id = AuditId::new();
+    let (id, actor) = (AuditId::new(), (entry.actor.kind(), entry.actor.name()));
     let tenant = tx.tenant();
-    let params: [Param<'_>; 8] = [
-        tenant.as_uuid(),
-        id.as_uuid(),
-        &entry.actor.kind(),
-        &entry.actor.name(),
-        &entry.action,
-        &entry.subject,
-        &entry.details,
-        &entry.source,
-    ];
+    let params = entry.params(&tenant, &id, &actor);
     tx.execute_one(sql!("audit/insert.sql"), &params).await
 }
 
@@ -84,17 +95,8 @@ pub async fn write(tx: &TenantTx, entry: &Entry<'_>) -> Result<(), DbError> {
 /// # Errors
 /// When the database is away or refuses, as it does for a tenant that does not exist.
 pub async fn write_alone(db: &ServerDb, tenant: TenantId, entry: &Entry<'_>) -> Result<(), DbError> {
-    let id = AuditId::new();
-    let params: [Param<'_>; 8] = [
-        tenant.as_uuid(),
-        id.as_uuid(),
-        &entry.actor.kind(),
-        &entry.actor.name(),
-        &entry.action,
-        &entry.subject,
-        &entry.details,
-        &entry.source,
-    ];
+    let (id, actor) = (AuditId::new(), (entry.actor.kind(), entry.actor.name()));
+    let params = entry.params(&tenant, &id, &actor);
     let (tx, _none) = TenantTx::begin(db, tenant, sql!("audit/insert.sql"), &params).await?;
     tx.commit().await
 }
