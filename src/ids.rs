@@ -4,10 +4,25 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use uuid::Uuid;
+use uuid::{ContextV7, Timestamp, Uuid};
+
+/// A UUIDv7 of this moment, with the fraction of its millisecond (RFC 9562, section 6.2, method 3).
+///
+/// It knows no earlier id: one that did would stay at the latest time that it ever saw, so a clock that was wrong for a second would
+/// give wrong times, and events of months that do not exist, for as long as the process runs.
+fn version_7(now: SystemTime) -> Uuid {
+    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let context = ContextV7::new().with_additional_precision();
+    Uuid::new_v7(Timestamp::from_unix(
+        &context,
+        since.as_secs(),
+        since.subsec_nanos(),
+    ))
+}
 
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -20,7 +35,7 @@ macro_rules! uuid_id {
             /// A fresh id: a UUIDv7 (RFC 9562, section 5.7) of this moment.
             #[must_use]
             pub fn new() -> Self {
-                Self(Uuid::now_v7())
+                Self(version_7(SystemTime::now()))
             }
 
             /// Takes an id that the database or an API key holds.
@@ -244,6 +259,27 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn an_id_is_of_its_own_moment_even_after_the_clock_was_far_ahead() {
+        let day = std::time::Duration::from_secs(24 * 60 * 60);
+        let now = UNIX_EPOCH + day * 20_000;
+        let ahead = version_7(now + day * 400);
+        let after = version_7(now);
+        assert!(after < ahead);
+        let seconds = |id: Uuid| id.get_timestamp().unwrap().to_unix().0;
+        assert_eq!(seconds(after), 20_000 * 24 * 60 * 60);
+        assert_eq!(seconds(ahead), 20_400 * 24 * 60 * 60);
+    }
+
+    #[test]
+    fn ids_of_moments_within_a_millisecond_keep_their_order() {
+        let moment = UNIX_EPOCH + std::time::Duration::from_millis(1_800_000_000_000);
+        let ids: Vec<Uuid> = (0..100)
+            .map(|number| version_7(moment + std::time::Duration::from_micros(number * 9)))
+            .collect();
+        assert!(ids.is_sorted(), "{ids:?}");
+    }
 
     #[test]
     fn a_digest_reads_back_what_it_writes() {
