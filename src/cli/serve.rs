@@ -45,9 +45,6 @@ pub(super) struct ServeArgs {
 /// Often enough that a month never begins without its partition, also after the machine slept.
 const PARTITION_CHECK: Duration = Duration::from_secs(6 * 60 * 60);
 
-/// How often refusals that were only counted are looked through.
-const DENIALS_WRITTEN: Duration = Duration::from_secs(15);
-
 pub(super) async fn run(config: &Config, args: ServeArgs) -> Result<(), Failure> {
     // The address first: a second server on it should not wait for a database.
     let listener = http::bind(args.listen).await.map_err(http_failure)?;
@@ -74,7 +71,8 @@ async fn serve(backend: &Backend, listener: tokio::net::TcpListener, args: Serve
     let stop = stop_signal()?;
     eprintln!("skillkeep serves http://{address}/mcp");
     let partitions = tokio::spawn(keep_partitions_ahead(db.clone()));
-    let denials = tokio::spawn(write_denials(Arc::clone(&door)));
+    let denials = door.denials().clone();
+    let denials = tokio::spawn(async move { denials.keep_writing().await });
     let outcome = http::serve(listener, door, &options, stop)
         .await
         .map_err(http_failure);
@@ -90,13 +88,6 @@ async fn keep_partitions_ahead(db: ServerDb) {
         if let Err(error) = db.ensure_usage_partitions().await.map_err(db_failure) {
             tracing::error!(%error, "the coming months' partitions could not be made");
         }
-    }
-}
-
-async fn write_denials(door: Arc<Door>) {
-    loop {
-        tokio::time::sleep(DENIALS_WRITTEN).await;
-        door.denials().write_counted(false).await;
     }
 }
 

@@ -56,9 +56,12 @@ async fn serve(backend: &Backend, key: ApiKey) -> Result<(), Failure> {
         }
         Err(AuthError::Db(error)) => return Err(db_failure(error)),
     }
+    let denials = door.denials().clone();
+    let denials = tokio::spawn(async move { denials.keep_writing().await });
     let outcome = stdio::serve(door, key)
         .await
         .map_err(|error| Failure::new(FailureKind::Internal, error.to_string()));
+    denials.abort();
     db.close();
     outcome
 }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures::StreamExt as _;
 use jiff::Timestamp;
 use serde_json::json;
 use tokio_util::task::TaskTracker;
@@ -22,6 +23,10 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// Kinds of refusals of one tenant that are told apart within a minute. Whoever comes from ever new addresses, or asks for ever
 /// new things, would otherwise fill the log all the same.
 const KINDS_A_TENANT: usize = 100;
+/// How often what was counted is looked through.
+const LOOKED_THROUGH: Duration = Duration::from_secs(15);
+/// Entries of different refusals that are written at once.
+const WRITTEN_AT_ONCE: usize = 4;
 /// What stands for what is not told apart any more.
 const MANY: &str = "many";
 
@@ -131,9 +136,17 @@ impl Denials {
             };
             of_tenant.insert(denial.clone(), begun);
         }
-        let db = self.db.clone();
+        let denials = self.clone();
         self.writing
-            .spawn(async move { write(&db, &denial, 1, now).await });
+            .spawn(async move { denials.write(denial, 1, now).await });
+    }
+
+    /// Writes what was counted, every so often, for as long as it is polled.
+    pub async fn keep_writing(&self) -> std::convert::Infallible {
+        loop {
+            tokio::time::sleep(LOOKED_THROUGH).await;
+            self.write_counted(false).await;
+        }
     }
 
     /// Writes what was counted and whose minute is over; with `all`, whatever there is.
@@ -148,9 +161,36 @@ impl Denials {
             counted.retain(|_, of_tenant| !of_tenant.is_empty());
             due
         };
-        for (denial, count) in due.into_iter().filter(|(_, count)| count.unwritten > 0) {
-            write(&self.db, &denial, count.unwritten, count.first).await;
+        // A few at a time: the log of a tenant that waits for its turn holds up no other's.
+        futures::stream::iter(due.into_iter().filter(|(_, count)| count.unwritten > 0))
+            .for_each_concurrent(WRITTEN_AT_ONCE, |(denial, count)| {
+                self.write(denial, count.unwritten, count.first)
+            })
+            .await;
+    }
+
+    /// Writes an entry. Where the database cannot take it now, it is counted again for the next time.
+    async fn write(&self, denial: Denial, count: u64, first: Timestamp) {
+        let Err(error) = try_to_write(&self.db, &denial, count, first).await else {
+            return;
+        };
+        if !error.is_unavailable() {
+            tracing::error!(%error, tenant = %denial.tenant, count, "a refusal could not be written to the audit log");
+            return;
         }
+        tracing::warn!(%error, tenant = %denial.tenant, count, "a refusal waits to be written to the audit log");
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let again = counted
+            .entry(denial.tenant)
+            .or_default()
+            .entry(denial)
+            .or_insert_with(|| Counted {
+                since: Instant::now(),
+                first,
+                unwritten: 0,
+            });
+        again.unwritten = again.unwritten.saturating_add(count);
+        again.first = again.first.min(first);
     }
 
     /// Writes everything and waits until it is written.
@@ -158,12 +198,6 @@ impl Denials {
         self.writing.close();
         self.writing.wait().await;
         self.write_counted(true).await;
-    }
-}
-
-async fn write(db: &ServerDb, denial: &Denial, count: u64, first: Timestamp) {
-    if let Err(error) = try_to_write(db, denial, count, first).await {
-        tracing::error!(%error, tenant = %denial.tenant, count, "a refusal could not be written to the audit log");
     }
 }
 
