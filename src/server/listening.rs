@@ -8,7 +8,7 @@ use rmcp::service::{Peer, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer};
 
 use super::door::Door;
-use super::subscriptions::Watch;
+use super::subscriptions::{NotTold, Watch, pause_before_looking_again};
 use crate::registry::skill_uri::SkillUri;
 use crate::tenancy::ApiKey;
 
@@ -36,7 +36,7 @@ pub(super) async fn listen(
     key: ApiKey,
     subscription: SubscriptionContext,
 ) -> Result<(), ErrorData> {
-    let mut watch = Watch::begin(door, key).await?;
+    let mut watch = Watch::begin(door, key).await.map_err(NotTold::into_answer)?;
     let accepted = subscription.accepted().clone();
     let sink = subscription.sink();
     loop {
@@ -102,12 +102,21 @@ impl Subscribed {
 
 /// Tells a connection of the older revisions of every change while it lasts.
 pub(super) async fn keep_told(door: Arc<Door>, key: ApiKey, peer: Peer<RoleServer>, subscribed: Subscribed) {
-    let mut watch = match Watch::begin(&door, key).await {
-        Ok(watch) => watch,
-        Err(error) => {
-            // The client asked for nothing here, so there is no request to refuse: it lists again when it needs to.
-            tracing::debug!(%error, "a connection is not told of changes");
-            return;
+    let mut watch = loop {
+        match Watch::begin(&door, key.clone()).await {
+            Ok(watch) => break watch,
+            Err(NotTold::Refused(error)) => {
+                // The client asked for nothing here, so there is no request to refuse: it lists again when it needs to.
+                tracing::debug!(%error, "a connection is not told of changes");
+                return;
+            }
+            Err(NotTold::Database(error)) => {
+                tracing::debug!(%error, "a connection is not told of changes yet");
+            }
+        }
+        tokio::select! {
+            () = closed(&peer) => return,
+            () = pause_before_looking_again() => {}
         }
     };
     loop {

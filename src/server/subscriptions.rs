@@ -14,17 +14,19 @@ use tokio::sync::broadcast::{Receiver, error::TryRecvError};
 use tokio_util::sync::CancellationToken;
 
 use super::door::{Door, unavailable};
-use crate::db::Notice;
+use crate::db::{DbError, Notice};
 use crate::ids::TenantId;
 use crate::registry::shelf;
 use crate::registry::skill_uri::SkillUri;
-use crate::tenancy::{ApiKey, Place, Quota};
+use crate::tenancy::{ApiKey, AuthError, Place, Quota, authenticate};
 use crate::tools::ToolName;
 
 /// Subscriptions that one tenant may have at once in one process.
 const PER_TENANT: usize = 500;
 /// The least time between two messages to one subscriber: an import of a thousand skills is not a thousand messages.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How long a subscriber waits, in milliseconds, before he looks again at a database that did not answer: not all in the same moment.
+const LOOK_AGAIN_MS: std::ops::Range<u64> = 500..4_000;
 /// Changed skills that are looked at one by one; where there are more, all of them count as changed.
 const MAX_CHANGES: i64 = 1000;
 
@@ -73,6 +75,44 @@ impl Change {
     }
 }
 
+/// Why somebody is not told of changes.
+#[derive(Debug)]
+pub(super) enum NotTold {
+    /// He may not be.
+    Refused(ErrorData),
+    /// The database does not answer, and may do so later.
+    Database(DbError),
+}
+
+impl NotTold {
+    fn of_key(door: &Door, error: AuthError) -> Self {
+        match error {
+            AuthError::Db(error) => Self::Database(error),
+            error @ AuthError::Invalid(_) => Self::Refused(door.refuse(&error, "subscription")),
+        }
+    }
+
+    /// As the answer to a request.
+    pub(super) fn into_answer(self) -> ErrorData {
+        match self {
+            Self::Refused(answer) => answer,
+            Self::Database(error) => unavailable(&error),
+        }
+    }
+}
+
+impl From<DbError> for NotTold {
+    fn from(error: DbError) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// Waits before the database is asked again.
+pub(super) async fn pause_before_looking_again() {
+    let pause = rand::random_range(LOOK_AGAIN_MS);
+    tokio::time::sleep(Duration::from_millis(pause)).await;
+}
+
 /// One subscriber's watch over his tenant's catalogue.
 pub(super) struct Watch {
     door: Arc<Door>,
@@ -89,19 +129,22 @@ impl Watch {
     /// Watches on behalf of this key.
     ///
     /// # Errors
-    /// When the key does not hold, may not look through the catalogue, or its tenant watches too much already.
-    pub(super) async fn begin(door: &Arc<Door>, key: ApiKey) -> Result<Self, ErrorData> {
+    /// When the key does not hold, may not look through the catalogue, or its tenant watches too much already; and when the
+    /// database does not answer.
+    pub(super) async fn begin(door: &Arc<Door>, key: ApiKey) -> Result<Self, NotTold> {
         // Before the revision is read, so that nothing is missed between the two.
-        let notices = door.db().notices().await.map_err(|error| unavailable(&error))?;
-        let (tx, principal) = door.enter(&key).await?;
-        tx.roll_back().await.map_err(|error| unavailable(&error))?;
+        let notices = door.db().notices().await?;
+        let entered = authenticate(door.db(), &key).await;
+        let (tx, principal) = entered.map_err(|error| NotTold::of_key(door, error))?;
+        tx.roll_back().await?;
         if !ToolName::SearchSkills.allowed_for(&principal) {
-            return Err(ErrorData::invalid_request(
+            return Err(NotTold::Refused(ErrorData::invalid_request(
                 "This API key may not search skills, so there are no changes that it could be told of.",
                 None,
-            ));
+            )));
         }
-        let place = door.subscriptions.take_place(principal.tenant)?;
+        let place = door.subscriptions.take_place(principal.tenant);
+        let place = place.map_err(NotTold::Refused)?;
         Ok(Self {
             door: Arc::clone(door),
             key,
@@ -127,8 +170,20 @@ impl Watch {
             if !noticed {
                 return Ok(None);
             }
-            if let Some(change) = self.look().await? {
-                return Ok(Some(change));
+            loop {
+                match self.look().await {
+                    Ok(Some(change)) => return Ok(Some(change)),
+                    Ok(None) => break,
+                    Err(NotTold::Refused(answer)) => return Err(answer),
+                    // What changed is told when it can be read: the revision up to which all was told is known.
+                    Err(NotTold::Database(error)) => {
+                        tracing::debug!(%error, "a subscriber waits until what changed can be read");
+                    }
+                }
+                tokio::select! {
+                    () = ended.cancelled() => return Ok(None),
+                    () = pause_before_looking_again() => {}
+                }
             }
         }
     }
@@ -151,12 +206,11 @@ impl Watch {
         true
     }
 
-    async fn look(&mut self) -> Result<Option<Change>, ErrorData> {
-        let (tx, principal) = self.door.enter(&self.key).await?;
-        let changed = shelf::changed_slugs(&tx, self.revision, MAX_CHANGES)
-            .await
-            .map_err(|error| unavailable(&error))?;
-        tx.roll_back().await.map_err(|error| unavailable(&error))?;
+    async fn look(&mut self) -> Result<Option<Change>, NotTold> {
+        let entered = authenticate(self.door.db(), &self.key).await;
+        let (tx, principal) = entered.map_err(|error| NotTold::of_key(&self.door, error))?;
+        let changed = shelf::changed_slugs(&tx, self.revision, MAX_CHANGES).await?;
+        tx.roll_back().await?;
         let is_all = i64::try_from(changed.len()).unwrap_or(i64::MAX) >= MAX_CHANGES;
         self.revision = principal.catalogue_revision;
         let visible: BTreeSet<String> = changed
