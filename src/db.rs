@@ -17,6 +17,8 @@ pub use pool::{AdminDb, DatabaseUrl, Rehearsal, ServerDb, connect_owner};
 pub use proof::{known_ids, prove_isolation, table_sums};
 pub use tx::TenantTx;
 
+use tokio_postgres::error::SqlState;
+
 /// The types that a statement's parameters may have.
 pub type Param<'a> = &'a (dyn tokio_postgres::types::ToSql + Sync);
 
@@ -80,30 +82,47 @@ pub enum DbError {
 impl DbError {
     /// The PostgreSQL error code, where the database gave one.
     #[must_use]
-    pub fn sql_state(&self) -> Option<&tokio_postgres::error::SqlState> {
+    pub fn sql_state(&self) -> Option<&SqlState> {
         match self {
             Self::Statement(error) => error.code(),
             Self::Unavailable(_) | Self::Busy | Self::RowCount { .. } | Self::Corrupt(_) => None,
         }
     }
 
-    /// Whether trying again later may help: the database is away, full, or shutting down.
+    /// Whether trying again later may help: the database is away, full, shutting down, or takes no writes.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         match self {
             Self::Unavailable(_) | Self::Busy => true,
             Self::Statement(error) => {
-                error.is_closed()
+                // Class 53 (resources) of PostgreSQL's appendix A, and a database that takes no writes, as after a fail-over
+                // to one that is not promoted yet.
+                is_lost(error)
                     || error.code().is_some_and(|code| {
-                        // Classes 08 (connection), 53 (resources) and 57P (operator intervention) of PostgreSQL's appendix A.
-                        code.code().starts_with("08")
-                            || code.code().starts_with("53")
-                            || code.code().starts_with("57P")
+                        code.code().starts_with("53") || *code == SqlState::READ_ONLY_SQL_TRANSACTION
                     })
             }
             Self::RowCount { .. } | Self::Corrupt(_) => false,
         }
     }
+
+    /// Whether a commit that ended so may have happened all the same: its answer was lost.
+    #[must_use]
+    pub fn may_have_committed(&self) -> bool {
+        match self {
+            Self::Unavailable(_) => true,
+            Self::Statement(error) => is_lost(error),
+            Self::Busy | Self::RowCount { .. } | Self::Corrupt(_) => false,
+        }
+    }
+}
+
+/// Classes 08 (connection) and 57P (operator intervention) of PostgreSQL's appendix A, or no connection at all.
+fn is_lost(error: &tokio_postgres::Error) -> bool {
+    error.is_closed()
+        || error
+            .code()
+            .is_some_and(|code| code.code().starts_with("08") || code.code().starts_with("57P"))
 }
 
 /// tokio-postgres prints "db error" alone; the operator's log wants the server's own message.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use tokio::sync::broadcast;
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres::{Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -32,6 +32,8 @@ impl DatabaseUrl {
     pub fn from_config(mut config: Config) -> Self {
         config
             .connect_timeout(CONNECT_TIMEOUT)
+            // A standby would show lists and keys as they were a while ago, and takes no record of a call.
+            .target_session_attrs(TargetSessionAttrs::ReadWrite)
             .application_name("skillkeep");
         Self(config)
     }

@@ -3,9 +3,11 @@
 //! Invariant: a connection goes back to its pool only after COMMIT or ROLLBACK was answered. Whatever else happens,
 //! it is closed, so an open transaction, and with it a tenant's setting, never reaches the next caller.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::Object;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{NoTls, Row, Statement};
 
 use super::fair::Place;
@@ -13,14 +15,8 @@ use super::pool::{Bounds, Connections, Tls};
 use super::{AdminDb, DbError, Param, ServerDb, Sql};
 use crate::ids::TenantId;
 
-/// How long one statement may run. Longer than any that we have; shorter than the time limit of a call.
-const STATEMENT_TIMEOUT_MS: u32 = 20_000;
-
 /// Longer than anything that the operator does to a tenant.
 const UNLIMITED: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// How long the database keeps a transaction whose program has gone silent: it holds locks that others wait for.
-const IDLE_TIMEOUT_MS: u32 = 60_000;
 
 /// How long a statement of a call that was cut short may take to end by itself before it is cancelled.
 const STATEMENT_GRACE: Duration = Duration::from_millis(20);
@@ -37,6 +33,8 @@ pub struct TenantTx {
     tls: Tls,
     bounds: Bounds,
     patience: Duration,
+    /// The database was waited for once, in vain. Whatever else is asked of it fails at once.
+    is_silent: AtomicBool,
     tenant: TenantId,
 }
 
@@ -82,6 +80,7 @@ impl TenantTx {
             connection: Some(connection),
             place: Some(place),
             patience: connections.patience,
+            is_silent: AtomicBool::new(false),
             tls: connections.tls.clone(),
             bounds: connections.bounds,
             tenant,
@@ -91,12 +90,17 @@ impl TenantTx {
     /// The setting is transaction-local and made of a typed UUID, so there is nothing to quote.
     fn opening(&self) -> String {
         let begin = match self.bounds {
-            Bounds::Transaction => "BEGIN".to_owned(),
+            // Said in full: what holds must not depend on a setting of the database.
+            Bounds::Transaction => "BEGIN ISOLATION LEVEL READ COMMITTED".to_owned(),
             Bounds::Rehearsal(role) => format!("SAVEPOINT call; SET LOCAL ROLE {role}"),
         };
+        // The database ends a statement before it is given up here, so that its transaction can still record what happened; and
+        // a transaction whose program has gone silent some time after that: it holds locks that others wait for.
+        let waited = self.patience.as_millis();
+        let (statement, idle) = (waited * 4 / 5, waited * 12 / 5);
         format!(
-            "{begin}; SET LOCAL app.current_tenant_id = '{}'; SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS}; \
-             SET LOCAL idle_in_transaction_session_timeout = {IDLE_TIMEOUT_MS}; SAVEPOINT work",
+            "{begin}; SET LOCAL app.current_tenant_id = '{}'; SET LOCAL statement_timeout = {statement}; \
+             SET LOCAL idle_in_transaction_session_timeout = {idle}; SAVEPOINT work",
             self.tenant
         )
     }
@@ -138,10 +142,16 @@ impl TenantTx {
     }
 
     /// Waits for an answer of the database, but not for ever: a machine that is gone says nothing.
+    /// Nor twice: what is undone or recorded afterwards would wait as long again.
     async fn answered<T>(&self, answer: impl Future<Output = T>) -> Result<T, DbError> {
-        tokio::time::timeout(self.patience, answer)
-            .await
-            .map_err(|_| DbError::Unavailable("it does not answer".to_owned()))
+        let silent = || DbError::Unavailable("it does not answer".to_owned());
+        if self.is_silent.load(Ordering::Relaxed) {
+            return Err(silent());
+        }
+        tokio::time::timeout(self.patience, answer).await.map_err(|_| {
+            self.is_silent.store(true, Ordering::Relaxed);
+            silent()
+        })
     }
 
     /// Runs statements that answer nothing.
@@ -258,7 +268,12 @@ impl TenantTx {
         let (released, (written, committed)) = self.answered(all).await?;
         // COMMIT after a failed statement succeeds, as a rollback: so it is the write's own result that counts.
         committed?;
-        self.hand_back();
+        let takes_writes =
+            |error: &tokio_postgres::Error| error.code() != Some(&SqlState::READ_ONLY_SQL_TRANSACTION);
+        // A database that takes no writes any more was replaced by another, which a new connection finds.
+        if written.as_ref().err().is_none_or(takes_writes) {
+            self.hand_back();
+        }
         released?;
         must_touch_one(written?)
     }
