@@ -12,7 +12,7 @@ pub mod users;
 
 pub use allowance::Allowance;
 pub use api_key::{ApiKey, ApiKeyError, PREFIX};
-pub use meter::{Meter, OverLimit};
+pub use meter::{Admission, Meter, OverLimit};
 pub use principal::{AuthError, CursorSecret, Principal, Refusal, Refused, SearchText, authenticate};
 pub use quota::{Place, Quota};
 pub use scope::{Scope, Scopes, UnknownScope};

@@ -26,7 +26,7 @@ use crate::ids::EventId;
 use crate::methods::Method;
 use crate::registry::usage::{self, Outcome, UsageEvent};
 use crate::search::SearchCache;
-use crate::tenancy::{ApiKey, AuthError, Meter, OverLimit, Principal, authenticate};
+use crate::tenancy::{Admission, ApiKey, AuthError, Meter, OverLimit, Principal, authenticate};
 use crate::tools::{CallContext, Effect};
 
 /// The JSON-RPC error of a key that does not hold; outside the range that the protocol reserves.
@@ -150,19 +150,30 @@ impl Door {
         &self,
         key: &ApiKey,
         principal: &Principal,
-    ) -> Result<Result<(), OverLimit>, AuthError> {
-        if self.meter.count_is_due(principal) {
-            let (tx, principal) = authenticate(&self.db, key).await?;
-            self.meter.count(&tx, &principal).await?;
-            tx.roll_back().await?;
+    ) -> Result<Result<Admission, OverLimit>, AuthError> {
+        if self.meter.must_ask(principal) {
+            // Before a place on the database is taken: those who wait here take none from others.
+            let _turn = self.meter.turn_to_ask(principal.tenant).await;
+            if self.meter.must_ask(principal) {
+                let (tx, principal) = authenticate(&self.db, key).await?;
+                self.meter.ask(&tx, &principal).await?;
+                tx.roll_back().await?;
+            }
         }
         Ok(self.meter.admit(principal))
     }
 
     /// The same over stdio, where the call's own transaction is open already.
-    async fn admit_in(&self, tx: &TenantTx, principal: &Principal) -> Result<Result<(), OverLimit>, DbError> {
-        if self.meter.count_is_due(principal) {
-            self.meter.count(tx, principal).await?;
+    async fn admit_in(
+        &self,
+        tx: &TenantTx,
+        principal: &Principal,
+    ) -> Result<Result<Admission, OverLimit>, DbError> {
+        if self.meter.must_ask(principal) {
+            let _turn = self.meter.turn_to_ask(principal.tenant).await;
+            if self.meter.must_ask(principal) {
+                self.meter.ask(tx, principal).await?;
+            }
         }
         Ok(self.meter.admit(principal))
     }
@@ -221,11 +232,13 @@ impl Door {
             Transport::Stdio => self
                 .admit_in(&tx, &principal)
                 .await
-                .map_err(|error| unavailable(&error))?,
-            Transport::Http | Transport::Sse => Ok(()),
+                .map_err(|error| unavailable(&error))?
+                .map(Some),
+            Transport::Http | Transport::Sse => Ok(None),
         };
-        let ending = match admitted {
-            Ok(()) => work.run(&self.stage(&tx, &principal, caller)).await,
+        // Until the call is recorded it counts as running.
+        let ending = match &admitted {
+            Ok(_admission) => work.run(&self.stage(&tx, &principal, caller)).await,
             Err(over) => work.over_limit(over.to_string()),
         };
         self.note_denial(&principal, ending.outcome, &summary.name, source);
@@ -286,12 +299,15 @@ impl Door {
         let (tx, principal) = authenticate(&self.db, key)
             .await
             .map_err(|error| self.refuse(&error, source))?;
-        if transport == Transport::Stdio
-            && let Err(over) = self
+        let admitted = match transport {
+            Transport::Stdio => self
                 .admit_in(&tx, &principal)
                 .await
                 .map_err(|error| unavailable(&error))?
-        {
+                .map(Some),
+            Transport::Http | Transport::Sse => Ok(None),
+        };
+        if let Err(over) = &admitted {
             tx.roll_back().await.map_err(|error| unavailable(&error))?;
             self.note_denial(&principal, Outcome::OverLimit, M::NAME, source);
             return Err(ErrorData::new(OVER_LIMIT, over.to_string(), None));
@@ -312,15 +328,8 @@ impl Door {
         }
     }
 
-    /// Who the key belongs to at this moment, with the transaction in which that was read.
-    pub(super) async fn enter(&self, key: &ApiKey) -> Result<(TenantTx, Principal), ErrorData> {
-        authenticate(&self.db, key)
-            .await
-            .map_err(|error| self.refuse(&error, "subscription"))
-    }
-
     /// What a caller is told whose key could not be checked or does not hold.
-    fn refuse(&self, error: &AuthError, source: &str) -> ErrorData {
+    pub(super) fn refuse(&self, error: &AuthError, source: &str) -> ErrorData {
         match error {
             AuthError::Invalid(refused) => {
                 tracing::warn!(
@@ -387,7 +396,7 @@ pub(super) fn unavailable(error: &DbError) -> ErrorData {
 
 /// After a lost connection nobody knows whether the commit happened; whatever did happen, its record did with it.
 fn unrecorded(error: &DbError) -> ErrorData {
-    let words = if error.is_unavailable() {
+    let words = if error.may_have_committed() {
         "The registry lost its database during the call and cannot tell whether it was done. Look before you try again."
     } else {
         "The registry could not record the call, so nothing of it was done. Try again; if it happens again, tell your administrator."

@@ -1,4 +1,19 @@
--- usage/count_month: how many calls a tenant, and one of its keys, made since the id that begins the month.
-SELECT count(*) AS of_tenant, count(*) FILTER (WHERE e.api_key_id = $2) AS of_key
-FROM usage_events e
-WHERE e.tenant_id = $1 AND e.id >= $3 AND e.outcome <> 'over_limit'
+-- usage/count_month: a tenant's calls, and those of one of its keys with the keys that it was rotated from and to: before a moment, and since.
+WITH RECURSIVE chain AS (
+    SELECT k.id, k.replaced_by
+    FROM api_keys k
+    WHERE k.tenant_id = $1 AND k.id = $2
+    UNION
+    SELECT k.id, k.replaced_by
+    FROM chain c
+    JOIN api_keys k ON k.tenant_id = $1 AND (k.id = c.replaced_by OR k.replaced_by = c.id)
+), called AS (
+    SELECT e.id, e.api_key_id IN (SELECT c.id FROM chain c) AS with_key
+    FROM usage_events e
+    WHERE e.tenant_id = $1 AND e.id >= least($3::uuid, $4::uuid) AND e.outcome <> 'over_limit'
+)
+SELECT count(*) FILTER (WHERE id >= $3 AND id < $5) AS tenant_settled,
+       count(*) FILTER (WHERE id >= $5) AS tenant_recent,
+       count(*) FILTER (WHERE with_key AND id >= $4 AND id < $5) AS key_settled,
+       count(*) FILTER (WHERE with_key AND id >= $5) AS key_recent
+FROM called

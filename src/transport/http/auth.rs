@@ -16,7 +16,7 @@ use super::answer::{json_rpc_error, try_later};
 use super::strikes::Strikes;
 use crate::ids::Digest;
 use crate::server::{Denial, Door};
-use crate::tenancy::{ApiKey, AuthError, OverLimit, Principal, authenticate};
+use crate::tenancy::{Admission, ApiKey, AuthError, OverLimit, Principal, authenticate};
 
 /// How long a key that was found good is not asked for again.
 const REMEMBERED: Duration = Duration::from_secs(3);
@@ -99,7 +99,7 @@ impl KeyCheck {
         &self,
         key: &ApiKey,
         principal: &Principal,
-    ) -> Result<Result<(), OverLimit>, AuthError> {
+    ) -> Result<Result<Admission, OverLimit>, AuthError> {
         self.door.admit(key, principal).await
     }
 

@@ -24,7 +24,7 @@ pub(super) async fn limit_rate(State(keys): State<KeyCheck>, request: Request, n
         return next.run(request).await;
     };
     match keys.admit(&key, &principal).await {
-        Ok(Ok(())) => next.run(request).await,
+        Ok(Ok(_admission)) => next.run(request).await,
         Ok(Err(over)) => {
             keys.note(Denial {
                 tenant: principal.tenant,
