@@ -12,7 +12,7 @@ use crate::harness::{Client, Cluster, TestDb};
 use crate::support::sums;
 
 /// A program of the PostgreSQL that the tests run on.
-async fn postgres_program(db: &TestDb, name: &str) -> PathBuf {
+pub(super) async fn postgres_program(db: &TestDb, name: &str) -> PathBuf {
     let folder: String = db
         .value("SELECT setting FROM pg_config() WHERE name = 'BINDIR'")
         .await;
@@ -25,7 +25,7 @@ async fn postgres_program(db: &TestDb, name: &str) -> PathBuf {
     path
 }
 
-fn run(command: &mut Command) {
+pub(super) fn run(command: &mut Command) {
     let output = command.output().unwrap();
     assert!(
         output.status.success(),

@@ -1,8 +1,8 @@
 //! Stands between a server and its database, and lets them down on purpose.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use skillkeep::db::DatabaseUrl;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -11,6 +11,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::harness::{Cluster, TestDb};
+
+const SOCKET: &str = ".s.PGSQL.5432";
 
 /// What the proxy does.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,6 +32,7 @@ pub(super) struct Proxy {
     folder: tempfile::TempDir,
     name: String,
     mode: watch::Sender<Mode>,
+    behind: Arc<Mutex<PathBuf>>,
     bytes_left: Arc<AtomicI64>,
     task: JoinHandle<()>,
 }
@@ -47,18 +50,29 @@ impl Proxy {
         let tokio_postgres::config::Host::Unix(behind) = &config.get_hosts()[0] else {
             panic!("the cluster of the tests has a socket");
         };
-        let behind = behind.join(".s.PGSQL.5432");
-        let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).unwrap();
+        let behind = Arc::new(Mutex::new(behind.join(SOCKET)));
+        let listener = UnixListener::bind(folder.path().join(SOCKET)).unwrap();
         let (mode, watched) = watch::channel(Mode::Pass);
         let bytes_left = Arc::new(AtomicI64::new(0));
-        let task = tokio::spawn(accept(listener, behind, watched, Arc::clone(&bytes_left)));
+        let task = tokio::spawn(accept(
+            listener,
+            Arc::clone(&behind),
+            watched,
+            Arc::clone(&bytes_left),
+        ));
         Self {
             folder,
             name: db.name.clone(),
             mode,
+            behind,
             bytes_left,
             task,
         }
+    }
+
+    /// From now on new connections go to the database whose socket is in this folder.
+    pub(super) fn lead_to(&self, folder: &Path) {
+        *self.behind.lock().unwrap() = folder.join(SOCKET);
     }
 
     pub(super) fn url(&self) -> DatabaseUrl {
@@ -82,7 +96,7 @@ impl Proxy {
 
 async fn accept(
     listener: UnixListener,
-    behind: PathBuf,
+    behind: Arc<Mutex<PathBuf>>,
     mode: watch::Receiver<Mode>,
     bytes_left: Arc<AtomicI64>,
 ) {
@@ -91,7 +105,8 @@ async fn accept(
         if matches!(*mode.borrow(), Mode::Away | Mode::Cut) {
             continue;
         }
-        let far = UnixStream::connect(&behind).await.unwrap();
+        let behind = behind.lock().unwrap().clone();
+        let far = UnixStream::connect(behind).await.unwrap();
         tokio::spawn(connect(near, far, mode.clone(), Arc::clone(&bytes_left)));
     }
 }
