@@ -1,5 +1,6 @@
 //! The server: one door through which every call goes, and the protocol handler in front of it.
 
+mod admission;
 mod caller;
 mod denials;
 mod door;

@@ -26,7 +26,7 @@ use crate::ids::EventId;
 use crate::methods::Method;
 use crate::registry::usage::{self, Outcome, UsageEvent};
 use crate::search::SearchCache;
-use crate::tenancy::{Admission, ApiKey, AuthError, Meter, OverLimit, Principal, authenticate};
+use crate::tenancy::{ApiKey, AuthError, Meter, Principal, authenticate};
 use crate::tools::{CallContext, Effect};
 
 /// The JSON-RPC error of a key that does not hold; outside the range that the protocol reserves.
@@ -52,10 +52,10 @@ pub type BeforeRun = Arc<dyn for<'a> Fn(&str, &'a TenantTx) -> BoxFuture<'a, ()>
 
 /// The door. Cheap to share.
 pub struct Door {
-    db: ServerDb,
+    pub(super) db: ServerDb,
     search: SearchCache,
     limits: Limits,
-    meter: Meter,
+    pub(super) meter: Meter,
     denials: Denials,
     in_flight: TaskTracker,
     before_run: Option<BeforeRun>,
@@ -140,42 +140,6 @@ impl Door {
     #[must_use]
     pub const fn denials(&self) -> &Denials {
         &self.denials
-    }
-
-    /// Counts a request of this principal, unless it is more than he may make.
-    ///
-    /// # Errors
-    /// When the calls of the month cannot be counted.
-    pub async fn admit(
-        &self,
-        key: &ApiKey,
-        principal: &Principal,
-    ) -> Result<Result<Admission, OverLimit>, AuthError> {
-        if self.meter.must_ask(principal) {
-            // Before a place on the database is taken: those who wait here take none from others.
-            let _turn = self.meter.turn_to_ask(principal.tenant).await;
-            if self.meter.must_ask(principal) {
-                let (tx, principal) = authenticate(&self.db, key).await?;
-                self.meter.ask(&tx, &principal).await?;
-                tx.roll_back().await?;
-            }
-        }
-        Ok(self.meter.admit(principal))
-    }
-
-    /// The same over stdio, where the call's own transaction is open already.
-    async fn admit_in(
-        &self,
-        tx: &TenantTx,
-        principal: &Principal,
-    ) -> Result<Result<Admission, OverLimit>, DbError> {
-        if self.meter.must_ask(principal) {
-            let _turn = self.meter.turn_to_ask(principal.tenant).await;
-            if self.meter.must_ask(principal) {
-                self.meter.ask(tx, principal).await?;
-            }
-        }
-        Ok(self.meter.admit(principal))
     }
 
     /// Ends every subscription, so that the clients go elsewhere: the server is about to stop.

@@ -11,7 +11,7 @@ use skillkeep::tenancy::{ApiKey, Refusal, Scope, keys};
 
 use super::{alter, key_id};
 use crate::harness::{Client, TestDb};
-use crate::process::{Ran, admin, ended, program};
+use crate::process::{Ran, admin, ended, program, program_as, say};
 use crate::served::{assert_served, call, post, serve};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,6 +57,46 @@ async fn inspect_tells_whose_key_a_found_text_is_and_a_typing_error_without_a_da
         );
         assert_eq!(ran.code, 1, "{ran:?}");
         assert!(ran.err.contains(told) && !ran.err.contains(text), "{ran:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_found_key_is_told_from_one_that_opens_nothing_and_why_it_does_not() {
+    let db = TestDb::new().await;
+    let tenant = db.tenant("acme").await;
+    let key = db.full_key(tenant).await;
+    let superuser = db.superuser().await;
+    for (change, undo, state) in [
+        (
+            "UPDATE api_keys SET expires_at = now() - interval '1 second'",
+            "UPDATE api_keys SET expires_at = NULL",
+            "expired",
+        ),
+        (
+            "UPDATE users SET status = 'suspended'",
+            "UPDATE users SET status = 'active'",
+            "suspended",
+        ),
+        (
+            "UPDATE tenants SET status = 'suspended' WHERE slug = 'acme'",
+            "UPDATE tenants SET status = 'active' WHERE slug = 'acme'",
+            "tenant suspended",
+        ),
+    ] {
+        superuser.batch_execute(change).await.unwrap();
+        let mut child = program_as("skillkeep_admin", &db, &["key", "inspect", "--json"])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A key on the command line can be seen by others on the machine, so it may come over stdin.
+        say(&mut child, key.reveal().as_bytes());
+        drop(child.stdin.take());
+        let ran = Ran::end(child);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert_eq!(ran.json()["key"]["state"], state);
+        let listed = admin(&db, &["key", "list", "--tenant", "acme"]);
+        assert!(listed.out.contains(state), "{listed:?}");
+        superuser.batch_execute(undo).await.unwrap();
     }
 }
 

@@ -257,3 +257,95 @@ async fn the_operator_sets_limits_at_the_command_line_and_the_log_shows_before_a
         3
     );
 }
+
+/// Each start of the program begins with an empty memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_starts_the_server_anew_for_each_call_has_the_same_minute() {
+    let db = TestDb::new().await;
+    let tenant = db.tenant("acme").await;
+    let key = db.full_key(tenant).await;
+    limit_key(&db, tenant, &key, a_minute(3)).await;
+    let mut answered = 0;
+    for _ in 0..5 {
+        let client = Client::connect(&db.door(), &key).await;
+        let result = client.call("whoami", json!({})).await.unwrap();
+        answered += usize::from(result.is_error != Some(true));
+    }
+    assert_eq!(answered, 3);
+    assert_eq!(outcomes(&db, tenant, "over_limit").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keys_month_is_its_own_and_a_rotation_does_not_begin_it_anew() {
+    let db = TestDb::new().await;
+    let tenant = db.tenant("acme").await;
+    let (key, other) = (
+        db.full_key(tenant).await,
+        db.key(tenant, "bob@example.com", &skillkeep::tenancy::Scope::ALL)
+            .await
+            .1,
+    );
+    limit_key(&db, tenant, &key, a_month(4)).await;
+    let client = Client::connect(&db.door(), &key).await;
+    for _ in 0..3 {
+        client.ok("whoami", json!({})).await;
+    }
+    let tx = TenantTx::begin_as_operator(&db.admin, tenant).await.unwrap();
+    let id = key_id(&db, &key).await;
+    let (_, new) = keys::rotate(&tx, id, std::time::Duration::from_secs(600))
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    // Another server, so that nothing of it is remembered.
+    let successor = Client::connect(&db.door(), &new).await;
+    successor.ok("whoami", json!({})).await;
+    let words = successor.error("whoami", json!({})).await;
+    assert!(
+        words.starts_with("This API key may make 4 calls a month"),
+        "{words}"
+    );
+    let old = Client::connect(&db.door(), &key).await;
+    old.error("whoami", json!({})).await;
+    let colleague = Client::connect(&db.door(), &other).await;
+    colleague.ok("whoami", json!({})).await;
+}
+
+/// All at once, before any of them is recorded.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_at_once_are_not_more_than_a_month_or_a_minute_may_have() {
+    for (allowance, may, a_second) in [(a_month(7), 7, 0.0), (a_minute(9), 9, 9.0 / 60.0)] {
+        let began = std::time::Instant::now();
+        let db = TestDb::new().await;
+        let tenant = db.tenant("acme").await;
+        let key = db.full_key(tenant).await;
+        limit_tenant(&db, "acme", allowance).await;
+        for transport in ["stdio", "http"] {
+            let door = db.door();
+            let at = serve(&door).await;
+            let client = std::sync::Arc::new(Client::connect(&door, &key).await);
+            let calls = (0..40).map(|number| {
+                let (client, key) = (std::sync::Arc::clone(&client), key.clone());
+                tokio::spawn(async move {
+                    if transport == "stdio" {
+                        client.call("whoami", json!({})).await.is_ok()
+                    } else {
+                        post(at, &key, &call(number, "whoami", &json!({})))
+                            .send()
+                            .await
+                            .is_ok()
+                    }
+                })
+            });
+            for asked in calls.collect::<Vec<_>>() {
+                assert!(asked.await.unwrap());
+            }
+            door.drain().await;
+            // A minute's allowance comes back evenly.
+            let back = began.elapsed().as_secs_f64() * a_second;
+            let answered = outcomes(&db, tenant, "ok").await;
+            assert!(answered >= may, "{transport}, {allowance:?}: {answered}");
+            let more = f64::from(u32::try_from(answered - may).unwrap());
+            assert!(more <= back, "{transport}, {allowance:?}: {answered}");
+        }
+    }
+}
