@@ -69,6 +69,7 @@ impl Turns {
     }
 
     fn hand_out(&self, state: &mut State) {
+        // Those at the end of the order that may have no more for now.
         let mut passed = 0;
         while state.free > 0 && passed < state.order.len() {
             let Some(tenant) = state.order.pop_front() else {
@@ -80,30 +81,39 @@ impl Turns {
                 passed += 1;
                 continue;
             }
-            let queue = state.waiting.entry(tenant).or_default();
-            let next = queue.pop_front();
-            if queue.is_empty() {
-                state.waiting.remove(&tenant);
-            } else {
+            if self.serve_one(state, tenant) {
+                passed = 0;
+            }
+            if state.waiting.contains_key(&tenant) {
                 state.order.push_back(tenant);
             }
-            let Some(sender) = next else {
-                continue;
-            };
+        }
+    }
+
+    /// Gives a place to the first of this tenant who still waits; forgets those in front of him who gave up, since with them
+    /// the turn would be over and nobody served.
+    fn serve_one(&self, state: &mut State, tenant: TenantId) -> bool {
+        let queue = state.waiting.entry(tenant).or_default();
+        let mut served = false;
+        while !served && let Some(sender) = queue.pop_front() {
             let place = Place {
                 tenant,
                 turns: Some(self.clone()),
             };
             match sender.send(place) {
-                Ok(()) => {
-                    state.free -= 1;
-                    *state.held.entry(tenant).or_default() += 1;
-                    passed = 0;
-                }
+                Ok(()) => served = true,
                 // He stopped waiting. Nothing was taken, so nothing is given back.
                 Err(mut place) => place.turns = None,
             }
         }
+        if queue.is_empty() {
+            state.waiting.remove(&tenant);
+        }
+        if served {
+            state.free -= 1;
+            *state.held.entry(tenant).or_default() += 1;
+        }
+        served
     }
 
     fn give_back(&self, tenant: TenantId) {
@@ -132,6 +142,8 @@ mod tests {
     use std::time::Duration;
 
     use futures::FutureExt as _;
+    use futures::future::BoxFuture;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -229,5 +241,83 @@ mod tests {
         }
         assert_eq!(turns.state().free, 5);
         assert!(turns.state().held.is_empty() && turns.state().waiting.is_empty());
+    }
+
+    #[tokio::test]
+    async fn those_who_gave_up_do_not_keep_a_free_place_from_those_behind_them() {
+        let turns = Turns::new(4);
+        let (greedy, other) = (TenantId::new(), TenantId::new());
+        let held: Vec<Place> = (0..3).filter_map(|_| try_take(&turns, greedy)).collect();
+        let mut more = Box::pin(turns.take(greedy));
+        assert!(more.as_mut().now_or_never().is_none());
+        let last = try_take(&turns, other).unwrap();
+        for _ in 0..100 {
+            assert!(try_take(&turns, other).is_none());
+        }
+        let mut patient: Vec<_> = (0..3).map(|_| Box::pin(turns.take(other))).collect();
+        for waiting in &mut patient {
+            assert!(waiting.as_mut().now_or_never().is_none());
+        }
+        drop(last);
+        let mut served = 0;
+        for mut waiting in patient {
+            served += usize::from(waiting.as_mut().now_or_never().is_some());
+        }
+        assert_eq!(served, 3, "each gave his place back to the next");
+        assert_eq!((held.len(), turns.state().free), (3, 1));
+    }
+
+    #[derive(Debug, Clone, Copy)]
+    enum Step {
+        /// Of this tenant.
+        Take(usize),
+        /// The one with this number, of those who wait or who hold.
+        GiveUp(usize),
+        Release(usize),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            4 => (0..4_usize).prop_map(Step::Take),
+            3 => any::<usize>().prop_map(Step::GiveUp),
+            2 => any::<usize>().prop_map(Step::Release),
+        ];
+        proptest::collection::vec(step, 0..300)
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_happens_no_place_is_free_that_somebody_who_may_have_it_waits_for(places in 1..9_usize, steps in steps()) {
+            let turns = Turns::new(places);
+            let per_tenant = turns.state().per_tenant;
+            let tenants: Vec<TenantId> = (0..4).map(|_| TenantId::new()).collect();
+            let mut waiting: Vec<(usize, BoxFuture<'_, Place>)> = Vec::new();
+            let mut held: Vec<(usize, Place)> = Vec::new();
+            for step in steps {
+                match step {
+                    Step::Take(who) => waiting.push((who, turns.take(tenants[who]).boxed())),
+                    Step::GiveUp(which) if !waiting.is_empty() => drop(waiting.swap_remove(which % waiting.len())),
+                    Step::Release(which) if !held.is_empty() => drop(held.swap_remove(which % held.len())),
+                    Step::GiveUp(_) | Step::Release(_) => {}
+                }
+                let mut still = Vec::new();
+                for (who, mut taking) in waiting {
+                    match taking.as_mut().now_or_never() {
+                        Some(place) => held.push((who, place)),
+                        None => still.push((who, taking)),
+                    }
+                }
+                waiting = still;
+                let of = |who: usize| held.iter().filter(|(holder, _)| *holder == who).count();
+                prop_assert_eq!(turns.state().free + held.len(), places);
+                prop_assert!((0..4).all(|who| of(who) <= per_tenant));
+                if held.len() < places {
+                    prop_assert!(waiting.iter().all(|(who, _)| of(*who) >= per_tenant));
+                }
+            }
+            drop((waiting, held));
+            prop_assert_eq!(turns.state().free, places);
+            prop_assert!(turns.state().held.is_empty());
+        }
     }
 }
