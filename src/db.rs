@@ -6,6 +6,7 @@ mod fair;
 pub mod guard;
 pub mod migrations;
 mod notices;
+mod owner;
 mod pool;
 mod proof;
 pub mod provision;
@@ -13,7 +14,8 @@ mod tx;
 
 pub use dump::{Dumped, LEFT_OUT, dump};
 pub use notices::Notice;
-pub use pool::{AdminDb, DatabaseUrl, Rehearsal, ServerDb, connect_owner};
+pub use owner::connect_owner;
+pub use pool::{AdminDb, DatabaseUrl, Rehearsal, ServerDb};
 pub use proof::{known_ids, prove_isolation, table_sums};
 pub use tx::TenantTx;
 

@@ -1,7 +1,8 @@
 //! Places on the database, handed out to the tenants in turn: one that asks for all of them leaves some to the others.
 //!
 //! The pool alone would serve whoever asked first, so a tenant with a thousand slow calls would make all others wait behind
-//! them. Here each tenant has a queue of its own, and none may hold every place.
+//! them. Here each tenant has a queue of its own, and none may hold every place. Whoever comes with a key that nobody knows yet
+//! waits with all the others of his kind: the tenant that he names is only a claim.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,6 +14,18 @@ use crate::ids::TenantId;
 /// One in so many places is never given to a tenant that holds all the others.
 const SPARED: usize = 4;
 
+/// One in so many places is the most that strangers hold.
+const FOR_STRANGERS: usize = 8;
+
+/// Who waits together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Queue {
+    /// The calls of a tenant.
+    Tenant(TenantId),
+    /// Those whose key has yet to be checked, whichever tenants they name.
+    Strangers,
+}
+
 /// The places of one pool.
 #[derive(Clone)]
 pub(super) struct Turns(Arc<Mutex<State>>);
@@ -20,15 +33,27 @@ pub(super) struct Turns(Arc<Mutex<State>>);
 struct State {
     free: usize,
     per_tenant: usize,
-    held: HashMap<TenantId, usize>,
-    waiting: HashMap<TenantId, VecDeque<oneshot::Sender<Place>>>,
-    /// The tenants that wait, the next one in front.
-    order: VecDeque<TenantId>,
+    for_strangers: usize,
+    held: HashMap<Queue, usize>,
+    waiting: HashMap<Queue, VecDeque<oneshot::Sender<Place>>>,
+    /// The queues in which somebody waits, the next one in front.
+    order: VecDeque<Queue>,
+}
+
+impl State {
+    /// Whether a queue holds all that it may.
+    fn is_full(&self, queue: Queue) -> bool {
+        let most = match queue {
+            Queue::Tenant(_) => self.per_tenant,
+            Queue::Strangers => self.for_strangers,
+        };
+        self.held.get(&queue).is_some_and(|held| *held >= most)
+    }
 }
 
 /// A place; given to the next one in turn when it is dropped.
 pub(super) struct Place {
-    tenant: TenantId,
+    queue: Queue,
     /// `None` where it was never taken: its receiver was gone.
     turns: Option<Turns>,
 }
@@ -39,6 +64,7 @@ impl Turns {
         Self(Arc::new(Mutex::new(State {
             free: places,
             per_tenant: places - spared,
+            for_strangers: (places / FOR_STRANGERS).max(1),
             held: HashMap::new(),
             waiting: HashMap::new(),
             order: VecDeque::new(),
@@ -50,21 +76,21 @@ impl Turns {
     }
 
     /// Waits for a place. Whoever stops waiting loses nothing to nobody.
-    pub(super) async fn take(&self, tenant: TenantId) -> Place {
+    pub(super) async fn take(&self, queue: Queue) -> Place {
         let (sender, receiver) = oneshot::channel();
         {
             let mut state = self.state();
-            let queue = state.waiting.entry(tenant).or_default();
-            queue.push_back(sender);
-            if queue.len() == 1 {
-                state.order.push_back(tenant);
+            let waiting = state.waiting.entry(queue).or_default();
+            waiting.push_back(sender);
+            if waiting.len() == 1 {
+                state.order.push_back(queue);
             }
             self.hand_out(&mut state);
         }
         match receiver.await {
             Ok(place) => place,
             // The sender is in the queue until it is used, and the queue is ours: this does not happen.
-            Err(_) => Place { tenant, turns: None },
+            Err(_) => Place { queue, turns: None },
         }
     }
 
@@ -72,32 +98,31 @@ impl Turns {
         // Those at the end of the order that may have no more for now.
         let mut passed = 0;
         while state.free > 0 && passed < state.order.len() {
-            let Some(tenant) = state.order.pop_front() else {
+            let Some(queue) = state.order.pop_front() else {
                 return;
             };
-            let held = state.held.get(&tenant).copied().unwrap_or_default();
-            if held >= state.per_tenant {
-                state.order.push_back(tenant);
+            if state.is_full(queue) {
+                state.order.push_back(queue);
                 passed += 1;
                 continue;
             }
-            if self.serve_one(state, tenant) {
+            if self.serve_one(state, queue) {
                 passed = 0;
             }
-            if state.waiting.contains_key(&tenant) {
-                state.order.push_back(tenant);
+            if state.waiting.contains_key(&queue) {
+                state.order.push_back(queue);
             }
         }
     }
 
-    /// Gives a place to the first of this tenant who still waits; forgets those in front of him who gave up, since with them
+    /// Gives a place to the first in this queue who still waits; forgets those in front of him who gave up, since with them
     /// the turn would be over and nobody served.
-    fn serve_one(&self, state: &mut State, tenant: TenantId) -> bool {
-        let queue = state.waiting.entry(tenant).or_default();
+    fn serve_one(&self, state: &mut State, queue: Queue) -> bool {
+        let waiting = state.waiting.entry(queue).or_default();
         let mut served = false;
-        while !served && let Some(sender) = queue.pop_front() {
+        while !served && let Some(sender) = waiting.pop_front() {
             let place = Place {
-                tenant,
+                queue,
                 turns: Some(self.clone()),
             };
             match sender.send(place) {
@@ -106,23 +131,23 @@ impl Turns {
                 Err(mut place) => place.turns = None,
             }
         }
-        if queue.is_empty() {
-            state.waiting.remove(&tenant);
+        if waiting.is_empty() {
+            state.waiting.remove(&queue);
         }
         if served {
             state.free -= 1;
-            *state.held.entry(tenant).or_default() += 1;
+            *state.held.entry(queue).or_default() += 1;
         }
         served
     }
 
-    fn give_back(&self, tenant: TenantId) {
+    fn give_back(&self, queue: Queue) {
         let mut state = self.state();
         state.free += 1;
-        if let Some(held) = state.held.get_mut(&tenant) {
+        if let Some(held) = state.held.get_mut(&queue) {
             *held = held.saturating_sub(1);
             if *held == 0 {
-                state.held.remove(&tenant);
+                state.held.remove(&queue);
             }
         }
         self.hand_out(&mut state);
@@ -132,7 +157,7 @@ impl Turns {
 impl Drop for Place {
     fn drop(&mut self) {
         if let Some(turns) = self.turns.take() {
-            turns.give_back(self.tenant);
+            turns.give_back(self.queue);
         }
     }
 }
@@ -147,14 +172,18 @@ mod tests {
 
     use super::*;
 
-    fn try_take(turns: &Turns, tenant: TenantId) -> Option<Place> {
-        turns.take(tenant).now_or_never()
+    fn tenant() -> Queue {
+        Queue::Tenant(TenantId::new())
+    }
+
+    fn try_take(turns: &Turns, queue: Queue) -> Option<Place> {
+        turns.take(queue).now_or_never()
     }
 
     #[tokio::test]
     async fn a_tenant_does_not_get_the_last_places() {
         let turns = Turns::new(8);
-        let (greedy, other) = (TenantId::new(), TenantId::new());
+        let (greedy, other) = (tenant(), tenant());
         let held: Vec<Place> = std::iter::from_fn(|| try_take(&turns, greedy)).collect();
         assert_eq!(held.len(), 6);
         assert!(try_take(&turns, other).is_some());
@@ -164,18 +193,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn strangers_hold_a_small_share_however_many_they_are() {
+        let turns = Turns::new(16);
+        let held: Vec<Place> = std::iter::from_fn(|| try_take(&turns, Queue::Strangers)).collect();
+        assert_eq!(held.len(), 2);
+        let of_a_tenant: Vec<Place> = {
+            let tenant = tenant();
+            std::iter::from_fn(|| try_take(&turns, tenant)).collect()
+        };
+        assert_eq!(of_a_tenant.len(), 12);
+        assert!(try_take(&turns, tenant()).is_some());
+    }
+
+    #[tokio::test]
     async fn a_single_place_is_everybodys() {
         let turns = Turns::new(1);
-        let place = try_take(&turns, TenantId::new()).unwrap();
-        assert!(try_take(&turns, TenantId::new()).is_none());
+        let place = try_take(&turns, tenant()).unwrap();
+        assert!(try_take(&turns, tenant()).is_none());
         drop(place);
-        assert!(try_take(&turns, TenantId::new()).is_some());
+        assert!(try_take(&turns, tenant()).is_some());
     }
 
     #[tokio::test]
     async fn who_came_last_of_another_tenant_is_served_before_the_rest_of_a_long_queue() {
         let turns = Turns::new(1);
-        let (greedy, other) = (TenantId::new(), TenantId::new());
+        let (greedy, other) = (tenant(), tenant());
         let first = try_take(&turns, greedy).unwrap();
         let order: Arc<Mutex<Vec<&str>>> = Arc::default();
         let mut tasks = Vec::new();
@@ -203,7 +245,7 @@ mod tests {
     #[tokio::test]
     async fn who_stops_waiting_leaves_the_places_to_the_others() {
         let turns = Turns::new(2);
-        let (mine, theirs) = (TenantId::new(), TenantId::new());
+        let (mine, theirs) = (tenant(), tenant());
         let (first, second) = (turns.take(mine).await, turns.take(theirs).await);
         for _ in 0..50 {
             let impatient = tokio::time::timeout(Duration::from_millis(1), turns.take(mine)).await;
@@ -218,7 +260,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn under_load_no_place_is_lost_and_none_is_given_twice() {
         let turns = Turns::new(5);
-        let tenants: Vec<TenantId> = (0..7).map(|_| TenantId::new()).collect();
+        let tenants: Vec<Queue> = (0..7).map(|_| tenant()).collect();
         let inside = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let tasks: Vec<_> = (0..2_000)
             .map(|number| {
@@ -246,7 +288,7 @@ mod tests {
     #[tokio::test]
     async fn those_who_gave_up_do_not_keep_a_free_place_from_those_behind_them() {
         let turns = Turns::new(4);
-        let (greedy, other) = (TenantId::new(), TenantId::new());
+        let (greedy, other) = (tenant(), tenant());
         let held: Vec<Place> = (0..3).filter_map(|_| try_take(&turns, greedy)).collect();
         let mut more = Box::pin(turns.take(greedy));
         assert!(more.as_mut().now_or_never().is_none());
@@ -269,7 +311,7 @@ mod tests {
 
     #[derive(Debug, Clone, Copy)]
     enum Step {
-        /// Of this tenant.
+        /// In this queue.
         Take(usize),
         /// The one with this number, of those who wait or who hold.
         GiveUp(usize),
@@ -289,13 +331,15 @@ mod tests {
         #[test]
         fn whatever_happens_no_place_is_free_that_somebody_who_may_have_it_waits_for(places in 1..9_usize, steps in steps()) {
             let turns = Turns::new(places);
-            let per_tenant = turns.state().per_tenant;
-            let tenants: Vec<TenantId> = (0..4).map(|_| TenantId::new()).collect();
+            let (per_tenant, for_strangers) = (turns.state().per_tenant, turns.state().for_strangers);
+            let most = |who: usize| if who == 3 { for_strangers } else { per_tenant };
+            let mut queues: Vec<Queue> = (0..3).map(|_| tenant()).collect();
+            queues.push(Queue::Strangers);
             let mut waiting: Vec<(usize, BoxFuture<'_, Place>)> = Vec::new();
             let mut held: Vec<(usize, Place)> = Vec::new();
             for step in steps {
                 match step {
-                    Step::Take(who) => waiting.push((who, turns.take(tenants[who]).boxed())),
+                    Step::Take(who) => waiting.push((who, turns.take(queues[who]).boxed())),
                     Step::GiveUp(which) if !waiting.is_empty() => drop(waiting.swap_remove(which % waiting.len())),
                     Step::Release(which) if !held.is_empty() => drop(held.swap_remove(which % held.len())),
                     Step::GiveUp(_) | Step::Release(_) => {}
@@ -310,9 +354,9 @@ mod tests {
                 waiting = still;
                 let of = |who: usize| held.iter().filter(|(holder, _)| *holder == who).count();
                 prop_assert_eq!(turns.state().free + held.len(), places);
-                prop_assert!((0..4).all(|who| of(who) <= per_tenant));
+                prop_assert!((0..4).all(|who| of(who) <= most(who)));
                 if held.len() < places {
-                    prop_assert!(waiting.iter().all(|(who, _)| of(*who) >= per_tenant));
+                    prop_assert!(waiting.iter().all(|(who, _)| of(*who) >= most(*who)));
                 }
             }
             drop((waiting, held));

@@ -11,7 +11,7 @@ use tokio_postgres::{Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::DbError;
-use super::fair::{Place, Turns};
+use super::fair::{Place, Queue, Turns};
 use super::notices::{Notice, Notices};
 use crate::ids::TenantId;
 
@@ -61,7 +61,7 @@ impl DatabaseUrl {
     }
 
     /// TLS with a checked certificate everywhere but on this machine, unless the URL says otherwise.
-    fn tls(&self) -> Result<Option<MakeRustlsConnect>, DbError> {
+    pub(super) fn tls(&self) -> Result<Option<MakeRustlsConnect>, DbError> {
         let local = self.0.get_hosts().iter().all(|host| match host {
             Host::Tcp(name) => matches!(name.as_str(), "localhost" | "127.0.0.1" | "::1"),
             #[cfg(unix)]
@@ -84,7 +84,7 @@ impl DatabaseUrl {
     }
 
     /// The settings to connect with: what [`Self::tls`] decided, said to the driver.
-    fn config(&self, tls: bool) -> Config {
+    pub(super) fn config(&self, tls: bool) -> Config {
         let mut config = self.0.clone();
         config.ssl_mode(if tls { SslMode::Require } else { SslMode::Disable });
         config
@@ -141,13 +141,23 @@ pub(super) enum Bounds {
     Rehearsal(&'static str),
 }
 
+/// What is known of those who want a connection.
+#[derive(Clone, Copy)]
+pub(super) enum Callers {
+    /// The tenant that they work for.
+    Known,
+    /// Nothing but what they claim.
+    Strangers,
+}
+
 /// The pool, and how to reach the database beside it.
 #[derive(Clone)]
 pub(super) struct Connections {
     pub(super) pool: Pool,
     pub(super) tls: Tls,
     pub(super) bounds: Bounds,
-    pub(super) turns: Turns,
+    turns: Turns,
+    callers: Callers,
     /// How long the database may take to answer a statement. Longer than it lets any run.
     pub(super) patience: Duration,
 }
@@ -186,6 +196,7 @@ impl Connections {
             tls,
             bounds: Bounds::Transaction,
             turns: Turns::new(max_size),
+            callers: Callers::Known,
             patience: ANSWER_WAIT,
         })
     }
@@ -195,7 +206,11 @@ impl Connections {
         &self,
         tenant: TenantId,
     ) -> Result<(deadpool_postgres::Object, Place), DbError> {
-        let place = tokio::time::timeout(POOL_WAIT, self.turns.take(tenant))
+        let queue = match self.callers {
+            Callers::Known => Queue::Tenant(tenant),
+            Callers::Strangers => Queue::Strangers,
+        };
+        let place = tokio::time::timeout(POOL_WAIT, self.turns.take(queue))
             .await
             .map_err(|_| DbError::Busy)?;
         Ok((self.get().await?, place))
@@ -236,6 +251,17 @@ impl ServerDb {
     pub fn with_patience(mut self, patience: Duration) -> Self {
         self.0.patience = patience;
         self
+    }
+
+    /// The same connections for callers whose key nobody knows yet. They wait in a queue of their own and have a small share, so
+    /// that whoever invents keys neither stands before a tenant's calls nor learns from his waiting how busy a tenant is.
+    #[must_use]
+    pub fn for_strangers(&self) -> Self {
+        let connections = Connections {
+            callers: Callers::Strangers,
+            ..self.0.clone()
+        };
+        Self(connections, Arc::clone(&self.1))
     }
 
     /// Every change of a catalogue from now on, whichever process made it. Connects when it is first called.
@@ -357,38 +383,5 @@ impl Rehearsal {
         drop(deadpool_postgres::Object::take(connection));
         self.connections.pool.close();
         Ok(())
-    }
-}
-
-/// One connection by the role that owns the schema, for migrations only.
-///
-/// # Errors
-/// When the database cannot be reached or refuses the role.
-pub async fn connect_owner(url: &DatabaseUrl) -> Result<tokio_postgres::Client, DbError> {
-    fn drive<S, T>(connection: tokio_postgres::Connection<S, T>)
-    where
-        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
-        T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
-    {
-        tokio::spawn(async move {
-            // Its end is reported to whoever waits for a statement on it.
-            let _ = connection.await;
-        });
-    }
-    let refused = |error: tokio_postgres::Error| match error.as_db_error() {
-        Some(_) => DbError::Statement(error),
-        None => DbError::Unavailable(error.to_string()),
-    };
-    match url.tls()? {
-        Some(tls) => {
-            let (client, connection) = url.config(true).connect(tls).await.map_err(refused)?;
-            drive(connection);
-            Ok(client)
-        }
-        None => {
-            let (client, connection) = url.config(false).connect(NoTls).await.map_err(refused)?;
-            drive(connection);
-            Ok(client)
-        }
     }
 }
