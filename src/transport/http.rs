@@ -6,9 +6,10 @@
 
 mod accept;
 pub(super) mod answer;
-pub(super) mod auth;
+mod auth;
 mod caps;
 mod gate;
+pub(super) mod key_check;
 pub(super) mod screen;
 mod strikes;
 
@@ -53,6 +54,8 @@ pub struct HttpOptions {
     pub connections: usize,
     /// How long a client may take to send the head of a request, and again its body.
     pub patience: Duration,
+    /// How long an address waits that brought too many keys that do not hold.
+    pub bad_keys_window: Duration,
     /// HTTP+SSE, or `None` to leave it out.
     pub sse: Option<SseOptions>,
 }
@@ -66,6 +69,7 @@ impl Default for HttpOptions {
             calls_per_tenant: 64,
             connections: 10_000,
             patience: Duration::from_secs(30),
+            bad_keys_window: Duration::from_secs(60),
             sse: Some(SseOptions::default()),
         }
     }
@@ -133,7 +137,7 @@ pub async fn serve_handlers<H: ServerHandler>(
     accept::raise_descriptor_limit();
     let abort = CancellationToken::new();
     let stopping = Arc::new(AtomicBool::new(false));
-    let keys = auth::KeyCheck::new(Arc::clone(&door));
+    let keys = key_check::KeyCheck::new(Arc::clone(&door), options.bad_keys_window);
     let sessions = options
         .sse
         .clone()
@@ -179,7 +183,7 @@ pub async fn serve_handlers<H: ServerHandler>(
 fn router<H: ServerHandler>(
     options: &HttpOptions,
     abort: &CancellationToken,
-    keys: auth::KeyCheck,
+    keys: key_check::KeyCheck,
     sessions: Option<&Arc<Sessions>>,
     handlers: Arc<dyn Fn(KeySource) -> H + Send + Sync>,
 ) -> Router {

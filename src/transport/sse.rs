@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::pipe::{Ends, Pipe, Unanswered, pipe};
 use super::http::answer::{json_rpc_error, try_later};
-use super::http::auth::KeyCheck;
+use super::http::key_check::KeyCheck;
 use super::http::screen;
 use crate::ids::Digest;
 use crate::server::KeySource;

@@ -2,6 +2,7 @@
 
 mod found;
 mod limits;
+mod strangers;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,11 +1,6 @@
 //! Checks the key of each request before the protocol layer sees it.
-//!
-//! This check only keeps strangers out early. The one that counts is made again in the call's own transaction.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::net::SocketAddr;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -13,109 +8,13 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::answer::{json_rpc_error, try_later};
-use super::strikes::Strikes;
-use crate::ids::Digest;
-use crate::server::{Denial, Door};
-use crate::tenancy::{Admission, ApiKey, AuthError, OverLimit, Principal, authenticate};
-
-/// How long a key that was found good is not asked for again.
-const REMEMBERED: Duration = Duration::from_secs(3);
-/// How long it is known as one that was good, which lets it be tried even from an address that brings bad ones.
-const WELL_KNOWN: Duration = Duration::from_secs(60 * 60);
-const MAX_REMEMBERED: usize = 10_000;
+use super::key_check::{KeyCheck, TurnedAway};
+use crate::db::DbError;
+use crate::tenancy::{ApiKey, AuthError};
 
 /// The other end of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PeerAddress(pub(super) SocketAddr);
-
-struct Known {
-    checked: Instant,
-    principal: Arc<Principal>,
-}
-
-/// The keys that were found good a while ago, by their hashes.
-#[derive(Clone)]
-pub(in crate::transport) struct KeyCheck {
-    door: Arc<Door>,
-    good: Arc<Mutex<HashMap<Digest, Known>>>,
-    strikes: Arc<Strikes>,
-}
-
-impl KeyCheck {
-    pub(super) fn new(door: Arc<Door>) -> Self {
-        Self {
-            door,
-            good: Arc::default(),
-            strikes: Arc::default(),
-        }
-    }
-
-    async fn check(&self, key: &ApiKey) -> Result<Arc<Principal>, AuthError> {
-        let hash = key.hash();
-        if let Some(principal) = self.remembers(hash, REMEMBERED) {
-            return Ok(principal);
-        }
-        let (tx, principal) = match authenticate(self.door.db(), key).await {
-            Ok(opened) => opened,
-            Err(error) => {
-                if matches!(error, AuthError::Invalid(_)) {
-                    self.good
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .remove(&hash);
-                }
-                return Err(error);
-            }
-        };
-        tx.roll_back().await?;
-        let principal = Arc::new(principal);
-        let mut good = self.good.lock().unwrap_or_else(PoisonError::into_inner);
-        if good.len() >= MAX_REMEMBERED {
-            good.retain(|_, known| known.checked.elapsed() < REMEMBERED);
-        }
-        if good.len() < MAX_REMEMBERED {
-            let known = Known {
-                checked: Instant::now(),
-                principal: Arc::clone(&principal),
-            };
-            good.insert(hash, known);
-        }
-        Ok(principal)
-    }
-
-    /// Whether the key is known not to hold any more. A database that does not answer tells nothing.
-    pub(in crate::transport) async fn has_ended(&self, key: &ApiKey) -> bool {
-        matches!(self.check(key).await, Err(AuthError::Invalid(_)))
-    }
-
-    fn remembers(&self, hash: Digest, for_so_long: Duration) -> Option<Arc<Principal>> {
-        let good = self.good.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = good.get(&hash)?;
-        (known.checked.elapsed() < for_so_long).then(|| Arc::clone(&known.principal))
-    }
-
-    /// Counts a request against what its key and its tenant may make.
-    pub(super) async fn admit(
-        &self,
-        key: &ApiKey,
-        principal: &Principal,
-    ) -> Result<Result<Admission, OverLimit>, AuthError> {
-        self.door.admit(key, principal).await
-    }
-
-    /// Notes for the audit log that a request of this principal was refused.
-    pub(super) fn note(&self, denial: Denial) {
-        self.door.denials().note(denial);
-    }
-
-    /// Seconds that this address has to wait before it may try a key that was not good before.
-    fn must_wait(&self, key: &ApiKey, address: IpAddr) -> Option<u32> {
-        let seconds = self.strikes.must_wait(address)?;
-        self.remembers(key.hash(), WELL_KNOWN)
-            .is_none()
-            .then_some(seconds)
-    }
-}
 
 /// Where a request came from, for the audit log.
 pub(super) fn source(request: &Request) -> String {
@@ -142,27 +41,9 @@ pub(super) async fn require_key(State(keys): State<KeyCheck>, mut request: Reque
         }
     };
     let address = request.extensions().get::<PeerAddress>().map(|peer| peer.0.ip());
-    if let Some(seconds) = address.and_then(|address| keys.must_wait(&key, address)) {
-        let words = format!(
-            "Too many API keys that are not valid came from your address. Try again in {seconds} seconds."
-        );
-        return try_later(StatusCode::TOO_MANY_REQUESTS, seconds, &words);
-    }
-    let principal = match keys.check(&key).await {
+    let principal = match keys.let_in(&key, address, source(&request)).await {
         Ok(principal) => principal,
-        Err(AuthError::Invalid(refused)) => {
-            let why = refused.why.as_str();
-            tracing::warn!(why, "a request came with an API key that does not hold");
-            if let Some(address) = address {
-                keys.strikes.note(address);
-            }
-            if let Some(denial) = Denial::of_key(&refused, &source(&request)) {
-                keys.note(denial);
-            }
-            let words = format!("{}.", AuthError::Invalid(refused));
-            return unauthorized(Some("invalid_token"), &words);
-        }
-        Err(AuthError::Db(error)) => return cannot_check(&error),
+        Err(refused) => return turn_away(&refused),
     };
     request.extensions_mut().insert(key);
     request.extensions_mut().insert(principal);
@@ -172,13 +53,32 @@ pub(super) async fn require_key(State(keys): State<KeyCheck>, mut request: Reque
     next.run(request).await
 }
 
-/// A database that does not answer tells nothing of a key.
-pub(super) fn cannot_check(error: &crate::db::DbError) -> Response {
+fn turn_away(refused: &TurnedAway) -> Response {
+    match refused {
+        TurnedAway::MustWait(seconds) => {
+            let words = format!(
+                "Too many API keys that are not valid came from your address. Try again in {seconds} seconds."
+            );
+            try_later(StatusCode::TOO_MANY_REQUESTS, *seconds, &words)
+        }
+        TurnedAway::Busy => cannot_check(&DbError::Busy, false),
+        TurnedAway::Key { error, well_known } => match &**error {
+            AuthError::Invalid(_) => unauthorized(Some("invalid_token"), &format!("{error}.")),
+            AuthError::Db(error) => cannot_check(error, *well_known),
+        },
+    }
+}
+
+/// A database that does not answer tells nothing of a key. A stranger is not told of any organisation: the one that his key names
+/// need not be his.
+pub(super) fn cannot_check(error: &DbError, well_known: bool) -> Response {
     tracing::error!(%error, "a key could not be checked");
-    let words = if matches!(error, crate::db::DbError::Busy) {
-        "The registry is busy with other calls, most of them your organisation's. Try again in a moment."
-    } else {
-        "The registry's database is not available. Try again in a moment."
+    let words = match (matches!(error, DbError::Busy), well_known) {
+        (true, true) => {
+            "The registry is busy with other calls, most of them your organisation's. Try again in a moment."
+        }
+        (true, false) => "The registry is busy. Try again in a moment.",
+        (false, _) => "The registry's database is not available. Try again in a moment.",
     };
     try_later(StatusCode::SERVICE_UNAVAILABLE, 1, words)
 }

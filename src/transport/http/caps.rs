@@ -10,7 +10,8 @@ use axum::response::Response;
 use futures::StreamExt as _;
 
 use super::answer::try_later;
-use super::auth::{self, KeyCheck};
+use super::auth;
+use super::key_check::KeyCheck;
 use super::screen::LastsLong;
 use crate::server::{Denial, Reason};
 use crate::tenancy::{ApiKey, AuthError, Principal, Quota};
@@ -35,7 +36,7 @@ pub(super) async fn limit_rate(State(keys): State<KeyCheck>, request: Request, n
             });
             try_later(StatusCode::TOO_MANY_REQUESTS, over.retry_after, &over.to_string())
         }
-        Err(AuthError::Db(error)) => auth::cannot_check(&error),
+        Err(AuthError::Db(error)) => auth::cannot_check(&error, true),
         // It ended since it was checked; what is behind this will say so.
         Err(AuthError::Invalid(_)) => next.run(request).await,
     }

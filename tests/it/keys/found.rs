@@ -153,7 +153,7 @@ async fn whoever_tries_many_keys_waits_and_those_with_good_ones_do_not() {
 }
 
 /// Reason and count of each refusal in the log.
-async fn denials(db: &TestDb) -> Vec<(String, String, String, Value)> {
+pub(super) async fn denials(db: &TestDb) -> Vec<(String, String, String, Value)> {
     let rows = db
         .superuser()
         .await

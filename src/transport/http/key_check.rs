@@ -1,0 +1,252 @@
+//! Whether keys hold, asked before the protocol layer and remembered for a moment.
+//!
+//! This check only keeps strangers out early. The one that counts is made again in the call's own transaction.
+//!
+//! Each check runs in a task of its own: who hangs up early is judged all the same, and leaves no connection broken off in the
+//! middle. A key that was not found good within the hour is a stranger's, whatever tenant it names: it waits with those of its
+//! kind alone, and one address has so many of them.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared};
+
+use super::strikes::{self, Strikes, Try};
+use crate::db::DbError;
+use crate::ids::Digest;
+use crate::server::{Denial, Door};
+use crate::tenancy::{Admission, ApiKey, AuthError, OverLimit, Principal, authenticate};
+
+/// How long a key that was found good is not asked for again.
+const REMEMBERED: Duration = Duration::from_secs(3);
+/// How long it is known as one that was good, which lets it be tried even from an address that brings bad ones.
+const WELL_KNOWN: Duration = Duration::from_secs(60 * 60);
+const MAX_REMEMBERED: usize = 10_000;
+
+/// What came of a check; for everybody who asked for it.
+type Checked = Result<Arc<Principal>, Arc<AuthError>>;
+
+/// Why a request goes no further.
+pub(super) enum TurnedAway {
+    /// Too many bad keys came from its address; seconds to wait.
+    MustWait(u32),
+    /// Its key does not hold, or could not be checked.
+    Key {
+        /// Why.
+        error: Arc<AuthError>,
+        /// Whether the key was good within the hour.
+        well_known: bool,
+    },
+    /// There are too many strangers.
+    Busy,
+}
+
+struct Known {
+    checked: Instant,
+    principal: Arc<Principal>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The keys that were found good a while ago, by their hashes.
+    good: HashMap<Digest, Known>,
+    /// The checks that go on. Who comes with the same key waits for the same answer.
+    under_way: HashMap<Digest, Shared<BoxFuture<'static, Checked>>>,
+}
+
+impl State {
+    fn remembers(&self, hash: Digest, for_so_long: Duration) -> Option<Arc<Principal>> {
+        let known = self.good.get(&hash)?;
+        (known.checked.elapsed() < for_so_long).then(|| Arc::clone(&known.principal))
+    }
+
+    fn remember(&mut self, hash: Digest, principal: &Arc<Principal>) {
+        if self.good.len() >= MAX_REMEMBERED {
+            self.good.retain(|_, known| known.checked.elapsed() < REMEMBERED);
+        }
+        if self.good.len() < MAX_REMEMBERED {
+            let known = Known {
+                checked: Instant::now(),
+                principal: Arc::clone(principal),
+            };
+            self.good.insert(hash, known);
+        }
+    }
+}
+
+/// The keys of one server's callers.
+#[derive(Clone)]
+pub(in crate::transport) struct KeyCheck {
+    door: Arc<Door>,
+    state: Arc<Mutex<State>>,
+    strikes: Strikes,
+}
+
+/// Takes a check out of those that go on, however it ends.
+struct UnderWay {
+    keys: KeyCheck,
+    hash: Digest,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.keys.state().under_way.remove(&self.hash);
+    }
+}
+
+impl KeyCheck {
+    pub(super) fn new(door: Arc<Door>, window: Duration) -> Self {
+        Self {
+            door,
+            state: Arc::default(),
+            strikes: Strikes::new(window),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who comes with this key, from this address and this source.
+    pub(super) async fn let_in(
+        &self,
+        key: &ApiKey,
+        address: Option<IpAddr>,
+        source: String,
+    ) -> Result<Arc<Principal>, TurnedAway> {
+        let well_known = {
+            let state = self.state();
+            if let Some(principal) = state.remembers(key.hash(), REMEMBERED) {
+                return Ok(principal);
+            }
+            state.remembers(key.hash(), WELL_KNOWN).is_some()
+        };
+        let counted = match address {
+            Some(address) if !well_known => match self.strikes.begin(address).await {
+                Ok(counted) => Some(counted),
+                Err(strikes::Refused::Wait(seconds)) => return Err(TurnedAway::MustWait(seconds)),
+                Err(strikes::Refused::Busy) => return Err(TurnedAway::Busy),
+            },
+            Some(_) | None => None,
+        };
+        let judged = tokio::spawn(self.clone().judge(key.clone(), address, counted, source));
+        let checked = judged.await.unwrap_or_else(|error| Err(broken_off(&error)));
+        checked.map_err(|error| TurnedAway::Key { error, well_known })
+    }
+
+    /// Checks a key and draws the consequences where it does not hold.
+    async fn judge(
+        self,
+        key: ApiKey,
+        address: Option<IpAddr>,
+        counted: Option<Try>,
+        source: String,
+    ) -> Checked {
+        let checked = self.check(&key).await;
+        if let Err(error) = &checked
+            && let AuthError::Invalid(refused) = &**error
+        {
+            let why = refused.why.as_str();
+            tracing::warn!(why, "a request came with an API key that does not hold");
+            match (counted, address) {
+                (Some(counted), _) => counted.was_bad(),
+                (None, Some(address)) => self.strikes.note(address),
+                (None, None) => {}
+            }
+            if let Some(denial) = Denial::of_key(refused, &source) {
+                self.note(denial);
+            }
+        }
+        checked
+    }
+
+    async fn check(&self, key: &ApiKey) -> Checked {
+        let hash = key.hash();
+        let under_way = {
+            let mut state = self.state();
+            if let Some(principal) = state.remembers(hash, REMEMBERED) {
+                return Ok(principal);
+            }
+            let keys = self.clone();
+            let begin = || {
+                let asked = tokio::spawn(keys.ask(key.clone()));
+                async move { asked.await.unwrap_or_else(|error| Err(broken_off(&error))) }
+                    .boxed()
+                    .shared()
+            };
+            state.under_way.entry(hash).or_insert_with(begin).clone()
+        };
+        under_way.await
+    }
+
+    async fn ask(self, key: ApiKey) -> Checked {
+        let hash = key.hash();
+        // Dropped last: by then what was found is remembered.
+        let _under_way = UnderWay {
+            keys: self.clone(),
+            hash,
+        };
+        let well_known = self.state().remembers(hash, WELL_KNOWN).is_some();
+        let db = self.door.db();
+        let found = if well_known {
+            authenticate(db, &key).await
+        } else {
+            authenticate(&db.for_strangers(), &key).await
+        };
+        match found {
+            Ok((tx, principal)) => {
+                tx.roll_back()
+                    .await
+                    .map_err(|error| Arc::new(AuthError::Db(error)))?;
+                let principal = Arc::new(principal);
+                self.state().remember(hash, &principal);
+                Ok(principal)
+            }
+            Err(error) => {
+                if matches!(error, AuthError::Invalid(_)) {
+                    self.state().good.remove(&hash);
+                }
+                Err(Arc::new(error))
+            }
+        }
+    }
+
+    /// Whether the key is known not to hold any more. A database that does not answer tells nothing.
+    pub(in crate::transport) async fn has_ended(&self, key: &ApiKey) -> bool {
+        match self.check(key).await {
+            Ok(_) => false,
+            Err(error) => matches!(*error, AuthError::Invalid(_)),
+        }
+    }
+
+    /// Counts a request against what its key and its tenant may make. In a task of its own as well: the calls of the month are
+    /// counted in the database.
+    pub(super) async fn admit(
+        &self,
+        key: &ApiKey,
+        principal: &Arc<Principal>,
+    ) -> Result<Result<Admission, OverLimit>, AuthError> {
+        let (door, key, principal) = (Arc::clone(&self.door), key.clone(), Arc::clone(principal));
+        let admitted = tokio::spawn(async move { door.admit(&key, &principal).await });
+        admitted.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a request was not counted");
+            Err(AuthError::Db(DbError::Unavailable(
+                "counting broke off".to_owned(),
+            )))
+        })
+    }
+
+    /// Notes for the audit log that a request was refused.
+    pub(in crate::transport) fn note(&self, denial: Denial) {
+        self.door.denials().note(denial);
+    }
+}
+
+fn broken_off(error: &tokio::task::JoinError) -> Arc<AuthError> {
+    tracing::error!(%error, "the check of a key ended without an answer");
+    let words = "the check of a key broke off".to_owned();
+    Arc::new(AuthError::Db(DbError::Unavailable(words)))
+}
