@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::db::ServerDb;
 use crate::error::{Failure, FailureKind};
 use crate::server::{Door, Limits};
-use crate::transport::http::{self, HttpError, HttpOptions};
+use crate::transport::http::{self, HttpError, HttpOptions, Network};
 use crate::transport::sse::SseOptions;
 
 #[derive(Debug, clap::Args)]
@@ -28,6 +28,9 @@ pub(super) struct ServeArgs {
     /// An origin of web pages that may call besides localhost, for example https://tools.example.com; may be repeated
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
+    /// A proxy in front whose X-Forwarded-For is believed, for the slow-down of tried keys and for the audit log; may be repeated
+    #[arg(long, value_name = "ADDRESS_OR_NETWORK")]
+    trusted_proxy: Vec<Network>,
     /// Leave HTTP+SSE out: /sse and /messages, which only old clients use
     #[arg(long)]
     no_sse: bool,
@@ -60,6 +63,7 @@ async fn serve(backend: &Backend, listener: tokio::net::TcpListener, args: Serve
     let mut options = HttpOptions::default();
     options.allowed_hosts.extend(args.allow_host);
     options.allowed_origins.extend(args.allow_origin);
+    options.trusted_proxies = args.trusted_proxy;
     options.calls_per_tenant = args.calls_per_tenant;
     options.sse = (!args.no_sse).then(|| SseOptions {
         sessions_per_tenant: args.sse_per_tenant,

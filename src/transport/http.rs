@@ -10,6 +10,7 @@ mod auth;
 mod caps;
 mod gate;
 pub(super) mod key_check;
+mod proxies;
 pub(super) mod screen;
 mod strikes;
 
@@ -31,6 +32,7 @@ use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use self::proxies::Network;
 use super::sse::{self, Sessions, SseOptions};
 use crate::server::{Door, KeySource, Registry};
 use crate::tenancy::Quota;
@@ -54,6 +56,8 @@ pub struct HttpOptions {
     pub connections: usize,
     /// How long a client may take to send the head of a request, and again its body.
     pub patience: Duration,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
     /// How long an address waits that brought too many keys that do not hold.
     pub bad_keys_window: Duration,
     /// HTTP+SSE, or `None` to leave it out.
@@ -69,6 +73,7 @@ impl Default for HttpOptions {
             calls_per_tenant: 64,
             connections: 10_000,
             patience: Duration::from_secs(30),
+            trusted_proxies: Vec::new(),
             bad_keys_window: Duration::from_secs(60),
             sse: Some(SseOptions::default()),
         }

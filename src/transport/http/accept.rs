@@ -17,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::HttpOptions;
-use super::auth::PeerAddress;
+use super::auth::ClientAddress;
+use super::proxies::{Network, client_address};
 
 /// Headers of a request.
 const MAX_HEADERS: usize = 100;
@@ -34,6 +35,7 @@ pub(super) async fn serve(
     stop: CancellationToken,
 ) {
     let places = Arc::new(Semaphore::new(options.connections));
+    let trusted: Arc<[Network]> = options.trusted_proxies.clone().into();
     let graceful = GracefulShutdown::new();
     loop {
         let taken = tokio::select! {
@@ -45,8 +47,10 @@ pub(super) async fn serve(
         };
         // Answers are small and written whole; waiting for more would only delay them.
         let _unset = stream.set_nodelay(true);
+        let trusted = Arc::clone(&trusted);
         let with_address = app.clone().map_request(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(PeerAddress(address));
+            let client = client_address(address.ip(), request.headers(), &trusted);
+            request.extensions_mut().insert(ClientAddress(client));
             request
         });
         let service = TowerToHyperService::new(with_address);

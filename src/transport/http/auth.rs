@@ -1,6 +1,6 @@
 //! Checks the key of each request before the protocol layer sees it.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -12,14 +12,14 @@ use super::key_check::{KeyCheck, TurnedAway};
 use crate::db::DbError;
 use crate::tenancy::{ApiKey, AuthError};
 
-/// The other end of a connection.
+/// Where a request came from, as far as is known.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct PeerAddress(pub(super) SocketAddr);
+pub(super) struct ClientAddress(pub(super) IpAddr);
 
 /// Where a request came from, for the audit log.
 pub(super) fn source(request: &Request) -> String {
-    match request.extensions().get::<PeerAddress>() {
-        Some(PeerAddress(address)) => format!("http {}", address.ip().to_canonical()),
+    match request.extensions().get::<ClientAddress>() {
+        Some(ClientAddress(address)) => format!("http {address}"),
         None => "http".to_owned(),
     }
 }
@@ -40,7 +40,7 @@ pub(super) async fn require_key(State(keys): State<KeyCheck>, mut request: Reque
             );
         }
     };
-    let address = request.extensions().get::<PeerAddress>().map(|peer| peer.0.ip());
+    let address = request.extensions().get::<ClientAddress>().map(|client| client.0);
     let principal = match keys.let_in(&key, address, source(&request)).await {
         Ok(principal) => principal,
         Err(refused) => return turn_away(&refused),

@@ -123,3 +123,11 @@ async fn a_server_told_to_stop_ends_well() {
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn a_trusted_proxy_is_an_address_or_a_network() {
+    for wrong in ["proxy.example.com", "10.0.0.0/33"] {
+        let ran = Ran::of(&mut program(&["serve", "--trusted-proxy", wrong]));
+        assert_fails(&ran, 2, "neither an address nor a network");
+    }
+}

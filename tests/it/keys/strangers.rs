@@ -219,6 +219,50 @@ async fn while_a_tenant_is_busy_a_stranger_who_names_it_is_answered_as_for_any_o
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_trusted_proxy_who_tries_keys_holds_up_nobody_else_and_is_named_in_the_log() {
+    let db = TestDb::new().await;
+    let tenant = db.tenant("acme").await;
+    let key = db.full_key(tenant).await;
+    let door = db.door();
+    let options = HttpOptions {
+        trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
+        ..HttpOptions::default()
+    };
+    let served = Served::start(Arc::clone(&door), options).await;
+    let forwarded = async |key: &ApiKey, chain: &str| {
+        let asked = post(served.at, key, &call(1, "whoami", &json!({}))).header("x-forwarded-for", chain);
+        asked.send().await.unwrap().status()
+    };
+    for number in 0..20 {
+        // What he writes himself does not help him.
+        let chain = format!("198.51.100.{number}, 203.0.113.9");
+        assert_eq!(forwarded(&guess(tenant), &chain).await, StatusCode::UNAUTHORIZED);
+    }
+    for chain in ["203.0.113.9", "192.0.2.1, 203.0.113.9, 127.0.0.2"] {
+        assert_eq!(
+            forwarded(&guess(tenant), chain).await,
+            StatusCode::TOO_MANY_REQUESTS
+        );
+    }
+    assert_eq!(forwarded(&key, "203.0.113.10").await, StatusCode::OK);
+    // Who is known by no address but the proxy's is counted as the proxy.
+    assert_eq!(
+        forwarded(&guess(tenant), "nonsense").await,
+        StatusCode::UNAUTHORIZED
+    );
+    door.drain().await;
+    let sources: std::collections::BTreeSet<String> = denials(&db)
+        .await
+        .into_iter()
+        .map(|(_, _, source, _)| source)
+        .collect();
+    assert_eq!(
+        sources.iter().collect::<Vec<_>>(),
+        ["http 127.0.0.1", "http 203.0.113.9"]
+    );
+}
+
 /// What the server's role has rolled back on this database. Every check of a key before the protocol layer is such a one, and
 /// these requests do nothing else.
 async fn rolled_back(db: &TestDb) -> i64 {

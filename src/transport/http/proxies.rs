@@ -1,0 +1,192 @@
+//! Where a request came from when there is a proxy in between.
+//!
+//! Anybody can write `X-Forwarded-For`. So only what trusted proxies wrote is believed: each adds, at the right, the address that
+//! it saw.
+
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use axum::http::HeaderMap;
+
+const FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// An address, or all that begin alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    prefix: u8,
+}
+
+impl Network {
+    /// Whether the address belongs to it.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let shift = |bits: u8| u32::from(bits - self.prefix);
+        match (self.address, address.to_canonical()) {
+            // Shifted by all bits there are, nothing is left to differ.
+            (IpAddr::V4(mine), IpAddr::V4(other)) => (mine.to_bits() ^ other.to_bits())
+                .checked_shr(shift(32))
+                .is_none_or(|differs| differs == 0),
+            (IpAddr::V6(mine), IpAddr::V6(other)) => (mine.to_bits() ^ other.to_bits())
+                .checked_shr(shift(128))
+                .is_none_or(|differs| differs == 0),
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+        }
+    }
+}
+
+impl FromStr for Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!("\"{text}\" is neither an address nor a network; they look like 10.0.0.7 and 10.0.0.0/8")
+        };
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        // As callers' addresses are, so that they can be compared.
+        let address = address.to_canonical();
+        let all = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = match prefix {
+            Some(prefix) => prefix
+                .parse()
+                .ok()
+                .filter(|prefix| *prefix <= all)
+                .ok_or_else(wrong)?,
+            None => all,
+        };
+        Ok(Self { address, prefix })
+    }
+}
+
+/// The address that a request came from: the last in `X-Forwarded-For` that is no trusted proxy's, where a trusted proxy brings
+/// it. What cannot be read counts as coming from the proxy itself.
+pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
+    let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
+    let peer = peer.to_canonical();
+    if !is_trusted(peer) {
+        return peer;
+    }
+    let mut first = peer;
+    // Several lines are one list.
+    for line in headers.get_all(FORWARDED_FOR).iter().rev() {
+        let Ok(line) = line.to_str() else {
+            return peer;
+        };
+        for entry in line.rsplit(',') {
+            let Some(address) = address(entry.trim()) else {
+                return peer;
+            };
+            if !is_trusted(address) {
+                return address;
+            }
+            first = address;
+        }
+    }
+    // All of them are proxies: so a proxy asks for itself.
+    first
+}
+
+/// An address, with or without a port.
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(text);
+    bare.parse()
+        .ok()
+        .or_else(|| text.parse().ok().map(|with_port: SocketAddr| with_port.ip()))
+        .map(|address: IpAddr| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn networks(texts: &[&str]) -> Vec<Network> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    fn client(peer: &str, lines: &[&str], trusted: &[&str]) -> String {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(FORWARDED_FOR, line.parse().unwrap());
+        }
+        client_address(peer.parse().unwrap(), &headers, &networks(trusted)).to_string()
+    }
+
+    #[test]
+    fn a_network_holds_what_begins_alike() {
+        for (network, inside, outside) in [
+            ("10.0.0.0/8", "10.255.0.1", "11.0.0.1"),
+            ("10.0.0.7", "10.0.0.7", "10.0.0.6"),
+            ("192.0.2.128/25", "192.0.2.200", "192.0.2.127"),
+            ("0.0.0.0/0", "203.0.113.9", "2001:db8::1"),
+            ("2001:db8::/32", "2001:db8:ffff::1", "2001:db9::1"),
+            ("::/0", "2001:db8::1", "192.0.2.1"),
+            ("::ffff:10.0.0.7", "10.0.0.7", "::1"),
+            ("10.0.0.7", "::ffff:10.0.0.7", "::1"),
+        ] {
+            let parsed: Network = network.parse().unwrap();
+            assert!(parsed.contains(inside.parse().unwrap()), "{network} {inside}");
+            assert!(!parsed.contains(outside.parse().unwrap()), "{network} {outside}");
+        }
+        for wrong in [
+            "",
+            "10.0.0.0/33",
+            "::/129",
+            "10.0.0/8",
+            "proxy",
+            "10.0.0.0/",
+            "10.0.0.0/-1",
+        ] {
+            let told = wrong.parse::<Network>().unwrap_err();
+            assert!(told.contains("10.0.0.0/8"), "{told}");
+        }
+    }
+
+    #[test]
+    fn only_what_trusted_proxies_wrote_is_believed() {
+        let trusted = ["10.0.0.0/8", "2001:db8::7"];
+        for (peer, lines, expected) in [
+            ("10.0.0.1", &["203.0.113.9"][..], "203.0.113.9"),
+            // A stranger claims to be a proxy.
+            ("198.51.100.1", &["203.0.113.9"], "198.51.100.1"),
+            // What the client itself wrote stands further left.
+            ("10.0.0.1", &["192.0.2.1, 203.0.113.9"], "203.0.113.9"),
+            ("10.0.0.1", &["192.0.2.1", "203.0.113.9, 10.0.0.2"], "203.0.113.9"),
+            ("2001:db8::7", &["203.0.113.9,10.9.9.9"], "203.0.113.9"),
+            ("::ffff:10.0.0.1", &["::ffff:203.0.113.9"], "203.0.113.9"),
+            ("10.0.0.1", &["203.0.113.9:4711"], "203.0.113.9"),
+            ("10.0.0.1", &["[2001:db8::9]:4711"], "2001:db8::9"),
+            ("10.0.0.1", &["[2001:db8::9]"], "2001:db8::9"),
+            // Nothing, or nothing that can be read.
+            ("10.0.0.1", &[], "10.0.0.1"),
+            ("10.0.0.1", &["unknown"], "10.0.0.1"),
+            ("10.0.0.1", &["203.0.113.9, "], "10.0.0.1"),
+            ("10.0.0.1", &["203.0.113.9", "nonsense"], "10.0.0.1"),
+            // Proxies alone.
+            ("10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+        ] {
+            assert_eq!(client(peer, lines, &trusted), expected, "{peer} {lines:?}");
+            assert_eq!(
+                client(peer, lines, &[]),
+                peer.trim_start_matches("::ffff:"),
+                "without a trusted proxy"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_client_writes_it_counts_as_the_address_that_the_proxy_saw(written in "[ -~]{0,60}") {
+            let line = format!("{written}, 203.0.113.9");
+            prop_assert_eq!(client("10.0.0.1", &[&line], &["10.0.0.0/8"]), "203.0.113.9");
+        }
+    }
+}
