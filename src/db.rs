@@ -91,6 +91,20 @@ impl DbError {
         }
     }
 
+    /// Whether a row was refused because its tenant was erased, or never was.
+    #[must_use]
+    pub fn is_without_tenant(&self) -> bool {
+        match self {
+            Self::Statement(error) => error.as_db_error().is_some_and(|db| {
+                *db.code() == SqlState::FOREIGN_KEY_VIOLATION
+                    && db
+                        .constraint()
+                        .is_some_and(|name| name.ends_with("_tenant_id_fkey"))
+            }),
+            Self::Unavailable(_) | Self::Busy | Self::RowCount { .. } | Self::Corrupt(_) => false,
+        }
+    }
+
     /// Whether trying again later may help: the database is away, full, shutting down, or takes no writes.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {

@@ -163,10 +163,14 @@ pub(super) fn embedded_options(config: &Config) -> Result<EmbeddedOptions, Failu
 pub(super) async fn tenant(db: &AdminDb, slug: &str) -> Result<Tenant, Failure> {
     let tenant = even_erased(db, slug).await?;
     if tenant.status == "erased" {
-        let words = format!("{slug} was erased; of it there is only the audit log");
-        return Err(Failure::new(FailureKind::Refused, words));
+        return Err(erased(slug));
     }
     Ok(tenant)
+}
+
+pub(super) fn erased(slug: &str) -> Failure {
+    let words = format!("{slug} was erased; of it there is only the audit log");
+    Failure::new(FailureKind::Refused, words)
 }
 
 async fn even_erased(db: &AdminDb, slug: &str) -> Result<Tenant, Failure> {
@@ -176,12 +180,18 @@ async fn even_erased(db: &AdminDb, slug: &str) -> Result<Tenant, Failure> {
     })
 }
 
-/// Begins work on the tenant that `--tenant` names.
+/// Begins work on the tenant that `--tenant` names, which is not erased before that work is done.
 pub(super) async fn tenant_tx(db: &AdminDb, slug: &str) -> Result<TenantTx, Failure> {
     let tenant = tenant(db, slug).await?;
-    TenantTx::begin_as_operator(db, tenant.id)
+    let tx = TenantTx::begin_as_operator(db, tenant.id)
         .await
-        .map_err(db_failure)
+        .map_err(db_failure)?;
+    // It may have been erased since it was looked up.
+    if tenants::hold(&tx).await.map_err(db_failure)? {
+        Ok(tx)
+    } else {
+        Err(erased(slug))
+    }
 }
 
 /// Begins to read the audit log of a tenant, which is there even when the tenant was erased.
@@ -205,6 +215,12 @@ pub(super) fn operator() -> Actor {
 }
 
 pub(super) fn db_failure(error: DbError) -> Failure {
+    if error.is_without_tenant() {
+        return Failure::new(
+            FailureKind::Refused,
+            "the tenant was erased meanwhile; of it there is only the audit log",
+        );
+    }
     let kind = if error.is_unavailable() {
         FailureKind::Unavailable
     } else {

@@ -13,7 +13,7 @@ use super::output;
 use crate::config::Config;
 use crate::db::{AdminDb, TenantTx};
 use crate::error::{Failure, FailureKind};
-use crate::ids::Slug;
+use crate::ids::{Slug, TenantId};
 use crate::registry::audit::{self, Entry};
 use crate::tenancy::SearchText;
 use crate::tenancy::tenants::{self, Status, Tenant};
@@ -109,13 +109,15 @@ fn checked_name(name: &str) -> Result<&str, Failure> {
 
 async fn create(config: &Config, db: &AdminDb, slug: &Slug, name: Option<&str>) -> Result<(), Failure> {
     let name = checked_name(name.unwrap_or(slug.as_str()))?;
-    let Some(id) = tenants::create(db, slug, name).await.map_err(db_failure)? else {
+    // The id comes first: so the tenant and the first entry of its log are there together, or neither is.
+    let id = TenantId::new();
+    let tx = TenantTx::begin_as_operator(db, id).await.map_err(db_failure)?;
+    if !tenants::create(&tx, slug, name).await.map_err(db_failure)? {
         return Err(Failure::new(
             FailureKind::Refused,
             format!("there is a tenant \"{slug}\" already"),
         ));
-    };
-    let tx = TenantTx::begin_as_operator(db, id).await.map_err(db_failure)?;
+    }
     let details = json!({"after": {"name": name, "status": "active"}});
     audit(&tx, "tenant.create", slug.as_str(), details).await?;
     tx.commit().await.map_err(db_failure)?;
@@ -149,21 +151,33 @@ async fn list(config: &Config, db: &AdminDb) -> Result<(), Failure> {
     )
 }
 
-async fn set_status(config: &Config, db: &AdminDb, slug: &str, status: Status) -> Result<(), Failure> {
-    let tx = backend::tenant_tx(db, slug).await?;
-    let changed = tenants::set_status(&tx, status).await.map_err(db_failure)?;
+/// The tenant as it is now; nobody else changes it before the transaction ends.
+async fn lock(tx: &TenantTx, slug: &str) -> Result<Tenant, Failure> {
+    tenants::lock(tx)
+        .await
+        .map_err(db_failure)?
+        .filter(|tenant| tenant.status != "erased")
+        .ok_or_else(|| backend::erased(slug))
+}
+
+/// Changes the status, and says so in the log; `false` where it was so already.
+async fn change_status(tx: &TenantTx, slug: &str, status: Status) -> Result<bool, Failure> {
+    let before = lock(tx, slug).await?;
+    let changed = tenants::set_status(tx, status).await.map_err(db_failure)?;
     if changed {
         let action = match status {
             Status::Active => "tenant.resume",
             Status::Suspended => "tenant.suspend",
         };
-        let before = match status {
-            Status::Active => Status::Suspended,
-            Status::Suspended => Status::Active,
-        };
-        let details = json!({"before": {"status": before.as_str()}, "after": {"status": status.as_str()}});
-        audit(&tx, action, slug, details).await?;
+        let details = json!({"before": {"status": before.status}, "after": {"status": status.as_str()}});
+        audit(tx, action, slug, details).await?;
     }
+    Ok(changed)
+}
+
+async fn set_status(config: &Config, db: &AdminDb, slug: &str, status: Status) -> Result<(), Failure> {
+    let tx = backend::tenant_tx(db, slug).await?;
+    let changed = change_status(&tx, slug, status).await?;
     tx.commit().await.map_err(db_failure)?;
     if config.json {
         return output::json(&json!({"slug": slug, "status": status.as_str(), "changed": changed}));
@@ -179,16 +193,15 @@ async fn set(config: &Config, db: &AdminDb, args: SetArgs) -> Result<(), Failure
             "say what to change: --name, --calls-per-minute, --calls-per-month or --search-text",
         ));
     }
-    let before = backend::tenant(db, &args.slug).await?;
+    let tx = backend::tenant_tx(db, &args.slug).await?;
+    // Read in the transaction that writes it back: two who change different things at once both have their way.
+    let before = lock(&tx, &args.slug).await?;
     let mut after = before.clone();
     if let Some(name) = &args.name {
         checked_name(name)?.clone_into(&mut after.name);
     }
     after.allowance = args.limits.of(before.allowance);
     after.search_text = args.search_text.unwrap_or(before.search_text);
-    let tx = TenantTx::begin_as_operator(db, before.id)
-        .await
-        .map_err(db_failure)?;
     tenants::update(&tx, &after).await.map_err(db_failure)?;
     let seen = |tenant: &Tenant| json!({"name": tenant.name, "limits": tenant.allowance, "search_text": tenant.search_text});
     let details = json!({"before": seen(&before), "after": seen(&after)});

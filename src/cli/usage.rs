@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Subcommand;
 use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 use super::backend::{self, Backend, db_failure};
 use super::output;
@@ -197,6 +198,15 @@ fn events(config: &Config, events: Vec<usage::RecentEvent>) -> Result<(), Failur
 }
 
 async fn prune(config: &Config, db: &AdminDb, before: Date, yes: bool) -> Result<(), Failure> {
+    let month = Timestamp::now().to_zoned(TimeZone::UTC).date().first_of_month();
+    if before > month {
+        return Err(Failure::new(
+            FailureKind::Usage,
+            format!(
+                "calls are recorded in the current month, so only those before it can be dropped: {month} is the last day that --before takes"
+            ),
+        ));
+    }
     if !yes {
         return Err(Failure::new(
             FailureKind::Usage,
@@ -205,7 +215,9 @@ async fn prune(config: &Config, db: &AdminDb, before: Date, yes: bool) -> Result
             ),
         ));
     }
-    let dropped = usage::prune(db, before).await.map_err(db_failure)?;
+    let dropped = usage::prune(db, before, backend::operator().name())
+        .await
+        .map_err(db_failure)?;
     if config.json {
         return output::json(&dropped);
     }

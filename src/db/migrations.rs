@@ -36,6 +36,7 @@ static MIGRATIONS: &[Migration] = migrations![
     7 "0007_default_tenant",
     8 "0008_catalogue_changes",
     9 "0009_limits_and_erasure",
+    10 "0010_the_end_of_a_tenant",
 ];
 
 /// Where the applied migrations are kept. No tenant's data, so no policy; the server reads it at its start.

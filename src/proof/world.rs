@@ -113,10 +113,11 @@ async fn plant_party(
     let slug: Slug = format!("proof-{role}-{}", letters())
         .parse()
         .map_err(|_| broken("a slug"))?;
-    let tenant = tenants::create(admin, &slug, "Proof")
-        .await?
-        .ok_or_else(|| broken("a tenant"))?;
+    let tenant = TenantId::new();
     let tx = TenantTx::begin_as_operator(admin, tenant).await?;
+    if !tenants::create(&tx, &slug, "Proof").await? {
+        return Err(broken("a tenant"));
+    }
     let email = "ada@proof.example".parse().map_err(|_| broken("a user"))?;
     let user = users::ensure(&tx, &email, "").await?.id;
     let new = NewKey {

@@ -37,7 +37,9 @@ impl Actor {
         }
     }
 
-    fn name(&self) -> &str {
+    /// His name, or the key's id.
+    #[must_use]
+    pub fn name(&self) -> &str {
         match self {
             Self::Operator(name) | Self::Key(name) | Self::System(name) => name,
         }
@@ -90,14 +92,15 @@ pub async fn write(tx: &TenantTx, entry: &Entry<'_>) -> Result<(), DbError> {
     tx.execute_one(sql!("audit/insert.sql"), &params).await
 }
 
-/// Writes an entry on its own: of something that was refused, and so has no transaction.
+/// Writes an entry on its own: of something that was refused, and so has no transaction. In the log of a tenant that was erased
+/// nothing comes after the certificate.
 ///
 /// # Errors
-/// When the database is away or refuses, as it does for a tenant that does not exist.
+/// When the database is away or refuses.
 pub async fn write_alone(db: &ServerDb, tenant: TenantId, entry: &Entry<'_>) -> Result<(), DbError> {
     let (id, actor) = (AuditId::new(), (entry.actor.kind(), entry.actor.name()));
     let params = entry.params(&tenant, &id, &actor);
-    let (tx, _none) = TenantTx::begin(db, tenant, sql!("audit/insert.sql"), &params).await?;
+    let (tx, _none) = TenantTx::begin(db, tenant, sql!("audit/insert_refusal.sql"), &params).await?;
     tx.commit().await
 }
 

@@ -84,7 +84,7 @@ struct Read {
 /// Imports every skill below the folder and reports each.
 ///
 /// # Errors
-/// When the database is away; what was reported before is stored.
+/// When the database is away, or the tenant was erased meanwhile; what was reported before is stored, or was erased with it.
 pub async fn import(
     db: &AdminDb,
     tenant: TenantId,
@@ -222,7 +222,9 @@ async fn store(db: &AdminDb, tenant: TenantId, job: &Job, read: Read) -> Result<
     };
     let stored = match publish::store(&tx, &new).await {
         Ok(stored) => stored,
-        Err(PublishError::Db(error)) if error.is_unavailable() => return Err(error.into()),
+        Err(PublishError::Db(error)) if error.is_unavailable() || error.is_without_tenant() => {
+            return Err(error.into());
+        }
         Err(error) => {
             tx.roll_back().await?;
             if let PublishError::Db(error) = &error {

@@ -206,14 +206,19 @@ pub async fn recent(tx: &TenantTx, count: i64) -> Result<Vec<RecentEvent>, DbErr
         .collect()
 }
 
-/// Drops the records of months that ended before a day, of every tenant; answers the names of what was dropped.
+/// Drops the records of months that ended before a day, of every tenant, and writes into each one's log what of it went; answers
+/// the names of what was dropped.
 ///
 /// # Errors
-/// When the database is away or refuses.
-pub async fn prune(db: &AdminDb, keep_from: jiff::civil::Date) -> Result<Vec<String>, DbError> {
+/// When the database is away or refuses, as it does for a day after the beginning of the current month.
+pub async fn prune(
+    db: &AdminDb,
+    keep_from: jiff::civil::Date,
+    pruned_by: &str,
+) -> Result<Vec<String>, DbError> {
     let connection = db.directory().await?;
     let rows = connection
-        .query(sql!("usage/prune.sql").text(), &[&keep_from])
+        .query(sql!("usage/prune.sql").text(), &[&keep_from, &pruned_by])
         .await?;
     rows.iter().map(|row| Ok(row.try_get("partition")?)).collect()
 }

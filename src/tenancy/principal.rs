@@ -151,7 +151,7 @@ impl Principal {
 /// Why a key does not hold. For the audit log; a caller is never told which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Refusal {
-    /// The tenant that the key names does not exist.
+    /// The tenant that the key names does not exist, or was erased: its log has ended.
     UnknownTenant,
     /// The tenant has no such key.
     UnknownKey,
@@ -161,7 +161,7 @@ pub enum Refusal {
     Expired,
     /// Its user is suspended.
     UserSuspended,
-    /// Its tenant is suspended, or erased.
+    /// Its tenant is suspended.
     TenantSuspended,
 }
 

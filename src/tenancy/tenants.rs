@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio_postgres::Row;
 
 use super::{Allowance, SearchText};
-use crate::db::{AdminDb, DbError};
+use crate::db::{AdminDb, DbError, TenantTx};
 use crate::ids::{Slug, TenantId};
 use crate::sql;
 
@@ -68,20 +68,18 @@ impl Status {
     }
 }
 
-/// Makes a tenant; `None` where the slug is taken.
+/// Makes the transaction's tenant, whose id was made before; `false` where the slug is taken.
 ///
 /// # Errors
 /// When the database is away or refuses.
-pub async fn create(db: &AdminDb, slug: &Slug, name: &str) -> Result<Option<TenantId>, DbError> {
-    let id = TenantId::new();
-    let connection = db.directory().await?;
-    let made = connection
+pub async fn create(tx: &TenantTx, slug: &Slug, name: &str) -> Result<bool, DbError> {
+    let made = tx
         .execute(
-            sql!("tenants/insert.sql").text(),
-            &[id.as_uuid(), &slug.as_str(), &name],
+            sql!("tenants/insert.sql"),
+            &[tx.tenant().as_uuid(), &slug.as_str(), &name],
         )
         .await?;
-    Ok((made == 1).then_some(id))
+    Ok(made == 1)
 }
 
 /// All tenants, by slug.
@@ -110,11 +108,33 @@ pub async fn find(db: &AdminDb, slug: &str) -> Result<Option<Tenant>, DbError> {
     row.as_ref().map(Tenant::from_row).transpose()
 }
 
+/// Keeps the transaction's tenant from being erased before the transaction ends; `false` where it was erased already.
+///
+/// # Errors
+/// When the database is away or refuses.
+pub async fn hold(tx: &TenantTx) -> Result<bool, DbError> {
+    let row = tx
+        .query_opt(sql!("tenants/hold.sql"), &[tx.tenant().as_uuid()])
+        .await?;
+    row.map_or(Ok(false), |row| Ok(row.try_get("alive")?))
+}
+
+/// The transaction's tenant as it is now; nobody else changes it before the transaction ends.
+///
+/// # Errors
+/// When the database is away or refuses.
+pub async fn lock(tx: &TenantTx) -> Result<Option<Tenant>, DbError> {
+    let row = tx
+        .query_opt(sql!("tenants/lock.sql"), &[tx.tenant().as_uuid()])
+        .await?;
+    row.as_ref().map(Tenant::from_row).transpose()
+}
+
 /// Writes the tenant's name, its limits, and what is kept of its searches.
 ///
 /// # Errors
 /// When the database is away or refuses.
-pub async fn update(tx: &crate::db::TenantTx, tenant: &Tenant) -> Result<(), DbError> {
+pub async fn update(tx: &TenantTx, tenant: &Tenant) -> Result<(), DbError> {
     tx.execute_one(
         sql!("tenants/update.sql"),
         &[
@@ -129,11 +149,11 @@ pub async fn update(tx: &crate::db::TenantTx, tenant: &Tenant) -> Result<(), DbE
 }
 
 /// Erases everything of the transaction's tenant but its audit log and its row, which is nameless from then on; answers how
-/// many rows of each table went.
+/// many rows of each table went. It waits for whoever is writing.
 ///
 /// # Errors
-/// When the database is away or refuses.
-pub async fn erase(tx: &mut crate::db::TenantTx) -> Result<BTreeMap<String, i64>, DbError> {
+/// When the database is away or refuses, as it does for a tenant that was erased before.
+pub async fn erase(tx: &mut TenantTx) -> Result<BTreeMap<String, i64>, DbError> {
     tx.without_time_limit().await?;
     let rows = tx
         .query(sql!("tenants/erase.sql"), &[tx.tenant().as_uuid()])
@@ -147,7 +167,7 @@ pub async fn erase(tx: &mut crate::db::TenantTx) -> Result<BTreeMap<String, i64>
 ///
 /// # Errors
 /// When the database is away or refuses.
-pub async fn set_status(tx: &crate::db::TenantTx, status: Status) -> Result<bool, DbError> {
+pub async fn set_status(tx: &TenantTx, status: Status) -> Result<bool, DbError> {
     let changed = tx
         .execute(
             sql!("tenants/set_status.sql"),

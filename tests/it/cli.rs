@@ -196,8 +196,10 @@ async fn usage_is_reported_listed_and_pruned_only_when_meant() {
     let tools: Vec<&Value> = events.iter().map(|event| &event["tool"]).collect();
     assert_eq!(tools, ["search_skills", "whoami"]);
 
-    let prune = ["usage", "prune", "--before", "2999-01-01"];
+    let prune = ["usage", "prune", "--before", "2001-01-01"];
     assert_fails(&ended(&db, &prune), 2, "add --yes");
+    let prune = ["usage", "prune", "--before", "2999-01-01", "--yes"];
+    assert_fails(&ended(&db, &prune), 2, "the last day that --before takes");
     assert_eq!(db.value::<i64>("SELECT count(*) FROM usage_events").await, 2);
     let dropped = admin(
         &db,
@@ -224,7 +226,7 @@ async fn the_audit_log_is_shown_verified_and_a_forged_entry_found() {
     let whole = admin(&db, &["audit", "verify", "--json"]).json();
     assert_eq!(
         (&whole["broken_at"], &whole["entries"]),
-        (&Value::Null, &3.into())
+        (&Value::Null, &4.into())
     );
     db.superuser()
         .await
@@ -235,7 +237,7 @@ async fn the_audit_log_is_shown_verified_and_a_forged_entry_found() {
         )
         .await
         .unwrap();
-    assert_fails(&ended(&db, &["audit", "verify"]), 1, "tampered with: entry 2");
+    assert_fails(&ended(&db, &["audit", "verify"]), 1, "tampered with: entry 3");
 }
 
 #[tokio::test(flavor = "multi_thread")]

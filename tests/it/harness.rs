@@ -188,10 +188,11 @@ impl TestDb {
 
     /// A tenant with this slug.
     pub(crate) async fn tenant(&self, slug: &str) -> TenantId {
-        tenants::create(&self.admin, &slug.parse().unwrap(), slug)
-            .await
-            .unwrap()
-            .unwrap()
+        let tenant = TenantId::new();
+        let tx = TenantTx::begin_as_operator(&self.admin, tenant).await.unwrap();
+        assert!(tenants::create(&tx, &slug.parse().unwrap(), slug).await.unwrap());
+        tx.commit().await.unwrap();
+        tenant
     }
 
     /// A user of the tenant, made if need be, and a key with these scopes.

@@ -6,7 +6,8 @@ JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
 LEFT JOIN pg_catalog.pg_attribute f ON f.attrelid = con.confrelid AND f.attnum = con.confkey[1]
 WHERE c.relnamespace = 'public'::regnamespace AND con.contype IN ('f', 'p', 'u', 'x')
   AND (con.conkey[1] <> a.attnum
-       OR con.contype = 'f' AND f.attname <> CASE WHEN con.confrelid = 'public.tenants'::regclass THEN 'id' ELSE 'tenant_id' END)
+       OR con.contype = 'f' AND f.attname <> CASE WHEN con.confrelid <> 'public.tenants'::regclass THEN 'tenant_id'
+                                                 WHEN c.relname = 'audit_logs' THEN 'id' ELSE 'alive_id' END)
 UNION ALL
 SELECT i.indexrelid::regclass::text, c.relname::text
 FROM pg_catalog.pg_index i

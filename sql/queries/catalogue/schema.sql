@@ -26,7 +26,8 @@ FROM relations
 UNION ALL
 SELECT r.name, 'column ' || r.name || '.' || a.attname || ' ' || pg_catalog.format_type(a.atttypid, a.atttypmod)
        || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END
-       || coalesce(' default ' || pg_catalog.pg_get_expr(d.adbin, d.adrelid), '')
+       || coalesce(' default ' || btrim(regexp_replace(pg_catalog.pg_get_expr(d.adbin, d.adrelid), '\s+', ' ', 'g')), '')
+       || CASE WHEN a.attgenerated = '' THEN '' ELSE ' generated' END
 FROM relations r
 JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = r.oid AND d.adnum = a.attnum

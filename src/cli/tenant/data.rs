@@ -8,14 +8,18 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde_json::json;
+use tokio_postgres::error::SqlState;
 
-use super::audit;
+use super::{audit, change_status};
 use crate::cli::backend::{self, db_failure};
 use crate::cli::output;
 use crate::config::Config;
 use crate::db::{AdminDb, DbError, Dumped, LEFT_OUT, TenantTx, dump};
 use crate::error::{Failure, FailureKind};
-use crate::tenancy::tenants;
+use crate::tenancy::tenants::{self, Status, Tenant};
+
+/// Calls in flight end within half a minute, and the database tells of a deadlock after a second.
+const MAX_ATTEMPTS: u32 = 60;
 
 fn file_failure(path: &Path, error: &std::io::Error) -> Failure {
     Failure::new(
@@ -132,16 +136,24 @@ pub(super) async fn erase(config: &Config, db: &AdminDb, slug: &str, confirm: &s
         ));
     }
     let tenant = backend::tenant(db, slug).await?;
-    let mut tx = TenantTx::begin_as_operator(db, tenant.id)
-        .await
-        .map_err(db_failure)?;
-    let rows = tenants::erase(&mut tx).await.map_err(db_failure)?;
-    // The certificate: in the chain, so that it can be shown later that and what was erased.
-    let certificate = json!({
-        "before": {"status": tenant.status}, "after": {"status": "erased"}, "erased_rows": rows,
-    });
-    audit(&tx, "tenant.erase", &tenant.id.to_string(), certificate).await?;
+    // Its keys rest first, so that the calls in flight are the last ones and the erasure need not wait for others.
+    let tx = backend::tenant_tx(db, slug).await?;
+    change_status(&tx, slug, Status::Suspended).await?;
     tx.commit().await.map_err(db_failure)?;
+    let mut attempt = 1;
+    let rows = loop {
+        match erase_once(db, slug, &tenant).await {
+            // A call in flight held what the erasure waited for, and waited for the tenant itself.
+            Err(Stopped::Deadlock) if attempt < MAX_ATTEMPTS => attempt += 1,
+            Err(Stopped::Deadlock) => {
+                let words =
+                    format!("calls of {slug} are still in the way; nothing was erased yet, try again");
+                return Err(Failure::new(FailureKind::Refused, words));
+            }
+            Err(Stopped::Failed(failure)) => return Err(failure),
+            Ok(rows) => break rows,
+        }
+    };
     let total: i64 = rows.values().sum();
     if config.json {
         return output::json(&json!({"tenant": slug, "id": tenant.id, "erased_rows": rows}));
@@ -150,4 +162,34 @@ pub(super) async fn erase(config: &Config, db: &AdminDb, slug: &str, confirm: &s
         "Erased {total} rows of {slug}. What is left is its audit log, as erased-{}.",
         tenant.id
     ))
+}
+
+/// Why an attempt to erase came to nothing.
+enum Stopped {
+    Deadlock,
+    Failed(Failure),
+}
+
+/// Everything and the certificate, or nothing.
+async fn erase_once(db: &AdminDb, slug: &str, tenant: &Tenant) -> Result<BTreeMap<String, i64>, Stopped> {
+    let stopped = |error: DbError| match error.sql_state() {
+        Some(state) if *state == SqlState::T_R_DEADLOCK_DETECTED => Stopped::Deadlock,
+        Some(state) if *state == SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => {
+            Stopped::Failed(backend::erased(slug))
+        }
+        Some(_) | None => Stopped::Failed(db_failure(error)),
+    };
+    let mut tx = TenantTx::begin_as_operator(db, tenant.id)
+        .await
+        .map_err(stopped)?;
+    let rows = tenants::erase(&mut tx).await.map_err(stopped)?;
+    // The certificate: in the chain, so that it can be shown later that and what was erased.
+    let certificate = json!({
+        "before": {"status": tenant.status}, "after": {"status": "erased"}, "erased_rows": rows,
+    });
+    audit(&tx, "tenant.erase", &tenant.id.to_string(), certificate)
+        .await
+        .map_err(Stopped::Failed)?;
+    tx.commit().await.map_err(stopped)?;
+    Ok(rows)
 }

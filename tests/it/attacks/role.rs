@@ -166,7 +166,7 @@ async fn the_role_can_become_nobody_else_and_switch_nothing_off() {
         "SELECT pg_read_file('/etc/passwd')",
         "SELECT lo_import('/etc/passwd')",
         "SELECT * FROM pg_authid",
-        "SELECT prune_usage_partitions('2100-01-01')",
+        "SELECT prune_usage_partitions('2020-01-01', 'eve')",
         "SELECT erase_tenant(current_tenant_id())",
         "SELECT chain_audit_entry()",
         "DELETE FROM usage_events",

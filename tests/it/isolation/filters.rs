@@ -9,8 +9,12 @@ use super::two;
 use crate::harness::{Client, Cluster};
 
 /// Queries that have no tenant condition, and why.
-const WITHOUT: [(&str, &str); 17] = [
+const WITHOUT: [(&str, &str); 20] = [
     ("audit/insert", "writes a row of the tenant that it is given"),
+    (
+        "audit/insert_refusal",
+        "writes a row of the tenant that it is given",
+    ),
     ("installs/insert", "writes a row of the tenant that it is given"),
     ("keys/insert", "writes a row of the tenant that it is given"),
     ("skills/insert", "writes a row of the tenant that it is given"),
@@ -19,8 +23,10 @@ const WITHOUT: [(&str, &str); 17] = [
         "a function that takes the tenant and compares it with the setting",
     ),
     ("tenants/find", "the operator's directory of tenants"),
+    ("tenants/hold", "the tenant's own row, by its id"),
     ("tenants/insert", "the operator's directory of tenants"),
     ("tenants/list", "the operator's directory of tenants"),
+    ("tenants/lock", "the tenant's own row, by its id"),
     ("tenants/next_revision", "the tenant's own row, by its id"),
     ("tenants/set_status", "the tenant's own row, by its id"),
     ("tenants/update", "the tenant's own row, by its id"),
