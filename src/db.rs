@@ -21,6 +21,16 @@ pub use tx::TenantTx;
 
 use tokio_postgres::error::SqlState;
 
+/// Where names are looked for until the end of the transaction. By default it is first in a schema named as the role, which
+/// somebody may have made; temporary tables, which anybody may make, come last.
+const PATH: &str = "SET LOCAL search_path = public, pg_temp";
+
+/// What the operator's connections begin with. Role and path are the session's.
+const AS_OPERATOR: &str = "SET ROLE skillkeep_admin; SET search_path = public, pg_temp";
+
+/// What a rehearsal begins with.
+const REHEARSING: &str = "SET ROLE skillkeep_admin; SET search_path = public, pg_temp; BEGIN";
+
 /// The types that a statement's parameters may have.
 pub type Param<'a> = &'a (dyn tokio_postgres::types::ToSql + Sync);
 

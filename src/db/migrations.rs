@@ -49,6 +49,9 @@ const LEDGER: &str = "CREATE TABLE IF NOT EXISTS skillkeep_migrations (
 
 const LEDGER_GRANT: &str = "GRANT SELECT ON skillkeep_migrations TO skillkeep_app, skillkeep_admin;";
 
+/// A schema named as the owner would otherwise take the tables in.
+const PATH: &str = "SET search_path = public, pg_temp";
+
 /// Any number that other programs in the same database are unlikely to lock: "skillkee" in ASCII.
 const LOCK: i64 = 0x736b_696c_6c6b_6565;
 
@@ -143,6 +146,7 @@ pub async fn apply(client: &mut Client) -> Result<Vec<&'static str>, SchemaError
     // Two programs that start at once would both find the same migration missing. The lock is the session's, not
     // a transaction's, because each migration commits by itself.
     client.execute("SELECT pg_advisory_lock($1)", &[&LOCK]).await?;
+    client.batch_execute(PATH).await?;
     let outcome = apply_locked(client).await;
     client.execute("SELECT pg_advisory_unlock($1)", &[&LOCK]).await?;
     outcome
@@ -176,7 +180,7 @@ async fn apply_locked(client: &mut Client) -> Result<Vec<&'static str>, SchemaEr
             tx.batch_execute(LEDGER_GRANT).await?;
         }
         tx.execute(
-            "INSERT INTO skillkeep_migrations (version, name, checksum) VALUES ($1, $2, $3)",
+            "INSERT INTO public.skillkeep_migrations (version, name, checksum) VALUES ($1, $2, $3)",
             &[&migration.version, &migration.name, &checksum(migration.sql)],
         )
         .await?;
@@ -214,7 +218,7 @@ async fn ledger_exists(client: &Client) -> Result<bool, SchemaError> {
 async fn applied(client: &Client) -> Result<Vec<(i32, String, Vec<u8>)>, SchemaError> {
     let rows = client
         .query(
-            "SELECT version, name, checksum FROM skillkeep_migrations ORDER BY version",
+            "SELECT version, name, checksum FROM public.skillkeep_migrations ORDER BY version",
             &[],
         )
         .await?;
@@ -267,6 +271,8 @@ pub fn print() -> String {
          --   psql --set ON_ERROR_STOP=1 --file this.sql DATABASE\n\
          BEGIN;\n",
     );
+    script.push_str(PATH);
+    script.push_str(";\n");
     script.push_str(LEDGER);
     script.push('\n');
     for migration in MIGRATIONS {

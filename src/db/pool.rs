@@ -10,9 +10,9 @@ use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres::{Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::DbError;
 use super::fair::{Place, Queue, Turns};
 use super::notices::{Notice, Notices};
+use super::{AS_OPERATOR, DbError, REHEARSING};
 use crate::ids::TenantId;
 
 /// How long a call waits for a free connection before it is told that the registry is busy.
@@ -318,7 +318,7 @@ impl AdminDb {
     /// # Errors
     /// When TLS is asked for and cannot be set up.
     pub fn new(url: &DatabaseUrl) -> Result<Self, DbError> {
-        Connections::new(url, 4, Some("SET ROLE skillkeep_admin")).map(Self)
+        Connections::new(url, 4, Some(AS_OPERATOR)).map(Self)
     }
 
     /// A connection for the list of tenants and for the catalogue.
@@ -348,7 +348,7 @@ impl Rehearsal {
     /// When TLS is asked for and cannot be set up.
     pub fn new(url: &DatabaseUrl) -> Result<Self, DbError> {
         Ok(Self {
-            connections: Connections::new(url, 1, Some("SET ROLE skillkeep_admin; BEGIN"))?,
+            connections: Connections::new(url, 1, Some(REHEARSING))?,
             url: url.clone(),
         })
     }

@@ -12,7 +12,7 @@ use tokio_postgres::{NoTls, Row, Statement};
 
 use super::fair::Place;
 use super::pool::{Bounds, Connections, Tls};
-use super::{AdminDb, DbError, Param, ServerDb, Sql};
+use super::{AdminDb, DbError, PATH, Param, ServerDb, Sql};
 use crate::ids::TenantId;
 
 /// Longer than anything that the operator does to a tenant.
@@ -87,7 +87,8 @@ impl TenantTx {
         })
     }
 
-    /// The setting is transaction-local and made of a typed UUID, so there is nothing to quote.
+    /// The setting is transaction-local and made of a typed UUID, so there is nothing to quote. A cursor that an
+    /// earlier user of the connection held open over his end would still show his rows.
     fn opening(&self) -> String {
         let begin = match self.bounds {
             // Said in full: what holds must not depend on a setting of the database.
@@ -99,7 +100,7 @@ impl TenantTx {
         let waited = self.patience.as_millis();
         let (statement, idle) = (waited * 4 / 5, waited * 12 / 5);
         format!(
-            "{begin}; SET LOCAL app.current_tenant_id = '{}'; SET LOCAL statement_timeout = {statement}; \
+            "{begin}; {PATH}; CLOSE ALL; SET LOCAL app.current_tenant_id = '{}'; SET LOCAL statement_timeout = {statement}; \
              SET LOCAL idle_in_transaction_session_timeout = {idle}; SAVEPOINT work",
             self.tenant
         )

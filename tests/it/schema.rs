@@ -1,6 +1,7 @@
 //! The schema itself: its queries, its walls, what its guards find, and how it comes to be.
 
 mod as_migrated;
+mod guarded;
 mod migrating;
 
 use std::path::Path;
