@@ -1,11 +1,13 @@
 //! Whether the walls between tenants stand, read from the database's own catalogue, not from a list of ours.
 
+mod roles;
 mod schema;
 
 use deadpool_postgres::Object;
 use jiff::Timestamp;
 
-use super::{AdminDb, DbError, ServerDb};
+use self::roles::Roles;
+use super::{AdminDb, DbError, PATH, ServerDb};
 use crate::sql;
 
 /// How far the database's clock may be from this program's before event ids and expiries lose their meaning.
@@ -53,8 +55,27 @@ impl Check {
 /// When the database does not answer.
 pub async fn check_server(db: &ServerDb) -> Result<Vec<Check>, DbError> {
     let connection = db.catalogue().await?;
-    let mut checks = vec![role(&connection).await?];
-    checks.extend(catalogue(&connection).await?);
+    // One transaction: through a pooler, only that sees what is set for it.
+    connection
+        .batch_execute(&format!("BEGIN READ ONLY; {PATH}"))
+        .await?;
+    let checks = as_server(&connection).await;
+    let ended = connection.batch_execute("ROLLBACK").await;
+    if ended.is_err() {
+        drop(Object::take(connection));
+    }
+    let checks = checks?;
+    ended?;
+    Ok(checks)
+}
+
+async fn as_server(connection: &Object) -> Result<Vec<Check>, DbError> {
+    let roles = Roles::acting(connection).await?;
+    let mut checks = vec![
+        roles::server(connection).await?,
+        roles::session(connection, &roles).await?,
+    ];
+    checks.extend(catalogue(connection, &roles).await?);
     Ok(checks)
 }
 
@@ -63,7 +84,7 @@ pub async fn check_server(db: &ServerDb) -> Result<Vec<Check>, DbError> {
 /// # Errors
 /// When the database does not answer.
 pub async fn check_catalogue(db: &AdminDb) -> Result<Vec<Check>, DbError> {
-    catalogue(&db.directory().await?).await
+    catalogue(&db.directory().await?, &Roles::working()).await
 }
 
 /// Compares the schema that this connection sees, its own transaction's changes included, with the one as migrated.
@@ -85,72 +106,17 @@ pub async fn schema_lines(db: &AdminDb) -> Result<Vec<String>, DbError> {
     Ok(lines.into_iter().collect())
 }
 
-async fn catalogue(connection: &Object) -> Result<Vec<Check>, DbError> {
+async fn catalogue(connection: &Object, roles: &Roles) -> Result<Vec<Check>, DbError> {
     Ok(vec![
-        roles(connection).await?,
+        roles::attributes(connection, roles).await?,
+        roles::owners(connection, roles).await?,
         policies(connection).await?,
-        unguarded(connection).await?,
+        around(connection, roles).await?,
         references(connection).await?,
         triggers(connection).await?,
         schema::check(connection).await?,
         partitions_and_clock(connection).await?,
     ])
-}
-
-async fn roles(connection: &Object) -> Result<Check, DbError> {
-    let rows = connection.query(sql!("catalogue/roles.sql").text(), &[]).await?;
-    let mut findings = Vec::new();
-    for row in &rows {
-        let name: String = row.try_get("name")?;
-        for (column, what) in [
-            ("superuser", "is a superuser, whom no policy binds"),
-            ("bypasses_rls", "has BYPASSRLS, so no policy binds it"),
-            ("creates_roles", "may create roles"),
-            ("creates_databases", "may create databases"),
-            ("replicates", "may replicate, which shows all data"),
-            ("creates_in_schema", "may create objects in the schema public"),
-        ] {
-            if row.try_get(column)? {
-                findings.push(format!("the role {name} {what}"));
-            }
-        }
-        let member_of: String = row.try_get("member_of")?;
-        if !member_of.is_empty() {
-            findings.push(format!("the role {name} may act as {member_of}"));
-        }
-    }
-    if rows.len() != 2 {
-        findings.push("skillkeep_app or skillkeep_admin does not exist".to_owned());
-    }
-    Ok(Check::new("attributes of the two working roles", findings))
-}
-
-async fn role(connection: &Object) -> Result<Check, DbError> {
-    let row = connection
-        .query_one(sql!("catalogue/role.sql").text(), &[])
-        .await?;
-    let name: String = row.try_get("role")?;
-    let mut findings = Vec::new();
-    for (column, what) in [
-        (
-            "superuser",
-            "is a superuser, or a member of one, whom no policy binds",
-        ),
-        ("bypasses_rls", "has BYPASSRLS, so no policy binds it"),
-        ("reads_all", "may read or write all data by a predefined role"),
-        (
-            "owns_tables",
-            "owns tables of the registry, and could switch their policies off",
-        ),
-        ("administers", "may administer the registry"),
-    ] {
-        if row.try_get(column)? {
-            findings.push(format!(
-                "the role \"{name}\" {what}; let the server connect as skillkeep_app"
-            ));
-        }
-    }
-    Ok(Check::new("the server's role", findings))
 }
 
 async fn policies(connection: &Object) -> Result<Check, DbError> {
@@ -197,10 +163,14 @@ async fn policies(connection: &Object) -> Result<Check, DbError> {
     ))
 }
 
-async fn unguarded(connection: &Object) -> Result<Check, DbError> {
-    let rows = connection
+/// What would show rows without any policy, in whichever schema it lies and whoever made it.
+async fn around(connection: &Object, roles: &Roles) -> Result<Check, DbError> {
+    let mut rows = connection
         .query(sql!("catalogue/unguarded.sql").text(), &[])
         .await?;
+    for statement in [sql!("catalogue/elsewhere.sql"), sql!("catalogue/reach.sql")] {
+        rows.extend(connection.query(statement.text(), &[roles.names()]).await?);
+    }
     let findings = rows
         .iter()
         .map(|row| {
@@ -254,6 +224,12 @@ async fn partitions_and_clock(connection: &Object) -> Result<Check, DbError> {
     }
     if !row.try_get("next_month")? {
         findings.push("usage_events has no partition for next month".to_owned());
+    }
+    for row in &connection.query(sql!("catalogue/bounds.sql").text(), &[]).await? {
+        let (name, bounds): (String, String) = (row.try_get("name")?, row.try_get("bounds")?);
+        findings.push(format!(
+            "the partition {name} does not hold just the ids of its month, but: {bounds}"
+        ));
     }
     let clock: Timestamp = row.try_get("clock")?;
     let skew = Timestamp::now().duration_since(clock).as_secs().abs();

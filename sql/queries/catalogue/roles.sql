@@ -1,12 +1,35 @@
--- catalogue/roles: what the two working roles could do around row level security by their attributes and memberships.
+-- catalogue/roles: what these roles could do around row level security by their attributes, memberships and ownership.
 SELECT r.rolname::text AS name, r.rolsuper AS superuser, r.rolbypassrls AS bypasses_rls, r.rolcreaterole AS creates_roles,
        r.rolcreatedb AS creates_databases, r.rolreplication AS replicates,
-       pg_catalog.has_schema_privilege(r.oid, 'public', 'CREATE') AS creates_in_schema,
+       pg_catalog.has_database_privilege(r.oid, d.oid, 'CREATE') AS creates_schemas,
+       pg_catalog.pg_has_role(r.oid, d.datdba, 'MEMBER') AS owns_database,
+       EXISTS (
+           SELECT FROM pg_catalog.pg_namespace n
+           WHERE n.nspname = 'public' AND pg_catalog.pg_has_role(r.oid, n.nspowner, 'MEMBER')
+       ) AS owns_schema,
+       coalesce((
+           SELECT string_agg(n.nspname, ', ' ORDER BY n.nspname) FROM pg_catalog.pg_namespace n
+           WHERE n.nspname !~ '^pg_(toast|temp)' AND pg_catalog.has_schema_privilege(r.oid, n.oid, 'CREATE')
+       ), '') AS creates_in,
+       coalesce((
+           SELECT string_agg(p.parname, ', ' ORDER BY p.parname) FROM pg_catalog.pg_parameter_acl p
+           WHERE pg_catalog.has_parameter_privilege(r.oid, p.parname, 'SET')
+              OR pg_catalog.has_parameter_privilege(r.oid, p.parname, 'ALTER SYSTEM')
+       ), '') AS sets,
+       -- The two working roles are members of nothing else. What else the server connects as may belong to groups of the
+       -- operator's, which are looked at themselves; of the predefined roles only to those that watch.
        coalesce((
            SELECT string_agg(g.rolname, ', ' ORDER BY g.rolname)
-           FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles g ON g.oid = m.roleid
-           WHERE m.member = r.oid AND NOT (r.rolname = 'skillkeep_admin' AND g.rolname = 'skillkeep_app')
+           FROM pg_catalog.pg_roles g
+           WHERE g.oid <> r.oid AND CASE WHEN r.rolname IN ('skillkeep_app', 'skillkeep_admin')
+               THEN EXISTS (SELECT FROM pg_catalog.pg_auth_members m WHERE m.member = r.oid AND m.roleid = g.oid)
+                    AND NOT (r.rolname = 'skillkeep_admin' AND g.rolname = 'skillkeep_app')
+               ELSE g.rolname ~ '^pg_' AND pg_catalog.pg_has_role(r.oid, g.oid, 'MEMBER') AND g.rolname NOT IN (
+                    'pg_monitor', 'pg_read_all_settings', 'pg_read_all_stats', 'pg_stat_scan_tables', 'pg_checkpoint',
+                    'pg_use_reserved_connections')
+               END
        ), '') AS member_of
 FROM pg_catalog.pg_roles r
-WHERE r.rolname IN ('skillkeep_app', 'skillkeep_admin')
+JOIN pg_catalog.pg_database d ON d.datname = current_database()
+WHERE r.rolname = ANY ($1::text[])
 ORDER BY r.rolname

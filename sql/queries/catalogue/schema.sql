@@ -1,12 +1,12 @@
 -- catalogue/schema: every object of the schema that bears on isolation, a line each, with the relation that it hangs on.
 -- What belongs to an extension is the owner's choice and holds no tenant's rows; so is what he grants to roles of his own.
 WITH of_extensions AS (
-    SELECT d.objid FROM pg_catalog.pg_depend d WHERE d.deptype = 'e'
+    SELECT d.classid, d.objid FROM pg_catalog.pg_depend d WHERE d.deptype = 'e'
 ), relations AS (
     SELECT c.oid, c.relname::text AS name, c.relkind, c.relowner, c.relacl, c.relrowsecurity, c.relforcerowsecurity
     FROM pg_catalog.pg_class c
     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-      AND c.oid NOT IN (SELECT objid FROM of_extensions)
+      AND c.oid NOT IN (SELECT objid FROM of_extensions WHERE classid = 'pg_class'::regclass)
 ), granted AS (
     SELECT r.name AS relation, 'on ' || r.name AS object, a.grantee, a.privilege_type, a.is_grantable, r.relowner AS owner
     FROM relations r, LATERAL aclexplode(r.relacl) a
@@ -17,7 +17,7 @@ WITH of_extensions AS (
     SELECT '', 'on function ' || p.oid::regprocedure::text, a.grantee, a.privilege_type, a.is_grantable, p.proowner
     FROM pg_catalog.pg_proc p,
          LATERAL aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a
-    WHERE p.pronamespace = 'public'::regnamespace AND p.oid NOT IN (SELECT objid FROM of_extensions)
+    WHERE p.pronamespace = 'public'::regnamespace AND p.oid NOT IN (SELECT objid FROM of_extensions WHERE classid = 'pg_proc'::regclass)
 )
 SELECT name AS relation,
        'relation ' || name || ' kind ' || relkind::text || CASE WHEN relrowsecurity THEN ' rls' ELSE '' END
@@ -45,6 +45,12 @@ SELECT r.name, 'trigger ' || pg_catalog.pg_get_triggerdef(t.oid) || ' enabled ' 
 FROM relations r JOIN pg_catalog.pg_trigger t ON t.tgrelid = r.oid
 WHERE NOT t.tgisinternal
 UNION ALL
+-- A foreign key is kept by triggers of PostgreSQL's own making on both tables. Named only where they are switched off.
+SELECT r.name, 'trigger on ' || r.name || ' of the constraint ' || con.conname || ' enabled ' || t.tgenabled::text
+FROM relations r JOIN pg_catalog.pg_trigger t ON t.tgrelid = r.oid
+LEFT JOIN pg_catalog.pg_constraint con ON con.oid = t.tgconstraint
+WHERE t.tgisinternal AND t.tgenabled <> 'O'
+UNION ALL
 SELECT r.name, 'policy ' || p.polname || ' of ' || r.name || CASE WHEN p.polpermissive THEN ' permissive' ELSE ' restrictive' END
        || ' for ' || p.polcmd::text || ' to ' || coalesce((
            SELECT string_agg(rolname, ', ' ORDER BY rolname) FROM pg_catalog.pg_roles WHERE oid = ANY (p.polroles)), 'public')
@@ -63,7 +69,7 @@ SELECT '', 'function ' || p.oid::regprocedure::text || CASE WHEN p.prosecdef THE
        || ' ' || md5(pg_catalog.pg_get_functiondef(p.oid))
 FROM pg_catalog.pg_proc p
 WHERE p.pronamespace = 'public'::regnamespace AND p.prokind IN ('f', 'p')
-  AND p.oid NOT IN (SELECT objid FROM of_extensions)
+  AND p.oid NOT IN (SELECT objid FROM of_extensions WHERE classid = 'pg_proc'::regclass)
 UNION ALL
 SELECT g.relation, 'grant ' || g.privilege_type || ' ' || g.object || ' to '
        || CASE WHEN g.grantee = 0 THEN 'public' ELSE pg_catalog.pg_get_userbyid(g.grantee)::text END
@@ -82,5 +88,5 @@ SELECT '', 'setting of a role or database: ' || setting
 FROM pg_catalog.pg_db_role_setting s, LATERAL unnest(s.setconfig) setting
 WHERE (s.setdatabase = 0 OR s.setdatabase = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
   AND (s.setrole = 0 OR s.setrole IN (SELECT oid FROM pg_catalog.pg_roles WHERE rolname IN ('skillkeep_app', 'skillkeep_admin')))
-  AND (setting LIKE 'app.%' OR setting LIKE 'search_path=%' OR setting LIKE 'row_security=%' OR setting LIKE 'role=%'
-       OR setting LIKE 'session_replication_role=%')
+  AND (lower(setting) LIKE 'app.%' OR lower(setting) LIKE 'search_path=%' OR lower(setting) LIKE 'row_security=%' OR lower(setting) LIKE 'role=%'
+       OR lower(setting) LIKE 'session_replication_role=%')

@@ -2,7 +2,7 @@
 SELECT c.relname::text AS name, 'a view or materialized view' AS what
 FROM pg_catalog.pg_class c
 WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('v', 'm')
-  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
   AND pg_catalog.has_table_privilege('skillkeep_app', c.oid, 'SELECT')
 UNION ALL
 SELECT c.relname::text, 'a table without a tenant_id column'

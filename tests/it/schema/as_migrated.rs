@@ -46,6 +46,10 @@ async fn mutations(db: &TestDb) -> Vec<String> {
                  FROM tables t JOIN pg_trigger g ON g.tgrelid = t.oid WHERE NOT g.tgisinternal
              UNION ALL SELECT format('ALTER TABLE %I DISABLE TRIGGER %I', t.relname, g.tgname)
                  FROM tables t JOIN pg_trigger g ON g.tgrelid = t.oid WHERE NOT g.tgisinternal
+             UNION ALL SELECT string_agg(format('ALTER TABLE %I DISABLE TRIGGER %I', t.relname, g.tgname), '; ')
+                 FROM tables t JOIN pg_trigger g ON g.tgrelid = t.oid WHERE g.tgisinternal GROUP BY t.oid
+             UNION ALL SELECT format('ALTER TABLE %I DISABLE TRIGGER ALL', relname) FROM tables
+                 WHERE EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = tables.oid)
              UNION ALL SELECT format('GRANT DELETE ON %I TO skillkeep_app', relname) FROM tables
              UNION ALL SELECT format('GRANT UPDATE ON %I TO skillkeep_app', relname) FROM tables
              UNION ALL SELECT format('GRANT SELECT ON %I TO PUBLIC', relname) FROM tables

@@ -109,8 +109,8 @@ async fn migrating_again_changes_nothing_and_two_at_once_do_it_once() {
 async fn the_printed_script_makes_the_same_schema_as_the_program() {
     let db = TestDb::new().await;
     let empty = Empty::new("printed").await;
-    let superuser = connect_owner(&empty.superuser).await.unwrap();
-    superuser.batch_execute(&migrations::print()).await.unwrap();
+    let owner = connect_owner(&empty.owner).await.unwrap();
+    owner.batch_execute(&migrations::print()).await.unwrap();
     let (printed, applied) = (
         listing(&empty.superuser).await,
         listing(&Cluster::get().superuser(&db.name)).await,
@@ -129,6 +129,35 @@ async fn the_printed_script_makes_the_same_schema_as_the_program() {
     let server = ServerDb::new(&app, 1).unwrap();
     let checks = guard::check_server(&server).await.unwrap();
     assert!(checks.iter().all(guard::Check::passed), "{checks:?}");
+    server.close();
+    empty.drop_it().await;
+}
+
+/// No policy would bind the functions that work in their owner's name.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_that_a_superuser_made_is_not_served_until_it_belongs_to_a_plain_role() {
+    let empty = Empty::new("superusers").await;
+    let mut superuser = connect_owner(&empty.superuser).await.unwrap();
+    migrations::apply(&mut superuser).await.unwrap();
+    let server = ServerDb::new(&empty.superuser.with_user("skillkeep_app"), 1).unwrap();
+    let found = super::findings(&guard::check_server(&server).await.unwrap());
+    assert!(
+        found.len() == 1 && found[0].contains("ALTER TABLE ... OWNER TO"),
+        "{found:?}"
+    );
+    superuser
+        .batch_execute(
+            "DO $$ DECLARE t text; BEGIN
+                 FOR t IN SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+                 LOOP EXECUTE format('ALTER TABLE %I OWNER TO skillkeep_owner', t); END LOOP;
+                 FOR t IN SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+                 LOOP EXECUTE format('ALTER FUNCTION %s OWNER TO skillkeep_owner', t); END LOOP;
+             END $$",
+        )
+        .await
+        .unwrap();
+    let found = super::findings(&guard::check_server(&server).await.unwrap());
+    assert_eq!(found, Vec::<String>::new());
     server.close();
     empty.drop_it().await;
 }
