@@ -16,7 +16,7 @@ pub use dump::{Dumped, LEFT_OUT, dump};
 pub use notices::Notice;
 pub use owner::connect_owner;
 pub use pool::{AdminDb, DatabaseUrl, Rehearsal, ServerDb};
-pub use proof::{known_ids, prove_isolation, table_sums};
+pub use proof::{event_counts, known_ids, prove_isolation, table_sums};
 pub use tx::TenantTx;
 
 use tokio_postgres::error::SqlState;

@@ -7,8 +7,10 @@
 
 mod ask;
 mod attack;
+mod control;
 mod judge;
 mod methods;
+mod reached;
 mod schema;
 mod texts;
 mod world;
@@ -16,12 +18,16 @@ mod world;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::db::{DatabaseUrl, DbError, Rehearsal, table_sums};
-use crate::server::{Door, Limits};
+use crate::db::{AdminDb, DatabaseUrl, DbError, Rehearsal, event_counts, table_sums};
+use crate::server::{Door, Era, Limits};
+use control::ask_own;
+use judge::{leaks, tells_of_a_neighbour};
+use reached::Asked;
 
-pub use ask::{AskError, Asking, Pipe};
+pub use ask::{AskError, Asking, LISTEN, Pipe, answers, request};
 pub use attack::{Attack, attacks};
-pub use judge::judge;
+pub use control::Own;
+pub use judge::{Said, judge};
 pub use world::{Handle, Party, World};
 
 /// What the attacks showed.
@@ -29,10 +35,38 @@ pub use world::{Handle, Party, World};
 pub struct Proof {
     /// Questions asked, those of the twin not counted.
     pub attacks: usize,
-    /// How many of them each tool and method got.
-    pub targets: BTreeMap<String, usize>,
+    /// What became of them, by tool and method.
+    pub targets: BTreeMap<String, Tally>,
+    /// Methods that are not there for who speaks as this connection does. Not asked, and not counted.
+    pub not_of_its_era: BTreeSet<String>,
     /// What is wrong, a sentence each.
     pub findings: Vec<String>,
+}
+
+/// What became of the attacks on one tool or method.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Tally {
+    /// Questions asked.
+    pub attacks: usize,
+    /// Those of them that it was the tool or the method itself that answered, as the record of them tells where there is one.
+    pub reached: usize,
+    /// Those of them that brought nothing of another's to light.
+    pub refused: usize,
+}
+
+impl Proof {
+    /// Takes in what the attacks over another connection showed.
+    fn absorb(&mut self, other: Self) {
+        self.attacks += other.attacks;
+        for (target, tally) in other.targets {
+            self.not_of_its_era.remove(&target);
+            let sum = self.targets.entry(target).or_default();
+            sum.attacks += tally.attacks;
+            sum.reached += tally.reached;
+            sum.refused += tally.refused;
+        }
+        self.findings.extend(other.findings);
+    }
 }
 
 /// Why the proof could not be brought to its end.
@@ -71,7 +105,18 @@ async fn rehearse_in(rehearsal: &Rehearsal) -> Result<Proof, ProofError> {
     let mut attacker = Pipe::connect(&door, world.attacker.key.clone()).await?;
     let mut twin = Pipe::connect(&door, world.twin.key.clone()).await?;
     let before = table_sums(&rehearsal.admin(), world.victim.tenant).await?;
-    let mut proof = run(&world, &mut attacker, &mut twin).await?;
+    let mut run = Run {
+        world: &world,
+        admin: &rehearsal.admin(),
+        extent: Extent::EveryNth(1),
+        said: Said::default(),
+    };
+    let mut proof = run.over(&mut attacker, &mut twin).await?;
+    // What is only there for those who speak the newest revision.
+    run.extent = Extent::Methods(Era::Newest.methods_beside(Era::Older));
+    let mut attacker = Pipe::connect_newest(&door, world.attacker.key.clone());
+    let mut twin = Pipe::connect_newest(&door, world.twin.key.clone());
+    proof.absorb(run.over(&mut attacker, &mut twin).await?);
     let after = table_sums(&rehearsal.admin(), world.victim.tenant).await?;
     proof.findings.extend(
         before
@@ -95,45 +140,128 @@ async fn rehearse_in(rehearsal: &Rehearsal) -> Result<Proof, ProofError> {
     Ok(proof)
 }
 
-/// Asks everything of both, and judges the answers.
-///
-/// # Errors
-/// When the server stops answering.
-pub async fn run(
-    world: &World,
-    attacker: &mut impl Asking,
-    twin: &mut impl Asking,
-) -> Result<Proof, ProofError> {
-    run_every(1, world, attacker, twin).await
+/// How much is asked.
+#[derive(Debug, Clone)]
+pub enum Extent {
+    /// Every so many-th question.
+    EveryNth(usize),
+    /// Every question to these methods.
+    Methods(Vec<&'static str>),
 }
 
-/// Asks every so many-th question of both, and judges the answers.
-///
-/// # Errors
-/// When the server stops answering.
-pub async fn run_every(
-    step: usize,
-    world: &World,
-    attacker: &mut impl Asking,
-    twin: &mut impl Asking,
-) -> Result<Proof, ProofError> {
-    let mut proof = Proof::default();
-    let (attacks, uncovered) = attacks(world);
-    proof.findings.extend(
-        uncovered
-            .into_iter()
-            .map(|target| format!("no attack is written for {target}")),
-    );
-    let mut found = BTreeSet::new();
-    for attack in attacks.iter().step_by(step) {
-        let theirs = attacker.ask(attack.method, attack.foreign.clone()).await?;
-        let nothing = twin.ask(attack.method, attack.absent.clone()).await?;
-        proof.attacks += 1;
-        *proof.targets.entry(attack.target.clone()).or_default() += 1;
-        for finding in judge(world, attack, &theirs, &nothing) {
-            found.insert(format!("{}, {}: {finding}", attack.target, attack.what));
+impl Extent {
+    fn holds(&self, number: usize, attack: &Attack) -> bool {
+        match self {
+            Self::EveryNth(step) => number.is_multiple_of(*step),
+            Self::Methods(methods) => methods.contains(&attack.method),
         }
     }
-    proof.findings.extend(found);
-    Ok(proof)
+}
+
+/// Attacks over one pair of connections.
+pub struct Run<'a> {
+    /// The tenants.
+    pub world: &'a World,
+    /// Where the records of what was asked are counted.
+    pub admin: &'a AdminDb,
+    /// How much is asked.
+    pub extent: Extent,
+    /// What was asked before, which reports may repeat.
+    pub said: Said,
+}
+
+impl Run<'_> {
+    /// Asks both, and judges the answers. Before and after, each must be served what is his own over the same connection, and
+    /// what the attacker asked in between must be in his record: else that he was refused shows nothing.
+    ///
+    /// # Errors
+    /// When the server stops answering.
+    pub async fn over(
+        &mut self,
+        attacker: &mut impl Asking,
+        twin: &mut impl Asking,
+    ) -> Result<Proof, ProofError> {
+        let mut proof = Proof::default();
+        for (before, after) in &self.world.own {
+            if let Some(finding) = tells_of_a_neighbour(self.world, &before.answer, &after.answer) {
+                proof.findings.push(format!("{}: {finding}", after.target));
+            }
+        }
+        self.control("before", attacker, twin, &mut proof).await?;
+        let before = event_counts(self.admin, self.world.attacker.tenant).await?;
+        let asked = self.attack(attacker, twin, &mut proof).await?;
+        let after = event_counts(self.admin, self.world.attacker.tenant).await?;
+        asked.compare(&before, &after, &mut proof);
+        self.control("after", attacker, twin, &mut proof).await?;
+        Ok(proof)
+    }
+
+    async fn control(
+        &self,
+        when: &str,
+        attacker: &mut impl Asking,
+        twin: &mut impl Asking,
+        proof: &mut Proof,
+    ) -> Result<(), ProofError> {
+        let attackers = ask_own(&self.world.attacker, attacker).await?;
+        let twins = ask_own(&self.world.twin, twin).await?;
+        for own in attackers.iter().chain(&twins) {
+            if !own.worked() {
+                proof.findings.push(format!(
+                    "{}: it does not even do what is its caller's own to ask {when} the attacks, so they prove nothing: {}",
+                    own.target, own.answer
+                ));
+            }
+            if leaks(self.world, &own.answer, |secret| self.said.holds(secret)) {
+                proof.findings.push(format!(
+                    "{}: the answer about one's own, {when} the attacks, holds something of the other tenant's",
+                    own.target
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    async fn attack(
+        &mut self,
+        attacker: &mut impl Asking,
+        twin: &mut impl Asking,
+        proof: &mut Proof,
+    ) -> Result<Asked, ProofError> {
+        let (attacks, uncovered) = attacks(self.world);
+        proof.findings.extend(
+            uncovered
+                .into_iter()
+                .map(|target| format!("no attack is written for {target}")),
+        );
+        let of_its_era = attacker.era().methods();
+        let mut found = BTreeSet::new();
+        let mut asked = Asked::default();
+        for (_, attack) in attacks
+            .iter()
+            .enumerate()
+            .filter(|(number, attack)| self.extent.holds(*number, attack))
+        {
+            if !of_its_era.contains(&attack.method) {
+                proof.not_of_its_era.insert(attack.method.to_owned());
+                continue;
+            }
+            self.said.note(self.world, attack);
+            let theirs = attacker.ask(attack.method, attack.foreign.clone()).await?;
+            let nothing = twin.ask(attack.method, attack.absent.clone()).await?;
+            asked.note(attack, &theirs);
+            proof.attacks += 1;
+            let tally = proof.targets.entry(attack.target.clone()).or_default();
+            tally.attacks += 1;
+            let judged = judge(self.world, attack, &self.said, &theirs, &nothing);
+            tally.refused += usize::from(judged.is_empty());
+            found.extend(
+                judged
+                    .into_iter()
+                    .map(|finding| format!("{}, {}: {finding}", attack.target, attack.what)),
+            );
+        }
+        proof.findings.extend(found);
+        Ok(asked)
+    }
 }

@@ -15,7 +15,7 @@ mod work;
 pub use denials::{Denial, Denials, Reason};
 pub use door::{BeforeRun, Door, Limits, Stage};
 pub use ending::{Ending, Stopped};
-pub use handler::{Registry, methods};
+pub use handler::{Era, Registry, is_recorded, methods};
 pub use identity::KeySource;
 pub use record::{Envelope, Transport};
 pub use work::{Summary, Work};

@@ -1,5 +1,6 @@
 //! `skillkeep doctor`: checks the walls between tenants on the live database, then tries to break them.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::backend::{Backend, db_failure};
@@ -8,7 +9,7 @@ use crate::config::Config;
 use crate::db::guard::{self, Check};
 use crate::db::{ServerDb, prove_isolation};
 use crate::error::{Failure, FailureKind};
-use crate::proof::{self, ProofError};
+use crate::proof::{self, ProofError, Tally};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct DoctorArgs {
@@ -25,7 +26,13 @@ pub(super) async fn run(config: &Config, args: DoctorArgs) -> Result<(), Failure
     show(config, &outcome?, socket_folder.as_deref())
 }
 
-async fn examine(backend: &Backend, quick: bool) -> Result<Vec<Check>, Failure> {
+/// What was found, and how often each tool and method was attacked.
+struct Examined {
+    checks: Vec<Check>,
+    attacks: BTreeMap<String, Tally>,
+}
+
+async fn examine(backend: &Backend, quick: bool) -> Result<Examined, Failure> {
     let admin = backend.admin().await?;
     let mut checks = if backend.is_embedded() {
         let server: ServerDb = backend.server_unchecked()?;
@@ -35,7 +42,10 @@ async fn examine(backend: &Backend, quick: bool) -> Result<Vec<Check>, Failure> 
         guard::check_catalogue(&admin).await.map_err(db_failure)?
     };
     if quick {
-        return Ok(checks);
+        return Ok(Examined {
+            checks,
+            attacks: BTreeMap::new(),
+        });
     }
     checks.push(prove_isolation(&admin).await.map_err(db_failure)?);
     let proof = proof::rehearse(backend.admin_url())
@@ -47,7 +57,10 @@ async fn examine(backend: &Backend, quick: bool) -> Result<Vec<Check>, Failure> 
         proof.targets.len()
     );
     checks.push(Check::new(name, proof.findings));
-    Ok(checks)
+    Ok(Examined {
+        checks,
+        attacks: proof.targets,
+    })
 }
 
 fn proof_failure(error: ProofError) -> Failure {
@@ -57,12 +70,14 @@ fn proof_failure(error: ProofError) -> Failure {
     }
 }
 
-fn show(config: &Config, checks: &[Check], socket_folder: Option<&Path>) -> Result<(), Failure> {
+fn show(config: &Config, examined: &Examined, socket_folder: Option<&Path>) -> Result<(), Failure> {
+    let checks = &examined.checks;
     let findings: usize = checks.iter().map(|check| check.findings.len()).sum();
     if config.json {
         output::json(&serde_json::json!({
             "passed": findings == 0,
             "checks": checks,
+            "attacks": examined.attacks,
             "socket_folder": socket_folder,
         }))?;
     } else {

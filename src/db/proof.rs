@@ -78,6 +78,27 @@ pub async fn table_sums(db: &AdminDb, tenant: TenantId) -> Result<BTreeMap<Strin
     Ok(sums)
 }
 
+/// How many calls of a tenant are recorded, by tool and outcome.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn event_counts(
+    db: &AdminDb,
+    tenant: TenantId,
+) -> Result<BTreeMap<(String, String), usize>, DbError> {
+    let tx = TenantTx::begin_as_operator(db, tenant).await?;
+    let statement = format!(
+        "SELECT tool, outcome, count(*) FROM usage_events WHERE tenant_id = '{tenant}' GROUP BY tool, outcome"
+    );
+    let mut counts = BTreeMap::new();
+    for row in tx.connection()?.query(&statement, &[]).await? {
+        let count = usize::try_from(row.try_get::<_, i64>(2)?).unwrap_or_default();
+        counts.insert((row.try_get(0)?, row.try_get(1)?), count);
+    }
+    tx.roll_back().await?;
+    Ok(counts)
+}
+
 /// One id of each table that has ids, by the table's name.
 ///
 /// # Errors

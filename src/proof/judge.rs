@@ -1,24 +1,70 @@
 //! Whether an answer to the attacker tells more than the answer to his twin.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::attack::Attack;
-use super::world::{Handle, Party, World};
+use super::world::{Handle, Party, VICTIMS_MINUTES, World};
 use crate::tools::ToolName;
+
+/// What an attacker has said of the other's: it may come back to him in the reports of his own doings.
+#[derive(Debug, Default)]
+pub struct Said(BTreeSet<String>);
+
+impl Said {
+    /// Keeps what of the other's secrets is sent with this attack.
+    pub(super) fn note(&mut self, world: &World, attack: &Attack) {
+        let sent = attack.foreign.to_string();
+        let secrets = world.secrets.iter();
+        self.0
+            .extend(secrets.filter(|secret| sent.contains(secret.as_str())).cloned());
+    }
+
+    pub(super) fn holds(&self, secret: &str) -> bool {
+        self.0.contains(secret)
+    }
+}
+
+/// Whether this holds anything of the victim's that is not among the texts that may come back: a text, or a number that is only
+/// there where the victim's reports are counted.
+pub(super) fn leaks(world: &World, told: &Value, may_come_back: impl Fn(&str) -> bool) -> bool {
+    let text = told.to_string();
+    let has_text = world
+        .secrets
+        .iter()
+        .any(|secret| text.contains(secret.as_str()) && !may_come_back(secret));
+    has_text || counts_the_victims(told)
+}
+
+/// Whether a number is so large that the victim's reports must be in it. All else that is counted stays far below.
+fn counts_the_victims(told: &Value) -> bool {
+    match told {
+        Value::Number(number) => number
+            .as_u64()
+            .is_some_and(|number| number >= VICTIMS_MINUTES.unsigned_abs().into()),
+        Value::Array(items) => items.iter().any(counts_the_victims),
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(name, value)| !MAY_BE_LARGE.contains(&name.as_str()) && counts_the_victims(value)),
+        Value::Null | Value::Bool(_) | Value::String(_) => false,
+    }
+}
+
+/// Numbers that count nothing: how long a list may be kept, a request's id, and the bounds in a tool's schema.
+const MAY_BE_LARGE: [&str; 3] = ["ttlMs", "id", "maximum"];
 
 /// What is wrong with the attacker's answer; empty where all is well.
 #[must_use]
-pub fn judge(world: &World, attack: &Attack, theirs: &Value, nothing: &Value) -> Vec<String> {
+pub fn judge(world: &World, attack: &Attack, said: &Said, theirs: &Value, nothing: &Value) -> Vec<String> {
     let mut findings = Vec::new();
     let answer = theirs.to_string();
     let echo = attack.foreign.to_string();
-    for secret in &world.secrets {
-        // What he sent himself may come back to him, now and in the reports of his own doings.
-        if answer.contains(secret.as_str()) && !echo.contains(secret.as_str()) && !reports_doings(attack) {
-            findings.push("the answer holds something of the other tenant's".to_owned());
-        }
+    let comes_back = |secret: &str| echo.contains(secret) || (reports_doings(attack) && said.holds(secret));
+    if leaks(world, theirs, comes_back) {
+        findings.push("the answer holds something of the other tenant's".to_owned());
     }
     if answer.contains("failed to answer") || theirs.pointer("/error/code") == Some(&Value::from(-32_603)) {
         findings.push(format!("it makes the server fail: {}", cut(theirs)));
@@ -32,6 +78,16 @@ pub fn judge(world: &World, attack: &Attack, theirs: &Value, nothing: &Value) ->
         ));
     }
     findings
+}
+
+/// Whether the twin, now that there is a victim, is told anything else than the attacker was before.
+pub(super) fn tells_of_a_neighbour(world: &World, before: &Value, after: &Value) -> Option<String> {
+    let before = Plain::of(world, &world.attacker, |handle| &handle.foreign).value(before);
+    let after = Plain::of(world, &world.twin, |handle| &handle.absent).value(after);
+    (before != after).then(|| {
+        let (before, after) = (cut(&before), cut(&after));
+        format!("the answer about one's own changed when another tenant came: {after} instead of {before}")
+    })
 }
 
 /// Enough of an answer to recognise it.
@@ -158,6 +214,7 @@ mod tests {
             }],
             cursors: Vec::new(),
             secrets: vec!["xylophone".to_owned()],
+            own: Vec::new(),
         }
     }
 
@@ -176,14 +233,20 @@ mod tests {
         let world = world();
         let theirs = json!({"id": 1, "error": {"message": "There is no \"theirs\" in proof-a."}});
         let nothing = json!({"id": 9, "error": {"message": "There is no \"nobody\" in proof-b."}});
-        assert_eq!(judge(&world, &attack(), &theirs, &nothing), Vec::<String>::new());
+        assert_eq!(
+            judge(&world, &attack(), &Said::default(), &theirs, &nothing),
+            Vec::<String>::new()
+        );
     }
 
     #[test]
     fn ids_and_times_made_for_the_answer_differ_as_they_may() {
         let world = world();
         let made = || json!({"result": {"text": format!("Call it with {} then.", TenantId::new()), "at": Timestamp::now().to_string()}});
-        assert_eq!(judge(&world, &attack(), &made(), &made()), Vec::<String>::new());
+        assert_eq!(
+            judge(&world, &attack(), &Said::default(), &made(), &made()),
+            Vec::<String>::new()
+        );
     }
 
     #[test]
@@ -200,12 +263,39 @@ mod tests {
                 "something of the other",
             ),
             (
+                json!({"result": {"minutes_saved": 77_784}}),
+                "something of the other",
+            ),
+            (
                 json!({"error": {"code": -32_603, "message": "Oops."}}),
                 "makes the server fail",
             ),
         ] {
-            let found = judge(&world, &attack(), &theirs, &nothing).join("; ");
+            let found = judge(&world, &attack(), &Said::default(), &theirs, &nothing).join("; ");
             assert!(found.contains(wanted), "{theirs}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_report_may_tell_what_its_caller_said_before_and_nothing_else() {
+        let mut world = world();
+        world.secrets.push("zither".to_owned());
+        let of = |target: &str, word: &str| Attack {
+            target: target.to_owned(),
+            foreign: json!({"query": word}),
+            absent: json!({"query": word}),
+            ..attack()
+        };
+        let mut said = Said::default();
+        said.note(&world, &of("search_skills", "xylophone"));
+        for (target, word, leaks) in [
+            ("usage_report", "xylophone", false),
+            ("usage_report", "zither", true),
+            ("get_skill", "xylophone", true),
+        ] {
+            let answer = json!({"result": {"empty_searches": [{"query": word}]}});
+            let found = judge(&world, &of(target, "nothing"), &said, &answer, &answer);
+            assert_eq!(!found.is_empty(), leaks, "{target} {word}: {found:?}");
         }
     }
 }

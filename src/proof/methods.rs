@@ -24,13 +24,35 @@ pub(super) fn of(world: &World, method: &'static str) -> Option<Vec<Attack>> {
         }
         "completion/complete" => maker.with_completion(),
         "initialize" => maker.with_meta(&json!({
-            "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "skillkeep-proof", "version": "1"}
+            "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "skillkeep-proof", "version": "1"}
         })),
         "ping" | "server/discover" => maker.with_meta(&json!({})),
         "subscriptions/listen" => maker.with_listening(),
         _ => return None,
     };
     Some(attacks)
+}
+
+/// What a party asks this method about its own things. `tools/call` has the tools' own questions, and who is introduced need not
+/// introduce himself again.
+pub(super) fn own(method: &str) -> Option<Value> {
+    let uri = format!("skill://{SHARED}/1/{SHARED}");
+    match method {
+        "tools/call" | "initialize" => None,
+        "resources/read" | "skills/get" | "resources/subscribe" | "resources/unsubscribe" => {
+            Some(json!({"uri": format!("{uri}/SKILL.md")}))
+        }
+        "resources/directory/read" => Some(json!({"uri": uri})),
+        "prompts/get" => Some(json!({"name": SHARED})),
+        "completion/complete" => Some(completion("skill", "")),
+        "subscriptions/listen" => Some(json!({"notifications": {"resourcesListChanged": true}})),
+        _ => Some(json!({})),
+    }
+}
+
+fn completion(argument: &str, value: &str) -> Value {
+    let template = "skill://{skill}/{version}/{name}/{+path}";
+    json!({"ref": {"type": "ref/resource", "uri": template}, "argument": {"name": argument, "value": value}})
 }
 
 struct Maker<'a> {
@@ -96,17 +118,15 @@ impl Maker<'_> {
     }
 
     fn with_completion(&self) -> Vec<Attack> {
-        let template = "skill://{skill}/{version}/{name}/{+path}";
-        let mut attacks = self.all(|text| {
-            json!({"ref": {"type": "ref/resource", "uri": template}, "argument": {"name": "skill", "value": text}})
-        });
+        let mut attacks = self.all(|text| completion("skill", text));
         for argument in ["version", "name", "path"] {
             attacks.extend(self.all(|text| {
-                json!({
-                    "ref": {"type": "ref/resource", "uri": template},
-                    "argument": {"name": argument, "value": ""},
-                    "context": {"arguments": {"skill": text, "version": "1"}},
-                })
+                let mut params = completion(argument, "");
+                if let Some(params) = params.as_object_mut() {
+                    let context = json!({"arguments": {"skill": text, "version": "1"}});
+                    params.insert("context".to_owned(), context);
+                }
+                params
             }));
         }
         attacks.extend(self.all(|text| {
@@ -128,6 +148,11 @@ impl Maker<'_> {
     }
 
     fn with_listening(&self) -> Vec<Attack> {
-        self.all(|text| json!({"resourceSubscriptions": [text], "tenant_id": text}))
+        self.all(|text| {
+            json!({
+                "notifications": {"resourcesListChanged": true, "promptsListChanged": true, "resourceSubscriptions": [text]},
+                "tenant_id": text,
+            })
+        })
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::ProofError;
 use super::ask::{Asking as _, Pipe};
+use super::control::{Own, ask_own};
 use crate::db::{AdminDb, TenantTx};
 use crate::ids::{
     ApiKeyId, Digest, EventId, InstallId, ReportId, SkillId, Slug, TenantId, UserId, VersionId,
@@ -23,6 +24,12 @@ pub(super) const SHARED: &str = "shared";
 /// A skill that only the victim has, and a name of the same length that nobody has.
 pub(super) const THEIRS: &str = "only-theirs";
 pub(super) const NOBODYS: &str = "only-nobody";
+
+/// The minutes that the victim's reports say were saved: more than all that anybody else counts. A report has at most a week.
+pub(super) const VICTIMS_MINUTES: i32 = 77_777;
+const WEEK_MINUTES: i32 = 10_080;
+/// The victim's installs of the skill that all have.
+const VICTIMS_INSTALLS: usize = 9;
 
 /// One of the tenants.
 pub struct Party {
@@ -63,6 +70,8 @@ pub struct World {
     pub cursors: Vec<(&'static str, Handle)>,
     /// What no answer to the attacker may hold.
     pub secrets: Vec<String>,
+    /// What the attacker was told of his own before the victim was there, each beside what his twin was told after that.
+    pub own: Vec<(Own, Own)>,
 }
 
 impl World {
@@ -74,10 +83,22 @@ impl World {
         let word = letters();
         let attacker = plant_party(admin, door, "attacker", "mine", "Fills in the usual forms.").await?;
         let twin = plant_party(admin, door, "twin", "mine", "Fills in the usual forms.").await?;
+        // Both have done the same so far, and the one difference between the two looks is the victim.
+        let mut pipe = Pipe::connect(door, attacker.key.clone()).await?;
+        let before = ask_own(&attacker, &mut pipe).await?;
         let described = format!("Fills in {word} forms of theirs.");
         let victim = plant_party(admin, door, "victim", "theirs", &described).await?;
+        busy(door, &victim, &described).await?;
+        let mut pipe = Pipe::connect(door, twin.key.clone()).await?;
+        let after = ask_own(&twin, &mut pipe).await?;
         let (handles, cursors) = learn(admin, door, &victim, &word).await?;
-        let mut secrets = vec![word, "of theirs".to_owned(), victim.slug.clone()];
+        let mut secrets = vec![
+            word,
+            "of theirs".to_owned(),
+            "by theirs".to_owned(),
+            email_of("theirs"),
+            victim.slug.clone(),
+        ];
         secrets.extend(handles.iter().map(|handle| handle.foreign.clone()));
         secrets.retain(|secret| !secret.is_empty());
         Ok(Self {
@@ -87,8 +108,37 @@ impl World {
             handles,
             cursors,
             secrets,
+            own: before.into_iter().zip(after).collect(),
         })
     }
+}
+
+fn email_of(own: &str) -> String {
+    format!("ada@{own}.example")
+}
+
+/// Has the victim install and report so much that every count over all tenants shows it.
+async fn busy(door: &Arc<Door>, victim: &Party, described: &str) -> Result<(), ProofError> {
+    let mut pipe = Pipe::connect(door, victim.key.clone()).await?;
+    let files = json!([
+        {"path": "SKILL.md", "digest": victim.digest},
+        {"path": "notes.txt", "digest": Digest::of(notes(described).as_bytes()).to_string()},
+    ]);
+    for _ in 0..VICTIMS_INSTALLS {
+        let install = json!({"skill": SHARED, "assistant": "codex"});
+        let install = call(&mut pipe, "install_skill", install).await?;
+        let confirm = json!({"install_id": install.get("install_id"), "files": files});
+        call(&mut pipe, "confirm_install", confirm).await?;
+    }
+    let mut left = VICTIMS_MINUTES;
+    while left > 0 {
+        let minutes = left.min(WEEK_MINUTES);
+        let report =
+            json!({"skill": SHARED, "outcome": "failed", "minutes_saved": minutes, "tokens": 77_777_777});
+        call(&mut pipe, "record_usage", report).await?;
+        left -= minutes;
+    }
+    Ok(())
 }
 
 /// A word that stands in no other text.
@@ -118,7 +168,7 @@ async fn plant_party(
     if !tenants::create(&tx, &slug, "Proof").await? {
         return Err(broken("a tenant"));
     }
-    let email = "ada@proof.example".parse().map_err(|_| broken("a user"))?;
+    let email = email_of(own).parse().map_err(|_| broken("a user"))?;
     let user = users::ensure(&tx, &email, "").await?.id;
     let new = NewKey {
         user,
@@ -165,6 +215,10 @@ async fn plant_party(
     })
 }
 
+fn notes(description: &str) -> String {
+    format!("Notes. {description}\n")
+}
+
 /// Stores a skill; answers the digest of its `SKILL.md`.
 async fn plant_skill(tx: &TenantTx, name: &str, description: &str) -> Result<Digest, ProofError> {
     let broken =
@@ -173,10 +227,7 @@ async fn plant_skill(tx: &TenantTx, name: &str, description: &str) -> Result<Dig
         "---\nname: {name}\ndescription: {description}\nmetadata:\n  tags: {name}\n---\n\n# {name}\n\n{description}\n"
     );
     let digest = Digest::of(skill_md.as_bytes());
-    let files = [
-        ("SKILL.md", skill_md),
-        ("notes.txt", format!("Notes. {description}\n")),
-    ];
+    let files = [("SKILL.md", skill_md), ("notes.txt", notes(description))];
     let files = files
         .into_iter()
         .map(|(path, text)| {

@@ -3,73 +3,114 @@
 //! What is asked comes from the product's own proof, which makes it from the tools' schemas and the server's list of methods.
 
 mod headers;
+mod overheard;
 mod role;
 pub(crate) mod speakers;
+mod table;
+mod ways;
 
+use futures::{FutureExt as _, StreamExt as _, stream};
+use serde_json::{Value, json};
 use skillkeep::ids::TenantId;
-use skillkeep::proof::{Asking, Pipe, Proof, World, attacks, run_every};
-use skillkeep::server::{self, Transport};
+use skillkeep::proof::{AskError, Asking, Extent, Proof, Run, Said, World, attacks};
+use skillkeep::server::{self, Era, Transport};
 use skillkeep::tools::ToolName;
 
 use crate::harness::TestDb;
-use crate::process::{program, program_as};
-use crate::served::serve;
 use crate::support::sums;
-use speakers::{Http, Lines, NEW, OLD, Sse};
+use ways::{Place, Way};
 
 /// Tools and methods that are not attacked. To stay empty.
 const NOT_COVERED: [&str; 0] = [];
 
 /// Over a pipe everything is asked. Over the real transports, which are slower, every fifth question, unless
 /// `SKILLKEEP_EVERY_ATTACK` is set, as `.ci/run` does.
-fn step(how: &str) -> usize {
-    if how == "pipe" || std::env::var_os("SKILLKEEP_EVERY_ATTACK").is_some() {
-        1
+fn extent(way: Way) -> Extent {
+    if way.is_fast() || std::env::var_os("SKILLKEEP_EVERY_ATTACK").is_some() {
+        Extent::EveryNth(1)
     } else {
-        5
+        Extent::EveryNth(5)
     }
 }
 
-fn assert_clean(proof: &Proof) {
+fn assert_clean(how: &str, proof: &Proof) {
     let shown: Vec<&String> = proof.findings.iter().take(10).collect();
     assert!(
         proof.findings.is_empty(),
-        "{} findings, among them {shown:#?}",
+        "{how}: {} findings, among them {shown:#?}",
         proof.findings.len()
     );
-    assert!(proof.attacks > 1_000, "{}", proof.attacks);
+    // One in five of those that there are in the newest revision, which has the fewest methods.
+    assert!(proof.attacks > 900, "{how}: {}", proof.attacks);
 }
 
 /// Attacks, and looks from outside at what it did to the victim.
-async fn attack(how: &str, db: &TestDb, world: &World, attacker: &mut impl Asking, twin: &mut impl Asking) {
-    let before = sums(db, world.victim.tenant).await;
-    let proof = run_every(step(how), world, attacker, twin).await.unwrap();
-    assert_clean(&proof);
-    assert_eq!(sums(db, world.victim.tenant).await, before);
+async fn attack(way: Way) -> (&'static str, Proof) {
+    let place = Place::new(way).await;
+    let world = &place.world;
+    let before = sums(&place.db, world.victim.tenant).await;
+    let mut attacker = place.connect(way, &world.attacker.key).await;
+    let mut twin = place.connect(way, &world.twin.key).await;
+    let mut run = Run {
+        world,
+        admin: &place.db.admin,
+        extent: extent(way),
+        said: Said::default(),
+    };
+    let proof = run.over(&mut attacker, &mut twin).await.unwrap();
+    assert_clean(way.name, &proof);
+    let after = sums(&place.db, world.victim.tenant).await;
+    assert_eq!(after, before, "{}", way.name);
     let rows = async |tenant: TenantId| -> Vec<(String, i64)> {
-        let sums = sums(db, tenant).await;
+        let sums = sums(&place.db, tenant).await;
         sums.into_iter().map(|(table, (rows, _))| (table, rows)).collect()
     };
     assert_eq!(
         rows(world.attacker.tenant).await,
         rows(world.twin.tenant).await,
-        "asking for what is another's leaves other traces"
+        "{}: asking for what is another's leaves other traces",
+        way.name
     );
-    eprintln!(
-        "{how}: {} attacks on {} tools and methods",
-        proof.attacks,
-        proof.targets.len()
-    );
+    attacker.end().await;
+    twin.end().await;
+    if way.can_hear() {
+        overheard::listen(&place, way).await;
+    }
+    if let Some(log) = place.said() {
+        assert_log_tells_nothing(way.name, world, &log);
+    }
+    (way.name, proof)
 }
 
-async fn planted(db: &TestDb) -> World {
-    World::plant(&db.admin, &db.door()).await.unwrap()
+/// No key, nothing of the victim's, and nothing that the attackers sent is in a log at its loudest.
+fn assert_log_tells_nothing(how: &str, world: &World, log: &str) {
+    assert!(log.lines().count() > 1_000, "{how}: the log is on");
+    assert!(!log.contains("skeep_"), "{how}: a key is in the log");
+    let handles = world.handles.iter();
+    let sent = handles.flat_map(|handle| [handle.foreign.clone(), handle.absent.clone()]);
+    let own = [
+        "Fills in the usual forms",
+        "tenant_id <> current_tenant_id()",
+        "pg_sleep(10)",
+        "looked for by",
+    ];
+    let texts = world.secrets.iter().cloned().chain(sent);
+    for text in texts.chain(own.map(str::to_owned)) {
+        // What an attacker calls a tool by is a name like any other, and is logged as the tool's name.
+        let named = format!("tool=\"{text}\"");
+        let lines: Vec<&str> = log
+            .lines()
+            .filter(|line| line.contains(&text) && !line.contains(&named))
+            .take(3)
+            .collect();
+        assert!(lines.is_empty(), "{how}: {text} is in the log: {lines:#?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_tool_and_method_is_attacked() {
     let db = TestDb::new().await;
-    let world = planted(&db).await;
+    let world = World::plant(&db.admin, &db.door()).await.unwrap();
     let (attacks, uncovered) = attacks(&world);
     assert_eq!(uncovered, NOT_COVERED);
     let tools = ToolName::ALL.iter().map(|tool| tool.as_str());
@@ -77,115 +118,78 @@ async fn every_tool_and_method_is_attacked() {
         let count = attacks.iter().filter(|attack| attack.target == target).count();
         assert!(count >= 40, "{target}: {count}");
     }
+    for method in server::methods() {
+        let has = |era: &Era| era.methods().contains(&method);
+        assert!(Era::ALL.iter().any(has), "{method} is there for nobody");
+    }
 }
 
-/// The transports as the code lists them: one that is added has to be added to [`over_each_transport`].
-#[test]
-fn no_transport_is_forgotten() {
-    for transport in Transport::ALL {
-        match transport {
-            Transport::Stdio | Transport::Http | Transport::Sse => {}
+/// Every transport that the code knows, by every way into it, all at once. The table tells how often each target was attacked.
+#[tokio::test(flavor = "multi_thread")]
+async fn over_every_transport_every_attack_is_refused() {
+    let ways = Transport::ALL.into_iter().flat_map(ways::of);
+    let attacked = stream::iter(ways.map(|way| tokio::spawn(attack(way)).map(Result::unwrap)));
+    // A few at once: each has connections of its own to the one cluster.
+    let proofs: Vec<(&str, Proof)> = attacked.buffered(3).collect().await;
+    table::print(&proofs);
+    let tools = ToolName::ALL.iter().map(|tool| tool.as_str());
+    for target in tools.chain(server::methods()) {
+        let was_attacked = proofs.iter().any(|(_, proof)| proof.targets.contains_key(target));
+        assert!(was_attacked, "{target}");
+    }
+}
+
+/// A connection over which everything is refused, whatever is asked.
+struct Deaf;
+
+impl Asking for Deaf {
+    async fn ask(&mut self, _: &str, _: Value) -> Result<Value, AskError> {
+        Ok(json!({"error": {"code": -32_602, "message": "The header is not there."}}))
+    }
+
+    fn era(&self) -> Era {
+        Era::Older
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attacks_that_reach_nothing_prove_nothing() {
+    let db = TestDb::new().await;
+    let world = World::plant(&db.admin, &db.door()).await.unwrap();
+    let mut run = Run {
+        world: &world,
+        admin: &db.admin,
+        extent: Extent::EveryNth(10),
+        said: Said::default(),
+    };
+    let proof = run.over(&mut Deaf, &mut Deaf).await.unwrap();
+    let found = proof.findings.join("\n");
+    for tool in ToolName::ALL.iter().map(|tool| tool.as_str()) {
+        for wanted in [
+            format!("{tool}: only 0 of"),
+            format!("{tool}: it does not even do what is its caller's own to ask before"),
+            format!("{tool}: it does not even do what is its caller's own to ask after"),
+        ] {
+            assert!(found.contains(&wanted), "{wanted}: {found}");
         }
     }
-    assert_eq!(Transport::ALL.len(), 3);
 }
 
+/// The database knows the transports too: one that it lets be recorded is one that is attacked.
 #[tokio::test(flavor = "multi_thread")]
-async fn over_a_pipe() {
+async fn no_transport_that_can_be_recorded_is_forgotten() {
     let db = TestDb::new().await;
-    let door = db.door();
-    let world = World::plant(&db.admin, &door).await.unwrap();
-    let mut attacker = Pipe::connect(&door, world.attacker.key.clone()).await.unwrap();
-    let mut twin = Pipe::connect(&door, world.twin.key.clone()).await.unwrap();
-    attack("pipe", &db, &world, &mut attacker, &mut twin).await;
-}
-
-async fn over_http(era: &'static str) {
-    let db = TestDb::new().await;
-    let door = db.door();
-    let world = World::plant(&db.admin, &door).await.unwrap();
-    let at = serve(&door).await;
-    let mut attacker = Http::new(at, &world.attacker.key, era);
-    let mut twin = Http::new(at, &world.twin.key, era);
-    attack(&format!("http {era}"), &db, &world, &mut attacker, &mut twin).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn over_http_of_the_older_revisions() {
-    over_http(OLD).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn over_http_of_the_newest_revision() {
-    over_http(NEW).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn over_http_and_sse() {
-    let db = TestDb::new().await;
-    let door = db.door();
-    let world = World::plant(&db.admin, &door).await.unwrap();
-    let at = serve(&door).await;
-    let mut attacker = Sse::greet(at, &world.attacker.key).await;
-    let mut twin = Sse::greet(at, &world.twin.key).await;
-    attack("sse", &db, &world, &mut attacker, &mut twin).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn over_stdio_and_its_log_at_its_loudest_tells_nothing() {
-    let db = TestDb::new().await;
-    let world = planted(&db).await;
-    let logs = tempfile::tempdir().unwrap();
-    let log = logs.path().join("log");
-    let start = async |key: &str| {
-        let mut command = program_as("skillkeep_app", &db, &["stdio"]);
-        command
-            .env("SKILLKEEP_API_KEY", key)
-            .env("SKILLKEEP_LOG", "trace");
-        let log = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&log)
-            .unwrap();
-        Lines::start(command, log, OLD).await
-    };
-    let mut attacker = start(world.attacker.key.reveal()).await;
-    let mut twin = start(world.twin.key.reveal()).await;
-    attack("stdio", &db, &world, &mut attacker, &mut twin).await;
-    attacker.end().await;
-    twin.end().await;
-    let log = std::fs::read_to_string(&log).unwrap();
-    assert!(log.lines().count() > 1_000, "the log is on");
-    assert!(!log.contains("skeep_"), "a key is in the log");
-    for secret in world
-        .secrets
-        .iter()
-        .chain([&"Fills in the usual forms".to_owned()])
-    {
-        // What an attacker calls a tool by is a name like any other, and is logged as the tool's name.
-        let lines: Vec<&str> = log
-            .lines()
-            .filter(|line| line.contains(secret.as_str()) && !line.contains(&format!("tool=\"{secret}\"")))
-            .take(3)
-            .collect();
-        assert!(lines.is_empty(), "{secret} is in the log: {lines:#?}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn over_the_bridge() {
-    let db = TestDb::new().await;
-    let door = db.door();
-    let world = World::plant(&db.admin, &door).await.unwrap();
-    let at = serve(&door).await;
-    let start = async |key: &str| {
-        let mut command = program(&["bridge", &format!("http://{at}")]);
-        command.env("SKILLKEEP_API_KEY", key);
-        Lines::start(command, tempfile::tempfile().unwrap(), NEW).await
-    };
-    let mut attacker = start(world.attacker.key.reveal()).await;
-    let mut twin = start(world.twin.key.reveal()).await;
-    attack("bridge", &db, &world, &mut attacker, &mut twin).await;
+    let mut known: Vec<String> = db
+        .value(
+            "SELECT array_agg(word[1]) FROM pg_constraint c,
+                    regexp_matches(pg_get_constraintdef(c.oid), '''([a-z]+)''', 'g') word
+             WHERE c.conrelid = 'usage_events'::regclass AND c.conname LIKE '%transport%'",
+        )
+        .await;
+    known.sort();
+    let mut attacked = Transport::ALL.map(|transport| transport.as_str().to_owned());
+    attacked.sort();
+    assert_eq!(known, attacked);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -195,7 +199,7 @@ async fn the_rehearsal_on_a_live_database_proves_it_and_leaves_nothing_behind() 
     let tenants = "SELECT count(*) FROM tenants";
     let before = (sums(&db, tenant).await, db.value::<i64>(tenants).await);
     let proof = skillkeep::proof::rehearse(&db.ways.admin).await.unwrap();
-    assert_clean(&proof);
+    assert_clean("rehearsal", &proof);
     let after = (sums(&db, tenant).await, db.value::<i64>(tenants).await);
     assert_eq!(after, before);
     assert_eq!(db.value::<i64>("SELECT count(*) FROM usage_events").await, 0);
@@ -220,6 +224,17 @@ async fn the_rehearsal_finds_holes_that_only_show_in_answers() {
              CREATE TRIGGER tell BEFORE INSERT ON usage_reports FOR EACH ROW EXECUTE FUNCTION tell();
              DO $$ BEGIN EXECUTE format('ALTER FUNCTION tell() OWNER TO %I', current_user); END $$",
             "record_usage",
+        ),
+        // One that all see alike: whoever reports reports what others saved as well.
+        (
+            "CREATE FUNCTION add() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+             BEGIN
+                 NEW.minutes_saved := greatest(NEW.minutes_saved,
+                     (SELECT max(r.minutes_saved) FROM usage_reports r WHERE r.tenant_id <> NEW.tenant_id));
+                 RETURN NEW;
+             END $$;
+             CREATE TRIGGER add BEFORE INSERT ON usage_reports FOR EACH ROW EXECUTE FUNCTION add()",
+            "usage_report: the answer about one's own changed when another tenant came",
         ),
     ] {
         let db = TestDb::new().await;

@@ -249,8 +249,15 @@ async fn the_doctor_finds_a_wall_that_was_taken_down_and_nothing_is_served() {
     assert_eq!(well["passed"], true, "{well}");
     let names = well["checks"].to_string();
     assert!(names.contains("attacks by one tenant on another"), "{names}");
+    for target in ["get_skill", "skills/list", "subscriptions/listen"] {
+        let tally = &well["attacks"][target];
+        assert!(tally["attacks"].as_u64().unwrap() >= 40, "{target}: {tally}");
+        assert_eq!(tally["reached"], tally["attacks"], "{target}");
+        assert_eq!(tally["refused"], tally["attacks"], "{target}");
+    }
     let quick = admin(&db, &["doctor", "--quick", "--json"]).json();
     assert_eq!(quick["passed"], true, "{quick}");
+    assert_eq!(quick["attacks"], serde_json::json!({}));
     assert!(!quick["checks"].to_string().contains("attacks"), "{quick}");
     assert_eq!(
         db.value::<i64>(tenants).await,

@@ -1,5 +1,6 @@
 //! One speaker for each way into a registry.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -7,29 +8,22 @@ use std::process::Stdio;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
-use skillkeep::proof::{AskError, Asking};
+use skillkeep::proof::{AskError, Asking, LISTEN, answers, request};
+use skillkeep::server::Era;
 use skillkeep::tenancy::ApiKey;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::served::Agent;
 
-pub(crate) const OLD: &str = "2025-11-25";
-pub(crate) const NEW: &str = "2026-07-28";
+pub(crate) const NEW: Era = Era::Newest;
 
-/// The message, with what the newest revision wants in each.
-fn message(era: &str, id: u64, method: &str, mut params: Value) -> Value {
-    if era == NEW {
-        let meta = params
-            .as_object_mut()
-            .unwrap()
-            .entry("_meta")
-            .or_insert_with(|| json!({}));
-        meta["io.modelcontextprotocol/protocolVersion"] = json!(NEW);
-        meta["io.modelcontextprotocol/clientCapabilities"] = json!({});
-        meta["io.modelcontextprotocol/clientInfo"] = json!({"name": "attacker", "version": "1"});
+/// The revision that an era's clients name.
+pub(crate) fn revision(era: Era) -> &'static str {
+    match era {
+        Era::Older | Era::OlderAlone => "2025-11-25",
+        Era::Newest => "2026-07-28",
     }
-    json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
 }
 
 /// Streamable HTTP, a request at a time.
@@ -37,18 +31,51 @@ pub(crate) struct Http {
     client: reqwest::Client,
     at: SocketAddr,
     key: ApiKey,
-    era: &'static str,
+    era: Era,
     next_id: u64,
+    /// The last subscription, and what came of it that is not read yet.
+    stream: Option<(reqwest::Response, String)>,
 }
 
 impl Http {
-    pub(crate) fn new(at: SocketAddr, key: &ApiKey, era: &'static str) -> Self {
+    pub(crate) fn new(at: SocketAddr, key: &ApiKey, era: Era) -> Self {
         Self {
             client: reqwest::Client::new(),
             at,
             key: key.clone(),
             era,
             next_id: 0,
+            stream: None,
+        }
+    }
+
+    /// The next message of the last subscription.
+    pub(crate) async fn hear(&mut self) -> Value {
+        let (response, unread) = self.stream.as_mut().expect("nothing was subscribed to");
+        let event = next_event(response, unread).await;
+        event.unwrap().expect("the stream ended")
+    }
+}
+
+/// The next event that says something; `None` at the end, with what was no event left in `unread`.
+async fn next_event(
+    response: &mut reqwest::Response,
+    unread: &mut String,
+) -> Result<Option<Value>, reqwest::Error> {
+    loop {
+        while let Some((event, rest)) = unread.split_once("\n\n") {
+            let data: String = event
+                .lines()
+                .filter_map(|line| line.strip_prefix("data:"))
+                .collect();
+            *unread = rest.to_owned();
+            if !data.trim().is_empty() {
+                return Ok(Some(serde_json::from_str(&data).unwrap()));
+            }
+        }
+        match response.chunk().await? {
+            Some(chunk) => unread.push_str(&String::from_utf8_lossy(&chunk).replace("\r\n", "\n")),
+            None => return Ok(None),
         }
     }
 }
@@ -56,42 +83,42 @@ impl Http {
 impl Asking for Http {
     async fn ask(&mut self, method: &str, params: Value) -> Result<Value, AskError> {
         self.next_id += 1;
-        let body = message(self.era, self.next_id, method, params);
-        let mut request = self
+        let body = request(self.era, self.next_id, method, params);
+        let mut post = self
             .client
             .post(format!("http://{}/mcp", self.at))
             .bearer_auth(self.key.reveal())
             .header("accept", "application/json, text/event-stream")
-            .header("mcp-protocol-version", self.era)
+            .header("mcp-protocol-version", revision(self.era))
             .json(&body);
-        if self.era == NEW {
-            request = request.header("mcp-method", method);
+        if self.era == Era::Newest {
+            post = post.header("mcp-method", method);
             let name = body["params"]["name"].as_str().or(body["params"]["uri"].as_str());
             if let Some(name) = name {
-                request = request.header("mcp-name", format!("=?base64?{}?=", BASE64_STANDARD.encode(name)));
+                post = post.header("mcp-name", format!("=?base64?{}?=", BASE64_STANDARD.encode(name)));
             }
         }
-        let mut response = request
-            .send()
+        let mut response = post.send().await.map_err(|error| AskError::new(method, error))?;
+        let mut text = String::new();
+        let event = next_event(&mut response, &mut text)
             .await
             .map_err(|error| AskError::new(method, error))?;
-        let mut text = String::new();
-        // A subscription has no end: its first message is its answer.
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| AskError::new(method, error))?
-        {
-            text.push_str(&String::from_utf8_lossy(&chunk));
-            let data = text
-                .lines()
-                .filter_map(|line| line.strip_prefix("data:"))
-                .find(|data| !data.trim().is_empty());
-            if let Some(data) = data.filter(|_| text.ends_with("\n\n")) {
-                return serde_json::from_str(data).map_err(|error| AskError::new(method, error));
+        match event {
+            // A subscription has no end: its first message is its answer.
+            Some(message) => {
+                if method == LISTEN {
+                    self.stream = Some((response, text));
+                }
+                Ok(message)
+            }
+            None => {
+                serde_json::from_str(&text).map_err(|error| AskError::new(method, format!("{error}: {text}")))
             }
         }
-        serde_json::from_str(&text).map_err(|error| AskError::new(method, format!("{error}: {text}")))
+    }
+
+    fn era(&self) -> Era {
+        self.era
     }
 }
 
@@ -116,6 +143,10 @@ impl Asking for Sse {
         let body = json!({"jsonrpc": "2.0", "id": self.next_id, "method": method, "params": params});
         Ok(self.agent.ask(&body).await)
     }
+
+    fn era(&self) -> Era {
+        Era::Older
+    }
 }
 
 /// The real program on its stdin and stdout: `stdio` or `bridge`.
@@ -123,13 +154,14 @@ pub(crate) struct Lines {
     child: Child,
     stdin: ChildStdin,
     stdout: tokio::io::Lines<BufReader<ChildStdout>>,
-    era: &'static str,
+    era: Era,
     next_id: u64,
+    heard: VecDeque<Value>,
 }
 
 impl Lines {
     /// Starts it, with its log in a file, and introduces itself as the era wants.
-    pub(crate) async fn start(command: std::process::Command, log: File, era: &'static str) -> Self {
+    pub(crate) async fn start(command: std::process::Command, log: File, era: Era) -> Self {
         let mut command = Command::from(command);
         command
             .stdin(Stdio::piped())
@@ -144,19 +176,41 @@ impl Lines {
             stdout: BufReader::new(stdout).lines(),
             era,
             next_id: 0,
+            heard: VecDeque::new(),
         };
-        if era == OLD {
+        if era != Era::Newest {
             let me = json!({"name": "attacker", "version": "1"});
-            let hello = json!({"protocolVersion": OLD, "capabilities": {}, "clientInfo": me});
+            let hello = json!({"protocolVersion": revision(era), "capabilities": {}, "clientInfo": me});
             lines.ask("initialize", hello).await.unwrap();
             let done = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
-            lines
-                .stdin
-                .write_all(format!("{done}\n").as_bytes())
-                .await
-                .unwrap();
+            lines.write("initialized", &done).await.unwrap();
         }
         lines
+    }
+
+    async fn write(&mut self, method: &str, message: &Value) -> Result<(), AskError> {
+        self.stdin
+            .write_all(format!("{message}\n").as_bytes())
+            .await
+            .map_err(|error| AskError::new(method, error))
+    }
+
+    async fn next(&mut self, method: &str) -> Result<Value, AskError> {
+        let line = self
+            .stdout
+            .next_line()
+            .await
+            .map_err(|error| AskError::new(method, error))?;
+        let line = line.ok_or_else(|| AskError::new(method, "the program ended"))?;
+        serde_json::from_str(&line).map_err(|error| AskError::new(method, error))
+    }
+
+    /// The next message that answers nothing.
+    pub(crate) async fn hear(&mut self) -> Value {
+        match self.heard.pop_front() {
+            Some(message) => message,
+            None => self.next("a notification").await.unwrap(),
+        }
     }
 
     /// Closes its stdin and waits for its end.
@@ -169,24 +223,18 @@ impl Lines {
 impl Asking for Lines {
     async fn ask(&mut self, method: &str, params: Value) -> Result<Value, AskError> {
         self.next_id += 1;
-        let line = format!("{}\n", message(self.era, self.next_id, method, params));
-        self.stdin
-            .write_all(line.as_bytes())
-            .await
-            .map_err(|error| AskError::new(method, error))?;
+        let id = self.next_id;
+        self.write(method, &request(self.era, id, method, params)).await?;
         loop {
-            let line = self
-                .stdout
-                .next_line()
-                .await
-                .map_err(|error| AskError::new(method, error))?;
-            let line = line.ok_or_else(|| AskError::new(method, "the program ended"))?;
-            let message: Value = serde_json::from_str(&line).map_err(|error| AskError::new(method, error))?;
-            let is_answer = message["id"] == self.next_id;
-            let begins = method == "subscriptions/listen" && message.get("method").is_some();
-            if is_answer || begins {
+            let message = self.next(method).await?;
+            if answers(&message, id, method) {
                 return Ok(message);
             }
+            self.heard.push_back(message);
         }
+    }
+
+    fn era(&self) -> Era {
+        self.era
     }
 }

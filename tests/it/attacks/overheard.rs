@@ -1,0 +1,121 @@
+//! Whoever listens for changes hears of his own tenant's, and not a word of another's.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use skillkeep::proof::{Asking as _, LISTEN, Party};
+use skillkeep::server::Era;
+
+use super::ways::{Place, Speaker, Way};
+
+/// Longer than anything here may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a change is waited for before it is made again: the watch may not have begun at the first.
+const AGAIN: Duration = Duration::from_secs(5);
+
+fn uri(skill: &str) -> String {
+    format!("skill://{skill}/1/{skill}/SKILL.md")
+}
+
+/// One who subscribed to something of his own, of another's, and of a name that both have.
+struct Ear<'a> {
+    place: &'a Place,
+    party: &'a Party,
+    own: &'static str,
+    speaker: Speaker,
+    published: usize,
+    heard: Vec<Value>,
+}
+
+impl<'a> Ear<'a> {
+    async fn open(place: &'a Place, way: Way, party: &'a Party, own: &'static str) -> Self {
+        let mut speaker = place.connect(way, &party.key).await;
+        let uris = [uri("only-mine"), uri("only-theirs"), uri("shared")];
+        if speaker.era() == Era::Newest {
+            let filter = json!({"resourcesListChanged": true, "promptsListChanged": true, "resourceSubscriptions": uris});
+            let listen = json!({"notifications": filter});
+            let begun = speaker.ask(LISTEN, listen).await.unwrap();
+            assert!(begun.get("method").is_some(), "{}: {begun}", way.name);
+        } else {
+            for uri in uris {
+                let subscribe = json!({"uri": uri});
+                let done = speaker.ask("resources/subscribe", subscribe).await.unwrap();
+                assert!(done.get("result").is_some(), "{}: {done}", way.name);
+            }
+        }
+        let mut ear = Self {
+            place,
+            party,
+            own,
+            speaker,
+            published: 0,
+            heard: Vec::new(),
+        };
+        ear.publish_until_heard().await;
+        ear
+    }
+
+    async fn publish(&mut self, skill: &str) {
+        self.published += 1;
+        let description = format!("Change {} of {}.", self.published, self.own);
+        let tenant = self.party.tenant;
+        self.place.db.skill(tenant, skill, &description, &[]).await;
+    }
+
+    /// Changes the own skill until that is told.
+    async fn publish_until_heard(&mut self) {
+        for _ in 0..PATIENCE.as_secs() / AGAIN.as_secs() {
+            self.publish(self.own).await;
+            let own = uri(self.own);
+            if tokio::time::timeout(AGAIN, self.hear_until(&own)).await.is_ok() {
+                return;
+            }
+        }
+        panic!("nothing is told of {}", self.own);
+    }
+
+    async fn hear_until(&mut self, uri: &str) {
+        loop {
+            let message = self.speaker.hear().await;
+            let is_it = message["params"]["uri"] == uri;
+            self.heard.push(message);
+            if is_it {
+                return;
+            }
+        }
+    }
+
+    fn count(&self, method: &str) -> usize {
+        let told = self.heard.iter();
+        told.filter(|message| message["method"] == method).count()
+    }
+}
+
+/// The victim publishes while the attacker listens; then he publishes himself, so that what was on its way to him has come.
+pub(super) async fn listen(place: &Place, way: Way) {
+    let mut attacker = Ear::open(place, way, &place.world.attacker, "only-mine").await;
+    let mut victim = Ear::open(place, way, &place.world.victim, "only-theirs").await;
+    victim.publish("shared").await;
+    victim.publish_until_heard().await;
+    attacker.publish_until_heard().await;
+    for message in &attacker.heard {
+        let told = &message["params"]["uri"];
+        assert!(
+            told.is_null() || *told == uri("only-mine"),
+            "{}: the attacker hears of what is not his: {message}",
+            way.name
+        );
+    }
+    for method in [
+        "notifications/resources/list_changed",
+        "notifications/prompts/list_changed",
+    ] {
+        let told = attacker.count(method);
+        assert!(
+            (1..=attacker.published).contains(&told),
+            "{}: {told} times {method} for {} changes of his own",
+            way.name,
+            attacker.published
+        );
+    }
+}
