@@ -12,6 +12,7 @@ mod record;
 mod subscriptions;
 mod work;
 
+pub use caller::Held;
 pub use denials::{Denial, Denials, Reason};
 pub use door::{BeforeRun, Door, Limits, Stage};
 pub use ending::{Ending, Stopped};

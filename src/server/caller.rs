@@ -1,5 +1,7 @@
 //! Whether anybody still waits for an answer, and what he is told while he does.
 
+use std::any::Any;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rmcp::model::{ProgressNotificationParam, ProgressToken};
@@ -15,11 +17,30 @@ const PROGRESS_SECONDS: u32 = 5;
 const CLOSING_CHECKS: u32 = 10;
 const CLOSING_PAUSE: Duration = Duration::from_millis(10);
 
+/// What a transport wants to live for as long as the call does, whoever still waits for its answer: in the extensions of the HTTP
+/// request.
+#[derive(Clone)]
+pub struct Held {
+    _what: Arc<dyn Any + Send + Sync>,
+}
+
+impl Held {
+    /// Holds this until the call has ended.
+    #[must_use]
+    pub fn new(what: impl Any + Send + Sync) -> Self {
+        Self {
+            _what: Arc::new(what),
+        }
+    }
+}
+
 /// Notices that nobody waits for the answer any more, and tells who does that the call goes on.
 pub(super) struct Caller {
     cancelled: CancellationToken,
     peer: Peer<RoleServer>,
     progress: Option<ProgressToken>,
+    /// Dropped with the caller, whom the call's own task owns.
+    _held: Option<Held>,
 }
 
 impl Caller {
@@ -28,6 +49,11 @@ impl Caller {
             cancelled: context.ct.clone(),
             peer: context.peer.clone(),
             progress: context.meta.get_progress_token(),
+            _held: context
+                .extensions
+                .get::<http::request::Parts>()
+                .and_then(|parts| parts.extensions.get::<Held>())
+                .cloned(),
         }
     }
 

@@ -6,8 +6,8 @@
 
 mod accept;
 pub(super) mod answer;
-mod auth;
-mod caps;
+pub(super) mod auth;
+pub(super) mod caps;
 mod gate;
 pub(super) mod key_check;
 mod proxies;
@@ -35,7 +35,6 @@ use tokio_util::sync::CancellationToken;
 pub use self::proxies::Network;
 use super::sse::{self, Sessions, SseOptions};
 use crate::server::{Door, KeySource, Registry};
-use crate::tenancy::Quota;
 
 /// How long calls in flight may take to end after the signal to stop.
 const DRAIN: Duration = Duration::from_secs(35);
@@ -50,7 +49,7 @@ pub struct HttpOptions {
     pub allowed_hosts: Vec<String>,
     /// Origins of web pages that may call; requests without an `Origin` always may.
     pub allowed_origins: Vec<String>,
-    /// Calls on `/mcp` that one tenant may have running at once; more get 429.
+    /// Calls that one tenant may have running at once, over whatever path; more get 429.
     pub calls_per_tenant: usize,
     /// Connections of all callers together; more wait until one ends.
     pub connections: usize,
@@ -143,16 +142,23 @@ pub async fn serve_handlers<H: ServerHandler>(
     let abort = CancellationToken::new();
     let stopping = Arc::new(AtomicBool::new(false));
     let keys = key_check::KeyCheck::new(Arc::clone(&door), options.bad_keys_window);
+    let calls = caps::CallsAtOnce::new(options.calls_per_tenant, keys.clone());
     let sessions = options
         .sse
         .clone()
-        .map(|sse| Arc::new(Sessions::new(sse, keys.clone())));
+        .map(|sse| Arc::new(Sessions::new(sse, keys.clone(), calls.clone())));
     let health = Health {
         door: Arc::clone(&door),
         stopping: Arc::clone(&stopping),
     };
-    let app =
-        router(options, &abort, keys, sessions.as_ref(), Arc::new(handlers)).merge(health_routes(health));
+    let app = router(
+        options,
+        &abort,
+        (keys, calls),
+        sessions.as_ref(),
+        Arc::new(handlers),
+    )
+    .merge(health_routes(health));
     let stopped = CancellationToken::new();
     let stopped_too = stopped.clone();
     let door_too = Arc::clone(&door);
@@ -188,7 +194,7 @@ pub async fn serve_handlers<H: ServerHandler>(
 fn router<H: ServerHandler>(
     options: &HttpOptions,
     abort: &CancellationToken,
-    keys: key_check::KeyCheck,
+    (keys, calls): (key_check::KeyCheck, caps::CallsAtOnce),
     sessions: Option<&Arc<Sessions>>,
     handlers: Arc<dyn Fn(KeySource) -> H + Send + Sync>,
 ) -> Router {
@@ -210,7 +216,6 @@ fn router<H: ServerHandler>(
         hosts: options.allowed_hosts.clone().into(),
         origins: options.allowed_origins.clone().into(),
     };
-    let calls = Quota::new(options.calls_per_tenant);
     let routes = Router::new()
         .route_service("/mcp", mcp)
         .route_layer(middleware::from_fn(screen::screen))

@@ -23,13 +23,15 @@ use rmcp::model::{ClientJsonRpcMessage, ServerJsonRpcMessage};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use self::pipe::{Ends, Pipe, Unanswered, pipe};
+use self::pipe::{Ends, NotNoted, Pipe, Unanswered, pipe};
 use super::http::answer::{json_rpc_error, try_later};
+use super::http::auth::source;
+use super::http::caps::CallsAtOnce;
 use super::http::key_check::KeyCheck;
 use super::http::screen;
 use crate::ids::Digest;
-use crate::server::KeySource;
-use crate::tenancy::{ApiKey, Place, Quota};
+use crate::server::{Held, KeySource};
+use crate::tenancy::{ApiKey, Place, Principal, Quota};
 
 /// A comment that often keeps proxies from taking the stream for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -79,16 +81,18 @@ pub(super) struct Sessions {
     places: Quota,
     began: Instant,
     keys: KeyCheck,
+    calls: CallsAtOnce,
 }
 
 impl Sessions {
-    pub(super) fn new(options: SseOptions, keys: KeyCheck) -> Self {
+    pub(super) fn new(options: SseOptions, keys: KeyCheck, calls: CallsAtOnce) -> Self {
         Self {
             places: Quota::new(options.sessions_per_tenant),
             options,
             open: Mutex::default(),
             began: Instant::now(),
             keys,
+            calls,
         }
     }
 
@@ -256,6 +260,7 @@ async fn message(
     State(sessions): State<Arc<Sessions>>,
     Query(query): Query<MessageQuery>,
     Extension(key): Extension<ApiKey>,
+    Extension(principal): Extension<Arc<Principal>>,
     request: Request,
 ) -> Response {
     let unknown = || {
@@ -268,9 +273,9 @@ async fn message(
     let Some(session) = sessions.find(&query.session_id, &key) else {
         return unknown();
     };
-    let (parts, body) = request.into_parts();
-    let bytes = match screen::read(&parts, body).await {
-        Ok((bytes, _)) => bytes,
+    let (mut parts, body) = request.into_parts();
+    let (bytes, lasts_long) = match screen::read(&parts, body).await {
+        Ok(read) => read,
         Err(refusal) => return refusal,
     };
     let Ok(mut message) = serde_json::from_slice::<ClientJsonRpcMessage>(&bytes) else {
@@ -278,19 +283,42 @@ async fn message(
         return json_rpc_error(StatusCode::BAD_REQUEST, -32_600, words);
     };
     session.last_heard.store(sessions.now(), Ordering::Relaxed);
-    if !session.unanswered.note(&message, MAX_UNANSWERED) {
-        let words = format!(
-            "{MAX_UNANSWERED} requests of this session wait for their answers. Wait for one of them."
-        );
-        return try_later(StatusCode::TOO_MANY_REQUESTS, 1, &words);
+    // A subscription is counted by itself.
+    let place = if matches!(message, ClientJsonRpcMessage::Request(_)) && !lasts_long {
+        match sessions.calls.take(&principal, &source(&parts.extensions)) {
+            Ok(place) => Some(place),
+            Err(refusal) => return *refusal,
+        }
+    } else {
+        None
+    };
+    match session.unanswered.note(&message, MAX_UNANSWERED) {
+        Ok(doing) => drop(parts.extensions.insert(Held::new((place, doing)))),
+        Err(refused) => return not_noted(refused),
     }
     message.insert_extension(parts);
     match session.inbox.try_send(message) {
         Ok(()) => StatusCode::ACCEPTED.into_response(),
-        Err(mpsc::error::TrySendError::Full(_)) => {
+        Err(mpsc::error::TrySendError::Full(message)) => {
+            session.unanswered.forget(&message);
             let words = "The session has more messages than it can take. Try again in a moment.";
             try_later(StatusCode::TOO_MANY_REQUESTS, 1, words)
         }
         Err(mpsc::error::TrySendError::Closed(_)) => unknown(),
+    }
+}
+
+fn not_noted(refused: NotNoted) -> Response {
+    match refused {
+        NotNoted::TooMany => {
+            let words = format!(
+                "{MAX_UNANSWERED} requests of this session wait for their answers. Wait for one of them."
+            );
+            try_later(StatusCode::TOO_MANY_REQUESTS, 1, &words)
+        }
+        NotNoted::Twice => {
+            let words = "A request with this id waits for its answer in this session. Send each with an id of its own.";
+            json_rpc_error(StatusCode::BAD_REQUEST, -32_600, words)
+        }
     }
 }

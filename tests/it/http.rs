@@ -1,5 +1,6 @@
 //! A real server on a port of its own, and clients of both eras.
 
+mod at_once;
 mod stopping;
 
 use std::net::SocketAddr;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
@@ -17,8 +17,8 @@ use crate::tenancy::{ApiKey, AuthError};
 pub(super) struct ClientAddress(pub(super) IpAddr);
 
 /// Where a request came from, for the audit log.
-pub(super) fn source(request: &Request) -> String {
-    match request.extensions().get::<ClientAddress>() {
+pub(in crate::transport) fn source(extensions: &Extensions) -> String {
+    match extensions.get::<ClientAddress>() {
         Some(ClientAddress(address)) => format!("http {address}"),
         None => "http".to_owned(),
     }
@@ -41,7 +41,7 @@ pub(super) async fn require_key(State(keys): State<KeyCheck>, mut request: Reque
         }
     };
     let address = request.extensions().get::<ClientAddress>().map(|client| client.0);
-    let principal = match keys.let_in(&key, address, source(&request)).await {
+    let principal = match keys.let_in(&key, address, source(request.extensions())).await {
         Ok(principal) => principal,
         Err(refused) => return turn_away(&refused),
     };

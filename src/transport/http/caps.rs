@@ -2,19 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode, header};
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
-use futures::StreamExt as _;
 
 use super::answer::try_later;
 use super::auth;
 use super::key_check::KeyCheck;
-use super::screen::LastsLong;
-use crate::server::{Denial, Reason};
-use crate::tenancy::{ApiKey, AuthError, Principal, Quota};
+use crate::server::{Denial, Held, Reason};
+use crate::tenancy::{ApiKey, AuthError, Place, Principal, Quota};
 
 /// Answers 429 to more requests in a minute or a month than the key or its tenant may make.
 pub(super) async fn limit_rate(State(keys): State<KeyCheck>, request: Request, next: Next) -> Response {
@@ -32,7 +29,7 @@ pub(super) async fn limit_rate(State(keys): State<KeyCheck>, request: Request, n
                 api_key: Some(principal.api_key),
                 reason: Reason::Limit,
                 what: String::new(),
-                source: auth::source(&request),
+                source: auth::source(request.extensions()),
             });
             try_later(StatusCode::TOO_MANY_REQUESTS, over.retry_after, &over.to_string())
         }
@@ -42,34 +39,61 @@ pub(super) async fn limit_rate(State(keys): State<KeyCheck>, request: Request, n
     }
 }
 
-/// Answers 429 to more calls at once than a tenant may have.
-pub(super) async fn limit_calls(State(quota): State<Quota>, request: Request, next: Next) -> Response {
+/// Answers 429 to more calls at once than a tenant may have. A call has its place until it has ended, also when its caller has
+/// left: he could otherwise have ever more of them running.
+pub(super) async fn limit_calls(
+    State(calls): State<CallsAtOnce>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     // The key has been checked, so the tenant that it claims is its own.
-    let Some(tenant) = request.extensions().get::<ApiKey>().map(ApiKey::claimed_tenant) else {
+    let Some(principal) = request.extensions().get::<Arc<Principal>>().map(Arc::clone) else {
         return next.run(request).await;
     };
-    let Some(place) = quota.take(tenant) else {
+    match calls.take(&principal, &auth::source(request.extensions())) {
+        Ok(place) => {
+            request.extensions_mut().insert(Held::new(place));
+            next.run(request).await
+        }
+        Err(refusal) => *refusal,
+    }
+}
+
+/// The calls that tenants have running on this server, over whatever path.
+#[derive(Clone)]
+pub(in crate::transport) struct CallsAtOnce {
+    quota: Quota,
+    keys: KeyCheck,
+}
+
+impl CallsAtOnce {
+    pub(super) fn new(per_tenant: usize, keys: KeyCheck) -> Self {
+        Self {
+            quota: Quota::new(per_tenant),
+            keys,
+        }
+    }
+
+    /// A place for a call of this principal, or the refusal.
+    pub(in crate::transport) fn take(
+        &self,
+        principal: &Principal,
+        source: &str,
+    ) -> Result<Place, Box<Response>> {
+        if let Some(place) = self.quota.take(principal.tenant) {
+            return Ok(place);
+        }
+        self.keys.note(Denial {
+            tenant: principal.tenant,
+            api_key: Some(principal.api_key),
+            reason: Reason::Limit,
+            what: "calls at once".to_owned(),
+            source: source.to_owned(),
+        });
         let words = format!(
             "Your organisation has {} calls running on this server, which is as many as it may have. Try again in a moment.",
-            quota.per_tenant()
+            self.quota.per_tenant()
         );
-        return try_later(StatusCode::TOO_MANY_REQUESTS, 1, &words);
-    };
-    let response = next.run(request).await;
-    let is_stream = response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.starts_with("text/event-stream"));
-    // Subscriptions are counted by themselves: they would leave no place for calls.
-    if !is_stream || response.extensions().get::<LastsLong>().is_some() {
-        return response;
+        Err(Box::new(try_later(StatusCode::TOO_MANY_REQUESTS, 1, &words)))
     }
-    // The call goes on until its stream ends.
-    response.map(|body| {
-        Body::from_stream(body.into_data_stream().map(move |chunk| {
-            let _held = &place;
-            chunk
-        }))
-    })
 }

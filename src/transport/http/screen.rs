@@ -14,6 +14,7 @@ use serde::de::{Deserializer, IgnoredAny};
 use serde_json::Value;
 
 use super::answer::json_rpc_error;
+use crate::server::Held;
 
 /// The largest message, in bytes.
 pub(in crate::transport) const MAX_BODY_BYTES: usize = 4 << 20;
@@ -27,10 +28,6 @@ const MAX_DEPTH: usize = 100;
 
 const PARSE_ERROR: i32 = -32_700;
 const INVALID_REQUEST: i32 = -32_600;
-
-/// Put into the response's extensions: the request was `subscriptions/listen`, whose answer may last for days.
-#[derive(Clone, Copy)]
-pub(super) struct LastsLong;
 
 /// What is looked at; everything else is the protocol layer's.
 #[derive(Deserialize)]
@@ -89,11 +86,11 @@ pub(super) async fn screen(request: Request, next: Next) -> Response {
     // The size may have come in chunks; now it is known.
     parts.headers.remove(header::TRANSFER_ENCODING);
     parts.headers.insert(header::CONTENT_LENGTH, bytes.len().into());
-    let mut response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
     if lasts_long {
-        response.extensions_mut().insert(LastsLong);
+        // Subscriptions are counted by themselves: they would leave no place for calls.
+        parts.extensions.remove::<Held>();
     }
-    in_json(response).await
+    in_json(next.run(Request::from_parts(parts, Body::from(bytes))).await).await
 }
 
 /// Reads a message and checks its shape. The second part tells whether its answer may last for days.

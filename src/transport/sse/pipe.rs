@@ -1,7 +1,7 @@
 //! The two channels between a session's HTTP requests and the protocol.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rmcp::RoleServer;
@@ -24,32 +24,84 @@ const INBOX: usize = 64;
 #[error("the event stream is not read")]
 pub(super) struct Unread;
 
+/// A request without an answer.
+#[derive(Clone, Copy)]
+enum Waiting {
+    /// It is done, or will be.
+    Running,
+    /// Taken back by the client, and still done: what changes something is brought to its end.
+    TakenBack,
+    /// Done; its answer is under way.
+    Done,
+}
+
 /// The requests of a session that have no answer yet.
 #[derive(Clone, Default)]
-pub(super) struct Unanswered(Arc<Mutex<HashSet<RequestId>>>);
+pub(super) struct Unanswered(Arc<Mutex<HashMap<RequestId, Waiting>>>);
+
+/// Why a session takes no more requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotNoted {
+    /// As many as may be are without an answer.
+    TooMany,
+    /// One with the same id is.
+    Twice,
+}
+
+/// A request that is being done; no longer so when this is dropped.
+pub(super) struct Doing {
+    id: RequestId,
+    unanswered: Unanswered,
+}
 
 impl Unanswered {
-    /// Notes a message of the client; `false` where it is one request too many.
-    pub(super) fn note(&self, message: &ClientJsonRpcMessage, most: usize) -> bool {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn waiting(&self) -> MutexGuard<'_, HashMap<RequestId, Waiting>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a message of the client; of a request, what must live for as long as it is being done.
+    pub(super) fn note(
+        &self,
+        message: &ClientJsonRpcMessage,
+        most: usize,
+    ) -> Result<Option<Doing>, NotNoted> {
+        let mut waiting = self.waiting();
         match message {
             JsonRpcMessage::Request(request) => {
-                if waiting.len() >= most {
-                    return false;
+                if waiting.contains_key(&request.id) {
+                    return Err(NotNoted::Twice);
                 }
-                waiting.insert(request.id.clone());
+                if waiting.len() >= most {
+                    return Err(NotNoted::TooMany);
+                }
+                waiting.insert(request.id.clone(), Waiting::Running);
+                Ok(Some(Doing {
+                    id: request.id.clone(),
+                    unanswered: self.clone(),
+                }))
             }
             JsonRpcMessage::Notification(sent) => {
                 // What is taken back gets no answer.
                 if let ClientNotification::CancelledNotification(cancelled) = &sent.notification
                     && let Some(id) = &cancelled.params.request_id
                 {
-                    waiting.remove(id);
+                    match waiting.get_mut(id) {
+                        Some(state @ (Waiting::Running | Waiting::TakenBack)) => *state = Waiting::TakenBack,
+                        Some(Waiting::Done) => drop(waiting.remove(id)),
+                        None => {}
+                    }
                 }
+                Ok(None)
             }
-            JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_) => {}
+            JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_) => Ok(None),
         }
-        true
+    }
+
+    /// Takes back what was noted of a message that went no further.
+    pub(super) fn forget(&self, message: &ClientJsonRpcMessage) {
+        if let JsonRpcMessage::Request(request) = message {
+            self.waiting().remove(&request.id);
+        }
     }
 
     /// Notes a message to the client.
@@ -60,7 +112,19 @@ impl Unanswered {
             JsonRpcMessage::Request(_) | JsonRpcMessage::Notification(_) => None,
         };
         if let Some(id) = id {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+            self.waiting().remove(id);
+        }
+    }
+}
+
+impl Drop for Doing {
+    fn drop(&mut self) {
+        let mut waiting = self.unanswered.waiting();
+        match waiting.get_mut(&self.id) {
+            Some(state @ (Waiting::Running | Waiting::Done)) => *state = Waiting::Done,
+            Some(Waiting::TakenBack) => drop(waiting.remove(&self.id)),
+            // Answered without having been done.
+            None => {}
         }
     }
 }
