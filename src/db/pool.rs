@@ -19,6 +19,8 @@ use crate::ids::TenantId;
 const POOL_WAIT: Duration = Duration::from_secs(5);
 /// How long the database may take to answer.
 const ANSWER_WAIT: Duration = Duration::from_secs(25);
+/// How long it may take to answer whoever asks whether it does.
+const PING_WAIT: Duration = Duration::from_secs(2);
 /// How long a new connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -272,16 +274,28 @@ impl ServerDb {
         self.1.subscribe().await
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers. It is given two seconds.
     ///
     /// # Errors
     /// When it does not.
     pub async fn ping(&self) -> Result<(), DbError> {
-        let connection = self.0.get().await?;
-        connection
-            .batch_execute("SELECT 1")
+        let too_late = |_| DbError::Unavailable("it does not answer".to_owned());
+        let until = tokio::time::Instant::now() + PING_WAIT;
+        let connection = tokio::time::timeout_at(until, self.0.get())
             .await
-            .map_err(DbError::Statement)
+            .map_err(too_late)??;
+        let answered = tokio::time::timeout_at(until, connection.batch_execute("SELECT 1")).await;
+        if answered.is_err() {
+            // Nobody should get one that still waits for an answer.
+            drop(deadpool_postgres::Object::take(connection));
+        }
+        answered.map_err(too_late)?.map_err(DbError::Statement)
+    }
+
+    /// Whether [`Self::close`] was called.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0.pool.is_closed()
     }
 
     /// Creates the coming months' partitions of the usage events, so that the server never runs out of them.

@@ -9,6 +9,7 @@ pub(super) mod answer;
 pub(super) mod auth;
 pub(super) mod caps;
 mod gate;
+mod health;
 pub(super) mod key_check;
 mod proxies;
 pub(super) mod screen;
@@ -20,11 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::extract::State;
-use axum::http::StatusCode;
 use axum::middleware;
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use axum::{Extension, Router};
 use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
@@ -77,12 +74,6 @@ impl Default for HttpOptions {
             sse: Some(SseOptions::default()),
         }
     }
-}
-
-#[derive(Clone)]
-struct Health {
-    door: Arc<Door>,
-    stopping: Arc<AtomicBool>,
 }
 
 /// Why serving ended badly.
@@ -147,10 +138,7 @@ pub async fn serve_handlers<H: ServerHandler>(
         .sse
         .clone()
         .map(|sse| Arc::new(Sessions::new(sse, keys.clone(), calls.clone())));
-    let health = Health {
-        door: Arc::clone(&door),
-        stopping: Arc::clone(&stopping),
-    };
+    let health = health::Health::new(Arc::clone(&door), Arc::clone(&stopping));
     let app = router(
         options,
         &abort,
@@ -158,7 +146,7 @@ pub async fn serve_handlers<H: ServerHandler>(
         sessions.as_ref(),
         Arc::new(handlers),
     )
-    .merge(health_routes(health));
+    .merge(health::routes(health));
     let stopped = CancellationToken::new();
     let stopped_too = stopped.clone();
     let door_too = Arc::clone(&door);
@@ -230,23 +218,4 @@ fn router<H: ServerHandler>(
         .route_layer(middleware::from_fn_with_state(keys.clone(), caps::limit_rate))
         .route_layer(middleware::from_fn_with_state(keys, auth::require_key))
         .route_layer(middleware::from_fn_with_state(gate, gate::check))
-}
-
-fn health_routes(health: Health) -> Router {
-    Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready).with_state(health))
-}
-
-async fn ready(State(health): State<Health>) -> Response {
-    if health.stopping.load(Ordering::Relaxed) {
-        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
-    }
-    match health.door.db().ping().await {
-        Ok(()) => "ready\n".into_response(),
-        Err(error) => {
-            tracing::warn!(%error, "not ready");
-            (StatusCode::SERVICE_UNAVAILABLE, "the database is not available\n").into_response()
-        }
-    }
 }

@@ -5,6 +5,7 @@ mod backup;
 mod disk;
 mod failover;
 mod proxy;
+mod readiness;
 mod refused;
 
 use std::sync::Arc;
