@@ -35,6 +35,8 @@ const MANY: &str = "many";
 pub enum Reason {
     /// The key does not hold.
     Key(Refusal),
+    /// So many bad keys came from the same address that this one was not tried.
+    Untried,
     /// The key lacks a scope, or is limited to other tools.
     Scope,
     /// More calls than the key or its tenant may make.
@@ -44,7 +46,7 @@ pub enum Reason {
 impl Reason {
     const fn action(&self) -> &'static str {
         match self {
-            Self::Key(_) => "denied.key",
+            Self::Key(_) | Self::Untried => "denied.key",
             Self::Scope => "denied.scope",
             Self::Limit => "denied.limit",
         }
@@ -53,6 +55,7 @@ impl Reason {
     const fn word(&self) -> &'static str {
         match self {
             Self::Key(refusal) => refusal.as_str(),
+            Self::Untried => "not_tried",
             Self::Scope => "missing_scope",
             Self::Limit => "over_limit",
         }

@@ -16,15 +16,17 @@ use futures::future::{BoxFuture, Shared};
 
 use super::strikes::{self, Strikes, Try};
 use crate::db::DbError;
-use crate::ids::Digest;
-use crate::server::{Denial, Door};
-use crate::tenancy::{Admission, ApiKey, AuthError, OverLimit, Principal, authenticate};
+use crate::ids::{Digest, TenantId};
+use crate::server::{Denial, Door, Reason};
+use crate::tenancy::{Admission, ApiKey, AuthError, OverLimit, Principal, Refusal, authenticate};
 
 /// How long a key that was found good is not asked for again.
 const REMEMBERED: Duration = Duration::from_secs(3);
 /// How long it is known as one that was good, which lets it be tried even from an address that brings bad ones.
 const WELL_KNOWN: Duration = Duration::from_secs(60 * 60);
 const MAX_REMEMBERED: usize = 10_000;
+/// How many tenants are known to exist without asking.
+const MAX_TENANTS: usize = 10_000;
 
 /// What came of a check; for everybody who asked for it.
 type Checked = Result<Arc<Principal>, Arc<AuthError>>;
@@ -55,6 +57,8 @@ struct State {
     good: HashMap<Digest, Known>,
     /// The checks that go on. Who comes with the same key waits for the same answer.
     under_way: HashMap<Digest, Shared<BoxFuture<'static, Checked>>>,
+    /// When a key last named a tenant that exists. Whoever is attacked is among them: the first keys of an attack are checked.
+    tenants: HashMap<TenantId, Instant>,
 }
 
 impl State {
@@ -73,6 +77,15 @@ impl State {
                 principal: Arc::clone(principal),
             };
             self.good.insert(hash, known);
+        }
+    }
+
+    fn has_seen(&mut self, tenant: TenantId) {
+        if self.tenants.len() >= MAX_TENANTS {
+            self.tenants.retain(|_, seen| seen.elapsed() < WELL_KNOWN);
+        }
+        if self.tenants.len() < MAX_TENANTS || self.tenants.contains_key(&tenant) {
+            self.tenants.insert(tenant, Instant::now());
         }
     }
 }
@@ -127,7 +140,10 @@ impl KeyCheck {
         let counted = match address {
             Some(address) if !well_known => match self.strikes.begin(address).await {
                 Ok(counted) => Some(counted),
-                Err(strikes::Refused::Wait(seconds)) => return Err(TurnedAway::MustWait(seconds)),
+                Err(strikes::Refused::Wait(seconds)) => {
+                    self.note_untried(key, source);
+                    return Err(TurnedAway::MustWait(seconds));
+                }
                 Err(strikes::Refused::Busy) => return Err(TurnedAway::Busy),
             },
             Some(_) | None => None,
@@ -135,6 +151,21 @@ impl KeyCheck {
         let judged = tokio::spawn(self.clone().judge(key.clone(), address, counted, source));
         let checked = judged.await.unwrap_or_else(|error| Err(broken_off(&error)));
         checked.map_err(|error| TurnedAway::Key { error, well_known })
+    }
+
+    /// Notes a key that is not even tried, without asking anything: a tenant that nobody knows of costs nothing.
+    fn note_untried(&self, key: &ApiKey, source: String) {
+        let tenant = key.claimed_tenant();
+        let seen = self.state().tenants.get(&tenant).copied();
+        if seen.is_some_and(|seen| seen.elapsed() < WELL_KNOWN) {
+            self.note(Denial {
+                tenant,
+                api_key: None,
+                reason: Reason::Untried,
+                what: String::new(),
+                source,
+            });
+        }
     }
 
     /// Checks a key and draws the consequences where it does not hold.
@@ -202,12 +233,19 @@ impl KeyCheck {
                     .await
                     .map_err(|error| Arc::new(AuthError::Db(error)))?;
                 let principal = Arc::new(principal);
-                self.state().remember(hash, &principal);
+                let mut state = self.state();
+                state.remember(hash, &principal);
+                state.has_seen(principal.tenant);
+                drop(state);
                 Ok(principal)
             }
             Err(error) => {
-                if matches!(error, AuthError::Invalid(_)) {
-                    self.state().good.remove(&hash);
+                if let AuthError::Invalid(refused) = &error {
+                    let mut state = self.state();
+                    state.good.remove(&hash);
+                    if refused.why != Refusal::UnknownTenant {
+                        state.has_seen(refused.tenant);
+                    }
                 }
                 Err(Arc::new(error))
             }

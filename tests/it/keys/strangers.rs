@@ -263,6 +263,35 @@ async fn behind_a_trusted_proxy_who_tries_keys_holds_up_nobody_else_and_is_named
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_are_not_even_tried_are_in_the_log_of_the_tenant_that_they_name() {
+    let db = TestDb::new().await;
+    let tenant = db.tenant("acme").await;
+    let door = db.door();
+    let at = serve(&door).await;
+    for _ in 0..20 {
+        assert_eq!(status(at, &guess(tenant)).await, StatusCode::UNAUTHORIZED);
+    }
+    for _ in 0..7 {
+        for named in [tenant, TenantId::new()] {
+            assert_eq!(status(at, &guess(named)).await, StatusCode::TOO_MANY_REQUESTS);
+        }
+    }
+    door.drain().await;
+    let mut told = std::collections::BTreeMap::<String, u64>::new();
+    for (action, _, source, details) in denials(&db).await {
+        assert_eq!(
+            (action.as_str(), source.as_str()),
+            ("denied.key", "http 127.0.0.1")
+        );
+        *told
+            .entry(details["reason"].as_str().unwrap().to_owned())
+            .or_default() += details["count"].as_u64().unwrap();
+    }
+    let expected = [("not_tried".to_owned(), 7), ("unknown_key".to_owned(), 20)];
+    assert_eq!(told.into_iter().collect::<Vec<_>>(), expected);
+}
+
 /// What the server's role has rolled back on this database. Every check of a key before the protocol layer is such a one, and
 /// these requests do nothing else.
 async fn rolled_back(db: &TestDb) -> i64 {
