@@ -69,8 +69,9 @@ pub(crate) async fn assert_served(at: SocketAddr, key: &ApiKey) {
         .timeout(PATIENCE)
         .send();
     let response = asked.await.unwrap();
-    assert_eq!(response.status(), StatusCode::OK);
-    let answer: Value = response.json().await.unwrap();
+    let (status, text) = (response.status(), response.text().await.unwrap());
+    assert_eq!(status, StatusCode::OK, "{text}");
+    let answer: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(answer["result"]["isError"], json!(false), "{answer}");
 }
 
