@@ -3,6 +3,7 @@
 mod found;
 mod limits;
 mod strangers;
+mod suspended;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

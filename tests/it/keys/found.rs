@@ -272,6 +272,11 @@ async fn a_key_that_is_revoked_on_one_server_is_refused_by_every_other_from_the_
             .unwrap();
         let answer: Value = response.json().await.unwrap();
         assert_eq!(answer["error"]["code"], -31_001, "{answer}");
+        for list in ["tools/list", "resources/list", "prompts/list"] {
+            let asked = json!({"jsonrpc": "2.0", "id": 2, "method": list});
+            let answer: Value = post(at, &key, &asked).send().await.unwrap().json().await.unwrap();
+            assert_eq!(answer["error"]["code"], -31_001, "{list}: {answer}");
+        }
     }
     assert_eq!(db.events(tenant).await.len(), 2);
 }
