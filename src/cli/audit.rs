@@ -29,9 +29,8 @@ pub(super) enum AuditCommand {
         /// A signed head of an earlier export, which the log must still hold
         #[arg(long, value_name = "FILE")]
         head: Option<PathBuf>,
-        /// The key that the head must be signed with
-        #[arg(long, value_name = "KEY", requires = "head")]
-        public_key: Option<String>,
+        #[command(flatten)]
+        key: export::HeadKey,
         /// The tenant's short name
         #[arg(long, default_value = "default", value_name = "SLUG")]
         tenant: String,
@@ -61,13 +60,9 @@ pub(super) async fn run(config: &Config, command: AuditCommand) -> Result<(), Fa
                 let tx = backend::audit_tx(&db, &tenant).await?;
                 tail(config, audit::tail(&tx, lines).await.map_err(db_failure)?)
             }
-            AuditCommand::Verify {
-                head,
-                public_key,
-                tenant,
-            } => {
-                let head = head.as_deref().map(export::read_head).transpose()?;
-                verify::run(config, &db, &tenant, head.as_ref(), public_key.as_deref()).await
+            AuditCommand::Verify { head, key, tenant } => {
+                let head = export::SignedBy::read(head.as_deref(), &key)?;
+                verify::run(config, &db, &tenant, head.as_ref()).await
             }
             AuditCommand::Export(args) => export::run(config, &db, &args).await,
             // Answered above: they need no database.

@@ -119,10 +119,14 @@ pub struct Recorded {
     pub action: String,
     /// What it was done to.
     pub subject: String,
-    /// What else there is to know.
+    /// What else there is to know; its bare text where no program can read it.
     pub details: Value,
     /// Where it was done.
     pub source: String,
+}
+
+fn readable(details: String) -> Value {
+    chain::read_details(&details).unwrap_or(Value::String(details))
 }
 
 /// The newest entries, newest first.
@@ -142,7 +146,7 @@ pub async fn tail(tx: &TenantTx, count: i64) -> Result<Vec<Recorded>, DbError> {
                 actor: row.try_get("actor")?,
                 action: row.try_get("action")?,
                 subject: row.try_get("subject")?,
-                details: row.try_get("details")?,
+                details: readable(row.try_get("details_text")?),
                 source: row.try_get("source")?,
             })
         })
@@ -158,6 +162,12 @@ pub struct Verification {
     pub broken_at: Option<i64>,
     /// The last good hash, in hexadecimal: what an auditor keeps, to see later that nothing was cut off.
     pub head: String,
+    /// What the first entry tells of.
+    pub begins_with: Option<String>,
+    /// Whether one of the entries is the certificate of the tenant's erasure.
+    pub holds_certificate: bool,
+    /// Entries that are whole, but whose details no program can read.
+    pub unreadable: Vec<i64>,
 }
 
 /// Recomputes the tenant's chain from its first entry.
@@ -171,6 +181,9 @@ pub async fn verify(tx: &TenantTx) -> Result<Verification, DbError> {
         entries: chain.entries(),
         broken_at: broken.map(|Broken { at }| at),
         head: chain.head(),
+        begins_with: chain.begins_with().map(str::to_owned),
+        holds_certificate: chain.holds_certificate(),
+        unreadable: chain.unreadable().to_vec(),
     })
 }
 
@@ -184,13 +197,11 @@ pub async fn walk(
     mut each: impl FnMut(&Link) -> Result<(), DbError>,
 ) -> Result<Option<Broken>, DbError> {
     const STRETCH: i64 = 5_000;
+    // Below everything: an entry before the first would be one too many.
+    let mut from = i64::MIN;
     loop {
-        let after = chain.entries();
         let rows = tx
-            .query(
-                sql!("audit/chain.sql"),
-                &[tx.tenant().as_uuid(), &after, &STRETCH],
-            )
+            .query(sql!("audit/chain.sql"), &[tx.tenant().as_uuid(), &from, &STRETCH])
             .await?;
         if rows.is_empty() {
             return Ok(None);
@@ -202,6 +213,7 @@ pub async fn walk(
             }
             each(&link)?;
         }
+        from = chain.entries().saturating_add(1);
     }
 }
 
@@ -211,10 +223,7 @@ pub async fn walk(
 /// When the database is away or refuses.
 pub async fn hash_at(tx: &TenantTx, seq: i64) -> Result<Option<String>, DbError> {
     let rows = tx
-        .query(
-            sql!("audit/chain.sql"),
-            &[tx.tenant().as_uuid(), &seq.saturating_sub(1), &1_i64],
-        )
+        .query(sql!("audit/chain.sql"), &[tx.tenant().as_uuid(), &seq, &1_i64])
         .await?;
     let found = rows.first().map(|row| link(tx.tenant(), row)).transpose()?;
     Ok(found.filter(|link| link.seq == seq).map(|link| link.hash))
@@ -231,7 +240,7 @@ fn link(tenant: TenantId, row: &Row) -> Result<Link, DbError> {
         actor: row.try_get("actor")?,
         action: row.try_get("action")?,
         subject: row.try_get("subject")?,
-        details: serde_json::from_str(&details).map_err(|error| DbError::Corrupt(error.to_string()))?,
+        details: chain::read_details(&details).unwrap_or(Value::Null),
         details_text: details,
         source: row.try_get("source")?,
         prev_hash: chain::hex(row.try_get("prev_hash")?),

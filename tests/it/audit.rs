@@ -1,5 +1,7 @@
 //! The audit log: what is in it, what nobody can change, and what an auditor can find out about somebody who owns the database.
 
+mod checking;
+
 use std::path::Path;
 
 use serde_json::Value;
@@ -325,7 +327,10 @@ async fn an_auditor_checks_an_export_without_a_database() {
     let head = std::fs::read_to_string(format!("{out}.head.json")).unwrap();
     let forged = path(&folder, "forged.head.json");
     std::fs::write(&forged, head.replace("\"entries\": 12", "\"entries\": 11")).unwrap();
-    assert_eq!(check(&out, &["--head", &forged]).code, 1);
+    assert_eq!(
+        check(&out, &["--head", &forged, "--public-key", &public_key]).code,
+        1
+    );
     assert!(!Path::new(&path(&folder, "log.cef.head.json")).exists());
     let cef = path(&folder, "log.cef");
     admin(

@@ -1,5 +1,5 @@
 -- audit/tail: a tenant's newest audit entries.
-SELECT a.seq, a.id, a.actor_kind, a.actor, a.action, a.subject, a.details, a.source, a.created_at
+SELECT a.seq, a.id, a.actor_kind, a.actor, a.action, a.subject, a.details::text AS details_text, a.source, a.created_at
 FROM audit_logs a
 WHERE a.tenant_id = $1
 ORDER BY a.seq DESC

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 
 use crate::cli::backend::{self, db_failure};
 use crate::cli::output;
@@ -30,7 +31,7 @@ pub(crate) struct ExportArgs {
     /// Where to write it; the signed head goes beside it, into a file with .head.json at its end
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// How an entry looks; only jsonl can be checked later
+    /// How an entry looks; of jsonl `audit check` can recompute the chain, of cef it checks the signature alone
     #[arg(long, value_enum, default_value = "jsonl")]
     format: Format,
     /// The key to sign the head with, as `skillkeep audit keygen` makes it; without it there is no head
@@ -48,9 +49,58 @@ pub(crate) struct CheckArgs {
     /// Its signed head; the file's name with .head.json at its end when left out
     #[arg(long, value_name = "FILE")]
     head: Option<PathBuf>,
-    /// The key that the head must be signed with, as `keygen` and `export` show it
+    /// The tenant whose log it must be, by its id
+    #[arg(long, value_name = "ID")]
+    tenant_id: Option<Uuid>,
+    #[command(flatten)]
+    key: HeadKey,
+}
+
+/// Which key a signed head must be signed with.
+#[derive(Debug, clap::Args)]
+pub(crate) struct HeadKey {
+    /// The key that the head must be signed with, as `keygen` and `export` showed it
     #[arg(long, value_name = "KEY")]
     public_key: Option<String>,
+    /// Take the key that the head itself names: that shows damage, and no forger, who would name his own
+    #[arg(long, conflicts_with = "public_key")]
+    trust_key_in_head: bool,
+}
+
+/// A signed head, and the key that it must be signed with.
+pub(super) struct SignedBy {
+    pub(super) head: SignedHead,
+    key: String,
+}
+
+impl SignedBy {
+    /// Reads the head, if there is one, before anything else is done.
+    pub(super) fn read(path: Option<&Path>, key: &HeadKey) -> Result<Option<Self>, Failure> {
+        let usage = |words: &str| Failure::new(FailureKind::Usage, words);
+        let Some(path) = path else {
+            if key.public_key.is_some() || key.trust_key_in_head {
+                return Err(usage("say with --head which signed head the key is for"));
+            }
+            return Ok(None);
+        };
+        let head = read_head(path)?;
+        let key = match &key.public_key {
+            Some(key) => key.clone(),
+            None if key.trust_key_in_head => head.public_key.clone(),
+            None => {
+                return Err(usage(
+                    "say with --public-key which key the head must be signed with: the one that `skillkeep audit keygen` showed. \
+                     --trust-key-in-head takes whatever key the head names, and so finds no forger",
+                ));
+            }
+        };
+        Ok(Some(Self { head, key }))
+    }
+
+    /// Checks the signature.
+    pub(super) fn check(&self) -> Result<(), audit::HeadError> {
+        self.head.check(&self.key)
+    }
 }
 
 fn file_failure(what: &str, path: &Path, error: &std::io::Error) -> Failure {
@@ -90,7 +140,7 @@ pub(super) fn keygen(path: &Path) -> Result<(), Failure> {
     output::line(&key.public_key())
 }
 
-pub(super) fn read_head(path: &Path) -> Result<SignedHead, Failure> {
+fn read_head(path: &Path) -> Result<SignedHead, Failure> {
     let text = fs::read_to_string(path).map_err(|error| file_failure("cannot read", path, &error))?;
     serde_json::from_str(&text).map_err(|error| {
         Failure::new(
@@ -213,42 +263,122 @@ impl Summed {
     }
 }
 
-pub(super) fn check(config: &Config, args: &CheckArgs) -> Result<(), Failure> {
-    let finding = |words: String| Failure::new(FailureKind::Findings, words);
-    let text =
-        fs::read_to_string(&args.file).map_err(|error| file_failure("cannot read", &args.file, &error))?;
-    let chain = check_lines(&text).map_err(|broken| {
+/// What a file of either format shows by itself.
+struct Shown {
+    entries: i64,
+    /// `None` for a format from which it cannot be recomputed, or a file without an entry.
+    chain: Option<Chain>,
+    is_cef: bool,
+}
+
+fn look_at(text: &str) -> Result<Shown, Failure> {
+    if text.starts_with("CEF:") {
+        return Ok(Shown {
+            entries: i64::try_from(text.lines().count()).unwrap_or(i64::MAX),
+            chain: None,
+            is_cef: true,
+        });
+    }
+    let chain = check_lines(text).map_err(|broken| {
         finding(format!(
             "the file was tampered with: line {} does not follow from the one before it",
             broken.at
         ))
     })?;
-    let head = read_head(&args.head.clone().unwrap_or_else(|| head_path(&args.file)))?;
-    head.check(args.public_key.as_deref().unwrap_or(&head.public_key))
-        .map_err(|error| finding(error.to_string()))?;
-    let (entries, last) = chain.map_or_else(|| (0, String::new()), |chain| (chain.entries(), chain.head()));
-    if head.entries != entries || (entries > 0 && head.head != last) {
+    Ok(Shown {
+        entries: chain.as_ref().map_or(0, Chain::entries),
+        chain,
+        is_cef: false,
+    })
+}
+
+fn finding(words: impl Into<String>) -> Failure {
+    Failure::new(FailureKind::Findings, words)
+}
+
+/// Whether this is the file that was signed, of the tenant that it must be.
+fn compare(shown: &Shown, text: &str, head: &SignedHead, tenant: Option<Uuid>) -> Result<(), Failure> {
+    if let Some(wanted) = tenant.filter(|wanted| wanted != head.tenant_id.as_uuid()) {
         return Err(finding(format!(
-            "the file has {entries} entries and not the {} that were signed: something was cut off or added",
-            head.entries
+            "the head is that of the tenant {} and not of {wanted}",
+            head.tenant_id
+        )));
+    }
+    if let Some(chain) = shown
+        .chain
+        .as_ref()
+        .filter(|chain| chain.tenant() != head.tenant_id)
+    {
+        return Err(finding(format!(
+            "the file is the log of the tenant {}, and the head is that of {}",
+            chain.tenant(),
+            head.tenant_id
+        )));
+    }
+    let other_end = shown
+        .chain
+        .as_ref()
+        .is_some_and(|chain| chain.head() != head.head);
+    if head.entries != shown.entries || other_end {
+        return Err(finding(format!(
+            "the file has {} entries and not the {} that were signed: something was cut off or added",
+            shown.entries, head.entries
         )));
     }
     if head.file_digest != Digest::of(text.as_bytes()).to_string() {
-        return Err(finding("the file is not the one that was signed".to_owned()));
+        return Err(finding("the file is not the one that was signed"));
     }
+    let unreadable = shown.chain.as_ref().map_or(&[][..], Chain::unreadable);
+    if !unreadable.is_empty() {
+        return Err(finding(format!(
+            "the file is the one that was signed, and {}",
+            unreadable_words(unreadable)
+        )));
+    }
+    Ok(())
+}
+
+/// Says which entries hold what no program can read.
+pub(super) fn unreadable_words(entries: &[i64]) -> String {
+    let numbers: Vec<String> = entries.iter().map(ToString::to_string).collect();
+    format!(
+        "the details of these entries are not readable: {}",
+        numbers.join(", ")
+    )
+}
+
+pub(super) fn check(config: &Config, args: &CheckArgs) -> Result<(), Failure> {
+    let text =
+        fs::read_to_string(&args.file).map_err(|error| file_failure("cannot read", &args.file, &error))?;
+    let path = args.head.clone().unwrap_or_else(|| head_path(&args.file));
+    let Some(signed) = SignedBy::read(Some(&path), &args.key)? else {
+        return Ok(());
+    };
+    let shown = look_at(&text)?;
+    signed.check().map_err(|error| finding(error.to_string()))?;
+    let head = &signed.head;
+    compare(&shown, &text, head, args.tenant_id)?;
     if config.json {
-        return output::json(
-            &json!({"entries": entries, "head": last, "signed_at": head.signed_at, "public_key": head.public_key}),
-        );
+        return output::json(&json!({
+            "tenant_id": head.tenant_id, "entries": shown.entries, "head": head.head, "signed_at": head.signed_at,
+            "public_key": signed.key, "chain_recomputed": !shown.is_cef,
+        }));
     }
-    let whose = if args.public_key.is_some() {
-        "with your key"
+    let whose = if args.key.trust_key_in_head {
+        "with the key that stands in the head; compare it with the one that you were given"
     } else {
-        "with the key that stands in the head; compare it with the one that you were given, or pass it with --public-key"
+        "with your key"
+    };
+    let how = if shown.is_cef {
+        " The chain of hashes was not recomputed, which takes an export as jsonl."
+    } else {
+        ""
     };
     output::line(&format!(
-        "The file is whole: {entries} entries, signed on {} {whose}: {}.",
+        "The file is whole: {} entries of the tenant {}, signed on {} {whose}: {}.{how}",
+        shown.entries,
+        head.tenant_id,
         output::moment(head.signed_at),
-        head.public_key
+        signed.key
     ))
 }

@@ -27,7 +27,7 @@ pub struct Link {
     pub action: String,
     /// What it was done to.
     pub subject: String,
-    /// What else there is to know.
+    /// What else there is to know; null where no program can read it.
     pub details: Value,
     /// The same as the text that the hash covers.
     pub details_text: String,
@@ -52,6 +52,9 @@ pub struct Chain {
     tenant: TenantId,
     entries: i64,
     head: [u8; 32],
+    begins_with: Option<String>,
+    holds_certificate: bool,
+    unreadable: Vec<i64>,
 }
 
 impl Chain {
@@ -62,7 +65,34 @@ impl Chain {
             tenant,
             entries: 0,
             head: [0; 32],
+            begins_with: None,
+            holds_certificate: false,
+            unreadable: Vec::new(),
         }
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub const fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    /// What the first entry tells of.
+    #[must_use]
+    pub fn begins_with(&self) -> Option<&str> {
+        self.begins_with.as_deref()
+    }
+
+    /// Whether one of the entries is the certificate of the tenant's erasure.
+    #[must_use]
+    pub const fn holds_certificate(&self) -> bool {
+        self.holds_certificate
+    }
+
+    /// The numbers of entries that are whole, but whose details are no JSON that a program can read.
+    #[must_use]
+    pub fn unreadable(&self) -> &[i64] {
+        &self.unreadable
     }
 
     /// Entries so far.
@@ -84,8 +114,8 @@ impl Chain {
     pub fn follow(&mut self, link: &Link) -> Result<(), Broken> {
         let at = self.entries.saturating_add(1);
         let computed = self.hash_of(link);
-        let says_the_same =
-            serde_json::from_str::<Value>(&link.details_text).is_ok_and(|said| said == link.details);
+        let said = read_details(&link.details_text);
+        let says_the_same = said.as_ref().unwrap_or(&Value::Null) == &link.details;
         if link.tenant_id != self.tenant
             || link.seq != at
             || link.prev_hash != self.head()
@@ -96,6 +126,11 @@ impl Chain {
         }
         self.head = computed;
         self.entries = at;
+        self.begins_with.get_or_insert_with(|| link.action.clone());
+        self.holds_certificate |= link.action == "tenant.erase";
+        if said.is_none() {
+            self.unreadable.push(at);
+        }
         Ok(())
     }
 
@@ -120,6 +155,11 @@ impl Chain {
         }
         sum.finalize().into()
     }
+}
+
+/// The details of an entry. The database takes numbers that no program counts up to, and any depth; of those there is only the text.
+pub(super) fn read_details(text: &str) -> Option<Value> {
+    serde_json::from_str(text).ok()
 }
 
 /// Recomputes an exported file, a line of JSON an entry. `None` stands for a file without any.
