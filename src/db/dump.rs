@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::proof::{tenant_column, tenant_tables};
-use super::{DbError, TenantTx};
+use super::{AdminDb, DbError, TenantTx};
+use crate::ids::TenantId;
 
 /// Rows that are read at once.
 const STRETCH: usize = 500;
@@ -11,7 +12,7 @@ const STRETCH: usize = 500;
 const FILES: usize = 4;
 /// Columns that are good for nothing but to pass oneself off as somebody.
 pub const LEFT_OUT: [&str; 2] = ["key_hash", "cursor_secret"];
-/// The table whose rows are files.
+/// The table whose bytes are files.
 const BLOBS: &str = "blobs";
 
 /// One thing of a tenant.
@@ -32,20 +33,31 @@ pub enum Dumped<'a> {
     },
 }
 
-/// Gives everything of the transaction's tenant to `each`.
+/// Gives everything of a tenant to `each`, as it was at one moment: a skill with all its files, or without any.
 ///
 /// # Errors
 /// When the database does not answer, or `each` fails.
 pub async fn dump(
-    tx: &mut TenantTx,
+    db: &AdminDb,
+    tenant: TenantId,
     mut each: impl FnMut(Dumped<'_>) -> Result<(), DbError>,
 ) -> Result<(), DbError> {
+    let mut tx = TenantTx::begin_snapshot(db, tenant).await?;
     tx.without_time_limit().await?;
+    dump_tables(&tx, &mut each).await?;
+    tx.roll_back().await
+}
+
+async fn dump_tables(
+    tx: &TenantTx,
+    each: &mut impl FnMut(Dumped<'_>) -> Result<(), DbError>,
+) -> Result<(), DbError> {
     let connection = tx.connection()?;
     for table in tenant_tables(tx).await? {
         let column = tenant_column(&table);
         let (what, at_once) = if table == BLOBS {
-            ("encode(t.digest, 'hex'), t.bytes".to_owned(), FILES)
+            let row = "jsonb_build_object('tenant_id', t.tenant_id, 'digest', t.digest, 'created_at', t.created_at)";
+            (format!("encode(t.digest, 'hex'), t.bytes, {row}"), FILES)
         } else {
             let left_out: String = LEFT_OUT.iter().map(|name| format!(" - '{name}'")).collect();
             (format!("to_jsonb(t){left_out}"), STRETCH)
@@ -64,18 +76,19 @@ pub async fn dump(
                 break;
             }
             for row in &rows {
-                let dumped = if table == BLOBS {
-                    Dumped::File {
+                let column = if table == BLOBS {
+                    each(Dumped::File {
                         name: row.try_get(0)?,
                         bytes: row.try_get(1)?,
-                    }
+                    })?;
+                    2
                 } else {
-                    Dumped::Row {
-                        table: &table,
-                        row: row.try_get(0)?,
-                    }
+                    0
                 };
-                each(dumped)?;
+                each(Dumped::Row {
+                    table: &table,
+                    row: row.try_get(column)?,
+                })?;
             }
         }
         connection.batch_execute("CLOSE dump").await?;

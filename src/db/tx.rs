@@ -74,6 +74,20 @@ impl TenantTx {
         Ok(tx)
     }
 
+    /// The same, to read what there is at one moment, whatever others commit meanwhile. Nothing can be written.
+    ///
+    /// # Errors
+    /// When no connection is to be had or the database refuses a statement.
+    pub async fn begin_snapshot(db: &AdminDb, tenant: TenantId) -> Result<Self, DbError> {
+        let tx = Self::connect(&db.0, tenant).await?;
+        // It cannot be said any later than in BEGIN: the opening ends with a savepoint.
+        let opening = tx
+            .opening()
+            .replacen("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", 1);
+        tx.run(&opening).await?;
+        Ok(tx)
+    }
+
     async fn connect(connections: &Connections, tenant: TenantId) -> Result<Self, DbError> {
         let (connection, place) = connections.get_for(tenant).await?;
         Ok(Self {

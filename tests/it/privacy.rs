@@ -1,6 +1,7 @@
 //! What is recorded is what PRIVACY.md says, a tenant can have it all, and can have it erased.
 
 mod erasing;
+mod exporting;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -168,8 +169,9 @@ async fn an_export_holds_every_row_and_file_of_the_tenant_and_none_of_anothers()
     for (table, (rows, _)) in sums(&db, world.victim.tenant).await {
         if table == "blobs" {
             assert_eq!(manifest["files"], rows);
-            continue;
         }
+        // The last entry says what the export came to, so it is not in it.
+        let rows = if table == "audit_logs" { rows - 1 } else { rows };
         let path = out.join("tables").join(format!("{table}.jsonl"));
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         assert_eq!(text.lines().count(), usize::try_from(rows).unwrap(), "{table}");

@@ -81,31 +81,34 @@ impl Folder {
     }
 
     /// Writes down what is there, last: a folder without it is not whole.
-    fn finish(mut self, slug: &str) -> std::io::Result<(u64, u64)> {
+    fn finish(self, slug: &str, rows: &BTreeMap<String, u64>) -> std::io::Result<()> {
+        let manifest = json!({
+            "tenant": slug, "exported_at": Timestamp::now(), "rows": rows, "files": self.files, "left_out": LEFT_OUT,
+        });
+        writeln!(create(&self.at.join("manifest.json"))?, "{manifest:#}")
+    }
+
+    /// How many rows of each table were written, once they all are on disk.
+    fn rows(&mut self) -> std::io::Result<BTreeMap<String, u64>> {
         let mut rows = BTreeMap::new();
         for (table, (file, count)) in &mut self.tables {
             file.flush()?;
             rows.insert(table.clone(), *count);
         }
-        let manifest = json!({
-            "tenant": slug, "exported_at": Timestamp::now(), "rows": rows, "files": self.files, "left_out": LEFT_OUT,
-        });
-        writeln!(create(&self.at.join("manifest.json"))?, "{manifest:#}")?;
-        Ok((rows.values().sum(), self.files))
+        Ok(rows)
     }
 }
 
 pub(super) async fn export(config: &Config, db: &AdminDb, slug: &str, out: &Path) -> Result<(), Failure> {
     let tenant = backend::tenant(db, slug).await?;
     let mut folder = Folder::create(out)?;
-    let begin = || TenantTx::begin_as_operator(db, tenant.id);
-    // Who took it out stands in the log, and in what was taken out.
-    let tx = begin().await.map_err(db_failure)?;
-    audit(&tx, "tenant.export", slug, json!({})).await?;
+    // Who took it out stands in the log before anything is out, and in what was taken out.
+    let begun = json!({"state": "begun"});
+    let tx = backend::tenant_tx(db, slug).await?;
+    audit(&tx, "tenant.export", slug, json!({"after": begun})).await?;
     tx.commit().await.map_err(db_failure)?;
-    let mut tx = begin().await.map_err(db_failure)?;
     let mut failed = None;
-    let dumped = dump(&mut tx, |dumped| {
+    let dumped = dump(db, tenant.id, |dumped| {
         folder.take(dumped).map_err(|error| {
             let words = error.to_string();
             failed = Some(error);
@@ -117,8 +120,17 @@ pub(super) async fn export(config: &Config, db: &AdminDb, slug: &str, out: &Path
         return Err(file_failure(out, &error));
     }
     dumped.map_err(db_failure)?;
-    tx.roll_back().await.map_err(db_failure)?;
-    let (rows, files) = folder.finish(slug).map_err(|error| file_failure(out, &error))?;
+    let rows = folder.rows().map_err(|error| file_failure(out, &error))?;
+    let files = folder.files;
+    // Once more with what it came to; without that, it is not whole.
+    let tx = backend::tenant_tx(db, slug).await?;
+    let done = json!({"before": begun, "after": {"state": "done", "rows": rows, "files": files}});
+    audit(&tx, "tenant.export", slug, done).await?;
+    tx.commit().await.map_err(db_failure)?;
+    folder
+        .finish(slug, &rows)
+        .map_err(|error| file_failure(out, &error))?;
+    let rows: u64 = rows.values().sum();
     if config.json {
         return output::json(&json!({"tenant": slug, "folder": out, "rows": rows, "files": files}));
     }

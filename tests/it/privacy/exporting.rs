@@ -1,0 +1,73 @@
+//! An export shows a tenant as it was at one moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use skillkeep::db::{Dumped, dump};
+
+use crate::harness::TestDb;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_published_while_an_export_is_written_is_in_it_as_a_whole_or_not_at_all() {
+    let db = TestDb::new().await;
+    let tenant = db.tenant("acme").await;
+    db.full_key(tenant).await;
+    db.skill(tenant, "first", "Was there before.", &[("notes.txt", b"first")])
+        .await;
+    let mut rows: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    let mut files = BTreeSet::new();
+    let mut between = false;
+    dump(&db.admin, tenant, |dumped| {
+        if !between {
+            between = true;
+            // Another operator, while the first table is read.
+            tokio::task::block_in_place(|| {
+                tokio::runtime::Handle::current().block_on(db.skill(
+                    tenant,
+                    "second",
+                    "Came in between.",
+                    &[("notes.txt", b"second")],
+                ))
+            });
+        }
+        match dumped {
+            Dumped::Row { table, row } => rows.entry(table.to_owned()).or_default().push(row),
+            Dumped::File { name, .. } => assert!(files.insert(name)),
+        }
+        Ok(())
+    })
+    .await
+    .unwrap();
+    assert!(between);
+    let count = |table: &str| rows[table].len();
+    assert_eq!(
+        (count("skills"), count("skill_versions"), count("skill_files")),
+        (1, 1, 2)
+    );
+    assert_eq!((count("audit_logs"), count("blobs"), files.len()), (1, 2, 2));
+    // Every column of a table is in its rows; the bytes of a blob are its file.
+    let columns: Vec<String> = db
+        .superuser()
+        .await
+        .query(
+            "SELECT attname::text FROM pg_attribute WHERE attrelid = 'blobs'::regclass AND attnum > 0 AND NOT attisdropped",
+            &[],
+        )
+        .await
+        .unwrap()
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
+    let columns: BTreeSet<&str> = columns
+        .iter()
+        .map(String::as_str)
+        .filter(|name| *name != "bytes")
+        .collect();
+    let written: BTreeSet<&str> = rows["blobs"][0]
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    assert_eq!(written, columns);
+}
