@@ -16,7 +16,7 @@ use super::output;
 use crate::config::Config;
 use crate::db::TenantTx;
 use crate::error::{Failure, FailureKind};
-use crate::ids::{ApiKeyId, UserId};
+use crate::ids::ApiKeyId;
 use crate::registry::audit::{self, Entry};
 use crate::tenancy::keys::{self, NewKey};
 use crate::tenancy::users::{self, Email};
@@ -207,12 +207,13 @@ async fn create(config: &Config, tx: TenantTx, args: CreateArgs) -> Result<(), F
         allowance: args.limits.of(Allowance::default()),
     };
     let (id, key) = keys::create(&tx, &new).await.map_err(db_failure)?;
+    // Without its name: people call their keys after themselves, and the log outlives them.
     let after = json!({
-        "user": user.id, "name": new.name, "scopes": new.scopes, "only_skills": new.only_skills, "only_tools": new.only_tools,
+        "user": user.id, "scopes": new.scopes, "only_skills": new.only_skills, "only_tools": new.only_tools,
         "expires_at": new.expires_at, "limits": new.allowance,
     });
     if user.created {
-        audit_user_created(&tx, user.id).await?;
+        super::user::audit_created(&tx, user.id).await?;
     }
     audit(&tx, "key.create", id, json!({"after": after})).await?;
     tx.commit().await.map_err(db_failure)?;
@@ -261,9 +262,10 @@ async fn list(config: &Config, tx: &TenantTx) -> Result<(), Failure> {
 }
 
 async fn revoke(config: &Config, tx: TenantTx, id: ApiKeyId) -> Result<(), Failure> {
+    let before = keys::standing(&tx, id).await.map_err(key_failure)?;
     keys::revoke(&tx, id).await.map_err(key_failure)?;
-    let change = json!({"before": {"state": "active"}, "after": {"state": "revoked"}});
-    audit(&tx, "key.revoke", id, change).await?;
+    let after = keys::standing(&tx, id).await.map_err(key_failure)?;
+    audit(&tx, "key.revoke", id, json!({"before": before, "after": after})).await?;
     tx.commit().await.map_err(db_failure)?;
     if config.json {
         return output::json(&json!({"id": id, "state": "revoked"}));
@@ -274,14 +276,14 @@ async fn revoke(config: &Config, tx: TenantTx, id: ApiKeyId) -> Result<(), Failu
 }
 
 async fn rotate(config: &Config, tx: TenantTx, id: ApiKeyId, grace: Duration) -> Result<(), Failure> {
+    let before = keys::standing(&tx, id).await.map_err(key_failure)?;
     let (new_id, key) = keys::rotate(&tx, id, grace).await.map_err(key_failure)?;
-    audit(
-        &tx,
-        "key.rotate",
-        id,
-        json!({"before": {"replaced_by": null}, "after": {"replaced_by": new_id, "grace_seconds": grace.as_secs()}}),
-    )
-    .await?;
+    let after = keys::standing(&tx, id).await.map_err(key_failure)?;
+    let successor = keys::standing(&tx, new_id).await.map_err(key_failure)?;
+    let change = json!({
+        "before": before, "after": after, "grace_seconds": grace.as_secs(), "successor": successor,
+    });
+    audit(&tx, "key.rotate", id, change).await?;
     tx.commit().await.map_err(db_failure)?;
     if config.json {
         return output::json(&json!({"id": new_id, "key": key.reveal(), "replaces": id}));
@@ -307,19 +309,6 @@ async fn limit(config: &Config, tx: TenantTx, id: ApiKeyId, limits: Limits) -> R
         return output::json(&json!({"id": id, "limits": after}));
     }
     output::line(&format!("The key {id} may make {}.", words_for(after)))
-}
-
-async fn audit_user_created(tx: &TenantTx, user: UserId) -> Result<(), Failure> {
-    let actor = backend::operator();
-    let subject = user.to_string();
-    let entry = Entry {
-        actor: &actor,
-        action: "user.create",
-        subject: &subject,
-        details: json!({"after": {"status": "active"}}),
-        source: "cli",
-    };
-    audit::write(tx, &entry).await.map_err(db_failure)
 }
 
 async fn audit(tx: &TenantTx, action: &str, id: ApiKeyId, details: serde_json::Value) -> Result<(), Failure> {

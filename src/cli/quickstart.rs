@@ -101,6 +101,9 @@ async fn create_key(db: &AdminDb) -> Result<ApiKey, Failure> {
         .map_err(|words: String| Failure::new(FailureKind::Internal, words))?;
     let tx = backend::tenant_tx(db, TENANT).await?;
     let user = users::ensure(&tx, &email, "").await.map_err(db_failure)?;
+    if user.created {
+        super::user::audit_created(&tx, user.id).await?;
+    }
     let new = NewKey {
         user: user.id,
         name: "quickstart".to_owned(),
@@ -118,7 +121,7 @@ async fn create_key(db: &AdminDb) -> Result<ApiKey, Failure> {
     let (id, key) = keys::create(&tx, &new).await.map_err(db_failure)?;
     let actor = backend::operator();
     let subject = id.to_string();
-    let details = json!({"after": {"user": user.id, "name": new.name, "scopes": new.scopes}});
+    let details = json!({"after": {"user": user.id, "scopes": new.scopes}});
     let entry = Entry {
         actor: &actor,
         action: "key.create",

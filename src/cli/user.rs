@@ -99,8 +99,7 @@ async fn create(config: &Config, tx: TenantTx, email: &Email, name: &str) -> Res
             format!("there is a user {} already", email.as_str()),
         ));
     }
-    let details = json!({"after": {"status": "active"}});
-    audit(&tx, "user.create", user.id, details).await?;
+    audit_created(&tx, user.id).await?;
     tx.commit().await.map_err(db_failure)?;
     if config.json {
         return output::json(&json!({"id": user.id, "email": email.as_str(), "name": name}));
@@ -165,6 +164,11 @@ async fn set_status(config: &Config, tx: TenantTx, email: &Email, status: Status
         email.as_str(),
         status.as_str()
     ))
+}
+
+/// Of a user who was made, by whichever command.
+pub(super) async fn audit_created(tx: &TenantTx, user: UserId) -> Result<(), Failure> {
+    audit(tx, "user.create", user, json!({"after": {"status": "active"}})).await
 }
 
 /// By the user's id and not by his address: the log outlives his tenant.

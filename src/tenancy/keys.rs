@@ -178,6 +178,41 @@ pub async fn set_allowance(tx: &TenantTx, id: ApiKeyId, allowance: Allowance) ->
     Ok(())
 }
 
+/// How a key stands at a moment, for the log of what is changed of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Standing {
+    /// `active`, `expired`, `revoked`, or `suspended` with its user.
+    pub state: &'static str,
+    /// When it ends, or did.
+    pub ends: Option<Timestamp>,
+    /// The key that took its place.
+    pub replaced_by: Option<ApiKeyId>,
+}
+
+/// How a key stands. Its row is locked until the transaction ends.
+///
+/// # Errors
+/// When there is no such key.
+pub async fn standing(tx: &TenantTx, id: ApiKeyId) -> Result<Standing, KeyError> {
+    let row = tx
+        .query_opt(sql!("keys/get.sql"), &[tx.tenant().as_uuid(), id.as_uuid()])
+        .await?
+        .ok_or(KeyError::NotFound)?;
+    let is = |name: &str| row.try_get::<_, bool>(name).map_err(DbError::from);
+    let state = match (is("revoked")?, is("expired")?, is("suspended")?) {
+        (true, _, _) => "revoked",
+        (false, true, _) => "expired",
+        (false, false, true) => "suspended",
+        (false, false, false) => "active",
+    };
+    let replaced_by: Option<uuid::Uuid> = row.try_get("replaced_by").map_err(DbError::from)?;
+    Ok(Standing {
+        state,
+        ends: row.try_get("ends").map_err(DbError::from)?,
+        replaced_by: replaced_by.map(ApiKeyId::from_uuid),
+    })
+}
+
 /// Ends a key from the next call on.
 ///
 /// # Errors

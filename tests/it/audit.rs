@@ -1,6 +1,7 @@
 //! The audit log: what is in it, what nobody can change, and what an auditor can find out about somebody who owns the database.
 
 mod checking;
+mod deeds;
 
 use std::path::Path;
 
