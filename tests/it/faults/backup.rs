@@ -6,9 +6,11 @@ use std::process::Command;
 use serde_json::json;
 use skillkeep::db::provision::Provisioned;
 use skillkeep::db::{AdminDb, ServerDb, connect_owner, guard};
+use skillkeep::ids::TenantId;
 use skillkeep::server::{Door, Limits};
 
 use crate::harness::{Client, Cluster, TestDb};
+use crate::process::{Ran, admin, program};
 use crate::support::sums;
 
 /// A program of the PostgreSQL that the tests run on.
@@ -37,7 +39,8 @@ pub(super) fn run(command: &mut Command) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_backup_has_its_walls_and_goes_on_where_it_was() {
     let db = TestDb::new().await;
-    let tenant = db.tenant("acme").await;
+    admin(&db, &["tenant", "create", "acme"]);
+    let tenant = TenantId::from_uuid(db.value("SELECT id FROM tenants WHERE slug = 'acme'").await);
     db.skill(tenant, "fill-pdf", "Fills in forms.", &[("notes.txt", b"notes")])
         .await;
     let key = db.full_key(tenant).await;
@@ -48,10 +51,26 @@ async fn a_restored_backup_has_its_walls_and_goes_on_where_it_was() {
             json!({"skill": "fill-pdf", "assistant": "codex"}),
         )
         .await;
-    let before = sums(&db, tenant).await;
     let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (signing_key, log) = (path("audit.key"), path("log.jsonl"));
+    let public_key = Ran::of(&mut program(&["audit", "keygen", &signing_key])).out;
+    let export = ["audit", "export", "--tenant", "acme", "--out", &log];
+    admin(&db, &[&export[..], &["--signing-key", &signing_key]].concat());
+    let before = sums(&db, tenant).await;
     let file = folder.path().join("backup");
     let superuser = Cluster::get().superuser(&db.name).user().unwrap().to_owned();
+    // The owner is bound by the policies, and so cannot see everything: it says so, instead of saving half.
+    let by_owner = Command::new(postgres_program(&db, "pg_dump").await)
+        .args(["--format=custom", "--no-password", "--file"])
+        .arg(folder.path().join("half"))
+        .arg("--dbname")
+        .arg(Cluster::get().url("skillkeep_owner", &db.name))
+        .output()
+        .unwrap();
+    assert!(!by_owner.status.success());
+    let words = String::from_utf8_lossy(&by_owner.stderr);
+    assert!(words.contains("row-level security"), "{words}");
     // As README.md says.
     run(Command::new(postgres_program(&db, "pg_dump").await)
         .args(["--format=custom", "--no-password", "--file"])
@@ -60,16 +79,16 @@ async fn a_restored_backup_has_its_walls_and_goes_on_where_it_was() {
         .arg(Cluster::get().url(&superuser, &db.name)));
     // Into a database that is not the template: an empty one of the same cluster.
     let restored = TestDb::new().await;
-    let admin = restored.superuser().await;
-    admin
+    let emptying = restored.superuser().await;
+    emptying
         .batch_execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public AUTHORIZATION pg_database_owner")
         .await
         .unwrap();
-    admin
+    emptying
         .batch_execute("GRANT USAGE ON SCHEMA public TO PUBLIC")
         .await
         .unwrap();
-    drop(admin);
+    drop(emptying);
     run(Command::new(postgres_program(&db, "pg_restore").await)
         .args([
             "--exit-on-error",
@@ -81,6 +100,10 @@ async fn a_restored_backup_has_its_walls_and_goes_on_where_it_was() {
         .arg(Cluster::get().url(&superuser, &restored.name))
         .arg(&file));
     assert_eq!(sums(&restored, tenant).await, before);
+    let head = format!("{log}.head.json");
+    let verify = ["audit", "verify", "--tenant", "acme", "--head", &head];
+    let verify = [&verify[..], &["--public-key", public_key.trim()]].concat();
+    admin(&restored, &verify);
     let Provisioned { server, admin, .. } = &restored.ways;
     let findings: Vec<String> = guard::check_server(&ServerDb::new(server, 2).unwrap())
         .await
@@ -109,6 +132,8 @@ async fn a_restored_backup_has_its_walls_and_goes_on_where_it_was() {
         None
     );
     drop(tx);
+    crate::process::admin(&restored, &["tenant", "suspend", "acme"]);
+    crate::process::admin(&restored, &verify);
     let owner = connect_owner(&restored.ways.owner).await;
     assert!(owner.is_ok(), "it belongs to the same owner");
 }
