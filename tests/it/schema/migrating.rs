@@ -215,3 +215,68 @@ async fn a_database_of_something_else_is_left_alone() {
     assert_eq!(tables.len(), 1);
     empty.drop_it().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_into_an_erased_tenant_before_that_was_refused_goes_when_migrating_and_nothing_else() {
+    let empty = Empty::new("leftovers").await;
+    let mut owner = connect_owner(&empty.owner).await.unwrap();
+    // As it was before.
+    let script = migrations::print();
+    let until = script.find("\n-- 0010_").unwrap();
+    owner
+        .batch_execute(&format!("{}\nCOMMIT", &script[..until]))
+        .await
+        .unwrap();
+    let superuser = connect_owner(&empty.superuser).await.unwrap();
+    let plant = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/proof/plant.sql"));
+    for (slug, status) in [("gone", "erased"), ("here", "active")] {
+        let id = skillkeep::ids::TenantId::new();
+        superuser
+            .batch_execute(&format!(
+                "BEGIN; INSERT INTO tenants (id, slug, name) VALUES ('{id}', '{slug}', '{slug}');
+                 SET LOCAL app.current_tenant_id = '{id}'; {plant};
+                 UPDATE skills SET latest_version_id = id WHERE tenant_id = '{id}';
+                 UPDATE tenants SET status = '{status}' WHERE id = '{id}'; COMMIT"
+            ))
+            .await
+            .unwrap();
+    }
+    let applied = migrations::apply(&mut owner).await.unwrap();
+    assert_eq!(applied[0], "0010_the_end_of_a_tenant");
+    for table in [
+        "usage_reports",
+        "usage_events",
+        "installs",
+        "ratings",
+        "skill_reviews",
+        "skill_embeddings",
+        "skill_files",
+        "skill_versions",
+        "skills",
+        "blobs",
+        "api_keys",
+        "users",
+        "site_settings",
+        "audit_logs",
+    ] {
+        let rows = superuser
+            .query(
+                &format!("SELECT t.slug FROM {table} r JOIN tenants t ON t.id = r.tenant_id ORDER BY 1"),
+                &[],
+            )
+            .await
+            .unwrap();
+        let whose: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
+        if table == "audit_logs" {
+            // And the log of the tenant that a migration made has its beginning.
+            assert_eq!(whose, ["default", "gone", "here"]);
+        } else {
+            assert_eq!(whose, ["here"], "{table}");
+        }
+    }
+    let server = ServerDb::new(&empty.superuser.with_user("skillkeep_app"), 1).unwrap();
+    let checks = guard::check_server(&server).await.unwrap();
+    assert!(checks.iter().all(guard::Check::passed), "{checks:?}");
+    server.close();
+    empty.drop_it().await;
+}
