@@ -1,7 +1,8 @@
 //! Proves on the live database that one tenant cannot reach another: two throw-away tenants with a row in every table,
-//! one of them, in the server's role, trying to read, change and forge the other's. All of it is rolled back.
+//! one of them, in the server's role, trying to read, change, move, delete and forge the other's. First with the role's own
+//! privileges, then with every privilege, lent for the moment, so that it is the policies that refuse. All of it is rolled back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use deadpool_postgres::Object;
 use tokio_postgres::error::SqlState;
@@ -31,16 +32,23 @@ pub async fn prove_isolation(db: &AdminDb) -> Result<Check, DbError> {
         drop(Object::take(connection));
     }
     rolled_back?;
+    let (findings, with_all_privileges) = tried?;
+    let alone = if with_all_privileges {
+        ""
+    } else {
+        " (with the server's own privileges only: this connection may not act as the tables' owner, who could lend it more)"
+    };
     Ok(Check::new(
         format!(
-            "one tenant cannot reach another's rows in {} tables",
+            "one tenant cannot reach another's rows in {} tables{alone}",
             tables.len()
         ),
-        tried?,
+        findings,
     ))
 }
 
-async fn attack_all(connection: &Object, tables: &[String]) -> Result<Vec<String>, DbError> {
+/// What was found, and whether it was tried with every privilege too.
+async fn attack_all(connection: &Object, tables: &[String]) -> Result<(Vec<String>, bool), DbError> {
     let (attacker, victim) = (TenantId::new(), TenantId::new());
     for tenant in [attacker, victim] {
         let plant = format!(
@@ -48,14 +56,87 @@ async fn attack_all(connection: &Object, tables: &[String]) -> Result<Vec<String
             set_tenant(Some(tenant)),
             include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/proof/plant.sql")),
         );
-        connection.batch_execute(&plant).await?;
+        match connection.batch_execute(&plant).await {
+            Ok(()) => {}
+            // Such a database is not whole either, and what else was found must be seen.
+            Err(error) => {
+                let Some(refusal) = error.as_db_error() else {
+                    return Err(error.into());
+                };
+                let finding = format!("a tenant's own rows were refused: {}", refusal.message());
+                return Ok((vec![finding], true));
+            }
+        }
     }
+    let owner = connection
+        .query_one(sql!("catalogue/owner.sql").text(), &[])
+        .await?;
+    let mut findings = BTreeSet::new();
+    attack_with(
+        connection,
+        tables,
+        Privileges::Own,
+        (attacker, victim),
+        &mut findings,
+    )
+    .await?;
+    let with_all_privileges: bool = owner.try_get("is_reachable")?;
+    if with_all_privileges {
+        let owner: String = owner.try_get("owner")?;
+        let lend = format!(
+            "SET LOCAL ROLE {owner}; GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO skillkeep_app",
+            tables.join(", ")
+        );
+        connection.batch_execute(&lend).await?;
+        attack_with(
+            connection,
+            tables,
+            Privileges::All,
+            (attacker, victim),
+            &mut findings,
+        )
+        .await?;
+    }
+    Ok((findings.into_iter().collect(), with_all_privileges))
+}
+
+/// What the server's role may do during an attack.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Privileges {
+    /// What it was granted.
+    Own,
+    /// Everything, so that nothing but the policies refuses.
+    All,
+}
+
+async fn attack_with(
+    connection: &Object,
+    tables: &[String],
+    privileges: Privileges,
+    between: (TenantId, TenantId),
+    findings: &mut BTreeSet<String>,
+) -> Result<(), DbError> {
     connection.batch_execute("SET LOCAL ROLE skillkeep_app").await?;
-    let mut findings = Vec::new();
-    for table in tables {
-        attack(connection, table, attacker, victim, &mut findings).await?;
+    let mut changeable = BTreeMap::new();
+    for row in &connection
+        .query(sql!("catalogue/changeable.sql").text(), &[])
+        .await?
+    {
+        let (name, column): (String, String) = (row.try_get("name")?, row.try_get("column_name")?);
+        changeable.insert(name, column);
     }
-    Ok(findings)
+    for table in tables {
+        let target = Target {
+            connection,
+            table,
+            changeable: changeable.get(table).map(String::as_str),
+            privileges,
+        };
+        target.read(between.0, findings).await?;
+        target.write(between, findings).await?;
+        target.read_as_nobody(findings).await?;
+    }
+    Ok(())
 }
 
 /// For every table with tenants' rows, how many are this tenant's, and a sum over all that is in them.
@@ -137,89 +218,166 @@ fn set_tenant(tenant: Option<TenantId>) -> String {
     format!("SET LOCAL app.current_tenant_id = '{tenant}';")
 }
 
-/// The names come from the catalogue, of tables that our own migrations made, so they need no quoting.
-async fn attack(
-    connection: &Object,
-    table: &str,
-    attacker: TenantId,
-    victim: TenantId,
-    findings: &mut Vec<String>,
-) -> Result<(), DbError> {
-    let column = tenant_column(table);
-    connection.batch_execute(&set_tenant(Some(attacker))).await?;
-    let foreign = count(
-        connection,
-        &format!("SELECT count(*) FROM {table} WHERE {column} <> '{attacker}'"),
-    )
-    .await?;
-    if foreign.is_some_and(|rows| rows > 0) {
-        findings.push(format!("{table} shows a tenant the rows of others"));
-    }
-    // A partition may not be reached directly at all; everywhere else the tenant must see its own row.
-    let own = count(connection, &format!("SELECT count(*) FROM {table}")).await?;
-    if own == Some(0) && !table.starts_with("usage_events_") {
-        findings.push(format!(
-            "{table} hides a tenant's own rows, so its policies prove nothing"
-        ));
-    }
-    // A row finds its partition by its id before any policy looks at it, so there the id must be a real one.
-    let forged = if table == "usage_events" {
-        format!(
-            "INSERT INTO {table} (tenant_id, id) VALUES ('{victim}', '{}')",
-            EventId::new()
-        )
-    } else {
-        format!("INSERT INTO {table} ({column}) VALUES ('{victim}')")
-    };
-    for (deed, statement) in [
-        (
-            "change",
-            format!("UPDATE {table} SET {column} = {column} WHERE {column} = '{victim}'"),
-        ),
-        (
-            "delete",
-            format!("DELETE FROM {table} WHERE {column} = '{victim}'"),
-        ),
-        ("forge", forged),
-    ] {
-        if succeeds(connection, &statement).await? {
-            findings.push(format!("{table} lets a tenant {deed} another's rows"));
-        }
-    }
-    connection.batch_execute(&set_tenant(None)).await?;
-    let nobody = count(connection, &format!("SELECT count(*) FROM {table}")).await?;
-    if nobody.is_some_and(|rows| rows > 0) {
-        findings.push(format!("{table} shows rows where no tenant is set"));
-    }
-    Ok(())
+/// A table under attack. The names come from the catalogue, of tables that our own migrations made, so they need no quoting.
+struct Target<'a> {
+    connection: &'a Object,
+    table: &'a str,
+    /// A column that the role may change.
+    changeable: Option<&'a str>,
+    privileges: Privileges,
 }
 
-/// `None` where the role may not read the table at all.
-async fn count(connection: &Object, statement: &str) -> Result<Option<i64>, DbError> {
-    connection.batch_execute("SAVEPOINT attempt").await?;
-    match connection.query_one(statement, &[]).await {
-        Ok(row) => Ok(Some(row.try_get(0)?)),
-        Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
-            connection.batch_execute("ROLLBACK TO SAVEPOINT attempt").await?;
-            Ok(None)
+/// What became of an attempt.
+enum Outcome {
+    /// So many rows were read or touched.
+    Rows(i64),
+    /// A privilege was missing, or a policy refused a new row.
+    Denied,
+    /// It came as far as another error of the database.
+    Failed(SqlState),
+}
+
+impl Target<'_> {
+    fn is_partition(&self) -> bool {
+        self.table.starts_with("usage_events_")
+    }
+
+    async fn read(&self, attacker: TenantId, findings: &mut BTreeSet<String>) -> Result<(), DbError> {
+        let (table, column) = (self.table, tenant_column(self.table));
+        self.become_tenant(Some(attacker)).await?;
+        let foreign = format!("SELECT count(*) FROM {table} WHERE {column} <> '{attacker}'");
+        if matches!(self.count(&foreign).await?, Outcome::Rows(rows) if rows > 0) {
+            findings.insert(format!("{table} shows a tenant the rows of others"));
         }
-        Err(error) => Err(error.into()),
+        // A partition may not be reached directly at all; everywhere else the tenant must see its own row.
+        if self.is_partition() {
+            return Ok(());
+        }
+        match self.count(&format!("SELECT count(*) FROM {table}")).await? {
+            Outcome::Rows(rows) if rows > 0 => {}
+            Outcome::Rows(_) | Outcome::Denied | Outcome::Failed(_) => {
+                findings.insert(format!(
+                    "{table} hides a tenant's own rows, so its policies prove nothing"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    async fn write(
+        &self,
+        (attacker, victim): (TenantId, TenantId),
+        findings: &mut BTreeSet<String>,
+    ) -> Result<(), DbError> {
+        let (table, column) = (self.table, tenant_column(self.table));
+        let may_delete = self.privileges == Privileges::All;
+        let mut deeds = vec![
+            (
+                "delete",
+                format!("DELETE FROM {table} WHERE {column} = '{victim}'"),
+                !may_delete,
+            ),
+            ("forge", self.forged(victim), true),
+        ];
+        if let Some(changed) = self.changeable {
+            deeds.push((
+                "change",
+                format!("UPDATE {table} SET {changed} = {changed} WHERE {column} = '{victim}'"),
+                // A policy that refuses the row after the change has let it be found.
+                false,
+            ));
+        }
+        if may_delete {
+            deeds.push((
+                "take",
+                format!("UPDATE {table} SET {column} = '{attacker}' WHERE {column} = '{victim}'"),
+                false,
+            ));
+        }
+        for (deed, statement, may_be_denied) in deeds {
+            let is_held = match self.attempt(&statement).await? {
+                Outcome::Rows(touched) => touched == 0,
+                Outcome::Denied => may_be_denied,
+                Outcome::Failed(_) => false,
+            };
+            if !is_held {
+                findings.insert(format!("{table} lets a tenant {deed} another's rows"));
+            }
+        }
+        if may_delete {
+            let given = format!("UPDATE {table} SET {column} = '{victim}' WHERE {column} = '{attacker}'");
+            let is_held = match self.attempt(&given).await? {
+                Outcome::Rows(touched) => touched == 0,
+                Outcome::Denied => true,
+                // The triggers that keep records from changing come before the policies.
+                Outcome::Failed(state) => state == SqlState::RESTRICT_VIOLATION,
+            };
+            if !is_held {
+                findings.insert(format!("{table} lets a tenant give its rows to another"));
+            }
+        }
+        Ok(())
+    }
+
+    /// A row finds its partition by its id before any policy looks at it, so there the id must be a real one.
+    fn forged(&self, victim: TenantId) -> String {
+        let table = self.table;
+        if table == "usage_events" {
+            let id = EventId::new();
+            format!("INSERT INTO {table} (tenant_id, id) VALUES ('{victim}', '{id}')")
+        } else {
+            format!(
+                "INSERT INTO {table} ({}) VALUES ('{victim}')",
+                tenant_column(table)
+            )
+        }
+    }
+
+    async fn read_as_nobody(&self, findings: &mut BTreeSet<String>) -> Result<(), DbError> {
+        self.become_tenant(None).await?;
+        let all = format!("SELECT count(*) FROM {}", self.table);
+        if matches!(self.count(&all).await?, Outcome::Rows(rows) if rows > 0) {
+            findings.insert(format!("{} shows rows where no tenant is set", self.table));
+        }
+        Ok(())
+    }
+
+    async fn become_tenant(&self, tenant: Option<TenantId>) -> Result<(), DbError> {
+        Ok(self.connection.batch_execute(&set_tenant(tenant)).await?)
+    }
+
+    async fn count(&self, statement: &str) -> Result<Outcome, DbError> {
+        self.connection.batch_execute("SAVEPOINT attempt").await?;
+        let counted = match self.connection.query_one(statement, &[]).await {
+            Ok(row) => Ok(Outcome::Rows(row.try_get(0)?)),
+            Err(error) => refused(error),
+        };
+        self.undo().await?;
+        counted
+    }
+
+    async fn attempt(&self, statement: &str) -> Result<Outcome, DbError> {
+        self.connection.batch_execute("SAVEPOINT attempt").await?;
+        let done = match self.connection.execute(statement, &[]).await {
+            Ok(touched) => Ok(Outcome::Rows(i64::try_from(touched).unwrap_or(i64::MAX))),
+            Err(error) => refused(error),
+        };
+        self.undo().await?;
+        done
+    }
+
+    async fn undo(&self) -> Result<(), DbError> {
+        Ok(self
+            .connection
+            .batch_execute("ROLLBACK TO SAVEPOINT attempt; RELEASE SAVEPOINT attempt")
+            .await?)
     }
 }
 
-/// Whether the attempt touched a row, or failed for another reason than that it is not allowed.
-async fn succeeds(connection: &Object, statement: &str) -> Result<bool, DbError> {
-    connection.batch_execute("SAVEPOINT attempt").await?;
-    match connection.execute(statement, &[]).await {
-        Ok(touched) => Ok(touched > 0),
-        Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
-            connection.batch_execute("ROLLBACK TO SAVEPOINT attempt").await?;
-            Ok(false)
-        }
-        Err(error) if error.is_closed() => Err(error.into()),
-        Err(_) => {
-            connection.batch_execute("ROLLBACK TO SAVEPOINT attempt").await?;
-            Ok(true)
-        }
+fn refused(error: tokio_postgres::Error) -> Result<Outcome, DbError> {
+    match error.code() {
+        Some(state) if *state == SqlState::INSUFFICIENT_PRIVILEGE => Ok(Outcome::Denied),
+        Some(state) => Ok(Outcome::Failed(state.clone())),
+        None => Err(error.into()),
     }
 }
