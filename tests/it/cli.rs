@@ -285,6 +285,47 @@ async fn the_doctor_finds_a_wall_that_was_taken_down_and_nothing_is_served() {
     assert_fails(&served, 4, "the table skills lacks the policy tenant_isolation");
 }
 
+/// With the attacks, whether they can be made or not.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_whole_doctor_names_what_was_loosened_in_words_and_in_json() {
+    for (loosened, by_the_walls, by_the_attacks) in [
+        (
+            "ALTER POLICY tenant_isolation ON ratings USING (true) WITH CHECK (true);
+             ALTER POLICY tenant_access ON ratings USING (true) WITH CHECK (true)",
+            "the table ratings lacks the policy tenant_isolation",
+            "ratings lets a tenant delete another's rows",
+        ),
+        (
+            "DROP POLICY tenant_access ON skills",
+            "the table skills lacks the policy tenant_access",
+            "the proof could not be brought to its end",
+        ),
+    ] {
+        let db = TestDb::new().await;
+        db.superuser().await.batch_execute(loosened).await.unwrap();
+        let ran = ended(&db, &["doctor"]);
+        assert_fails(&ran, 1, "do not serve tenants");
+        let json = ended(&db, &["doctor", "--json"]);
+        assert_fails(&json, 1, "do not serve tenants");
+        let told: Value = serde_json::from_str(&json.out).unwrap();
+        assert_eq!(told["passed"], false, "{told}");
+        let findings: Vec<&str> = told["checks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|check| check["findings"].as_array().unwrap())
+            .map(|finding| finding.as_str().unwrap())
+            .collect();
+        for wanted in [by_the_walls, by_the_attacks] {
+            assert!(ran.out.contains(wanted), "{wanted}: {}", ran.out);
+            assert!(
+                findings.iter().any(|finding| finding.contains(wanted)),
+                "{wanted}: {told}"
+            );
+        }
+    }
+}
+
 #[test]
 fn help_and_completions_name_every_command() {
     let help = Ran::of(&mut program(&["--help"]));
