@@ -7,6 +7,7 @@ mod overheard;
 mod role;
 pub(crate) mod speakers;
 mod table;
+mod walls;
 mod ways;
 
 use futures::{FutureExt as _, StreamExt as _, stream};

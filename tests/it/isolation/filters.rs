@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::queries::{Theirs, attempt, role_of};
+use super::queries::{Theirs, Values, attempt, role_of};
 use super::two;
 use crate::harness::{Client, Cluster};
 
@@ -187,4 +187,35 @@ async fn each_query_alone_keeps_tenants_apart_where_no_policy_does() {
         tried += 1;
     }
     assert!(tried > 30, "{tried}");
+}
+
+/// The operator's changes of the list of tenants, which have no tenant's rows but the one's that they are given.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_change_of_a_tenant_touches_the_one_that_it_is_given() {
+    let two = two().await;
+    let superuser = Cluster::get().superuser(&two.db.name);
+    let superuser = superuser.user().unwrap().to_owned();
+    for (name, values) in [
+        ("tenants/next_revision", Values::new()),
+        ("tenants/set_status", vec![Box::new("suspended")]),
+        (
+            "tenants/update",
+            vec![
+                Box::new("new"),
+                Box::new(1_i32),
+                Box::new(1_i64),
+                Box::new("hashed"),
+            ],
+        ),
+    ] {
+        let sql = &all()[name];
+        let touched = attempt(&two, &superuser, Some(two.mine), sql, &values).await;
+        assert_eq!(touched, ["1 rows touched"], "{name}");
+    }
+    let find = &all()["tenants/find"];
+    for (slug, found) in [("mine", 1), ("theirs", 1), ("nobodys", 0)] {
+        let statement = find.replace("$1", &format!("'{slug}'"));
+        let rows = two.db.superuser().await.query(&statement, &[]).await.unwrap();
+        assert_eq!(rows.len(), found, "{slug}");
+    }
 }
