@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use self::pipe::{Ends, NotNoted, Pipe, Unanswered, pipe};
 use super::http::answer::{json_rpc_error, try_later};
 use super::http::auth::source;
-use super::http::caps::CallsAtOnce;
+use super::http::caps::{self, CallsAtOnce};
 use super::http::key_check::KeyCheck;
 use super::http::screen;
 use crate::ids::Digest;
@@ -292,8 +292,10 @@ async fn message(
     } else {
         None
     };
+    // A subscription is no call, and does not count as one that runs.
+    let admission = caps::admission(&mut parts.extensions).filter(|_| !lasts_long);
     match session.unanswered.note(&message, MAX_UNANSWERED) {
-        Ok(doing) => drop(parts.extensions.insert(Held::new((place, doing)))),
+        Ok(doing) => drop(parts.extensions.insert(Held::new((place, doing, admission)))),
         Err(refused) => return not_noted(refused),
     }
     message.insert_extension(parts);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode};
+use axum::http::{Extensions, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 
@@ -11,10 +11,10 @@ use super::answer::try_later;
 use super::auth;
 use super::key_check::KeyCheck;
 use crate::server::{Denial, Held, Reason};
-use crate::tenancy::{ApiKey, AuthError, Place, Principal, Quota};
+use crate::tenancy::{Admission, ApiKey, AuthError, Place, Principal, Quota};
 
 /// Answers 429 to more requests in a minute or a month than the key or its tenant may make.
-pub(super) async fn limit_rate(State(keys): State<KeyCheck>, request: Request, next: Next) -> Response {
+pub(super) async fn limit_rate(State(keys): State<KeyCheck>, mut request: Request, next: Next) -> Response {
     let key = request.extensions().get::<ApiKey>().cloned();
     let principal = request.extensions().get::<Arc<Principal>>().map(Arc::clone);
     // Opening a stream or ending a session is no call.
@@ -22,7 +22,10 @@ pub(super) async fn limit_rate(State(keys): State<KeyCheck>, request: Request, n
         return next.run(request).await;
     };
     match keys.admit(&key, &principal).await {
-        Ok(Ok(_admission)) => next.run(request).await,
+        Ok(Ok(admission)) => {
+            request.extensions_mut().insert(Arc::new(admission));
+            next.run(request).await
+        }
         Ok(Err(over)) => {
             keys.note(Denial {
                 tenant: principal.tenant,
@@ -52,11 +55,17 @@ pub(super) async fn limit_calls(
     };
     match calls.take(&principal, &auth::source(request.extensions())) {
         Ok(place) => {
-            request.extensions_mut().insert(Held::new(place));
+            let admission = admission(request.extensions_mut());
+            request.extensions_mut().insert(Held::new((place, admission)));
             next.run(request).await
         }
         Err(refusal) => *refusal,
     }
+}
+
+/// What lets a request count as running; whoever takes it keeps it until the call has ended.
+pub(in crate::transport) fn admission(extensions: &mut Extensions) -> Option<Arc<Admission>> {
+    extensions.remove()
 }
 
 /// The calls that tenants have running on this server, over whatever path.

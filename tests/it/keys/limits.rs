@@ -4,6 +4,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use skillkeep::db::TenantTx;
 use skillkeep::ids::TenantId;
+use skillkeep::server::Limits;
 use skillkeep::tenancy::keys;
 use skillkeep::tenancy::tenants;
 use skillkeep::tenancy::{Allowance, ApiKey};
@@ -11,7 +12,8 @@ use skillkeep::tenancy::{Allowance, ApiKey};
 use super::key_id;
 use crate::harness::{Client, TestDb};
 use crate::process::{admin, ended};
-use crate::served::{Agent, assert_served, call, post, serve};
+use crate::served::{Agent, PATIENCE, assert_served, call, post, serve};
+use crate::support::Stumble;
 
 async fn limit_key(db: &TestDb, tenant: TenantId, key: &ApiKey, allowance: Allowance) {
     let tx = TenantTx::begin_as_operator(&db.admin, tenant).await.unwrap();
@@ -348,4 +350,35 @@ async fn calls_at_once_are_not_more_than_a_month_or_a_minute_may_have() {
             assert!(more <= back, "{transport}, {allowance:?}: {answered}");
         }
     }
+}
+
+/// What changes something is brought to its end though its caller has left, and until then it is not recorded.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_run_on_without_their_caller_count_against_the_month() {
+    let db = TestDb::new().await;
+    let tenant = db.tenant("acme").await;
+    db.skill(tenant, "fill-pdf", "Fills in forms.", &[]).await;
+    let key = db.full_key(tenant).await;
+    limit_tenant(&db, "acme", a_month(2)).await;
+    let stumbling = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+    let block = Stumble::Wait.of(tenant, &stumbling);
+    let at = serve(&db.stumbling_door(Limits::default(), block)).await;
+    let install = call(
+        1,
+        "install_skill",
+        &json!({"skill": "fill-pdf", "assistant": "codex"}),
+    );
+    for _ in 0..2 {
+        let asked = tokio::spawn(post(at, &key, &install).send());
+        stumbling.acquire().await.unwrap().forget();
+        asked.abort();
+    }
+    // The calls of the month are counted anew, and the database knows of none.
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    let refused = post(at, &key, &call(2, "whoami", &json!({})))
+        .timeout(PATIENCE)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
 }
