@@ -331,10 +331,8 @@ mod tests {
         #[test]
         fn whatever_happens_no_place_is_free_that_somebody_who_may_have_it_waits_for(places in 1..9_usize, steps in steps()) {
             let turns = Turns::new(places);
-            let (per_tenant, for_strangers) = {
-                let state = turns.state();
-                (state.per_tenant, state.for_strangers)
-            };
+            let per_tenant = turns.state().per_tenant;
+            let for_strangers = turns.state().for_strangers;
             let most = |who: usize| if who == 3 { for_strangers } else { per_tenant };
             let mut queues: Vec<Queue> = (0..3).map(|_| tenant()).collect();
             queues.push(Queue::Strangers);
