@@ -52,6 +52,16 @@ const LEDGER_GRANT: &str = "GRANT SELECT ON skillkeep_migrations TO skillkeep_ap
 /// A schema named as the owner would otherwise take the tables in.
 const PATH: &str = "SET search_path = public, pg_temp";
 
+/// Nobody but the owner needs temporary tables, and what one tenant's work leaves in them the connection's next would find.
+/// A role that does not own the database may not say so, and migrates all the same.
+const NO_TEMPORARY_TABLES: &str = "DO $temporary$ BEGIN
+    IF pg_catalog.pg_has_role(current_user, (SELECT datdba FROM pg_catalog.pg_database
+                                             WHERE datname = current_database()), 'USAGE') THEN
+        EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
+    END IF;
+END $temporary$;
+";
+
 /// Any number that other programs in the same database are unlikely to lock: "skillkee" in ASCII.
 const LOCK: i64 = 0x736b_696c_6c6b_6565;
 
@@ -187,6 +197,9 @@ async fn apply_locked(client: &mut Client) -> Result<Vec<&'static str>, SchemaEr
         tx.commit().await?;
         names.push(migration.name);
     }
+    if !names.is_empty() {
+        client.batch_execute(NO_TEMPORARY_TABLES).await?;
+    }
     Ok(names)
 }
 
@@ -293,6 +306,7 @@ pub fn print() -> String {
             version = migration.version,
         );
     }
+    script.push_str(NO_TEMPORARY_TABLES);
     script.push_str("COMMIT;\n");
     script
 }

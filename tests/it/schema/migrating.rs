@@ -133,6 +133,28 @@ async fn the_printed_script_makes_the_same_schema_as_the_program() {
     empty.drop_it().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migrated_database_lets_the_server_make_no_temporary_tables() {
+    for printed in [false, true] {
+        let empty = Empty::new(if printed { "temporary_printed" } else { "temporary" }).await;
+        let mut owner = connect_owner(&empty.owner).await.unwrap();
+        if printed {
+            owner.batch_execute(&migrations::print()).await.unwrap();
+        } else {
+            migrations::apply(&mut owner).await.unwrap();
+        }
+        for role in ["skillkeep_app", "skillkeep_admin"] {
+            let client = connect_owner(&empty.superuser.with_user(role)).await.unwrap();
+            let error = client
+                .batch_execute("CREATE TEMPORARY TABLE skills (slug text)")
+                .await
+                .unwrap_err();
+            assert_eq!(error.code().unwrap().code(), "42501", "{error}");
+        }
+        empty.drop_it().await;
+    }
+}
+
 /// No policy would bind the functions that work in their owner's name.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_schema_that_a_superuser_made_is_not_served_until_it_belongs_to_a_plain_role() {

@@ -1,0 +1,207 @@
+//! Foreign keys and unique keys are checked without policies: what they refuse must tell nothing. Made from the catalogue, so that
+//! a new key is attacked without anybody remembering.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+use skillkeep::ids::{Digest, TenantId};
+use tokio_postgres::Client;
+
+use super::Intruder;
+use crate::harness::TestDb;
+
+/// A row of every table for this tenant, with this word wherever a word is free.
+async fn plant(superuser: &Client, tenant: TenantId, word: &str) {
+    let rows =
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/proof/plant.sql")).replace("proof", word);
+    let plant = format!("BEGIN; SET LOCAL app.current_tenant_id = '{tenant}'; {rows}; COMMIT");
+    superuser.batch_execute(&plant).await.unwrap();
+}
+
+/// A key of a table, without its first column, the tenant.
+struct Key {
+    name: String,
+    table: String,
+    columns: Vec<String>,
+    /// Of a foreign key: where it leads.
+    target: Option<(String, Vec<String>)>,
+}
+
+async fn keys(superuser: &Client) -> Vec<Key> {
+    let rows = superuser
+        .query(
+            "WITH named AS (
+                 SELECT c.oid, c.relname::text AS name FROM pg_class c
+                 WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+             ), columns AS (SELECT attrelid, attnum, attname::text AS name, atttypid FROM pg_attribute)
+             SELECT con.conname::text, t.name,
+                    ARRAY(SELECT a.name FROM unnest(con.conkey) WITH ORDINALITY k (num, place)
+                          JOIN columns a ON a.attrelid = con.conrelid AND a.attnum = k.num WHERE k.place > 1 ORDER BY k.place),
+                    f.name,
+                    ARRAY(SELECT a.name FROM unnest(con.confkey) WITH ORDINALITY k (num, place)
+                          JOIN columns a ON a.attrelid = con.confrelid AND a.attnum = k.num WHERE k.place > 1 ORDER BY k.place)
+             FROM pg_constraint con JOIN named t ON t.oid = con.conrelid JOIN named f ON f.oid = con.confrelid
+             WHERE con.contype = 'f' AND cardinality(con.conkey) > 1
+             UNION ALL
+             SELECT i.indexrelid::regclass::text, t.name,
+                    ARRAY(SELECT a.name FROM unnest(i.indkey) WITH ORDINALITY k (num, place)
+                          JOIN columns a ON a.attrelid = i.indrelid AND a.attnum = k.num WHERE k.place > 1 ORDER BY k.place),
+                    NULL, NULL
+             FROM pg_index i JOIN named t ON t.oid = i.indrelid
+             WHERE i.indisunique AND t.name <> 'tenants' AND t.name <> 'skillkeep_migrations'
+             ORDER BY 1",
+            &[],
+        )
+        .await
+        .unwrap();
+    rows.iter()
+        .map(|row| Key {
+            name: row.get(0),
+            table: row.get(1),
+            columns: row.get(2),
+            target: row.get::<_, Option<String>>(3).map(|table| (table, row.get(4))),
+        })
+        .collect()
+}
+
+/// Everything that one tenant has in a table, one row of it.
+async fn row_of(superuser: &Client, table: &str, tenant: TenantId) -> Map<String, Value> {
+    let row = superuser
+        .query_one(
+            &format!("SELECT to_jsonb(t) FROM {table} t WHERE tenant_id = $1 LIMIT 1"),
+            &[tenant.as_uuid()],
+        )
+        .await
+        .unwrap();
+    row.get::<_, Value>(0).as_object().unwrap().clone()
+}
+
+/// A value of the same kind that nobody has.
+fn fresh(like: &Value) -> Value {
+    let id = TenantId::new().to_string();
+    match like {
+        Value::Number(_) => 4343.into(),
+        Value::String(text) if text.starts_with("\\x") => Digest::of(id.as_bytes())
+            .to_string()
+            .replace("sha256:", "\\x")
+            .into(),
+        // A UUIDv7 of now: an event finds its partition by it.
+        Value::String(_) | Value::Null => id.into(),
+        Value::Bool(_) | Value::Array(_) | Value::Object(_) => panic!("no key has such a column: {like}"),
+    }
+}
+
+/// What the database says when this row is added to mine, without the values that were tried.
+async fn add(
+    intruder: &Intruder,
+    mine: TenantId,
+    table: &str,
+    row: &Map<String, Value>,
+    tried: &[Value],
+) -> String {
+    let row = Value::Object(row.clone());
+    // My own row of that table would be in the way where a key consists of references alone.
+    let clear = if table == "ratings" {
+        "DELETE FROM ratings;"
+    } else {
+        ""
+    };
+    let sql = format!(
+        "{clear} INSERT INTO {table} SELECT (jsonb_populate_record(NULL::{table}, '{row}')).* RETURNING 'added';
+         SET CONSTRAINTS ALL IMMEDIATE"
+    );
+    let mut learned = intruder.learn(mine, &sql).await;
+    for value in tried {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        learned = learned.replace(&text, "WORD");
+    }
+    learned
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn references_and_unique_keys_do_not_tell_what_another_tenant_has() {
+    let db = TestDb::new().await;
+    let (mine, theirs) = (db.tenant("mine").await, db.tenant("theirs").await);
+    let superuser = db.superuser().await;
+    plant(&superuser, mine, "proof").await;
+    plant(&superuser, theirs, "secret").await;
+    // Privileges are lent, so that it is the keys that answer; a made-up digest must come as far as its key.
+    superuser
+        .batch_execute(&format!(
+            "ALTER TABLE blobs DROP CONSTRAINT blobs_check;
+             UPDATE skills SET revision = 4242 WHERE tenant_id = '{theirs}';
+             GRANT INSERT, DELETE ON ALL TABLES IN SCHEMA public TO skillkeep_app"
+        ))
+        .await
+        .unwrap();
+    let keys = keys(&superuser).await;
+    let intruder = Intruder::at(&db).await;
+    let mut tried: BTreeMap<&str, usize> = BTreeMap::new();
+    for key in &keys {
+        let own = row_of(&superuser, &key.table, mine).await;
+        // A row's own id is no reference, though a key leads from it to the row's latest version.
+        let references = |column: &String| {
+            column != "id"
+                && keys.iter().any(|other| {
+                    other.table == key.table && other.target.is_some() && other.columns.contains(column)
+                })
+        };
+        // Of a unique key, what is no reference: a reference to what is theirs is another key's trick.
+        let columns: Vec<&String> = key
+            .columns
+            .iter()
+            .filter(|column| key.target.is_some() || !references(column))
+            .collect();
+        let foreign: Vec<Value> = match &key.target {
+            Some((target, names)) => {
+                let row = row_of(&superuser, target, theirs).await;
+                names.iter().map(|name| row[name].clone()).collect()
+            }
+            None => {
+                let row = row_of(&superuser, &key.table, theirs).await;
+                columns.iter().map(|name| row[*name].clone()).collect()
+            }
+        };
+        if columns.is_empty()
+            || columns
+                .iter()
+                .zip(&foreign)
+                .all(|(name, value)| own[*name] == *value)
+        {
+            // Nothing to try that is not mine as well.
+            continue;
+        }
+        let absent: Vec<Value> = foreign.iter().map(fresh).collect();
+        let mut answers = Vec::new();
+        for values in [&foreign, &absent] {
+            let mut row = own.clone();
+            for other in keys
+                .iter()
+                .filter(|other| other.table == key.table && other.target.is_none())
+            {
+                for column in other.columns.iter().filter(|column| !references(column)) {
+                    row.insert(column.clone(), fresh(&own[column]));
+                }
+            }
+            for (column, value) in columns.iter().zip(values) {
+                row.insert((*column).clone(), value.clone());
+            }
+            answers.push(add(&intruder, mine, &key.table, &row, values).await);
+        }
+        assert_eq!(answers[0], answers[1], "{} of {}", key.name, key.table);
+        let kind = if key.target.is_some() { "23503" } else { "added" };
+        assert!(
+            answers[0].contains(kind),
+            "{} of {}: {}",
+            key.name,
+            key.table,
+            answers[0]
+        );
+        *tried.entry(kind).or_default() += 1;
+    }
+    assert!(
+        tried["23503"] >= 15 && tried["added"] >= 12,
+        "{tried:?} of {}",
+        keys.len()
+    );
+}
