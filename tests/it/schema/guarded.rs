@@ -5,6 +5,7 @@ use skillkeep::db::{DatabaseUrl, ServerDb, connect_owner, guard, migrations};
 
 use super::findings;
 use crate::harness::{Client, Cluster, TestDb};
+use crate::process::{Ran, program_as};
 
 /// Makes each hole in a database of its own, and looks whether the guard of the server's start names it.
 async fn each_is_found(holes: &[(&str, &str)]) {
@@ -365,5 +366,31 @@ async fn a_session_that_begins_with_a_tenant_or_without_policies_is_found() {
             found.iter().any(|finding| finding.contains(wanted)),
             "{options}: {found:?}"
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_served_beside_such_a_hole() {
+    for (hole, named) in [
+        (
+            "CREATE SCHEMA reporting; CREATE VIEW reporting.s AS SELECT * FROM skills; GRANT SELECT ON reporting.s TO skillkeep_app",
+            "reporting.s is outside the schema public",
+        ),
+        (
+            "ALTER TABLE skill_files DISABLE TRIGGER ALL; ALTER TABLE skill_files ENABLE ALWAYS TRIGGER published_files_stay",
+            "trigger on skill_files of the constraint",
+        ),
+        (
+            "ALTER FUNCTION erase_tenant(uuid) OWNER TO CURRENT_USER",
+            "ALTER FUNCTION erase_tenant(uuid) OWNER TO skillkeep_owner",
+        ),
+        ("CREATE EXTENSION dblink", "dblink is an extension"),
+    ] {
+        let db = TestDb::new().await;
+        db.superuser().await.batch_execute(hole).await.unwrap();
+        let serve = ["serve", "--listen", "127.0.0.1:0"];
+        let ran = Ran::of(&mut program_as("skillkeep_app", &db, &serve));
+        assert_eq!(ran.code, 4, "{hole}: {ran:?}");
+        assert!(ran.err.contains(named), "{hole}: {}", ran.err);
     }
 }
