@@ -63,6 +63,8 @@ const ONLY_NEW: [&str; 2] = ["server/discover", "subscriptions/listen"];
 
 /// What the older revisions have for those alone who can be told something later.
 const ONLY_CONNECTED: [&str; 1] = ["resources/subscribe"];
+/// What they have not. The framework answers `server/discover` to everybody, who may want to learn of the newest.
+const NOT_OLD: [&str; 1] = ["subscriptions/listen"];
 
 /// Every method that the server knows, of whatever revision.
 #[must_use]
@@ -100,8 +102,8 @@ impl Era {
     #[must_use]
     pub fn methods(self) -> Vec<&'static str> {
         let is_foreign = |method: &&str| match self {
-            Self::Older => ONLY_NEW.contains(method),
-            Self::OlderAlone => ONLY_NEW.contains(method) || ONLY_CONNECTED.contains(method),
+            Self::Older => NOT_OLD.contains(method),
+            Self::OlderAlone => NOT_OLD.contains(method) || ONLY_CONNECTED.contains(method),
             Self::Newest => ONLY_OLD.contains(method),
         };
         methods()

@@ -3,6 +3,7 @@
 //! What is asked comes from the product's own proof, which makes it from the tools' schemas and the server's list of methods.
 
 mod headers;
+mod known;
 mod overheard;
 mod role;
 pub(crate) mod speakers;

@@ -1,0 +1,104 @@
+//! The methods that are attacked are those that the server answers: all that the framework knows is sent, in each era.
+
+use std::collections::BTreeSet;
+
+use rmcp::model::ClientRequest;
+use serde_json::{Value, json};
+use skillkeep::proof::{Asking, Pipe, World};
+use skillkeep::server::{self, Era};
+
+use super::speakers::Http;
+use crate::harness::TestDb;
+use crate::served::serve;
+
+/// Every request of clients that the framework knows, of whatever revision, as its own schema lists them.
+fn known() -> BTreeSet<String> {
+    fn collect(schema: &Value, methods: &mut BTreeSet<String>) {
+        match schema {
+            Value::Object(fields) => {
+                if let Some(Value::String(method)) = fields.get("const") {
+                    methods.insert(method.clone());
+                }
+                fields.values().for_each(|value| collect(value, methods));
+            }
+            Value::Array(items) => items.iter().for_each(|item| collect(item, methods)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    let schema = schemars::schema_for!(ClientRequest).to_value();
+    let mut constants = BTreeSet::new();
+    collect(&schema, &mut constants);
+    let is_method = |word: &String| word == "ping" || word == "initialize" || word.contains('/');
+    constants.into_iter().filter(is_method).collect()
+}
+
+/// What only servers ask, what was once in the protocol, and what never was.
+const FOREIGN: [&str; 8] = [
+    "sampling/createMessage",
+    "roots/list",
+    "elicitation/create",
+    "tasks/list",
+    "tasks/result",
+    "skills/search",
+    "admin/tenants",
+    "rpc.discover",
+];
+
+/// Who speaks the newest revision need not introduce himself, and is answered all the same if he does.
+const HOUSEKEEPING: &str = "initialize";
+
+/// Parameters with what any of the methods wants, so that none is unknown for the want of them.
+fn parameters() -> Value {
+    json!({
+        "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "all", "version": "1"},
+        "uri": "skill://shared/1/shared/SKILL.md", "name": "whoami", "arguments": {}, "level": "debug",
+        "ref": {"type": "ref/prompt", "name": "shared"}, "argument": {"name": "version", "value": ""},
+        "notifications": {}, "taskId": "1", "inputResponses": {},
+    })
+}
+
+/// The methods that are answered with anything but that there is no such method.
+async fn answered(asking: &mut impl Asking) -> BTreeSet<String> {
+    let mut answered = BTreeSet::new();
+    for method in known().into_iter().chain(FOREIGN.map(str::to_owned)) {
+        let is_there = |answer: Value| answer.pointer("/error/code") != Some(&json!(-32_601));
+        if is_there(asking.ask(&method, parameters()).await.unwrap()) {
+            answered.insert(method);
+        } else if is_there(asking.ask(&method, json!({})).await.unwrap()) {
+            // Told that its parameters are wrong, before it is said that it needs a connection.
+            assert_eq!(method, "resources/subscribe");
+        }
+    }
+    answered
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_each_era_the_server_answers_the_methods_that_are_attacked_and_no_other() {
+    let known = known();
+    assert!(known.len() >= 20, "{known:?}");
+    for method in server::methods() {
+        assert!(known.contains(method), "{method}: {known:?}");
+    }
+    let db = TestDb::new().await;
+    let door = db.door();
+    let world = World::plant(&db.admin, &door).await.unwrap();
+    let key = &world.attacker.key;
+    let at = serve(&door).await;
+    for era in Era::ALL {
+        let expected: BTreeSet<String> = era.methods().into_iter().map(str::to_owned).collect();
+        let answered = match era {
+            Era::Older => {
+                let mut pipe = Pipe::connect(&door, key.clone()).await.unwrap();
+                answered(&mut pipe).await
+            }
+            Era::OlderAlone => answered(&mut Http::new(at, key, era)).await,
+            Era::Newest => {
+                let mut pipe = Pipe::connect_newest(&door, key.clone());
+                let mut answered = answered(&mut pipe).await;
+                answered.remove(HOUSEKEEPING);
+                answered
+            }
+        };
+        assert_eq!(answered, expected, "{era:?}");
+    }
+}
