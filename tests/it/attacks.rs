@@ -10,6 +10,7 @@ pub(crate) mod speakers;
 mod table;
 mod walls;
 mod ways;
+mod wire;
 
 use futures::{FutureExt as _, StreamExt as _, stream};
 use serde_json::{Value, json};

@@ -7,6 +7,7 @@ use skillkeep::proof::{Asking as _, LISTEN, Party};
 use skillkeep::server::Era;
 
 use super::ways::{Place, Speaker, Way};
+use crate::harness::TestDb;
 
 /// Longer than anything here may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -18,33 +19,38 @@ fn uri(skill: &str) -> String {
 }
 
 /// One who subscribed to something of his own, of another's, and of a name that both have.
-struct Ear<'a> {
-    place: &'a Place,
+pub(super) struct Ear<'a> {
+    db: &'a TestDb,
     party: &'a Party,
     own: &'static str,
     speaker: Speaker,
-    published: usize,
+    pub(super) published: usize,
     heard: Vec<Value>,
 }
 
 impl<'a> Ear<'a> {
-    async fn open(place: &'a Place, way: Way, party: &'a Party, own: &'static str) -> Self {
-        let mut speaker = place.connect(way, &party.key).await;
+    /// Subscribes, and changes the party's own skill until that is told.
+    pub(super) async fn open(
+        db: &'a TestDb,
+        party: &'a Party,
+        own: &'static str,
+        mut speaker: Speaker,
+    ) -> Self {
         let uris = [uri("only-mine"), uri("only-theirs"), uri("shared")];
         if speaker.era() == Era::Newest {
             let filter = json!({"resourcesListChanged": true, "promptsListChanged": true, "resourceSubscriptions": uris});
             let listen = json!({"notifications": filter});
             let begun = speaker.ask(LISTEN, listen).await.unwrap();
-            assert!(begun.get("method").is_some(), "{}: {begun}", way.name);
+            assert!(begun.get("method").is_some(), "{begun}");
         } else {
             for uri in uris {
                 let subscribe = json!({"uri": uri});
                 let done = speaker.ask("resources/subscribe", subscribe).await.unwrap();
-                assert!(done.get("result").is_some(), "{}: {done}", way.name);
+                assert!(done.get("result").is_some(), "{done}");
             }
         }
         let mut ear = Self {
-            place,
+            db,
             party,
             own,
             speaker,
@@ -55,15 +61,15 @@ impl<'a> Ear<'a> {
         ear
     }
 
-    async fn publish(&mut self, skill: &str) {
+    pub(super) async fn publish(&mut self, skill: &str) {
         self.published += 1;
         let description = format!("Change {} of {}.", self.published, self.own);
         let tenant = self.party.tenant;
-        self.place.db.skill(tenant, skill, &description, &[]).await;
+        self.db.skill(tenant, skill, &description, &[]).await;
     }
 
     /// Changes the own skill until that is told.
-    async fn publish_until_heard(&mut self) {
+    pub(super) async fn publish_until_heard(&mut self) {
         for _ in 0..PATIENCE.as_secs() / AGAIN.as_secs() {
             self.publish(self.own).await;
             let own = uri(self.own);
@@ -93,8 +99,11 @@ impl<'a> Ear<'a> {
 
 /// The victim publishes while the attacker listens; then he publishes himself, so that what was on its way to him has come.
 pub(super) async fn listen(place: &Place, way: Way) {
-    let mut attacker = Ear::open(place, way, &place.world.attacker, "only-mine").await;
-    let mut victim = Ear::open(place, way, &place.world.victim, "only-theirs").await;
+    let world = &place.world;
+    let speaker = place.connect(way, &world.attacker.key).await;
+    let mut attacker = Ear::open(&place.db, &world.attacker, "only-mine", speaker).await;
+    let speaker = place.connect(way, &world.victim.key).await;
+    let mut victim = Ear::open(&place.db, &world.victim, "only-theirs", speaker).await;
     victim.publish("shared").await;
     victim.publish_until_heard().await;
     attacker.publish_until_heard().await;
