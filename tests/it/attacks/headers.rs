@@ -90,6 +90,108 @@ async fn no_header_but_the_keys_own_names_a_tenant() {
     assert_eq!(sums(&db, world.victim.tenant).await, before);
 }
 
+/// The same on the two routes of HTTP+SSE: the stream and the messages to one's own session.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_header_but_the_keys_own_names_a_tenant_to_an_event_stream() {
+    let db = TestDb::new().await;
+    let door = db.door();
+    let world = World::plant(&db.admin, &door).await.unwrap();
+    let at = serve(&door).await;
+    let before = sums(&db, world.victim.tenant).await;
+    let bearer = format!("Bearer {}", world.victim.key.reveal());
+    let mut mine = Sse::greet(at, &world.attacker.key).await;
+    let client = reqwest::Client::new();
+    let mut id = 100;
+    for header in HEADERS {
+        for value in [
+            world.victim.tenant.to_string().as_str(),
+            &world.victim.slug,
+            &bearer,
+        ] {
+            id += 1;
+            let asked = mine.agent.message(&world.attacker.key).header(header, value);
+            let response = asked.json(&call(id, "whoami", &json!({}))).send().await.unwrap();
+            assert_eq!(response.status(), StatusCode::ACCEPTED, "{header}: {value}");
+            let answer = mine.agent.receive(id).await;
+            assert_eq!(
+                answer["result"]["structuredContent"]["tenant"], world.attacker.slug,
+                "{header}: {value}: {answer}"
+            );
+        }
+        // Without a key of one's own, neither opens.
+        let stream = client.get(format!("http://{at}/sse")).header(header, &bearer);
+        let message = client
+            .post(format!("http://{at}{}", mine.agent.endpoint))
+            .header(header, &bearer)
+            .json(&call(1, "whoami", &json!({})));
+        for asked in [stream, message] {
+            let response = asked.send().await.unwrap();
+            assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{header}");
+        }
+    }
+    // A stream that is opened with the victim's key in another header is the attacker's own all the same.
+    let opened = client
+        .get(format!("http://{at}/sse"))
+        .bearer_auth(world.attacker.key.reveal())
+        .header("x-auth-token", world.victim.key.reveal())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(opened.status(), StatusCode::OK);
+    // And one with two keys is nobody's.
+    let opened = client
+        .get(format!("http://{at}/sse"))
+        .bearer_auth(world.attacker.key.reveal())
+        .header("x-api-key", world.victim.key.reveal());
+    assert_eq!(opened.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(sums(&db, world.victim.tenant).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_open_to_strangers_tells_of_no_tenant_and_there_are_no_metrics() {
+    let db = TestDb::new().await;
+    let door = db.door();
+    let world = World::plant(&db.admin, &door).await.unwrap();
+    let at = serve(&door).await;
+    let client = reqwest::Client::new();
+    let get = async |path: &str, key: Option<&str>| {
+        let asked = client.get(format!("http://{at}{path}"));
+        let asked = match key {
+            Some(key) => asked.bearer_auth(key),
+            None => asked,
+        };
+        let response = asked.send().await.unwrap();
+        let headers = format!("{:?}", response.headers());
+        (response.status(), headers, response.text().await.unwrap())
+    };
+    // The same few words for everybody: with a key, with another's, and with none.
+    for key in [
+        None,
+        Some(world.attacker.key.reveal()),
+        Some(world.victim.key.reveal()),
+    ] {
+        for (path, words) in [("/healthz", "ok\n"), ("/readyz", "ready\n")] {
+            for tail in [String::new(), format!("?tenant={}", world.victim.slug)] {
+                let (status, headers, text) = get(&format!("{path}{tail}"), key).await;
+                assert_eq!((status, text.as_str()), (StatusCode::OK, words), "{path}");
+                for secret in &world.secrets {
+                    assert!(!headers.contains(secret), "{path}: {headers}");
+                }
+            }
+        }
+        for path in [
+            "/metrics",
+            "/stats",
+            "/status",
+            "/debug/vars",
+            "/healthz/tenants",
+            "/tenants",
+        ] {
+            assert_eq!(get(path, key).await.0, StatusCode::NOT_FOUND, "{path}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_part_of_the_url_names_a_tenant_or_a_key() {
     let db = TestDb::new().await;
