@@ -113,14 +113,20 @@ impl Place {
         let mut command = program_as("skillkeep_app", &self.db, &["serve", "--listen", "127.0.0.1:0"]);
         command.env("SKILLKEEP_LOG", "trace").stderr(self.log());
         let child = command.spawn().unwrap();
+        // From here on it is ended whatever happens; where it listens is said in its log.
+        let at = &mut self
+            .server
+            .insert((child, SocketAddr::from(([127, 0, 0, 1], 0))))
+            .1;
+        let log = self.logs.path().join("log");
         for _ in 0..600 {
-            let said = std::fs::read_to_string(self.log_path()).unwrap();
+            let said = std::fs::read_to_string(&log).unwrap();
             let address = said.lines().find_map(|line| {
                 line.strip_prefix("skillkeep serves http://")?
                     .strip_suffix("/mcp")
             });
             if let Some(address) = address {
-                self.server = Some((child, address.parse().unwrap()));
+                *at = address.parse().unwrap();
                 return;
             }
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
