@@ -21,6 +21,11 @@ const UNLIMITED: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a statement of a call that was cut short may take to end by itself before it is cancelled.
 const STATEMENT_GRACE: Duration = Duration::from_millis(20);
 
+/// How a transaction begins. Said in full, since what holds must not depend on a setting of the database, and nowhere later,
+/// since the opening ends with a savepoint.
+const READ_COMMITTED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
 /// A transaction in which one tenant's rows can be seen, and no others.
 ///
 /// It holds a savepoint from its start: [`Self::undo`] takes back what was done since, while the transaction, and
@@ -51,7 +56,7 @@ impl TenantTx {
     ) -> Result<(Self, Vec<Row>), DbError> {
         let tx = Self::connect(&db.0, tenant).await?;
         let statement = tx.prepare(first).await?;
-        let opening = tx.opening();
+        let opening = tx.opening(READ_COMMITTED);
         let connection = tx.connection()?;
         // Polled in this order, both are sent before either is answered.
         let both = futures::future::join(
@@ -69,7 +74,7 @@ impl TenantTx {
     /// When no connection is to be had or the database refuses a statement.
     pub async fn begin_as_operator(db: &AdminDb, tenant: TenantId) -> Result<Self, DbError> {
         let tx = Self::connect(&db.0, tenant).await?;
-        let opening = tx.opening();
+        let opening = tx.opening(READ_COMMITTED);
         tx.run(&opening).await?;
         Ok(tx)
     }
@@ -80,10 +85,7 @@ impl TenantTx {
     /// When no connection is to be had or the database refuses a statement.
     pub async fn begin_snapshot(db: &AdminDb, tenant: TenantId) -> Result<Self, DbError> {
         let tx = Self::connect(&db.0, tenant).await?;
-        // It cannot be said any later than in BEGIN: the opening ends with a savepoint.
-        let opening = tx
-            .opening()
-            .replacen("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", 1);
+        let opening = tx.opening(SNAPSHOT);
         tx.run(&opening).await?;
         Ok(tx)
     }
@@ -103,10 +105,9 @@ impl TenantTx {
 
     /// The setting is transaction-local and made of a typed UUID, so there is nothing to quote. A cursor that an
     /// earlier user of the connection held open over his end would still show his rows.
-    fn opening(&self) -> String {
+    fn opening(&self, begin: &str) -> String {
         let begin = match self.bounds {
-            // Said in full: what holds must not depend on a setting of the database.
-            Bounds::Transaction => "BEGIN ISOLATION LEVEL READ COMMITTED".to_owned(),
+            Bounds::Transaction => begin.to_owned(),
             Bounds::Rehearsal(role) => format!("SAVEPOINT call; SET LOCAL ROLE {role}"),
         };
         // The database ends a statement before it is given up here, so that its transaction can still record what happened; and
