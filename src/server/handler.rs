@@ -53,18 +53,13 @@ const KNOWN: [&str; 6] = [
 ];
 
 /// Those of the older revisions alone, and those of revision 2026-07-28 alone.
-const ONLY_OLD: [&str; 4] = [
+pub(super) const ONLY_OLD: [&str; 4] = [
     "initialize",
     "ping",
     "resources/subscribe",
     "resources/unsubscribe",
 ];
-const ONLY_NEW: [&str; 2] = ["server/discover", "subscriptions/listen"];
-
-/// What the older revisions have for those alone who can be told something later.
-const ONLY_CONNECTED: [&str; 1] = ["resources/subscribe"];
-/// What they have not. The framework answers `server/discover` to everybody, who may want to learn of the newest.
-const NOT_OLD: [&str; 1] = ["subscriptions/listen"];
+pub(super) const ONLY_NEW: [&str; 2] = ["server/discover", "subscriptions/listen"];
 
 /// Every method that the server knows, of whatever revision.
 #[must_use]
@@ -81,46 +76,6 @@ pub fn methods() -> Vec<&'static str> {
 #[must_use]
 pub fn is_recorded(method: &str) -> bool {
     RECORDED.contains(&method)
-}
-
-/// How a client speaks, which decides what methods there are for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Era {
-    /// The older revisions, over a connection.
-    Older,
-    /// The older revisions, each request for itself.
-    OlderAlone,
-    /// Revision 2026-07-28.
-    Newest,
-}
-
-impl Era {
-    /// Every era.
-    pub const ALL: [Self; 3] = [Self::Older, Self::OlderAlone, Self::Newest];
-
-    /// The methods that the server knows for it.
-    #[must_use]
-    pub fn methods(self) -> Vec<&'static str> {
-        let is_foreign = |method: &&str| match self {
-            Self::Older => NOT_OLD.contains(method),
-            Self::OlderAlone => NOT_OLD.contains(method) || ONLY_CONNECTED.contains(method),
-            Self::Newest => ONLY_OLD.contains(method),
-        };
-        methods()
-            .into_iter()
-            .filter(|method| !is_foreign(method))
-            .collect()
-    }
-
-    /// Those that the other has not.
-    #[must_use]
-    pub fn methods_beside(self, other: Self) -> Vec<&'static str> {
-        let others = other.methods();
-        self.methods()
-            .into_iter()
-            .filter(|method| !others.contains(method))
-            .collect()
-    }
 }
 
 fn is_known(method: &str, context: &RequestContext<RoleServer>) -> bool {
