@@ -11,13 +11,15 @@ mod pool;
 mod proof;
 pub mod provision;
 mod tx;
+mod url;
 
 pub use dump::{Dumped, LEFT_OUT, dump};
 pub use notices::Notice;
 pub use owner::connect_owner;
-pub use pool::{AdminDb, DatabaseUrl, Rehearsal, ServerDb};
+pub use pool::{AdminDb, Rehearsal, ServerDb};
 pub use proof::{event_counts, known_ids, prove_isolation, table_sums};
 pub use tx::TenantTx;
+pub use url::DatabaseUrl;
 
 use tokio_postgres::error::SqlState;
 

@@ -11,8 +11,8 @@ use futures::stream;
 use tokio::sync::{broadcast, watch};
 use tokio_postgres::{AsyncMessage, Client, Connection, NoTls};
 
-use super::pool::{DatabaseUrl, connect_config};
-use super::{DbError, pool::Tls};
+use super::DbError;
+use super::url::{DatabaseUrl, Tls, connect_config};
 use crate::ids::TenantId;
 
 const LISTEN: &str = "LISTEN skillkeep_catalogue";

@@ -11,7 +11,8 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{NoTls, Row, Statement};
 
 use super::fair::Place;
-use super::pool::{Bounds, Connections, Tls};
+use super::pool::{Bounds, Connections};
+use super::url::Tls;
 use super::{AdminDb, DbError, PATH, Param, ServerDb, Sql};
 use crate::ids::TenantId;
 
