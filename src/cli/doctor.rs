@@ -41,6 +41,7 @@ async fn examine(backend: &Backend, quick: bool) -> Result<Examined, Failure> {
         // DATABASE_URL is the operator's here; the server proves its own role at its start.
         guard::check_catalogue(&admin).await.map_err(db_failure)?
     };
+    checks.push(guard::check_outgoing(&admin).await.map_err(db_failure)?);
     if quick {
         return Ok(Examined {
             checks,

@@ -87,6 +87,18 @@ pub async fn check_catalogue(db: &AdminDb) -> Result<Vec<Check>, DbError> {
     catalogue(&db.directory().await?, &Roles::working()).await
 }
 
+/// What an owner may have wanted: copies of the rows that go elsewhere, for example to a standby. It is told, and no reason not to serve.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn check_outgoing(db: &AdminDb) -> Result<Check, DbError> {
+    let connection = db.directory().await?;
+    let rows = connection
+        .query(sql!("catalogue/outgoing.sql").text(), &[])
+        .await?;
+    Ok(Check::new("no rows leave the database", named(&rows)?))
+}
+
 /// Compares the schema that this connection sees, its own transaction's changes included, with the one as migrated.
 ///
 /// # Errors
@@ -171,17 +183,17 @@ async fn around(connection: &Object, roles: &Roles) -> Result<Check, DbError> {
     for statement in [sql!("catalogue/elsewhere.sql"), sql!("catalogue/reach.sql")] {
         rows.extend(connection.query(statement.text(), &[roles.names()]).await?);
     }
-    let findings = rows
-        .iter()
+    Ok(Check::new("nothing leads around the policies", named(&rows)?))
+}
+
+/// Findings of rows that hold a name and what bears it.
+fn named(rows: &[tokio_postgres::Row]) -> Result<Vec<String>, DbError> {
+    rows.iter()
         .map(|row| {
-            Ok(format!(
-                "{} is {}",
-                row.try_get::<_, String>("name")?,
-                row.try_get::<_, String>("what")?
-            ))
+            let (name, what): (String, String) = (row.try_get("name")?, row.try_get("what")?);
+            Ok(format!("{name} is {what}"))
         })
-        .collect::<Result<_, DbError>>()?;
-    Ok(Check::new("nothing leads around the policies", findings))
+        .collect()
 }
 
 async fn references(connection: &Object) -> Result<Check, DbError> {

@@ -3,6 +3,7 @@
 mod as_migrated;
 mod guarded;
 mod migrating;
+mod outgoing;
 mod proved;
 
 use std::path::Path;

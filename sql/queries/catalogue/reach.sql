@@ -61,24 +61,11 @@ WHERE (g.grantee = 0 OR g.grantee IN (SELECT oid FROM roles))
       WHERE i.classoid = g.classid AND i.objoid = g.objid AND i.objsubid IN (0, g.objsubid)
         AND a.grantee IN (0, g.grantee) AND a.privilege_type = g.privilege_type)
 UNION ALL
-SELECT p.pubname::text, 'a publication, which sends tenants'' rows to whoever subscribes'
-FROM pg_catalog.pg_publication p
-WHERE p.puballtables
-   OR EXISTS (SELECT FROM pg_catalog.pg_publication_rel r JOIN pg_catalog.pg_class c ON c.oid = r.prrelid
-              WHERE r.prpubid = p.oid AND c.relnamespace = 'public'::regnamespace)
-   OR EXISTS (SELECT FROM pg_catalog.pg_publication_namespace n WHERE n.pnpubid = p.oid AND n.pnnspid = 'public'::regnamespace)
-UNION ALL
-SELECT s.subname::text, 'a subscription, which writes rows in the name of its owner'
-FROM pg_catalog.pg_subscription s
-WHERE s.subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-UNION ALL
-SELECT t.evtname::text, 'an event trigger that is of no extension'
-FROM pg_catalog.pg_event_trigger t
-WHERE t.oid NOT IN (SELECT objid FROM members WHERE classid = 'pg_event_trigger'::regclass)
-UNION ALL
-SELECT s.srvname::text, 'a foreign server, by which rows can leave the database'
+SELECT s.srvname::text, 'a foreign server that the server''s role or the operator''s may use'
 FROM pg_catalog.pg_foreign_server s
+WHERE EXISTS (SELECT FROM roles r WHERE pg_catalog.has_server_privilege(r.oid, s.oid, 'USAGE'))
 UNION ALL
 SELECT u.srvname::text || ' for ' || u.usename::text, 'a user mapping for a foreign server'
 FROM pg_catalog.pg_user_mappings u
+WHERE u.umuser = 0 OR u.umuser IN (SELECT oid FROM roles)
 ORDER BY name
