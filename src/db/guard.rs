@@ -244,11 +244,33 @@ async fn partitions_and_clock(connection: &Object) -> Result<Check, DbError> {
         ));
     }
     let clock: Timestamp = row.try_get("clock")?;
-    let skew = Timestamp::now().duration_since(clock).as_secs().abs();
-    if skew > MAX_CLOCK_SKEW_SECONDS {
-        findings.push(format!(
-            "the database's clock and this machine's are {skew} seconds apart"
-        ));
-    }
+    findings.extend(skew(Timestamp::now(), clock));
     Ok(Check::new("partitions and clock", findings))
+}
+
+/// What is wrong where our clock and the database's show different times.
+fn skew(ours: Timestamp, theirs: Timestamp) -> Option<String> {
+    let seconds = ours.duration_since(theirs).as_secs().abs();
+    (seconds > MAX_CLOCK_SKEW_SECONDS)
+        .then(|| format!("the database's clock and this machine's are {seconds} seconds apart"))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::ToSpan as _;
+
+    use super::*;
+
+    #[test]
+    fn clocks_that_differ_are_told_whichever_is_ahead() {
+        let now = Timestamp::now();
+        let limit = MAX_CLOCK_SKEW_SECONDS;
+        for apart in [-limit, 0, limit] {
+            assert_eq!(skew(now, now + apart.seconds()), None);
+        }
+        for apart in [-limit - 1, limit + 1, 86_400] {
+            let told = skew(now, now + apart.seconds()).unwrap();
+            assert!(told.contains(&format!("{} seconds apart", apart.abs())), "{told}");
+        }
+    }
 }
