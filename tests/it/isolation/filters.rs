@@ -1,7 +1,7 @@
 //! The tenant condition of each query with row level security down: run by one whom no policy binds, each of `sql/queries` as it
 //! stands shows and touches what it does to the server's role, and not a row more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::queries::{Theirs, Values, attempt, role_of};
@@ -123,6 +123,40 @@ fn uses(plain: &str) -> Vec<(String, String)> {
     uses
 }
 
+/// The columns that equal the tenant, by themselves or through others.
+fn anchored<'a>(words: &[&'a str]) -> BTreeSet<&'a str> {
+    let is_tenant = |word: &str| word == "$1" || word.ends_with("tenant_id");
+    let equal: Vec<(&str, &str)> = words
+        .windows(3)
+        .filter(|three| three[1] == "=" && is_tenant(three[0]) && is_tenant(three[2]))
+        .map(|three| (three[0], three[2]))
+        .collect();
+    let mut anchored = BTreeSet::from(["$1"]);
+    loop {
+        let known = anchored.len();
+        for (one, other) in &equal {
+            if anchored.contains(one) || anchored.contains(other) {
+                anchored.extend([one, other]);
+            }
+        }
+        if anchored.len() == known {
+            return anchored;
+        }
+    }
+}
+
+#[test]
+fn a_table_that_is_bound_to_an_unbound_one_is_not_bound() {
+    let words = |sql| -> Vec<&'static str> { str::split(sql, ' ').collect() };
+    let bound = words("s.tenant_id = $1 AND f.tenant_id = s.tenant_id AND b.tenant_id = f.tenant_id");
+    assert_eq!(
+        anchored(&bound),
+        BTreeSet::from(["$1", "b.tenant_id", "f.tenant_id", "s.tenant_id"])
+    );
+    let loose = words("s.tenant_id = $1 AND true AND b.tenant_id = f.tenant_id");
+    assert_eq!(anchored(&loose), BTreeSet::from(["$1", "s.tenant_id"]));
+}
+
 #[test]
 fn every_use_of_a_tenants_table_in_a_query_is_bound_to_the_tenant() {
     let all = all();
@@ -141,9 +175,15 @@ fn every_use_of_a_tenants_table_in_a_query_is_bound_to_the_tenant() {
         for (_, name) in uses(&plain) {
             *unbound.entry(name).or_default() += 1;
         }
+        let words: Vec<&str> = plain.split(' ').collect();
+        let anchored = anchored(&words);
         for (name, uses) in unbound {
             let column = format!("{name}tenant_id");
-            let words: Vec<&str> = plain.split(' ').collect();
+            // To be bound to another table that is bound to nothing is not enough.
+            assert!(
+                anchored.contains(column.as_str()),
+                "{query} does not lead \"{name}\" to the tenant"
+            );
             let bound = words
                 .windows(3)
                 .filter(|three| three[1] == "=" && (three[0] == column || three[2] == column));
@@ -211,6 +251,11 @@ async fn each_change_of_a_tenant_touches_the_one_that_it_is_given() {
         let sql = &all()[name];
         let touched = attempt(&two, &superuser, Some(two.mine), sql, &values).await;
         assert_eq!(touched, ["1 rows touched"], "{name}");
+    }
+    // Who works on one tenant holds up nobody who works on another.
+    for name in ["tenants/hold", "tenants/lock"] {
+        let held = attempt(&two, &superuser, Some(two.mine), &all()[name], &Values::new()).await;
+        assert_eq!(held.len(), 1, "{name}: {held:?}");
     }
     let find = &all()["tenants/find"];
     for (slug, found) in [("mine", 1), ("theirs", 1), ("nobodys", 0)] {
