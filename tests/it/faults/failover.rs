@@ -16,8 +16,9 @@ use super::proxy::{Mode, Proxy};
 use super::{door_through, install, left, with_a_skill, words};
 use crate::harness::{Client, Cluster, TestDb};
 
-/// Longer than anything here may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Longer than anything here may take. A standby lets nobody in while a transaction of the cluster has more parts than it can
+/// follow, as one has in which a doctor's attacks are rehearsed.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A copy of the tests' cluster that follows it.
 struct Standby {
