@@ -16,21 +16,21 @@
     reason = "a benchmark prints, and should stop at once where something is not as expected"
 )]
 
-#[path = "calls/inside.rs"]
-mod inside;
+#[path = "calls/fixture.rs"]
+mod fixture;
+#[path = "calls/in_process.rs"]
+mod in_process;
 #[path = "calls/load.rs"]
 mod load;
 #[path = "calls/pgbench.rs"]
 mod pgbench;
-#[path = "calls/place.rs"]
-mod place;
 
 use std::error::Error;
 use std::time::Duration;
 
+use fixture::{Place, number};
 use load::{Measured, Post, http};
 use pgbench::Style;
-use place::{Place, number};
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -99,15 +99,19 @@ async fn measure(place: &Place, length: Duration, rounds: u64) -> Outcome<()> {
         ] {
             http(&post, clients, part).await?.print(clients, name, None);
         }
-        inside::over_duplex(place, clients, part)
+        in_process::over_duplex(place, clients, part)
             .await?
             .print(clients, "same, no HTTP", None);
-        inside::transaction(place, clients, part, true)
-            .await?
-            .print(clients, "its SQL, in flights", None);
-        inside::transaction(place, clients, part, false)
-            .await?
-            .print(clients, "its SQL, one by one", None);
+        in_process::transaction(place, clients, part, true).await?.print(
+            clients,
+            "its SQL, in flights",
+            None,
+        );
+        in_process::transaction(place, clients, part, false).await?.print(
+            clients,
+            "its SQL, one by one",
+            None,
+        );
     }
     Ok(())
 }

@@ -18,18 +18,18 @@
 )]
 #![allow(dead_code, reason = "place and load serve the benchmark of calls as well")]
 
+#[path = "calls/fixture.rs"]
+mod fixture;
 #[path = "calls/load.rs"]
 mod load;
-#[path = "calls/place.rs"]
-mod place;
 
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use fixture::{Place, number};
 use load::{Post, http};
-use place::{Place, number};
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -199,7 +199,7 @@ async fn measure(place: &Place, length: Duration, rounds: u64) -> Outcome<()> {
         alone.extend(quiet(place, &keys, length).await?);
         noise.stop.store(false, Ordering::Relaxed);
         let flooders = flood(place, &noisy, &noise).await;
-        // The first second is the allowance that had filled up meanwhile.
+        // The first second is the call_limits that had filled up meanwhile.
         tokio::time::sleep(Duration::from_secs(2)).await;
         beside.extend(quiet(place, &keys, length).await?);
         noise.stop.store(true, Ordering::Relaxed);

@@ -22,11 +22,11 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use agent_skills::{SkillDocument, read_document};
 use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
-use skillkeep::ids::SkillId;
-use skillkeep::search::{Query, SearchIndex, SkillText};
-use skillkeep::skill_format::{SkillDocument, read_document};
+use skill_search::{Query, SearchIndex, SkillText};
+
 use uuid::Uuid;
 
 const RANKS: usize = 10;
@@ -38,7 +38,7 @@ struct Request {
 }
 
 struct Skill {
-    id: SkillId,
+    id: Uuid,
     document: SkillDocument,
 }
 
@@ -201,7 +201,7 @@ fn read_skills(archive: &Path) -> BTreeMap<String, Skill> {
         let folder = label.rsplit('/').next().unwrap_or(&label);
         match read_document(&bytes, folder) {
             Ok(document) => {
-                let id = SkillId::from_uuid(Uuid::from_u128(skills.len() as u128));
+                let id = Uuid::from_u128(skills.len() as u128);
                 skills.insert(label, Skill { id, document });
             }
             Err(error) => eprintln!("{label} is not indexed: {error}"),

@@ -1,30 +1,30 @@
 //! The command line: one file for each subcommand.
 
 mod audit;
-mod backend;
 mod bridge;
 mod completions;
 mod connect;
+mod database;
 mod doctor;
 mod import;
 mod key;
-mod limits;
+mod limit_args;
 mod migrate;
 mod output;
+mod postgres_supervisor;
 mod quickstart;
 mod serve;
 mod stdio;
 mod tenant;
 mod usage;
 mod user;
-mod watch;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use crate::config::Config;
-use crate::error::{Failure, FailureKind};
+use crate::error::{CliError, CliErrorKind};
 use crate::telemetry;
 
 /// A private registry of Agent Skills for AI assistants, served over the Model Context Protocol
@@ -102,25 +102,25 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<(), Failure> {
+fn run(cli: Cli) -> Result<(), CliError> {
     let Cli { config, command } = cli;
     if let Command::PostgresWatch = command {
         // No runtime and no logging: it outlives everything that could read either.
-        return watch::run(config);
+        return postgres_supervisor::run(config);
     }
     telemetry::start(&config.log, config.log_format)
-        .map_err(|words| Failure::new(FailureKind::Usage, words))?;
+        .map_err(|words| CliError::new(CliErrorKind::Usage, words))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(FailureKind::Internal, format!("no threads to run on: {error}")))?;
+        .map_err(|error| CliError::new(CliErrorKind::Internal, format!("no threads to run on: {error}")))?;
     let outcome = runtime.block_on(dispatch(&config, command));
     // A thread that still reads stdin would otherwise hold up the end.
     runtime.shutdown_background();
     outcome
 }
 
-async fn dispatch(config: &Config, command: Command) -> Result<(), Failure> {
+async fn dispatch(config: &Config, command: Command) -> Result<(), CliError> {
     match command {
         Command::Quickstart(args) => quickstart::run(config, args).await,
         Command::Serve(args) => serve::run(config, args).await,
@@ -136,8 +136,8 @@ async fn dispatch(config: &Config, command: Command) -> Result<(), Failure> {
         Command::Audit(command) => audit::run(config, command).await,
         Command::Doctor(args) => doctor::run(config, args).await,
         Command::Completions(args) => completions::run(args),
-        Command::PostgresWatch => watch::run(config.clone()),
-        Command::PostgresHold => watch::hold(config),
+        Command::PostgresWatch => postgres_supervisor::run(config.clone()),
+        Command::PostgresHold => postgres_supervisor::hold(config),
     }
 }
 

@@ -1,37 +1,36 @@
 //! The database: how it is reached, and the one kind of transaction that sees a tenant's rows.
 
-mod dump;
-pub mod embedded;
-mod fair;
-pub mod guard;
+mod change_listener;
+mod connect_options;
+mod export;
+mod fair_queue;
+pub mod isolation_checks;
+mod isolation_probe;
 pub mod migrations;
-mod notices;
-mod owner;
+mod owner_connection;
 mod pool;
-mod proof;
 pub mod provision;
 mod tx;
-mod url;
 
-pub use dump::{Dumped, LEFT_OUT, dump};
-pub use notices::Notice;
-pub use owner::connect_owner;
-pub use pool::{AdminDb, Rehearsal, ServerDb};
-pub use proof::{event_counts, known_ids, prove_isolation, table_sums};
+pub use change_listener::ChangeEvent;
+pub use connect_options::DatabaseUrl;
+pub use export::{ExportItem, REDACTED_COLUMNS, export_tenant};
+pub use isolation_probe::{event_counts, known_ids, prove_isolation, table_sums};
+pub use owner_connection::connect_owner;
+pub use pool::{AdminDb, RollbackSession, ServerDb};
 pub use tx::TenantTx;
-pub use url::DatabaseUrl;
 
 use tokio_postgres::error::SqlState;
 
 /// Where names are looked for until the end of the transaction. By default it is first in a schema named as the role, which
 /// somebody may have made; temporary tables, which anybody may make, come last.
-const PATH: &str = "SET LOCAL search_path = public, pg_temp";
+const SET_SEARCH_PATH: &str = "SET LOCAL search_path = public, pg_temp";
 
 /// What the operator's connections begin with. Role and path are the session's.
-const AS_OPERATOR: &str = "SET ROLE skillkeep_admin; SET search_path = public, pg_temp";
+const SESSION_INIT_ADMIN: &str = "SET ROLE skillkeep_admin; SET search_path = public, pg_temp";
 
 /// What a rehearsal begins with.
-const REHEARSING: &str = "SET ROLE skillkeep_admin; SET search_path = public, pg_temp; BEGIN";
+const SESSION_INIT_DRY_RUN: &str = "SET ROLE skillkeep_admin; SET search_path = public, pg_temp; BEGIN";
 
 /// The types that a statement's parameters may have.
 pub type Param<'a> = &'a (dyn tokio_postgres::types::ToSql + Sync);

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// What kind of failure it was; the exit codes are part of the command line's contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FailureKind {
+pub enum CliErrorKind {
     /// The command ran and found something wrong: `doctor`, `audit verify`, `import`.
     Findings,
     /// The command line or the configuration is not right.
@@ -21,7 +21,7 @@ pub enum FailureKind {
     Internal,
 }
 
-impl FailureKind {
+impl CliErrorKind {
     /// The exit code.
     #[must_use]
     pub const fn exit_code(self) -> u8 {
@@ -39,15 +39,15 @@ impl FailureKind {
 
 /// The end of a run that did not go well.
 #[derive(Debug, Clone)]
-pub struct Failure {
-    kind: FailureKind,
+pub struct CliError {
+    kind: CliErrorKind,
     message: String,
 }
 
-impl Failure {
+impl CliError {
     /// A failure of this kind, with a sentence that says what happened and what to do.
     #[must_use]
-    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+    pub fn new(kind: CliErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,
             message: message.into(),
@@ -56,15 +56,15 @@ impl Failure {
 
     /// Its kind.
     #[must_use]
-    pub const fn kind(&self) -> FailureKind {
+    pub const fn kind(&self) -> CliErrorKind {
         self.kind
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for CliError {}

@@ -2,17 +2,17 @@
 //!
 //! `ARCHITECTURE.md` shows the floors of the crate and the path of a call through them.
 
+pub mod bridge;
 pub mod cli;
 pub mod config;
 pub mod db;
 pub mod error;
 pub mod ids;
-pub mod methods;
-pub mod proof;
+pub mod isolation_probe;
+pub mod mcp_methods;
 pub mod registry;
 pub mod search;
 pub mod server;
-pub mod skill_format;
 pub mod telemetry;
 pub mod tenancy;
 pub mod tools;

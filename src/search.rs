@@ -1,151 +1,199 @@
-//! Finding skills by what a reader asks for, in process: a BM25F index of one tenant's skills.
+//! The tenants' indexes, kept true by the catalog's revision.
 //!
-//! BM25F (Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009, section 3.6) adds
-//! up a word's occurrences over the fields, each with its weight and its length norm, before the sum is saturated.
-//! Three things are added to the textbook, each because it was measured to find more: neighbouring words count as
-//! one term as well ("code review" finds `code-review` and `codereview`), a skill that answers more of the request
-//! is preferred, and so is a skill whose whole name the request speaks.
-//!
-//! A query is plain text. It has no syntax, so nothing in it can be wrong, and its cost is bounded.
+//! The revision is read in the caller's own transaction, with his key. An index that is behind it catches up in that
+//! same transaction before it answers, so a caller never misses what was published before his call.
 
-mod catalogue;
-mod index;
-mod matches;
-mod postings;
-mod query;
-mod rank;
-mod scoring;
-mod tokens;
-mod words;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use std::fmt::Write as _;
+use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
-pub use catalogue::{Catalogue, Facets, SearchCache};
-pub use index::{MAX_BODY_BYTES, MAX_FIELD_BYTES, SearchIndex};
-pub use query::{MAX_QUERY_CHARS, MAX_QUERY_WORDS, Query};
+use crate::db::{DbError, TenantTx};
+use crate::ids::{SkillId, TenantId};
+use crate::registry::skills::{self, Changed};
+use crate::tenancy::Principal;
+use skill_search::{SearchIndex, SkillText};
 
-use crate::ids::SkillId;
+/// Skills that are read at once while an index catches up: about two megabytes of text.
+const BATCH: i64 = 200;
+/// Above this many bytes of all indexes together, those of tenants that have not searched for longest are dropped.
+const MEMORY_BUDGET_BYTES: usize = 1 << 30;
 
-/// What the index reads of a skill. Nothing of it is kept but counts of words.
-#[derive(Debug, Clone, Copy)]
-pub struct SkillText<'a> {
-    /// Whose text it is.
-    pub skill: SkillId,
-    /// The skill's name.
-    pub name: &'a str,
-    /// What the skill does and when to use it.
-    pub description: &'a str,
-    /// Labels that its author gave it.
-    pub tags: &'a [String],
-    /// The headings of the body, without their markup.
-    pub headings: &'a [String],
-    /// The Markdown after the front matter.
-    pub body: &'a str,
+/// One tenant's skills as far as searching needs them.
+#[derive(Default)]
+pub struct TenantCatalog {
+    revision: i64,
+    index: SearchIndex,
+    facets: HashMap<SkillId, Facets>,
+    by_slug: BTreeMap<String, SkillId>,
 }
 
-/// A part of a skill that a word can stand in, the most telling first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Field {
-    /// The name.
-    Name,
-    /// The tags.
-    Tags,
-    /// The description.
-    Description,
-    /// The headings of the body.
-    Headings,
-    /// The body.
-    Body,
+/// What a search can be narrowed by.
+#[derive(Debug, Clone)]
+pub struct Facets {
+    /// The skill's unique name.
+    pub slug: String,
+    /// Its category, in small letters.
+    pub category: Option<String>,
+    /// Its tags, in small letters.
+    pub tags: Vec<String>,
+    /// Its author, in small letters.
+    pub author: Option<String>,
 }
 
-impl Field {
-    /// Every field, the most telling first.
-    pub const ALL: [Self; 5] = [
-        Self::Name,
-        Self::Tags,
-        Self::Description,
-        Self::Headings,
-        Self::Body,
-    ];
-
-    /// The field's name for a reader.
+impl TenantCatalog {
+    /// The index.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Name => "name",
-            Self::Tags => "tags",
-            Self::Description => "description",
-            Self::Headings => "headings",
-            Self::Body => "body",
+    pub const fn index(&self) -> &SearchIndex {
+        &self.index
+    }
+
+    /// What a skill can be narrowed by; `None` for one that is not in the catalog.
+    #[must_use]
+    pub fn facets(&self, skill: SkillId) -> Option<&Facets> {
+        self.facets.get(&skill)
+    }
+
+    /// The skills in the order of their slugs, after a slug or from the first.
+    pub fn in_order(&self, after: Option<&str>) -> impl Iterator<Item = (&str, SkillId)> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let from = after.map_or(Unbounded, Excluded);
+        self.by_slug
+            .range::<str, _>((from, Unbounded))
+            .map(|(slug, skill)| (slug.as_str(), *skill))
+    }
+
+    fn apply(&mut self, changes: Vec<Changed>) {
+        for change in changes {
+            self.revision = change.revision;
+            self.index.remove(*change.id.as_uuid());
+            if let Some(old) = self.facets.remove(&change.id) {
+                self.by_slug.remove(&old.slug);
+            }
+            if change.active && change.skill_md.is_some() {
+                self.add(change);
+            }
         }
+    }
+
+    fn add(&mut self, change: Changed) {
+        let bytes = change.skill_md.as_deref().unwrap_or_default();
+        // A version was readable when it was published; should it not be now, its name and description still are.
+        let document = agent_skills::read_document(bytes, &change.slug).ok();
+        let (headings, body) = document.map(|d| (d.headings, d.body)).unwrap_or_default();
+        self.index.upsert(&SkillText {
+            skill: *change.id.as_uuid(),
+            name: &change.name,
+            description: &change.description,
+            tags: &change.tags,
+            headings: &headings,
+            body: &body,
+        });
+        self.by_slug.insert(change.slug.clone(), change.id);
+        self.facets.insert(
+            change.id,
+            Facets {
+                slug: change.slug,
+                category: change.category.map(|text| text.to_lowercase()),
+                tags: change.tags.iter().map(|tag| tag.to_lowercase()).collect(),
+                author: change.author.map(|text| text.to_lowercase()),
+            },
+        );
     }
 }
 
-/// A word of the query that a skill has.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Match {
-    /// The word as the reader wrote it, not as the skill has it.
-    pub term: String,
-    /// The most telling field that has it.
-    pub field: Field,
+struct Slot {
+    catalog: Arc<RwLock<TenantCatalog>>,
+    /// The cache's clock at the last search.
+    last_used: AtomicU64,
+    /// The index's size when it last caught up, in bytes.
+    bytes: AtomicU64,
 }
 
-/// A skill that a query found.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Hit {
-    /// The skill.
-    pub skill: SkillId,
-    /// How well it answers the query. Comparable within one search only.
-    pub score: f32,
-    /// The query's words that it has: by field, the most telling first, then in the query's order.
-    pub matched: Vec<Match>,
+/// The catalogues of the tenants that searched lately.
+#[derive(Default)]
+pub struct SearchCache {
+    tenants: Mutex<HashMap<TenantId, Arc<Slot>>>,
+    clock: AtomicU64,
 }
 
-impl Hit {
-    /// Why this was found, in the form `name: pdf; description: extract, tables`, of at most `max_terms` words.
-    #[must_use]
-    pub fn why(&self, max_terms: usize) -> String {
-        let mut why = String::new();
-        let mut last = None;
-        for Match { term, field } in self.matched.iter().take(max_terms) {
-            let written = if last == Some(*field) {
-                write!(why, ", {term}")
-            } else {
-                let separator = if why.is_empty() { "" } else { "; " };
-                write!(why, "{separator}{}: {term}", field.as_str())
+impl SearchCache {
+    /// The caller's catalog, true as of his transaction. While the guard lives, nobody changes it.
+    ///
+    /// # Errors
+    /// When the database is away or refuses.
+    pub async fn current(
+        &self,
+        tx: &TenantTx,
+        principal: &Principal,
+    ) -> Result<OwnedRwLockReadGuard<TenantCatalog>, DbError> {
+        let slot = self.slot(principal.tenant);
+        loop {
+            let catalog = Arc::clone(&slot.catalog).read_owned().await;
+            if catalog.revision >= principal.catalogue_revision {
+                return Ok(catalog);
+            }
+            drop(catalog);
+            self.catch_up(&slot, tx, principal).await?;
+        }
+    }
+
+    async fn catch_up(&self, slot: &Slot, tx: &TenantTx, principal: &Principal) -> Result<(), DbError> {
+        let mut catalog = Arc::clone(&slot.catalog).write_owned().await;
+        while catalog.revision < principal.catalogue_revision {
+            let changes = skills::changed_since(tx, catalog.revision, BATCH).await?;
+            if changes.is_empty() {
+                // The last revisions belong to skills that changed again since, or to none.
+                catalog.revision = principal.catalogue_revision;
+                break;
+            }
+            // Taking words apart would hold up the other calls of this thread.
+            catalog = tokio::task::spawn_blocking(move || {
+                catalog.apply(changes);
+                catalog
+            })
+            .await
+            .map_err(|error| DbError::Corrupt(format!("the search index could not be built: {error}")))?;
+        }
+        let bytes = u64::try_from(catalog.index.memory_bytes()).unwrap_or(u64::MAX);
+        slot.bytes.store(bytes, Ordering::Relaxed);
+        drop(catalog);
+        self.evict(principal.tenant);
+        Ok(())
+    }
+
+    fn slot(&self, tenant: TenantId) -> Arc<Slot> {
+        let now = self.clock.fetch_add(1, Ordering::Relaxed);
+        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = tenants.entry(tenant).or_insert_with(|| {
+            Arc::new(Slot {
+                catalog: Arc::default(),
+                last_used: AtomicU64::new(now),
+                bytes: AtomicU64::new(0),
+            })
+        });
+        slot.last_used.store(now, Ordering::Relaxed);
+        Arc::clone(slot)
+    }
+
+    fn evict(&self, keep: TenantId) {
+        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        let budget = u64::try_from(MEMORY_BUDGET_BYTES).unwrap_or(u64::MAX);
+        loop {
+            let total: u64 = tenants
+                .values()
+                .map(|slot| slot.bytes.load(Ordering::Relaxed))
+                .sum();
+            let oldest = tenants
+                .iter()
+                .filter(|(tenant, _)| **tenant != keep)
+                .min_by_key(|(_, slot)| slot.last_used.load(Ordering::Relaxed))
+                .map(|(tenant, _)| *tenant);
+            match oldest {
+                Some(tenant) if total > budget => tenants.remove(&tenant),
+                Some(_) | None => return,
             };
-            debug_assert!(written.is_ok(), "a String takes everything that is written to it");
-            last = Some(*field);
         }
-        why
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn matched(term: &str, field: Field) -> Match {
-        Match {
-            term: term.to_owned(),
-            field,
-        }
-    }
-
-    #[test]
-    fn a_hit_says_why_by_field() {
-        let hit = Hit {
-            skill: SkillId::new(),
-            score: 1.0,
-            matched: vec![
-                matched("pdf", Field::Name),
-                matched("extract", Field::Description),
-                matched("tables", Field::Description),
-                matched("page", Field::Body),
-            ],
-        };
-        assert_eq!(hit.why(9), "name: pdf; description: extract, tables; body: page");
-        assert_eq!(hit.why(2), "name: pdf; description: extract");
-        assert_eq!(hit.why(0), "");
     }
 }

@@ -1,24 +1,24 @@
-//! The server: one door through which every call goes, and the protocol handler in front of it.
+//! The server: one service through which every call goes, and the protocol handler in front of it.
 
-mod admission;
-mod caller;
-mod denials;
-mod door;
-mod ending;
-mod era;
+mod audit_denials;
+mod client_connection;
+mod completion;
+mod credentials;
+mod event_metadata;
 mod handler;
-mod identity;
-mod listening;
-mod record;
+mod notifications;
+mod protocol_profile;
+mod rate_limit;
+mod request;
+mod service;
 mod subscriptions;
-mod work;
 
-pub use caller::Held;
-pub use denials::{Denial, Denials, Reason};
-pub use door::{BeforeRun, Door, Limits, Stage};
-pub use ending::{Ending, Stopped};
-pub use era::Era;
-pub use handler::{Registry, is_recorded, methods};
-pub use identity::KeySource;
-pub use record::{Envelope, Transport};
-pub use work::{Summary, Work};
+pub use audit_denials::{Denial, DenialRecorder, Reason};
+pub use client_connection::CallGuard;
+pub use completion::{Completion, Interrupted};
+pub use credentials::CredentialSource;
+pub use event_metadata::{RequestMetadata, TransportKind};
+pub use handler::{McpHandler, is_recorded, methods};
+pub use protocol_profile::ProtocolProfile;
+pub use request::{RecordedRequest, RequestSummary};
+pub use service::{CallService, ExecutionContext, Limits, TestHook};

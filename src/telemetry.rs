@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::LogFormat;
 
 /// Libraries that would log messages, arguments and contents below these levels, whatever the filter says.
-const LOUD: [(&str, &str); 3] = [("rmcp", "error"), ("tokio_postgres", "info"), ("hyper", "info")];
+const MAX_LEVELS: [(&str, &str); 3] = [("rmcp", "error"), ("tokio_postgres", "info"), ("hyper", "info")];
 
 fn wrong_cap(library: &str) -> String {
     format!("the log level of {library} cannot be limited")
@@ -22,7 +22,7 @@ pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
         format!("\"{filter}\" is not a log filter; use error, warn, info, debug or trace")
     };
     let mut capped = EnvFilter::try_new(filter).map_err(wrong)?;
-    for (library, cap) in LOUD {
+    for (library, cap) in MAX_LEVELS {
         capped = capped.add_directive(
             format!("{library}={cap}")
                 .parse()

@@ -1,18 +1,20 @@
 //! Who calls: API keys, the principals behind them, their scopes, and the tenants that the operator keeps.
 
-mod allowance;
 mod api_key;
-pub mod keys;
-mod meter;
+pub mod api_keys;
+mod call_limits;
+mod concurrency;
 mod principal;
-mod quota;
+mod rate_limit;
 mod scope;
 pub mod tenants;
 pub mod users;
 
-pub use allowance::Allowance;
 pub use api_key::{ApiKey, ApiKeyError, PREFIX};
-pub use meter::{Admission, Meter, OverLimit};
-pub use principal::{AuthError, CursorSecret, Principal, Refusal, Refused, SearchText, authenticate};
-pub use quota::{Place, Quota};
+pub use call_limits::CallLimits;
+pub use concurrency::{TenantPermit, TenantSemaphore};
+pub use principal::{
+    AuthError, CursorSecret, KeyRejectionReason, Principal, RejectedKey, SearchText, authenticate,
+};
+pub use rate_limit::{CallLimiter, CallPermit, OverLimit};
 pub use scope::{Scope, Scopes, UnknownScope};

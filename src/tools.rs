@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::db::{DbError, TenantTx};
-use crate::registry::cursor::ForeignCursor;
+use crate::registry::cursor::InvalidCursor;
 use crate::registry::usage::Subject;
 use crate::search::SearchCache;
 use crate::tenancy::{Principal, Scope};
@@ -39,7 +39,7 @@ pub struct CallContext<'a> {
 
 /// What a tool does to the registry: decides what becomes of it when its caller leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
+pub enum SideEffect {
     /// It only reads: stopped at once when the caller leaves.
     Reads,
     /// It adds to the registry: brought to its end, and its true outcome recorded. Calling it again adds again.
@@ -55,7 +55,7 @@ trait Tool: DeserializeOwned + JsonSchema + Send {
     const DESCRIPTION: &'static str;
     /// `None` for a tool that every valid key may call.
     const SCOPE: Option<Scope>;
-    const EFFECT: Effect;
+    const EFFECT: SideEffect;
     type Output: Serialize + JsonSchema;
 
     /// Refuses arguments out of range: the schema tells the caller about them, and nobody else checks.
@@ -117,8 +117,8 @@ pub enum ToolError {
     Db(#[from] DbError),
 }
 
-impl From<ForeignCursor> for ToolError {
-    fn from(error: ForeignCursor) -> Self {
+impl From<InvalidCursor> for ToolError {
+    fn from(error: InvalidCursor) -> Self {
         Self::InvalidArguments(format!("Invalid cursor: {error}."))
     }
 }
@@ -184,7 +184,7 @@ macro_rules! calls {
 
             /// What it does to the registry.
             #[must_use]
-            pub const fn effect(self) -> Effect {
+            pub const fn effect(self) -> SideEffect {
                 match self { $(Self::$variant => <$module::$input as Tool>::EFFECT),+ }
             }
 
@@ -259,7 +259,8 @@ impl ToolName {
     /// Whether this key may call it.
     #[must_use]
     pub fn allowed_for(self, principal: &Principal) -> bool {
-        self.scope().is_none_or(|scope| principal.scopes.allow(scope)) && principal.may_call(self.as_str())
+        self.scope().is_none_or(|scope| principal.scopes.allow(scope))
+            && principal.can_call_tool(self.as_str())
     }
 }
 
@@ -306,9 +307,9 @@ fn finish<T: Serialize>(done: Done<T>) -> Result<Answer, ToolError> {
 
 fn describe<T: Tool>() -> ToolDescription {
     let annotations = ToolAnnotations::with_title(T::TITLE)
-        .read_only(T::EFFECT == Effect::Reads)
+        .read_only(T::EFFECT == SideEffect::Reads)
         .destructive(false)
-        .idempotent(T::EFFECT != Effect::Adds)
+        .idempotent(T::EFFECT != SideEffect::Adds)
         .open_world(false);
     ToolDescription::new(T::NAME, T::DESCRIPTION, schema::of::<T>())
         .with_title(T::TITLE)

@@ -1,6 +1,5 @@
 //! Bytes in and out. A transport finds the caller's key, never his tenant.
 
-pub mod bridge;
 pub mod http;
 pub mod sse;
 pub mod stdio;

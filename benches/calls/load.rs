@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::Outcome;
-use super::place::Place;
+use super::fixture::Place;
 
 /// Latencies of the calls of some runs.
 #[derive(Default)]

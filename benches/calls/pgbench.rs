@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
+use super::fixture::Place;
 use super::load::Measured;
-use super::place::Place;
 use super::{Outcome, SKILL};
 
 /// How the statements travel.

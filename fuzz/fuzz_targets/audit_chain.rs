@@ -6,11 +6,11 @@ use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
 use skillkeep::ids::{Digest, TenantId};
-use skillkeep::registry::audit::{Chain, SignedHead, SigningKey, check_lines};
+use skillkeep::registry::audit::{Chain, SignedCheckpoint, SigningKey, check_lines};
 
 struct Auditor {
     public_key: String,
-    head: SignedHead,
+    head: SignedCheckpoint,
 }
 
 fuzz_target!(|text: &str| {
@@ -21,7 +21,7 @@ fuzz_target!(|text: &str| {
         let tenant = TenantId::new();
         Auditor {
             public_key: key.public_key(),
-            head: SignedHead::sign(tenant, &Chain::new(tenant), Digest::of(b"file"), &key),
+            head: SignedCheckpoint::sign(tenant, &Chain::new(tenant), Digest::of(b"file"), &key),
         }
     });
     if let Ok(Some(chain)) = check_lines(text) {
@@ -37,7 +37,7 @@ fuzz_target!(|text: &str| {
     let mut changed = auditor.head.clone();
     changed.signature = text.to_owned();
     assert!(changed.check(&auditor.public_key).is_err() || text == auditor.head.signature);
-    if let Ok(head) = serde_json::from_str::<SignedHead>(text) {
+    if let Ok(head) = serde_json::from_str::<SignedCheckpoint>(text) {
         assert!(head.check(&auditor.public_key).is_err(), "nobody else has the key");
     }
 });

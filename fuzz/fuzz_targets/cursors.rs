@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use libfuzzer_sys::fuzz_target;
 use skillkeep::ids::{ApiKeyId, TenantId, UserId};
 use skillkeep::registry::cursor;
-use skillkeep::tenancy::{Allowance, CursorSecret, Principal, Scope, Scopes, SearchText};
+use skillkeep::tenancy::{CallLimits, CursorSecret, Principal, Scope, Scopes, SearchText};
 
 fn principal(secret: u8) -> Principal {
     Principal {
@@ -22,8 +22,8 @@ fn principal(secret: u8) -> Principal {
         scopes: Scopes::new(Scope::ALL),
         only_skills: None,
         only_tools: None,
-        key_allowance: Allowance::default(),
-        tenant_allowance: Allowance::default(),
+        key_allowance: CallLimits::default(),
+        tenant_allowance: CallLimits::default(),
         search_text: SearchText::Kept,
         catalogue_revision: 0,
         cursor_secret: CursorSecret::from_bytes(&[secret; 32]),

@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
-use skillkeep::skill_format::{fix, read_document};
+use agent_skills::{fix, read_document};
 
 fn has_nul(value: &Value) -> bool {
     match value {

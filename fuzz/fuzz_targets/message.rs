@@ -14,7 +14,7 @@ use libfuzzer_sys::fuzz_target;
 use rmcp::ServiceExt as _;
 use serde_json::{Map, Value, json};
 use skillkeep::db::{DatabaseUrl, ServerDb};
-use skillkeep::server::{Door, KeySource, Limits, Registry};
+use skillkeep::server::{CallService, CredentialSource, Limits, McpHandler};
 use skillkeep::tenancy::ApiKey;
 use skillkeep::transport::http::{self, HttpOptions};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -25,15 +25,15 @@ use tokio::runtime::Runtime;
 const PATIENCE: Duration = Duration::from_secs(20);
 const PING: &str = "the-fuzzers-own-ping";
 
-struct World {
+struct Fixtures {
     runtime: Runtime,
-    door: Arc<Door>,
+    service: Arc<CallService>,
     key: ApiKey,
     at: SocketAddr,
 }
 
-fn world() -> &'static World {
-    static WORLD: OnceLock<World> = OnceLock::new();
+fn world() -> &'static Fixtures {
+    static WORLD: OnceLock<Fixtures> = OnceLock::new();
     WORLD.get_or_init(|| {
         let variable =
             |name| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set; use fuzz/run"));
@@ -46,14 +46,14 @@ fn world() -> &'static World {
             .enable_all()
             .build()
             .expect("threads");
-        let (door, at) = runtime.block_on(async {
+        let (service, at) = runtime.block_on(async {
             let server = ServerDb::new(&url, 4).expect("a database");
-            let door = Arc::new(Door::new(server, Limits::default()));
+            let service = Arc::new(CallService::new(server, Limits::default()));
             let listener = http::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
                 .await
                 .expect("a port");
             let at = listener.local_addr().expect("an address");
-            let behind = Arc::clone(&door);
+            let behind = Arc::clone(&service);
             let options = HttpOptions {
                 patience: Duration::from_millis(300),
                 ..HttpOptions::default()
@@ -62,11 +62,11 @@ fn world() -> &'static World {
                 let served = http::serve(listener, behind, &options, std::future::pending::<()>());
                 served.await.expect("serving goes on");
             });
-            (door, at)
+            (service, at)
         });
-        World {
+        Fixtures {
             runtime,
-            door,
+            service,
             key,
             at,
         }
@@ -221,9 +221,9 @@ fn hello() -> String {
 }
 
 /// Says the bytes in a conversation, and asks afterwards whether somebody is still there.
-async fn over_a_pipe(world: &World, bytes: &[u8]) {
+async fn over_a_pipe(world: &Fixtures, bytes: &[u8]) {
     let (near, far) = tokio::io::duplex(1 << 16);
-    let registry = Registry::new(Arc::clone(&world.door), KeySource::Stdio(world.key.clone()));
+    let registry = McpHandler::new(Arc::clone(&world.service), CredentialSource::Stdio(world.key.clone()));
     let serving = tokio::spawn(async move {
         if let Ok(service) = registry.serve(far).await {
             let _quit = service.waiting().await;
@@ -257,7 +257,7 @@ async fn over_a_pipe(world: &World, bytes: &[u8]) {
 }
 
 /// Sends the bytes as they are, and gives all that comes back until the server hangs up.
-async fn over_a_socket(world: &World, bytes: &[u8], hang_up: bool) -> Vec<u8> {
+async fn over_a_socket(world: &Fixtures, bytes: &[u8], hang_up: bool) -> Vec<u8> {
     let mut stream = TcpStream::connect(world.at).await.expect("the server listens");
     let _refused = stream.write_all(bytes).await;
     if hang_up {
@@ -282,7 +282,7 @@ async fn over_a_socket(world: &World, bytes: &[u8], hang_up: bool) -> Vec<u8> {
     answer
 }
 
-fn request(world: &World, body: &[u8]) -> Vec<u8> {
+fn request(world: &Fixtures, body: &[u8]) -> Vec<u8> {
     let head = format!(
         "POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
          Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2025-11-25\r\nConnection: close\r\n\
@@ -307,7 +307,7 @@ fn parts(answer: &[u8]) -> (u16, String) {
     (status, body)
 }
 
-async fn over_http(world: &World, body: &[u8]) {
+async fn over_http(world: &Fixtures, body: &[u8]) {
     let (status, body) = parts(&over_a_socket(world, &request(world, body), false).await);
     assert!(status < 500 || status == 503, "{status}: {body}");
     if !body.is_empty() && body.starts_with('{') {
@@ -316,7 +316,7 @@ async fn over_http(world: &World, body: &[u8]) {
     }
 }
 
-async fn assert_served(world: &World) {
+async fn assert_served(world: &Fixtures) {
     let who = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "whoami", "arguments": {}}});
     let (status, body) =
         parts(&over_a_socket(world, &request(world, who.to_string().as_bytes()), false).await);

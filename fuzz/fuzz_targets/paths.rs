@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use skillkeep::registry::skill_uri::SkillUri;
-use skillkeep::skill_format::{SkillPath, check_collisions};
+use agent_skills::{SkillPath, check_collisions};
 
 fuzz_target!(|text: &str| {
     if let Ok(path) = SkillPath::parse(text) {

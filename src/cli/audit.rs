@@ -7,10 +7,10 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::backend::{self, Backend, db_failure};
+use super::database::{self, Database, db_failure};
 use super::output;
 use crate::config::Config;
-use crate::error::Failure;
+use crate::error::CliError;
 use crate::registry::audit;
 
 #[derive(Debug, Subcommand)]
@@ -30,7 +30,7 @@ pub(super) enum AuditCommand {
         #[arg(long, value_name = "FILE")]
         head: Option<PathBuf>,
         #[command(flatten)]
-        key: export::HeadKey,
+        key: export::CheckpointKey,
         /// The tenant's short name
         #[arg(long, default_value = "default", value_name = "SLUG")]
         tenant: String,
@@ -46,18 +46,18 @@ pub(super) enum AuditCommand {
     },
 }
 
-pub(super) async fn run(config: &Config, command: AuditCommand) -> Result<(), Failure> {
+pub(super) async fn run(config: &Config, command: AuditCommand) -> Result<(), CliError> {
     match command {
         AuditCommand::Check(args) => return export::check(config, &args),
         AuditCommand::Keygen { file } => return export::keygen(&file),
         AuditCommand::Tail { .. } | AuditCommand::Verify { .. } | AuditCommand::Export(_) => {}
     }
-    let backend = Backend::open(config).await?;
+    let database = Database::open(config).await?;
     let outcome = async {
-        let db = backend.admin().await?;
+        let db = database.admin().await?;
         match command {
             AuditCommand::Tail { lines, tenant } => {
-                let tx = backend::audit_tx(&db, &tenant).await?;
+                let tx = database::audit_tx(&db, &tenant).await?;
                 tail(config, audit::tail(&tx, lines).await.map_err(db_failure)?)
             }
             AuditCommand::Verify { head, key, tenant } => {
@@ -70,11 +70,11 @@ pub(super) async fn run(config: &Config, command: AuditCommand) -> Result<(), Fa
         }
     }
     .await;
-    backend.close().await;
+    database.close().await;
     outcome
 }
 
-fn tail(config: &Config, entries: Vec<audit::Recorded>) -> Result<(), Failure> {
+fn tail(config: &Config, entries: Vec<audit::Recorded>) -> Result<(), CliError> {
     if config.json {
         return entries.iter().rev().try_for_each(output::json);
     }

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
+use crate::bridge::{self, Remote, RemoteOptions};
 use crate::config::Secret;
-use crate::error::{Failure, FailureKind};
+use crate::error::{CliError, CliErrorKind};
 use crate::tenancy::ApiKey;
-use crate::transport::bridge::{self, Remote, RemoteOptions};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct BridgeArgs {
@@ -22,8 +22,8 @@ pub(super) struct BridgeArgs {
     allow_http: bool,
 }
 
-pub(super) async fn run(args: BridgeArgs) -> Result<(), Failure> {
-    let usage = |words: String| Failure::new(FailureKind::Usage, words);
+pub(super) async fn run(args: BridgeArgs) -> Result<(), CliError> {
+    let usage = |words: String| CliError::new(CliErrorKind::Usage, words);
     let Some(text) = args.api_key.filter(|key| !key.reveal().is_empty()) else {
         return Err(usage(
             "SKILLKEEP_API_KEY is not set; put the key into the environment of the assistant's configuration"

@@ -1,35 +1,32 @@
 //! `skillkeep connect`: writes the entry that an assistant needs into that assistant's own configuration.
 
-mod client;
-mod edit;
-mod entry;
-mod file;
-mod reach;
+mod endpoint;
 
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use assistants::{config_edit, entry};
 use clap::ValueEnum as _;
 use serde::Serialize;
 
 use super::output;
 use crate::config::{Config, Secret};
-use crate::error::{Failure, FailureKind};
-use client::{Client, Places, Transport};
-use entry::{Entry, Reach};
-use file::ConfigFile;
+use crate::error::{CliError, CliErrorKind};
+use assistants::ConfigFile;
+use assistants::{Assistant, ConfigDirs, ConnectVia};
+use assistants::{Endpoint, Entry};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ConnectArgs {
     /// The assistant; left out, all are listed with where they stand
     #[arg(value_enum)]
-    name: Option<Client>,
+    name: Option<Assistant>,
     /// The address of a registry far away, such as https://skills.example.com; left out, the one on this machine
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// How the assistant reaches the registry; left out, the best that it can
     #[arg(long, value_enum)]
-    transport: Option<Transport>,
+    transport: Option<ConnectVia>,
     /// The name of the entry
     #[arg(long, default_value = "skillkeep", value_name = "NAME")]
     entry: EntryName,
@@ -80,7 +77,7 @@ impl FromStr for EntryName {
 /// What came of it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Outcome {
+enum ConnectOutcome {
     Connected,
     Updated,
     AlreadyConnected,
@@ -93,55 +90,62 @@ struct Report<'a> {
     client: &'static str,
     entry: &'a str,
     file: String,
-    outcome: Outcome,
+    outcome: ConnectOutcome,
     backup: Option<String>,
 }
 
-pub(super) fn run(config: &Config, args: &ConnectArgs) -> Result<(), Failure> {
+pub(super) fn run(config: &Config, args: &ConnectArgs) -> Result<(), CliError> {
     let Some(client) = args.name else {
         return list(config, args);
     };
     let opened = ConfigFile::open(&path(client, args)?).map_err(|error| refused(client, &error))?;
-    let unread = |error: &edit::EditError| {
+    let unread = |error: &config_edit::EditError| {
         refused(
             client,
             &format!("{} is left as it is: {error}", opened.path().display()),
         )
     };
-    let document = edit::read(client.format(), opened.text()).map_err(|error| unread(&error))?;
+    let document = config_edit::read(client.format(), opened.text()).map_err(|error| unread(&error))?;
     let there = entry::servers(&document, client.section()).and_then(|servers| servers.get(&args.entry.0));
     if args.remove {
         let Some(_) = there else {
-            return report(config, client, args, &opened, Outcome::NotConnected, None);
+            return report(config, client, args, &opened, ConnectOutcome::NotConnected, None);
         };
-        let after = edit::take(client.format(), opened.text(), client.section(), &args.entry.0)
+        let after = config_edit::take(client.format(), opened.text(), client.section(), &args.entry.0)
             .map_err(|error| unread(&error))?;
         let backup = opened
             .replace(&after, false)
             .map_err(|error| refused(client, &error))?;
-        return report(config, client, args, &opened, Outcome::Removed, backup);
+        return report(config, client, args, &opened, ConnectOutcome::Removed, backup);
     }
-    let reach = reach::reach(config, client, args, there)?;
+    let reach = endpoint::choose(config, client, args, there)?;
     let secrets = match &reach {
-        Reach::Program { secrets, .. } => secrets.as_slice(),
-        Reach::Http(_) | Reach::Sse(_) => &[],
+        Endpoint::Program { secrets, .. } => secrets.as_slice(),
+        Endpoint::Http(_) | Endpoint::Sse(_) => &[],
     };
     let wanted = Entry::new(client, &reach);
     if args.print {
         let shown = wanted.keeping(there).shown(secrets);
-        let text = edit::alone(client.format(), client.section(), &args.entry.0, &shown.node);
+        let text = config_edit::alone(client.format(), client.section(), &args.entry.0, &shown.node);
         return output::line(text.map_err(|error| unread(&error))?.trim_end());
     }
     if there.is_some_and(|there| wanted.is(there)) {
-        return report(config, client, args, &opened, Outcome::AlreadyConnected, None);
+        return report(
+            config,
+            client,
+            args,
+            &opened,
+            ConnectOutcome::AlreadyConnected,
+            None,
+        );
     }
     let outcome = if there.is_some() {
-        Outcome::Updated
+        ConnectOutcome::Updated
     } else {
-        Outcome::Connected
+        ConnectOutcome::Connected
     };
     let holds_secret = secrets.iter().any(|secret| secret.text.is_some());
-    let after = edit::put(
+    let after = config_edit::put(
         client.format(),
         opened.text(),
         client.section(),
@@ -155,23 +159,23 @@ pub(super) fn run(config: &Config, args: &ConnectArgs) -> Result<(), Failure> {
     report(config, client, args, &opened, outcome, backup)
 }
 
-fn refused(client: Client, reason: &impl ToString) -> Failure {
-    Failure::new(
-        FailureKind::Refused,
+fn refused(client: Assistant, reason: &impl ToString) -> CliError {
+    CliError::new(
+        CliErrorKind::Refused,
         format!("{}: {}", client.title(), reason.to_string()),
     )
 }
 
-fn usage(words: impl Into<String>) -> Failure {
-    Failure::new(FailureKind::Usage, words)
+fn usage(words: impl Into<String>) -> CliError {
+    CliError::new(CliErrorKind::Usage, words)
 }
 
-fn places() -> Result<Places, Failure> {
-    Places::from(|name| std::env::var_os(name))
+fn places() -> Result<ConfigDirs, CliError> {
+    ConfigDirs::from(|name| std::env::var_os(name))
         .ok_or_else(|| usage("HOME is not set; name the file with --config-file"))
 }
 
-fn path(client: Client, args: &ConnectArgs) -> Result<PathBuf, Failure> {
+fn path(client: Assistant, args: &ConnectArgs) -> Result<PathBuf, CliError> {
     if let Some(file) = &args.config_file {
         return Ok(file.clone());
     }
@@ -187,12 +191,12 @@ fn path(client: Client, args: &ConnectArgs) -> Result<PathBuf, Failure> {
 
 fn report(
     config: &Config,
-    client: Client,
+    client: Assistant,
     args: &ConnectArgs,
     file: &ConfigFile,
-    outcome: Outcome,
+    outcome: ConnectOutcome,
     backup: Option<PathBuf>,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     let name = &args.entry.0;
     let path = file.path().display().to_string();
     if config.json {
@@ -205,11 +209,11 @@ fn report(
         });
     }
     let (words, connected) = match outcome {
-        Outcome::Connected => ("is connected: the entry is in", true),
-        Outcome::Updated => ("is connected: the entry was changed in", true),
-        Outcome::AlreadyConnected => ("is connected already: the entry is in", true),
-        Outcome::Removed => ("is no longer connected: the entry was taken out of", false),
-        Outcome::NotConnected => ("is not connected: there is no such entry in", false),
+        ConnectOutcome::Connected => ("is connected: the entry is in", true),
+        ConnectOutcome::Updated => ("is connected: the entry was changed in", true),
+        ConnectOutcome::AlreadyConnected => ("is connected already: the entry is in", true),
+        ConnectOutcome::Removed => ("is no longer connected: the entry was taken out of", false),
+        ConnectOutcome::NotConnected => ("is not connected: there is no such entry in", false),
     };
     output::line(&format!("{} {words} {path} as \"{name}\".", client.title()))?;
     if let Some(backup) = backup {
@@ -222,24 +226,24 @@ fn report(
 }
 
 #[derive(Debug, Serialize)]
-struct Standing {
+struct ConnectionState {
     name: String,
     client: &'static str,
     file: String,
     state: &'static str,
 }
 
-fn list(config: &Config, args: &ConnectArgs) -> Result<(), Failure> {
+fn list(config: &Config, args: &ConnectArgs) -> Result<(), CliError> {
     if args.remove || args.print || args.url.is_some() || args.config_file.is_some() {
         return Err(usage("which assistant? Run skillkeep connect for the list"));
     }
     let mut standings = Vec::new();
-    for client in Client::value_variants() {
+    for client in Assistant::value_variants() {
         // Not every client has a configuration of projects; those that have none are no row of that list.
         let Ok(path) = path(*client, args) else {
             continue;
         };
-        standings.push(Standing {
+        standings.push(ConnectionState {
             name: client
                 .to_possible_value()
                 .map_or_else(String::new, |value| value.get_name().to_owned()),
@@ -258,14 +262,14 @@ fn list(config: &Config, args: &ConnectArgs) -> Result<(), Failure> {
     output::table(&["name", "assistant", "state", "file"], rows, "HOME is not set.")
 }
 
-fn state(client: Client, path: &std::path::Path, name: &str) -> &'static str {
+fn state(client: Assistant, path: &std::path::Path, name: &str) -> &'static str {
     let Ok(file) = ConfigFile::open(path) else {
         return "unreadable";
     };
     if !file.exists() {
         return "no file";
     }
-    match edit::read(client.format(), file.text()) {
+    match config_edit::read(client.format(), file.text()) {
         Err(_) => "unreadable",
         Ok(document) => match entry::servers(&document, client.section()) {
             Some(servers) if servers.contains_key(name) => "connected",

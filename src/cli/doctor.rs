@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::backend::{Backend, db_failure};
+use super::database::{Database, db_failure};
 use super::output;
 use crate::config::Config;
-use crate::db::guard::{self, Check};
+use crate::db::isolation_checks::{self, Check};
 use crate::db::{AdminDb, ServerDb, prove_isolation};
-use crate::error::{Failure, FailureKind};
-use crate::proof::{self, ProofError, Tally};
+use crate::error::{CliError, CliErrorKind};
+use crate::isolation_probe::{self, ProbeError, Tally};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct DoctorArgs {
@@ -18,11 +18,11 @@ pub(super) struct DoctorArgs {
     quick: bool,
 }
 
-pub(super) async fn run(config: &Config, args: DoctorArgs) -> Result<(), Failure> {
-    let backend = Backend::open(config).await?;
-    let outcome = examine(&backend, args.quick).await;
-    let socket_folder = backend.socket_folder();
-    backend.close().await;
+pub(super) async fn run(config: &Config, args: DoctorArgs) -> Result<(), CliError> {
+    let database = Database::open(config).await?;
+    let outcome = examine(&database, args.quick).await;
+    let socket_folder = database.socket_folder();
+    database.close().await;
     show(config, &outcome?, socket_folder.as_deref())
 }
 
@@ -32,16 +32,22 @@ struct Examined {
     attacks: BTreeMap<String, Tally>,
 }
 
-async fn examine(backend: &Backend, quick: bool) -> Result<Examined, Failure> {
-    let admin = backend.admin().await?;
-    let mut checks = if backend.is_embedded() {
-        let server: ServerDb = backend.server_unchecked()?;
-        guard::check_server(&server).await.map_err(db_failure)?
+async fn examine(database: &Database, quick: bool) -> Result<Examined, CliError> {
+    let admin = database.admin().await?;
+    let mut checks = if database.is_embedded() {
+        let server: ServerDb = database.server_unchecked()?;
+        isolation_checks::check_server(&server)
+            .await
+            .map_err(db_failure)?
     } else {
         // DATABASE_URL is the operator's here; the server proves its own role at its start.
-        guard::check_catalogue(&admin).await.map_err(db_failure)?
+        isolation_checks::check_schema(&admin).await.map_err(db_failure)?
     };
-    checks.push(guard::check_outgoing(&admin).await.map_err(db_failure)?);
+    checks.push(
+        isolation_checks::check_outgoing(&admin)
+            .await
+            .map_err(db_failure)?,
+    );
     if quick {
         return Ok(Examined {
             checks,
@@ -49,13 +55,13 @@ async fn examine(backend: &Backend, quick: bool) -> Result<Examined, Failure> {
         });
     }
     // By the owner's way in, where there is one: he can lend the attacker privileges that he has not.
-    let owner = AdminDb::new(backend.owner()).map_err(db_failure)?;
-    let proven = prove_isolation(&owner).await.map_err(ProofError::Db);
+    let owner = AdminDb::new(database.owner()).map_err(db_failure)?;
+    let proven = prove_isolation(&owner).await.map_err(ProbeError::Db);
     let name = "one tenant cannot reach another's rows";
     let proven = finding_or_failure(proven, name, &checks)?;
     checks.push(proven);
     let mut attacks = BTreeMap::new();
-    let rehearsed = proof::rehearse(backend.admin_url()).await.map(|proof| {
+    let rehearsed = isolation_probe::dry_run(database.admin_url()).await.map(|proof| {
         let name = format!(
             "{} attacks by one tenant on another through {} tools and methods",
             proof.attacks,
@@ -73,20 +79,20 @@ async fn examine(backend: &Backend, quick: bool) -> Result<Examined, Failure> {
 /// A proof that cannot be brought to its end is a finding beside those of the walls, which must not be lost for it. Where
 /// no wall is amiss, the database's refusal is what there is to tell.
 fn finding_or_failure(
-    proven: Result<Check, ProofError>,
+    proven: Result<Check, ProbeError>,
     name: &str,
     walls: &[Check],
-) -> Result<Check, Failure> {
+) -> Result<Check, CliError> {
     match proven {
         Ok(check) => Ok(check),
-        Err(ProofError::Db(error)) if error.is_unavailable() || walls.iter().all(Check::passed) => {
+        Err(ProbeError::Db(error)) if error.is_unavailable() || walls.iter().all(Check::passed) => {
             Err(db_failure(error))
         }
         Err(error) => Ok(Check::new(name, vec![error.to_string()])),
     }
 }
 
-fn show(config: &Config, examined: &Examined, socket_folder: Option<&Path>) -> Result<(), Failure> {
+fn show(config: &Config, examined: &Examined, socket_folder: Option<&Path>) -> Result<(), CliError> {
     let checks = &examined.checks;
     let findings: usize = checks.iter().map(|check| check.findings.len()).sum();
     if config.json {
@@ -117,8 +123,8 @@ fn show(config: &Config, examined: &Examined, socket_folder: Option<&Path>) -> R
     if findings == 0 {
         return Ok(());
     }
-    Err(Failure::new(
-        FailureKind::Findings,
+    Err(CliError::new(
+        CliErrorKind::Findings,
         format!("{findings} findings; do not serve tenants from this database"),
     ))
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::backend::{self, Backend, db_failure};
+use super::database::{self, Database, db_failure};
 use super::output;
 use crate::config::Config;
 use crate::db::AdminDb;
-use crate::error::{Failure, FailureKind};
-use crate::registry::import::{self, ImportError, Job, Line, Outcome};
+use crate::error::{CliError, CliErrorKind};
+use crate::registry::import::{self, ImportError, ImportOutcome, Job, Line};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ImportArgs {
@@ -36,12 +36,12 @@ struct Count {
 }
 
 impl Count {
-    fn add(&mut self, outcome: &Outcome) {
+    fn add(&mut self, outcome: &ImportOutcome) {
         match outcome {
-            Outcome::Created => self.created += 1,
-            Outcome::Updated => self.updated += 1,
-            Outcome::Unchanged => self.unchanged += 1,
-            Outcome::Refused => self.refused += 1,
+            ImportOutcome::Created => self.created += 1,
+            ImportOutcome::Updated => self.updated += 1,
+            ImportOutcome::Unchanged => self.unchanged += 1,
+            ImportOutcome::Refused => self.refused += 1,
         }
     }
 
@@ -50,27 +50,27 @@ impl Count {
     }
 }
 
-pub(super) async fn run(config: &Config, args: ImportArgs) -> Result<(), Failure> {
+pub(super) async fn run(config: &Config, args: ImportArgs) -> Result<(), CliError> {
     if !args.folder.is_dir() {
         let words = format!("{} is not a folder that can be read", args.folder.display());
-        return Err(Failure::new(FailureKind::NotFound, words));
+        return Err(CliError::new(CliErrorKind::NotFound, words));
     }
-    let backend = Backend::open(config).await?;
+    let database = Database::open(config).await?;
     let outcome = async {
-        let db = backend.admin().await?;
+        let db = database.admin().await?;
         import_all(config, &db, &args).await
     }
     .await;
-    backend.close().await;
+    database.close().await;
     judge(&outcome?, &args)
 }
 
-async fn import_all(config: &Config, db: &AdminDb, args: &ImportArgs) -> Result<Count, Failure> {
-    let tenant = backend::tenant(db, &args.tenant).await?;
+async fn import_all(config: &Config, db: &AdminDb, args: &ImportArgs) -> Result<Count, CliError> {
+    let tenant = database::tenant(db, &args.tenant).await?;
     let job = Job {
         root: args.folder.clone(),
         fix: args.fix,
-        actor: backend::operator(),
+        actor: database::operator(),
     };
     let progress = progress();
     let mut count = Count::default();
@@ -111,10 +111,10 @@ fn describe(line: &Line) -> String {
         (Some(_) | None, _) => String::new(),
     };
     let head = match line.outcome {
-        Outcome::Created => format!("created    {} from {}", name(line), line.source),
-        Outcome::Updated => format!("updated    {} from {}", name(line), line.source),
-        Outcome::Unchanged => format!("unchanged  {} from {}", name(line), line.source),
-        Outcome::Refused => format!(
+        ImportOutcome::Created => format!("created    {} from {}", name(line), line.source),
+        ImportOutcome::Updated => format!("updated    {} from {}", name(line), line.source),
+        ImportOutcome::Unchanged => format!("unchanged  {} from {}", name(line), line.source),
+        ImportOutcome::Refused => format!(
             "refused    {}: {}",
             line.source,
             line.reason.as_deref().unwrap_or_default()
@@ -130,18 +130,18 @@ fn describe(line: &Line) -> String {
     std::iter::once(head).chain(fixed).chain(notes).collect()
 }
 
-fn judge(count: &Count, args: &ImportArgs) -> Result<(), Failure> {
+fn judge(count: &Count, args: &ImportArgs) -> Result<(), CliError> {
     eprintln!(
         "{} created, {} updated, {} unchanged, {} refused",
         count.created, count.updated, count.unchanged, count.refused
     );
     if count.stored() + count.refused == 0 {
         let words = format!("there is no SKILL.md in or below {}", args.folder.display());
-        return Err(Failure::new(FailureKind::NotFound, words));
+        return Err(CliError::new(CliErrorKind::NotFound, words));
     }
     if count.refused > 0 && (args.strict || count.stored() == 0) {
-        return Err(Failure::new(
-            FailureKind::Findings,
+        return Err(CliError::new(
+            CliErrorKind::Findings,
             format!("{} skills were refused", count.refused),
         ));
     }

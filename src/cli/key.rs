@@ -10,17 +10,17 @@ use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::backend::{self, Backend, db_failure, key_failure};
-use super::limits::{Limits, words_for};
+use super::database::{self, Database, db_failure, key_failure};
+use super::limit_args::{Limits, words_for};
 use super::output;
 use crate::config::Config;
 use crate::db::TenantTx;
-use crate::error::{Failure, FailureKind};
+use crate::error::{CliError, CliErrorKind};
 use crate::ids::ApiKeyId;
 use crate::registry::audit::{self, Entry};
-use crate::tenancy::keys::{self, NewKey};
+use crate::tenancy::api_keys::{self, NewKey};
 use crate::tenancy::users::{self, Email};
-use crate::tenancy::{Allowance, Scopes, UnknownScope};
+use crate::tenancy::{CallLimits, Scopes, UnknownScope};
 use crate::tools::ToolName;
 
 /// A length of time such as `90d`, `12h`, `30m` or `45s`.
@@ -138,7 +138,7 @@ pub(super) struct CreateArgs {
     tenant: String,
 }
 
-pub(super) async fn run(config: &Config, command: KeyCommand) -> Result<(), Failure> {
+pub(super) async fn run(config: &Config, command: KeyCommand) -> Result<(), CliError> {
     match command {
         KeyCommand::Create(ref args) => check(args)?,
         KeyCommand::Inspect(args) => return inspect::run(config, args).await,
@@ -147,10 +147,10 @@ pub(super) async fn run(config: &Config, command: KeyCommand) -> Result<(), Fail
         | KeyCommand::Limit { .. }
         | KeyCommand::Rotate { .. } => {}
     }
-    let backend = Backend::open(config).await?;
+    let database = Database::open(config).await?;
     let outcome = async {
-        let db = backend.admin().await?;
-        let of = async |tenant: &str| backend::tenant_tx(&db, tenant).await;
+        let db = database.admin().await?;
+        let of = async |tenant: &str| database::tenant_tx(&db, tenant).await;
         match command {
             KeyCommand::Create(args) => create(config, of(&args.tenant).await?, args).await,
             KeyCommand::List { tenant } => list(config, &of(&tenant).await?).await,
@@ -168,12 +168,12 @@ pub(super) async fn run(config: &Config, command: KeyCommand) -> Result<(), Fail
         }
     }
     .await;
-    backend.close().await;
+    database.close().await;
     outcome
 }
 
-fn check(args: &CreateArgs) -> Result<(), Failure> {
-    let wrong = |words: String| Err(Failure::new(FailureKind::Usage, words));
+fn check(args: &CreateArgs) -> Result<(), CliError> {
+    let wrong = |words: String| Err(CliError::new(CliErrorKind::Usage, words));
     if args.scopes.0.is_empty() {
         return wrong("a key needs at least one scope".to_owned());
     }
@@ -195,8 +195,10 @@ fn check(args: &CreateArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn create(config: &Config, tx: TenantTx, args: CreateArgs) -> Result<(), Failure> {
-    let user = users::ensure(&tx, &args.user, "").await.map_err(db_failure)?;
+async fn create(config: &Config, tx: TenantTx, args: CreateArgs) -> Result<(), CliError> {
+    let user = users::find_or_create(&tx, &args.user, "")
+        .await
+        .map_err(db_failure)?;
     let new = NewKey {
         user: user.id,
         name: args.name,
@@ -204,13 +206,13 @@ async fn create(config: &Config, tx: TenantTx, args: CreateArgs) -> Result<(), F
         only_skills: args.only_skills,
         only_tools: args.only_tools,
         expires_at: args.expires.map(|span| Timestamp::now() + span.0),
-        allowance: args.limits.of(Allowance::default()),
+        call_limits: args.limits.of(CallLimits::default()),
     };
-    let (id, key) = keys::create(&tx, &new).await.map_err(db_failure)?;
+    let (id, key) = api_keys::create(&tx, &new).await.map_err(db_failure)?;
     // Without its name: people call their keys after themselves, and the log outlives them.
     let after = json!({
         "user": user.id, "scopes": new.scopes, "only_skills": new.only_skills, "only_tools": new.only_tools,
-        "expires_at": new.expires_at, "limits": new.allowance,
+        "expires_at": new.expires_at, "limits": new.call_limits,
     });
     if user.created {
         super::user::audit_created(&tx, user.id).await?;
@@ -234,8 +236,8 @@ async fn create(config: &Config, tx: TenantTx, args: CreateArgs) -> Result<(), F
     output::line(key.reveal())
 }
 
-async fn list(config: &Config, tx: &TenantTx) -> Result<(), Failure> {
-    let keys = keys::list(tx).await.map_err(db_failure)?;
+async fn list(config: &Config, tx: &TenantTx) -> Result<(), CliError> {
+    let keys = api_keys::list(tx).await.map_err(db_failure)?;
     if config.json {
         return output::json(&keys);
     }
@@ -261,10 +263,10 @@ async fn list(config: &Config, tx: &TenantTx) -> Result<(), Failure> {
     )
 }
 
-async fn revoke(config: &Config, tx: TenantTx, id: ApiKeyId) -> Result<(), Failure> {
-    let before = keys::standing(&tx, id).await.map_err(key_failure)?;
-    keys::revoke(&tx, id).await.map_err(key_failure)?;
-    let after = keys::standing(&tx, id).await.map_err(key_failure)?;
+async fn revoke(config: &Config, tx: TenantTx, id: ApiKeyId) -> Result<(), CliError> {
+    let before = api_keys::standing(&tx, id).await.map_err(key_failure)?;
+    api_keys::revoke(&tx, id).await.map_err(key_failure)?;
+    let after = api_keys::standing(&tx, id).await.map_err(key_failure)?;
     audit(&tx, "key.revoke", id, json!({"before": before, "after": after})).await?;
     tx.commit().await.map_err(db_failure)?;
     if config.json {
@@ -275,11 +277,11 @@ async fn revoke(config: &Config, tx: TenantTx, id: ApiKeyId) -> Result<(), Failu
     ))
 }
 
-async fn rotate(config: &Config, tx: TenantTx, id: ApiKeyId, grace: Duration) -> Result<(), Failure> {
-    let before = keys::standing(&tx, id).await.map_err(key_failure)?;
-    let (new_id, key) = keys::rotate(&tx, id, grace).await.map_err(key_failure)?;
-    let after = keys::standing(&tx, id).await.map_err(key_failure)?;
-    let successor = keys::standing(&tx, new_id).await.map_err(key_failure)?;
+async fn rotate(config: &Config, tx: TenantTx, id: ApiKeyId, grace: Duration) -> Result<(), CliError> {
+    let before = api_keys::standing(&tx, id).await.map_err(key_failure)?;
+    let (new_id, key) = api_keys::rotate(&tx, id, grace).await.map_err(key_failure)?;
+    let after = api_keys::standing(&tx, id).await.map_err(key_failure)?;
+    let successor = api_keys::standing(&tx, new_id).await.map_err(key_failure)?;
     let change = json!({
         "before": before, "after": after, "grace_seconds": grace.as_secs(), "successor": successor,
     });
@@ -292,17 +294,19 @@ async fn rotate(config: &Config, tx: TenantTx, id: ApiKeyId, grace: Duration) ->
     output::line(key.reveal())
 }
 
-async fn limit(config: &Config, tx: TenantTx, id: ApiKeyId, limits: Limits) -> Result<(), Failure> {
+async fn limit(config: &Config, tx: TenantTx, id: ApiKeyId, limits: Limits) -> Result<(), CliError> {
     if limits.is_empty() {
-        return Err(Failure::new(
-            FailureKind::Usage,
+        return Err(CliError::new(
+            CliErrorKind::Usage,
             "say what to change: --calls-per-minute, --calls-per-month, or both",
         ));
     }
     // Read and written in one transaction, in which the key's row is locked.
-    let before = keys::allowance(&tx, id).await.map_err(key_failure)?;
+    let before = api_keys::call_limits(&tx, id).await.map_err(key_failure)?;
     let after = limits.of(before);
-    keys::set_allowance(&tx, id, after).await.map_err(key_failure)?;
+    api_keys::set_call_limits(&tx, id, after)
+        .await
+        .map_err(key_failure)?;
     audit(&tx, "key.limit", id, json!({"before": before, "after": after})).await?;
     tx.commit().await.map_err(db_failure)?;
     if config.json {
@@ -311,8 +315,13 @@ async fn limit(config: &Config, tx: TenantTx, id: ApiKeyId, limits: Limits) -> R
     output::line(&format!("The key {id} may make {}.", words_for(after)))
 }
 
-async fn audit(tx: &TenantTx, action: &str, id: ApiKeyId, details: serde_json::Value) -> Result<(), Failure> {
-    let actor = backend::operator();
+async fn audit(
+    tx: &TenantTx,
+    action: &str,
+    id: ApiKeyId,
+    details: serde_json::Value,
+) -> Result<(), CliError> {
+    let actor = database::operator();
     let subject = id.to_string();
     let entry = Entry {
         actor: &actor,

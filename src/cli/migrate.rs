@@ -1,10 +1,10 @@
 //! `skillkeep migrate`: brings the schema up to date, or prints it for an administrator.
 
-use super::backend::{Backend, db_failure, schema_failure};
+use super::database::{Database, db_failure, schema_failure};
 use super::output;
 use crate::config::Config;
 use crate::db::{connect_owner, migrations};
-use crate::error::Failure;
+use crate::error::CliError;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct MigrateArgs {
@@ -13,18 +13,18 @@ pub(super) struct MigrateArgs {
     print: bool,
 }
 
-pub(super) async fn run(config: &Config, args: MigrateArgs) -> Result<(), Failure> {
+pub(super) async fn run(config: &Config, args: MigrateArgs) -> Result<(), CliError> {
     if args.print {
         return output::line(migrations::print().trim_end());
     }
     // Our own database is brought up to date by being opened.
-    let backend = Backend::open(config).await?;
+    let database = Database::open(config).await?;
     let outcome = async {
-        let mut owner = connect_owner(backend.owner()).await.map_err(db_failure)?;
+        let mut owner = connect_owner(database.owner()).await.map_err(db_failure)?;
         migrations::apply(&mut owner).await.map_err(schema_failure)
     }
     .await;
-    backend.close().await;
+    database.close().await;
     let applied = outcome?;
     let version = migrations::wanted_version();
     if config.json {

@@ -5,14 +5,14 @@ use std::io::{self, Write as _};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
-use crate::error::{Failure, FailureKind};
+use crate::error::{CliError, CliErrorKind};
 
 /// Writes one line to stdout.
-pub(super) fn line(text: &str) -> Result<(), Failure> {
+pub(super) fn line(text: &str) -> Result<(), CliError> {
     let mut stdout = io::stdout().lock();
     match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(
-            FailureKind::Internal,
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::new(
+            CliErrorKind::Internal,
             format!("cannot write to stdout: {error}"),
         )),
         Ok(()) | Err(_) => Ok(()),
@@ -20,14 +20,14 @@ pub(super) fn line(text: &str) -> Result<(), Failure> {
 }
 
 /// Writes a value as one line of JSON.
-pub(super) fn json(value: &impl Serialize) -> Result<(), Failure> {
+pub(super) fn json(value: &impl Serialize) -> Result<(), CliError> {
     let text = serde_json::to_string(value)
-        .map_err(|error| Failure::new(FailureKind::Internal, format!("cannot write JSON: {error}")))?;
+        .map_err(|error| CliError::new(CliErrorKind::Internal, format!("cannot write JSON: {error}")))?;
     line(&text)
 }
 
 /// Writes rows as a table; with none, the words for "nothing".
-pub(super) fn table(headings: &[&str], rows: Vec<Vec<String>>, nothing: &str) -> Result<(), Failure> {
+pub(super) fn table(headings: &[&str], rows: Vec<Vec<String>>, nothing: &str) -> Result<(), CliError> {
     if rows.is_empty() {
         return line(nothing);
     }

@@ -8,17 +8,17 @@ use rmcp::{RoleClient, ServiceExt as _, service::RunningService};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use super::backend::{self, Backend, db_failure};
+use super::database::{self, Database, db_failure};
 use super::output;
 use crate::config::Config;
 use crate::db::AdminDb;
-use crate::error::{Failure, FailureKind};
+use crate::error::{CliError, CliErrorKind};
 use crate::registry::audit::{self, Entry};
 use crate::registry::usage;
 use crate::registry::{publish, samples};
-use crate::tenancy::keys::{self, NewKey};
+use crate::tenancy::api_keys::{self, NewKey};
 use crate::tenancy::users::{self, Email};
-use crate::tenancy::{Allowance, ApiKey, Scope, Scopes};
+use crate::tenancy::{ApiKey, CallLimits, Scope, Scopes};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct QuickstartArgs {
@@ -30,16 +30,16 @@ pub(super) struct QuickstartArgs {
 const USER: &str = "quickstart@localhost";
 const TENANT: &str = "default";
 
-pub(super) async fn run(config: &Config, args: QuickstartArgs) -> Result<(), Failure> {
-    let backend = Backend::open(config).await?;
-    let outcome = set_up_and_call(config, &backend, &args.query).await;
-    backend.close().await;
+pub(super) async fn run(config: &Config, args: QuickstartArgs) -> Result<(), CliError> {
+    let database = Database::open(config).await?;
+    let outcome = set_up_and_call(config, &database, &args.query).await;
+    database.close().await;
     outcome
 }
 
-async fn set_up_and_call(config: &Config, backend: &Backend, query: &str) -> Result<(), Failure> {
-    let db = backend.admin().await?;
-    output::line(if backend.is_embedded() {
+async fn set_up_and_call(config: &Config, database: &Database, query: &str) -> Result<(), CliError> {
+    let db = database.admin().await?;
+    output::line(if database.is_embedded() {
         "1. PostgreSQL runs on a private socket, with row level security in force."
     } else {
         "1. The database of DATABASE_URL answers, and its schema is right."
@@ -55,8 +55,8 @@ async fn set_up_and_call(config: &Config, backend: &Backend, query: &str) -> Res
         key.reveal()
     ))?;
     let program = std::env::current_exe().map_err(|error| {
-        Failure::new(
-            FailureKind::Internal,
+        CliError::new(
+            CliErrorKind::Internal,
             format!("skillkeep cannot find its own program: {error}"),
         )
     })?;
@@ -69,12 +69,12 @@ async fn set_up_and_call(config: &Config, backend: &Backend, query: &str) -> Res
     show_configuration(config, &program, &key)
 }
 
-async fn store_samples(db: &AdminDb) -> Result<Vec<String>, Failure> {
-    let tenant = backend::tenant(db, TENANT).await?;
-    let actor = backend::operator();
+async fn store_samples(db: &AdminDb) -> Result<Vec<String>, CliError> {
+    let tenant = database::tenant(db, TENANT).await?;
+    let actor = database::operator();
     let mut names = Vec::new();
-    for sample in samples::all().map_err(|error| Failure::new(FailureKind::Internal, error))? {
-        let tx = crate::db::TenantTx::begin_as_operator(db, tenant.id)
+    for sample in samples::all().map_err(|error| CliError::new(CliErrorKind::Internal, error))? {
+        let tx = crate::db::TenantTx::begin_as_admin(db, tenant.id)
             .await
             .map_err(db_failure)?;
         let new = publish::NewVersion {
@@ -84,8 +84,8 @@ async fn store_samples(db: &AdminDb) -> Result<Vec<String>, Failure> {
             actor: &actor,
         };
         let stored = publish::store(&tx, &new).await.map_err(|error| {
-            Failure::new(
-                FailureKind::Internal,
+            CliError::new(
+                CliErrorKind::Internal,
                 format!("a sample skill could not be stored: {error}"),
             )
         })?;
@@ -95,12 +95,12 @@ async fn store_samples(db: &AdminDb) -> Result<Vec<String>, Failure> {
     Ok(names)
 }
 
-async fn create_key(db: &AdminDb) -> Result<ApiKey, Failure> {
+async fn create_key(db: &AdminDb) -> Result<ApiKey, CliError> {
     let email: Email = USER
         .parse()
-        .map_err(|words: String| Failure::new(FailureKind::Internal, words))?;
-    let tx = backend::tenant_tx(db, TENANT).await?;
-    let user = users::ensure(&tx, &email, "").await.map_err(db_failure)?;
+        .map_err(|words: String| CliError::new(CliErrorKind::Internal, words))?;
+    let tx = database::tenant_tx(db, TENANT).await?;
+    let user = users::find_or_create(&tx, &email, "").await.map_err(db_failure)?;
     if user.created {
         super::user::audit_created(&tx, user.id).await?;
     }
@@ -116,10 +116,10 @@ async fn create_key(db: &AdminDb) -> Result<ApiKey, Failure> {
         only_skills: None,
         only_tools: None,
         expires_at: None,
-        allowance: Allowance::default(),
+        call_limits: CallLimits::default(),
     };
-    let (id, key) = keys::create(&tx, &new).await.map_err(db_failure)?;
-    let actor = backend::operator();
+    let (id, key) = api_keys::create(&tx, &new).await.map_err(db_failure)?;
+    let actor = database::operator();
     let subject = id.to_string();
     let details = json!({"after": {"user": user.id, "scopes": new.scopes}});
     let entry = Entry {
@@ -135,9 +135,9 @@ async fn create_key(db: &AdminDb) -> Result<ApiKey, Failure> {
 }
 
 /// What an assistant does: starts this program and speaks MCP with it over its stdin and stdout.
-async fn call(config: &Config, program: &Path, key: &ApiKey, query: &str) -> Result<Value, Failure> {
+async fn call(config: &Config, program: &Path, key: &ApiKey, query: &str) -> Result<Value, CliError> {
     let failed =
-        |words: String| Failure::new(FailureKind::Internal, format!("the first call failed: {words}"));
+        |words: String| CliError::new(CliErrorKind::Internal, format!("the first call failed: {words}"));
     let mut command = Command::new(program);
     command.arg("stdio").env("SKILLKEEP_API_KEY", key.reveal());
     if let Some(url) = &config.database_url {
@@ -167,7 +167,7 @@ async fn call(config: &Config, program: &Path, key: &ApiKey, query: &str) -> Res
         .ok_or_else(|| failed("the answer has no structured content".to_owned()))
 }
 
-fn show_hits(answer: &Value) -> Result<(), Failure> {
+fn show_hits(answer: &Value) -> Result<(), CliError> {
     for hit in answer.get("hits").and_then(Value::as_array).into_iter().flatten() {
         let text = |name: &str| hit.get(name).and_then(Value::as_str).unwrap_or_default();
         output::line(&format!(
@@ -180,12 +180,12 @@ fn show_hits(answer: &Value) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn show_event(db: &AdminDb) -> Result<(), Failure> {
-    let tx = backend::tenant_tx(db, TENANT).await?;
+async fn show_event(db: &AdminDb) -> Result<(), CliError> {
+    let tx = database::tenant_tx(db, TENANT).await?;
     let events = usage::recent(&tx, 1).await.map_err(db_failure)?;
     let event = events
         .first()
-        .ok_or_else(|| Failure::new(FailureKind::Internal, "the first call left no usage event"))?;
+        .ok_or_else(|| CliError::new(CliErrorKind::Internal, "the first call left no usage event"))?;
     output::line(&format!(
         "\n5. The call left its usage event:\n\n   {}\n   {} by {} over {} ({} {}): {}, {:.1} ms\n   {}\n",
         event.id,
@@ -200,7 +200,7 @@ async fn show_event(db: &AdminDb) -> Result<(), Failure> {
     ))
 }
 
-fn show_configuration(config: &Config, program: &Path, key: &ApiKey) -> Result<(), Failure> {
+fn show_configuration(config: &Config, program: &Path, key: &ApiKey) -> Result<(), CliError> {
     let mut env = serde_json::Map::new();
     env.insert("SKILLKEEP_API_KEY".to_owned(), json!(key.reveal()));
     for (name, value) in [
@@ -216,7 +216,7 @@ fn show_configuration(config: &Config, program: &Path, key: &ApiKey) -> Result<(
     }
     let entry = json!({"mcpServers": {"skillkeep": {"command": program, "args": ["stdio"], "env": env}}});
     let pretty = serde_json::to_string_pretty(&entry)
-        .map_err(|error| Failure::new(FailureKind::Internal, format!("cannot write JSON: {error}")))?;
+        .map_err(|error| CliError::new(CliErrorKind::Internal, format!("cannot write JSON: {error}")))?;
     let indented: String = pretty.lines().map(|line| format!("   {line}\n")).collect();
     output::line(&format!(
         "6. Paste this into your assistant's MCP configuration (Claude Code: .mcp.json, Cursor: .cursor/mcp.json, Gemini CLI: \

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::backend::{Backend, db_failure};
+use super::database::{Database, db_failure};
 use crate::config::Config;
 use crate::db::ServerDb;
-use crate::error::{Failure, FailureKind};
-use crate::server::{Door, Limits};
+use crate::error::{CliError, CliErrorKind};
+use crate::server::{CallService, Limits};
 use crate::transport::http::{self, HttpError, HttpOptions, Network};
 use crate::transport::sse::SseOptions;
 
@@ -48,18 +48,22 @@ pub(super) struct ServeArgs {
 /// Often enough that a month never begins without its partition, also after the machine slept.
 const PARTITION_CHECK: Duration = Duration::from_secs(6 * 60 * 60);
 
-pub(super) async fn run(config: &Config, args: ServeArgs) -> Result<(), Failure> {
+pub(super) async fn run(config: &Config, args: ServeArgs) -> Result<(), CliError> {
     // The address first: a second server on it should not wait for a database.
     let listener = http::bind(args.listen).await.map_err(http_failure)?;
-    let backend = Backend::open(config).await?;
-    let outcome = serve(&backend, listener, args).await;
-    backend.close().await;
+    let database = Database::open(config).await?;
+    let outcome = serve(&database, listener, args).await;
+    database.close().await;
     outcome
 }
 
-async fn serve(backend: &Backend, listener: tokio::net::TcpListener, args: ServeArgs) -> Result<(), Failure> {
-    let db = backend.server(usize::from(args.connections)).await?;
-    let door = Arc::new(Door::new(db.clone(), Limits::default()));
+async fn serve(
+    database: &Database,
+    listener: tokio::net::TcpListener,
+    args: ServeArgs,
+) -> Result<(), CliError> {
+    let db = database.server(usize::from(args.connections)).await?;
+    let service = Arc::new(CallService::new(db.clone(), Limits::default()));
     let mut options = HttpOptions::default();
     options.allowed_hosts.extend(args.allow_host);
     options.allowed_origins.extend(args.allow_origin);
@@ -75,9 +79,9 @@ async fn serve(backend: &Backend, listener: tokio::net::TcpListener, args: Serve
     let stop = stop_signal()?;
     eprintln!("skillkeep serves http://{address}/mcp");
     let partitions = tokio::spawn(keep_partitions_ahead(db.clone()));
-    let denials = door.denials().clone();
+    let denials = service.denials().clone();
     let denials = tokio::spawn(async move { denials.keep_writing().await });
-    let outcome = http::serve(listener, door, &options, stop)
+    let outcome = http::serve(listener, service, &options, stop)
         .await
         .map_err(http_failure);
     partitions.abort();
@@ -96,10 +100,10 @@ async fn keep_partitions_ahead(db: ServerDb) {
 }
 
 /// Resolves at SIGTERM or SIGINT.
-fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
+fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, CliError> {
     let failed = |error: std::io::Error| {
-        Failure::new(
-            FailureKind::Internal,
+        CliError::new(
+            CliErrorKind::Internal,
             format!("cannot listen to signals: {error}"),
         )
     };
@@ -114,9 +118,9 @@ fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
     })
 }
 
-fn http_failure(error: HttpError) -> Failure {
+fn http_failure(error: HttpError) -> CliError {
     let kind = match error {
-        HttpError::InUse(_) | HttpError::Bind(..) => FailureKind::Refused,
+        HttpError::InUse(_) | HttpError::Bind(..) => CliErrorKind::Refused,
     };
-    Failure::new(kind, error.to_string())
+    CliError::new(kind, error.to_string())
 }

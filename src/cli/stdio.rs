@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::backend::{Backend, db_failure};
+use super::database::{Database, db_failure};
 use crate::config::{Config, Secret};
-use crate::error::{Failure, FailureKind};
-use crate::server::{Denial, Door, Limits};
+use crate::error::{CliError, CliErrorKind};
+use crate::server::{CallService, Denial, Limits};
 use crate::tenancy::{ApiKey, AuthError, authenticate};
 use crate::transport::stdio;
 
@@ -19,48 +19,48 @@ pub(super) struct StdioArgs {
 /// One assistant makes few calls at once, and several assistants share one database.
 const CONNECTIONS: usize = 4;
 
-pub(super) async fn run(config: &Config, args: StdioArgs) -> Result<(), Failure> {
+pub(super) async fn run(config: &Config, args: StdioArgs) -> Result<(), CliError> {
     let Some(text) = args.api_key.filter(|key| !key.reveal().is_empty()) else {
-        return Err(Failure::new(
-            FailureKind::Usage,
+        return Err(CliError::new(
+            CliErrorKind::Usage,
             "SKILLKEEP_API_KEY is not set; put the key into the environment of the assistant's configuration",
         ));
     };
     let key: ApiKey = text.reveal().parse().map_err(|error| {
-        Failure::new(
-            FailureKind::Usage,
+        CliError::new(
+            CliErrorKind::Usage,
             format!("SKILLKEEP_API_KEY is refused: {error}"),
         )
     })?;
-    let backend = Backend::open(config).await?;
-    let outcome = serve(&backend, key).await;
-    backend.close().await;
+    let database = Database::open(config).await?;
+    let outcome = serve(&database, key).await;
+    database.close().await;
     outcome
 }
 
-async fn serve(backend: &Backend, key: ApiKey) -> Result<(), Failure> {
-    let db = backend.server(CONNECTIONS).await?;
-    let door = Arc::new(Door::new(db.clone(), Limits::default()));
+async fn serve(database: &Database, key: ApiKey) -> Result<(), CliError> {
+    let db = database.server(CONNECTIONS).await?;
+    let service = Arc::new(CallService::new(db.clone(), Limits::default()));
     // Told at once, on stderr, rather than with the first call.
     match authenticate(&db, &key).await {
         Ok((tx, _principal)) => tx.roll_back().await.map_err(db_failure)?,
         Err(AuthError::Invalid(refused)) => {
             if let Some(denial) = Denial::of_key(&refused, "stdio") {
-                door.denials().note(denial);
+                service.denials().note(denial);
             }
-            door.drain().await;
-            return Err(Failure::new(
-                FailureKind::Refused,
+            service.drain().await;
+            return Err(CliError::new(
+                CliErrorKind::Refused,
                 format!("SKILLKEEP_API_KEY is refused: {}", AuthError::Invalid(refused)),
             ));
         }
         Err(AuthError::Db(error)) => return Err(db_failure(error)),
     }
-    let denials = door.denials().clone();
+    let denials = service.denials().clone();
     let denials = tokio::spawn(async move { denials.keep_writing().await });
-    let outcome = stdio::serve(door, key)
+    let outcome = stdio::serve(service, key)
         .await
-        .map_err(|error| Failure::new(FailureKind::Internal, error.to_string()));
+        .map_err(|error| CliError::new(CliErrorKind::Internal, error.to_string()));
     denials.abort();
     db.close();
     outcome

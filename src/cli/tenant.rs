@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde_json::json;
 
-use super::backend::{self, Backend, db_failure};
-use super::limits::{Limits, words_for};
+use super::database::{self, Database, db_failure};
+use super::limit_args::{Limits, words_for};
 use super::output;
 use crate::config::Config;
 use crate::db::{AdminDb, TenantTx};
-use crate::error::{Failure, FailureKind};
+use crate::error::{CliError, CliErrorKind};
 use crate::ids::{Slug, TenantId};
 use crate::registry::audit::{self, Entry};
 use crate::tenancy::SearchText;
@@ -74,17 +74,17 @@ pub(super) struct SetArgs {
     search_text: Option<SearchText>,
 }
 
-pub(super) async fn run(config: &Config, command: TenantCommand) -> Result<(), Failure> {
-    let backend = Backend::open(config).await?;
-    let outcome = match backend.admin().await {
+pub(super) async fn run(config: &Config, command: TenantCommand) -> Result<(), CliError> {
+    let database = Database::open(config).await?;
+    let outcome = match database.admin().await {
         Ok(db) => run_with(config, &db, command).await,
         Err(failure) => Err(failure),
     };
-    backend.close().await;
+    database.close().await;
     outcome
 }
 
-async fn run_with(config: &Config, db: &AdminDb, command: TenantCommand) -> Result<(), Failure> {
+async fn run_with(config: &Config, db: &AdminDb, command: TenantCommand) -> Result<(), CliError> {
     match command {
         TenantCommand::Create { slug, name } => create(config, db, &slug, name.as_deref()).await,
         TenantCommand::List => list(config, db).await,
@@ -96,25 +96,25 @@ async fn run_with(config: &Config, db: &AdminDb, command: TenantCommand) -> Resu
     }
 }
 
-fn checked_name(name: &str) -> Result<&str, Failure> {
+fn checked_name(name: &str) -> Result<&str, CliError> {
     let name = name.trim();
     if name.is_empty() || name.chars().count() > 200 {
-        return Err(Failure::new(
-            FailureKind::Usage,
+        return Err(CliError::new(
+            CliErrorKind::Usage,
             "a tenant's name has 1 to 200 characters",
         ));
     }
     Ok(name)
 }
 
-async fn create(config: &Config, db: &AdminDb, slug: &Slug, name: Option<&str>) -> Result<(), Failure> {
+async fn create(config: &Config, db: &AdminDb, slug: &Slug, name: Option<&str>) -> Result<(), CliError> {
     let name = checked_name(name.unwrap_or(slug.as_str()))?;
     // The id comes first: so the tenant and the first entry of its log are there together, or neither is.
     let id = TenantId::new();
-    let tx = TenantTx::begin_as_operator(db, id).await.map_err(db_failure)?;
+    let tx = TenantTx::begin_as_admin(db, id).await.map_err(db_failure)?;
     if !tenants::create(&tx, slug, name).await.map_err(db_failure)? {
-        return Err(Failure::new(
-            FailureKind::Refused,
+        return Err(CliError::new(
+            CliErrorKind::Refused,
             format!("there is a tenant \"{slug}\" already"),
         ));
     }
@@ -127,7 +127,7 @@ async fn create(config: &Config, db: &AdminDb, slug: &Slug, name: Option<&str>) 
     output::line(&format!("Created the tenant {slug} ({id})."))
 }
 
-async fn list(config: &Config, db: &AdminDb) -> Result<(), Failure> {
+async fn list(config: &Config, db: &AdminDb) -> Result<(), CliError> {
     let tenants = tenants::list(db).await.map_err(db_failure)?;
     if config.json {
         return output::json(&tenants);
@@ -152,16 +152,16 @@ async fn list(config: &Config, db: &AdminDb) -> Result<(), Failure> {
 }
 
 /// The tenant as it is now; nobody else changes it before the transaction ends.
-async fn lock(tx: &TenantTx, slug: &str) -> Result<Tenant, Failure> {
+async fn lock(tx: &TenantTx, slug: &str) -> Result<Tenant, CliError> {
     tenants::lock(tx)
         .await
         .map_err(db_failure)?
         .filter(|tenant| tenant.status != "erased")
-        .ok_or_else(|| backend::erased(slug))
+        .ok_or_else(|| database::erased(slug))
 }
 
 /// Changes the status, and says so in the log; `false` where it was so already.
-async fn change_status(tx: &TenantTx, slug: &str, status: Status) -> Result<bool, Failure> {
+async fn change_status(tx: &TenantTx, slug: &str, status: Status) -> Result<bool, CliError> {
     let before = lock(tx, slug).await?;
     let changed = tenants::set_status(tx, status).await.map_err(db_failure)?;
     if changed {
@@ -175,8 +175,8 @@ async fn change_status(tx: &TenantTx, slug: &str, status: Status) -> Result<bool
     Ok(changed)
 }
 
-async fn set_status(config: &Config, db: &AdminDb, slug: &str, status: Status) -> Result<(), Failure> {
-    let tx = backend::tenant_tx(db, slug).await?;
+async fn set_status(config: &Config, db: &AdminDb, slug: &str, status: Status) -> Result<(), CliError> {
+    let tx = database::tenant_tx(db, slug).await?;
     let changed = change_status(&tx, slug, status).await?;
     tx.commit().await.map_err(db_failure)?;
     if config.json {
@@ -186,24 +186,24 @@ async fn set_status(config: &Config, db: &AdminDb, slug: &str, status: Status) -
     output::line(&format!("The tenant {slug} {words} {}.", status.as_str()))
 }
 
-async fn set(config: &Config, db: &AdminDb, args: SetArgs) -> Result<(), Failure> {
+async fn set(config: &Config, db: &AdminDb, args: SetArgs) -> Result<(), CliError> {
     if args.name.is_none() && args.limits.is_empty() && args.search_text.is_none() {
-        return Err(Failure::new(
-            FailureKind::Usage,
+        return Err(CliError::new(
+            CliErrorKind::Usage,
             "say what to change: --name, --calls-per-minute, --calls-per-month or --search-text",
         ));
     }
-    let tx = backend::tenant_tx(db, &args.slug).await?;
+    let tx = database::tenant_tx(db, &args.slug).await?;
     // Read in the transaction that writes it back: two who change different things at once both have their way.
     let before = lock(&tx, &args.slug).await?;
     let mut after = before.clone();
     if let Some(name) = &args.name {
         checked_name(name)?.clone_into(&mut after.name);
     }
-    after.allowance = args.limits.of(before.allowance);
+    after.call_limits = args.limits.of(before.call_limits);
     after.search_text = args.search_text.unwrap_or(before.search_text);
     tenants::update(&tx, &after).await.map_err(db_failure)?;
-    let seen = |tenant: &Tenant| json!({"name": tenant.name, "limits": tenant.allowance, "search_text": tenant.search_text});
+    let seen = |tenant: &Tenant| json!({"name": tenant.name, "limits": tenant.call_limits, "search_text": tenant.search_text});
     let details = json!({"before": seen(&before), "after": seen(&after)});
     audit(&tx, "tenant.set", &args.slug, details).await?;
     tx.commit().await.map_err(db_failure)?;
@@ -214,7 +214,7 @@ async fn set(config: &Config, db: &AdminDb, args: SetArgs) -> Result<(), Failure
         "The tenant {} ({}) may make {}; of its searches the text is {}.",
         after.slug,
         after.name,
-        words_for(after.allowance),
+        words_for(after.call_limits),
         after.search_text.as_str()
     ))
 }
@@ -224,8 +224,8 @@ async fn audit(
     action: &str,
     subject: &str,
     details: serde_json::Value,
-) -> Result<(), Failure> {
-    let actor = backend::operator();
+) -> Result<(), CliError> {
+    let actor = database::operator();
     let entry = Entry {
         actor: &actor,
         action,

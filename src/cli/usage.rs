@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::backend::{self, Backend, db_failure};
+use super::database::{self, Database, db_failure};
 use super::output;
 use crate::config::Config;
 use crate::db::AdminDb;
-use crate::error::{Failure, FailureKind};
+use crate::error::{CliError, CliErrorKind};
 use crate::registry::report::{self, Period, UsageReport};
 use crate::registry::usage;
 
@@ -53,13 +53,13 @@ enum UsageCommand {
     },
 }
 
-pub(super) async fn run(config: &Config, args: UsageArgs) -> Result<(), Failure> {
-    let backend = Backend::open(config).await?;
+pub(super) async fn run(config: &Config, args: UsageArgs) -> Result<(), CliError> {
+    let database = Database::open(config).await?;
     let outcome = async {
-        let db = backend.admin().await?;
+        let db = database.admin().await?;
         match args.command {
             None => {
-                let tx = backend::tenant_tx(&db, &args.tenant).await?;
+                let tx = database::tenant_tx(&db, &args.tenant).await?;
                 let now = Timestamp::now();
                 let from = now - Duration::from_secs(args.days * 24 * 60 * 60);
                 let period = Period {
@@ -74,18 +74,18 @@ pub(super) async fn run(config: &Config, args: UsageArgs) -> Result<(), Failure>
                 )
             }
             Some(UsageCommand::Events { lines, tenant }) => {
-                let tx = backend::tenant_tx(&db, &tenant).await?;
+                let tx = database::tenant_tx(&db, &tenant).await?;
                 events(config, usage::recent(&tx, lines).await.map_err(db_failure)?)
             }
             Some(UsageCommand::Prune { before, yes }) => prune(config, &db, before, yes).await,
         }
     }
     .await;
-    backend.close().await;
+    database.close().await;
     outcome
 }
 
-fn show(config: &Config, report: &UsageReport) -> Result<(), Failure> {
+fn show(config: &Config, report: &UsageReport) -> Result<(), CliError> {
     if config.json {
         return output::json(report);
     }
@@ -158,7 +158,7 @@ fn show(config: &Config, report: &UsageReport) -> Result<(), Failure> {
     Ok(())
 }
 
-fn events(config: &Config, events: Vec<usage::RecentEvent>) -> Result<(), Failure> {
+fn events(config: &Config, events: Vec<usage::RecentEvent>) -> Result<(), CliError> {
     if config.json {
         return events.iter().rev().try_for_each(output::json);
     }
@@ -197,25 +197,25 @@ fn events(config: &Config, events: Vec<usage::RecentEvent>) -> Result<(), Failur
     )
 }
 
-async fn prune(config: &Config, db: &AdminDb, before: Date, yes: bool) -> Result<(), Failure> {
+async fn prune(config: &Config, db: &AdminDb, before: Date, yes: bool) -> Result<(), CliError> {
     let month = Timestamp::now().to_zoned(TimeZone::UTC).date().first_of_month();
     if before > month {
-        return Err(Failure::new(
-            FailureKind::Usage,
+        return Err(CliError::new(
+            CliErrorKind::Usage,
             format!(
                 "calls are recorded in the current month, so only those before it can be dropped: {month} is the last day that --before takes"
             ),
         ));
     }
     if !yes {
-        return Err(Failure::new(
-            FailureKind::Usage,
+        return Err(CliError::new(
+            CliErrorKind::Usage,
             format!(
                 "this drops every tenant's usage records of months that ended before {before}; add --yes to do it"
             ),
         ));
     }
-    let dropped = usage::prune(db, before, backend::operator().name())
+    let dropped = usage::prune(db, before, database::operator().name())
         .await
         .map_err(db_failure)?;
     if config.json {

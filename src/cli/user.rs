@@ -3,18 +3,18 @@
 use clap::Subcommand;
 use serde_json::json;
 
-use super::backend::{self, Backend, db_failure};
+use super::database::{self, Database, db_failure};
 use super::output;
 use crate::config::Config;
 use crate::db::TenantTx;
-use crate::error::{Failure, FailureKind};
+use crate::error::{CliError, CliErrorKind};
 use crate::ids::UserId;
 use crate::registry::audit::{self, Entry};
 use crate::tenancy::tenants::Status;
 use crate::tenancy::users::{self, Email};
 
 #[derive(Debug, clap::Args)]
-pub(super) struct OfTenant {
+pub(super) struct TenantArg {
     /// The tenant's short name
     #[arg(long, default_value = "default", value_name = "SLUG")]
     tenant: String,
@@ -30,26 +30,26 @@ pub(super) enum UserCommand {
         #[arg(long, default_value = "")]
         name: String,
         #[command(flatten)]
-        of: OfTenant,
+        of: TenantArg,
     },
     /// List a tenant's users
     List {
         #[command(flatten)]
-        of: OfTenant,
+        of: TenantArg,
     },
     /// Let no key of a user work any more
     Suspend {
         /// The user's email address
         email: Email,
         #[command(flatten)]
-        of: OfTenant,
+        of: TenantArg,
     },
     /// Let a suspended user's keys work again
     Resume {
         /// The user's email address
         email: Email,
         #[command(flatten)]
-        of: OfTenant,
+        of: TenantArg,
     },
 }
 
@@ -64,19 +64,19 @@ impl UserCommand {
     }
 }
 
-pub(super) async fn run(config: &Config, command: UserCommand) -> Result<(), Failure> {
-    let backend = Backend::open(config).await?;
+pub(super) async fn run(config: &Config, command: UserCommand) -> Result<(), CliError> {
+    let database = Database::open(config).await?;
     let outcome = async {
-        let db = backend.admin().await?;
-        let tx = backend::tenant_tx(&db, command.tenant()).await?;
+        let db = database.admin().await?;
+        let tx = database::tenant_tx(&db, command.tenant()).await?;
         run_in(config, tx, command).await
     }
     .await;
-    backend.close().await;
+    database.close().await;
     outcome
 }
 
-async fn run_in(config: &Config, tx: TenantTx, command: UserCommand) -> Result<(), Failure> {
+async fn run_in(config: &Config, tx: TenantTx, command: UserCommand) -> Result<(), CliError> {
     match command {
         UserCommand::Create { email, name, .. } => create(config, tx, &email, name.trim()).await,
         UserCommand::List { .. } => list(config, &tx).await,
@@ -85,17 +85,19 @@ async fn run_in(config: &Config, tx: TenantTx, command: UserCommand) -> Result<(
     }
 }
 
-async fn create(config: &Config, tx: TenantTx, email: &Email, name: &str) -> Result<(), Failure> {
+async fn create(config: &Config, tx: TenantTx, email: &Email, name: &str) -> Result<(), CliError> {
     if name.chars().count() > 200 {
-        return Err(Failure::new(
-            FailureKind::Usage,
+        return Err(CliError::new(
+            CliErrorKind::Usage,
             "a user's name has 200 characters at most",
         ));
     }
-    let user = users::ensure(&tx, email, name).await.map_err(db_failure)?;
+    let user = users::find_or_create(&tx, email, name)
+        .await
+        .map_err(db_failure)?;
     if !user.created {
-        return Err(Failure::new(
-            FailureKind::Refused,
+        return Err(CliError::new(
+            CliErrorKind::Refused,
             format!("there is a user {} already", email.as_str()),
         ));
     }
@@ -107,7 +109,7 @@ async fn create(config: &Config, tx: TenantTx, email: &Email, name: &str) -> Res
     output::line(&format!("Created the user {}.", email.as_str()))
 }
 
-async fn list(config: &Config, tx: &TenantTx) -> Result<(), Failure> {
+async fn list(config: &Config, tx: &TenantTx) -> Result<(), CliError> {
     let users = users::list(tx).await.map_err(db_failure)?;
     if config.json {
         return output::json(&users);
@@ -131,7 +133,7 @@ async fn list(config: &Config, tx: &TenantTx) -> Result<(), Failure> {
     )
 }
 
-async fn set_status(config: &Config, tx: TenantTx, email: &Email, status: Status) -> Result<(), Failure> {
+async fn set_status(config: &Config, tx: TenantTx, email: &Email, status: Status) -> Result<(), CliError> {
     let all = users::list(&tx).await.map_err(db_failure)?;
     let user = all
         .iter()
@@ -141,7 +143,7 @@ async fn set_status(config: &Config, tx: TenantTx, email: &Email, status: Status
                 "there is no user {} in this tenant; `skillkeep user list` shows the users",
                 email.as_str()
             );
-            Failure::new(FailureKind::NotFound, words)
+            CliError::new(CliErrorKind::NotFound, words)
         })?;
     let changed = users::set_status(&tx, email, status).await.map_err(db_failure)?;
     if changed {
@@ -167,13 +169,18 @@ async fn set_status(config: &Config, tx: TenantTx, email: &Email, status: Status
 }
 
 /// Of a user who was made, by whichever command.
-pub(super) async fn audit_created(tx: &TenantTx, user: UserId) -> Result<(), Failure> {
+pub(super) async fn audit_created(tx: &TenantTx, user: UserId) -> Result<(), CliError> {
     audit(tx, "user.create", user, json!({"after": {"status": "active"}})).await
 }
 
 /// By the user's id and not by his address: the log outlives his tenant.
-async fn audit(tx: &TenantTx, action: &str, user: UserId, details: serde_json::Value) -> Result<(), Failure> {
-    let actor = backend::operator();
+async fn audit(
+    tx: &TenantTx,
+    action: &str,
+    user: UserId,
+    details: serde_json::Value,
+) -> Result<(), CliError> {
+    let actor = database::operator();
     let subject = user.to_string();
     let entry = Entry {
         actor: &actor,

@@ -50,7 +50,7 @@ const LEDGER: &str = "CREATE TABLE IF NOT EXISTS skillkeep_migrations (
 const LEDGER_GRANT: &str = "GRANT SELECT ON skillkeep_migrations TO skillkeep_app, skillkeep_admin;";
 
 /// A schema named as the owner would otherwise take the tables in.
-const PATH: &str = "SET search_path = public, pg_temp";
+const SET_SEARCH_PATH: &str = "SET search_path = public, pg_temp";
 
 /// Nobody but the owner needs temporary tables, and what one tenant's work leaves in them the connection's next would find.
 /// A role that does not own the database may not say so, and migrates all the same.
@@ -156,7 +156,7 @@ pub async fn apply(client: &mut Client) -> Result<Vec<&'static str>, SchemaError
     // Two programs that start at once would both find the same migration missing. The lock is the session's, not
     // a transaction's, because each migration commits by itself.
     client.execute("SELECT pg_advisory_lock($1)", &[&LOCK]).await?;
-    client.batch_execute(PATH).await?;
+    client.batch_execute(SET_SEARCH_PATH).await?;
     let outcome = apply_locked(client).await;
     client.execute("SELECT pg_advisory_unlock($1)", &[&LOCK]).await?;
     outcome
@@ -284,7 +284,7 @@ pub fn print() -> String {
          --   psql --set ON_ERROR_STOP=1 --file this.sql DATABASE\n\
          BEGIN;\n",
     );
-    script.push_str(PATH);
+    script.push_str(SET_SEARCH_PATH);
     script.push_str(";\n");
     script.push_str(LEDGER);
     script.push('\n');

@@ -7,10 +7,10 @@ use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, Recycling
 use tokio::sync::broadcast;
 use tokio_postgres::NoTls;
 
-use super::fair::{Place, Queue, Turns};
-use super::notices::{Notice, Notices};
-use super::url::{CONNECT_TIMEOUT, DatabaseUrl, Tls};
-use super::{AS_OPERATOR, DbError, REHEARSING};
+use super::change_listener::{ChangeEvent, ChangeListener};
+use super::connect_options::{CONNECT_TIMEOUT, DatabaseUrl, Tls};
+use super::fair_queue::{ConnectionPermit, FairScheduler, QueueId};
+use super::{DbError, SESSION_INIT_ADMIN, SESSION_INIT_DRY_RUN};
 use crate::ids::TenantId;
 
 /// How long a call waits for a free connection before it is told that the registry is busy.
@@ -22,20 +22,20 @@ const PING_WAIT: Duration = Duration::from_secs(2);
 
 /// What a tenant's transaction is to the database.
 #[derive(Clone, Copy)]
-pub(super) enum Bounds {
+pub(super) enum TxScope {
     /// A transaction.
     Transaction,
     /// A part of one that is never committed, in this role.
-    Rehearsal(&'static str),
+    RollbackSession(&'static str),
 }
 
 /// What is known of those who want a connection.
 #[derive(Clone, Copy)]
-pub(super) enum Callers {
+pub(super) enum CallerTrust {
     /// The tenant that they work for.
     Known,
     /// Nothing but what they claim.
-    Strangers,
+    Unauthenticated,
 }
 
 /// The pool, and how to reach the database beside it.
@@ -43,9 +43,9 @@ pub(super) enum Callers {
 pub(super) struct Connections {
     pub(super) pool: Pool,
     pub(super) tls: Tls,
-    pub(super) bounds: Bounds,
-    turns: Turns,
-    callers: Callers,
+    pub(super) bounds: TxScope,
+    turns: FairScheduler,
+    callers: CallerTrust,
     /// How long the database may take to answer a statement. Longer than it lets any run.
     pub(super) patience: Duration,
 }
@@ -82,9 +82,9 @@ impl Connections {
         Ok(Self {
             pool,
             tls,
-            bounds: Bounds::Transaction,
-            turns: Turns::new(max_size),
-            callers: Callers::Known,
+            bounds: TxScope::Transaction,
+            turns: FairScheduler::new(max_size),
+            callers: CallerTrust::Known,
             patience: ANSWER_WAIT,
         })
     }
@@ -93,10 +93,10 @@ impl Connections {
     pub(super) async fn get_for(
         &self,
         tenant: TenantId,
-    ) -> Result<(deadpool_postgres::Object, Place), DbError> {
+    ) -> Result<(deadpool_postgres::Object, ConnectionPermit), DbError> {
         let queue = match self.callers {
-            Callers::Known => Queue::Tenant(tenant),
-            Callers::Strangers => Queue::Strangers,
+            CallerTrust::Known => QueueId::Tenant(tenant),
+            CallerTrust::Unauthenticated => QueueId::Unauthenticated,
         };
         let place = tokio::time::timeout(POOL_WAIT, self.turns.take(queue))
             .await
@@ -122,7 +122,7 @@ impl Connections {
 
 /// The database as the server reaches it: as a role that can neither own nor administer anything.
 #[derive(Clone)]
-pub struct ServerDb(pub(super) Connections, Arc<Notices>);
+pub struct ServerDb(pub(super) Connections, Arc<ChangeListener>);
 
 impl ServerDb {
     /// A pool of at most `max_size` connections; none is opened yet.
@@ -130,7 +130,7 @@ impl ServerDb {
     /// # Errors
     /// When TLS is asked for and cannot be set up.
     pub fn new(url: &DatabaseUrl, max_size: usize) -> Result<Self, DbError> {
-        let notices = Arc::new(Notices::new(url.clone()));
+        let notices = Arc::new(ChangeListener::new(url.clone()));
         Connections::new(url, max_size, None).map(|connections| Self(connections, notices))
     }
 
@@ -144,9 +144,9 @@ impl ServerDb {
     /// The same connections for callers whose key nobody knows yet. They wait in a queue of their own and have a small share, so
     /// that whoever invents keys neither stands before a tenant's calls nor learns from his waiting how busy a tenant is.
     #[must_use]
-    pub fn for_strangers(&self) -> Self {
+    pub fn unauthenticated(&self) -> Self {
         let connections = Connections {
-            callers: Callers::Strangers,
+            callers: CallerTrust::Unauthenticated,
             ..self.0.clone()
         };
         Self(connections, Arc::clone(&self.1))
@@ -156,7 +156,7 @@ impl ServerDb {
     ///
     /// # Errors
     /// When the connection that listens cannot be made.
-    pub async fn notices(&self) -> Result<broadcast::Receiver<Notice>, DbError> {
+    pub async fn notices(&self) -> Result<broadcast::Receiver<ChangeEvent>, DbError> {
         self.1.subscribe().await
     }
 
@@ -197,7 +197,7 @@ impl ServerDb {
     }
 
     /// A connection for checks of the catalogue, which hold no tenant's data.
-    pub(crate) async fn catalogue(&self) -> Result<deadpool_postgres::Object, DbError> {
+    pub(crate) async fn pg_catalog(&self) -> Result<deadpool_postgres::Object, DbError> {
         self.0.get().await
     }
 
@@ -218,13 +218,13 @@ impl AdminDb {
     /// # Errors
     /// When TLS is asked for and cannot be set up.
     pub fn new(url: &DatabaseUrl) -> Result<Self, DbError> {
-        Connections::new(url, 4, Some(AS_OPERATOR)).map(Self)
+        Connections::new(url, 4, Some(SESSION_INIT_ADMIN)).map(Self)
     }
 
     /// A connection for the list of tenants and for the catalogue.
-    pub(crate) async fn directory(&self) -> Result<deadpool_postgres::Object, DbError> {
+    pub(crate) async fn system_connection(&self) -> Result<deadpool_postgres::Object, DbError> {
         let connection = self.0.get().await?;
-        if let Bounds::Rehearsal(role) = self.0.bounds {
+        if let TxScope::RollbackSession(role) = self.0.bounds {
             // The transaction goes on from whoever worked in it last.
             connection
                 .batch_execute(&format!("SET LOCAL ROLE {role}"))
@@ -236,26 +236,26 @@ impl AdminDb {
 
 /// Two ways into one transaction that is never committed: what is done through them, calls and their records alike, is as if
 /// it had not been. One thing at a time: there is one connection.
-pub struct Rehearsal {
+pub struct RollbackSession {
     connections: Connections,
     url: DatabaseUrl,
 }
 
-impl Rehearsal {
+impl RollbackSession {
     /// Begins by a role that may administer.
     ///
     /// # Errors
     /// When TLS is asked for and cannot be set up.
     pub fn new(url: &DatabaseUrl) -> Result<Self, DbError> {
         Ok(Self {
-            connections: Connections::new(url, 1, Some(REHEARSING))?,
+            connections: Connections::new(url, 1, Some(SESSION_INIT_DRY_RUN))?,
             url: url.clone(),
         })
     }
 
     fn in_role(&self, role: &'static str) -> Connections {
         Connections {
-            bounds: Bounds::Rehearsal(role),
+            bounds: TxScope::RollbackSession(role),
             ..self.connections.clone()
         }
     }
@@ -263,7 +263,7 @@ impl Rehearsal {
     /// The way in of the server.
     #[must_use]
     pub fn server(&self) -> ServerDb {
-        let notices = Arc::new(Notices::new(self.url.clone()));
+        let notices = Arc::new(ChangeListener::new(self.url.clone()));
         ServerDb(self.in_role("skillkeep_app"), notices)
     }
 

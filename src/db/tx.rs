@@ -1,6 +1,6 @@
 //! The only way to a tenant's rows.
 //!
-//! Invariant: a connection goes back to its pool only after COMMIT or ROLLBACK was answered. Whatever else happens,
+//! Invariant: a connection goes back to its pool only after COMMIT or ROLLBACK was with_timeout. Whatever else happens,
 //! it is closed, so an open transaction, and with it a tenant's setting, never reaches the next caller.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,10 +10,10 @@ use deadpool_postgres::Object;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{NoTls, Row, Statement};
 
-use super::fair::Place;
-use super::pool::{Bounds, Connections};
-use super::url::Tls;
-use super::{AdminDb, DbError, PATH, Param, ServerDb, Sql};
+use super::connect_options::Tls;
+use super::fair_queue::ConnectionPermit;
+use super::pool::{Connections, TxScope};
+use super::{AdminDb, DbError, Param, SET_SEARCH_PATH, ServerDb, Sql};
 use crate::ids::TenantId;
 
 /// Longer than anything that the operator does to a tenant.
@@ -22,25 +22,25 @@ const UNLIMITED: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a statement of a call that was cut short may take to end by itself before it is cancelled.
 const STATEMENT_GRACE: Duration = Duration::from_millis(20);
 
-/// How a transaction begins. Said in full, since what holds must not depend on a setting of the database, and nowhere later,
-/// since the opening ends with a savepoint.
+/// How a transaction begins. EchoedSecrets in full, since what holds must not depend on a setting of the database, and nowhere later,
+/// since the begin_statement ends with a savepoint.
 const READ_COMMITTED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// A transaction in which one tenant's rows can be seen, and no others.
 ///
-/// It holds a savepoint from its start: [`Self::undo`] takes back what was done since, while the transaction, and
+/// It holds a savepoint from its start: [`Self::rollback_to_savepoint`] takes back what was done since, while the transaction, and
 /// with it the chance to record what happened, lives on. Dropped without [`Self::commit`], it leaves nothing behind.
 pub struct TenantTx {
     /// `None` only after the end.
     connection: Option<Object>,
     /// The tenant's place among those who use the database; given back with the connection.
-    place: Option<Place>,
+    place: Option<ConnectionPermit>,
     tls: Tls,
-    bounds: Bounds,
+    bounds: TxScope,
     patience: Duration,
     /// The database was waited for once, in vain. Whatever else is asked of it fails at once.
-    is_silent: AtomicBool,
+    timed_out: AtomicBool,
     tenant: TenantId,
 }
 
@@ -57,14 +57,14 @@ impl TenantTx {
     ) -> Result<(Self, Vec<Row>), DbError> {
         let tx = Self::connect(&db.0, tenant).await?;
         let statement = tx.prepare(first).await?;
-        let opening = tx.opening(READ_COMMITTED);
+        let begin_statement = tx.begin_statement(READ_COMMITTED);
         let connection = tx.connection()?;
-        // Polled in this order, both are sent before either is answered.
+        // Polled in this order, both are sent before either is with_timeout.
         let both = futures::future::join(
-            connection.batch_execute(&opening),
+            connection.batch_execute(&begin_statement),
             connection.query(&statement, params),
         );
-        let (opened, rows) = tx.answered(both).await?;
+        let (opened, rows) = tx.with_timeout(both).await?;
         opened?;
         Ok((tx, rows?))
     }
@@ -73,10 +73,10 @@ impl TenantTx {
     ///
     /// # Errors
     /// When no connection is to be had or the database refuses a statement.
-    pub async fn begin_as_operator(db: &AdminDb, tenant: TenantId) -> Result<Self, DbError> {
+    pub async fn begin_as_admin(db: &AdminDb, tenant: TenantId) -> Result<Self, DbError> {
         let tx = Self::connect(&db.0, tenant).await?;
-        let opening = tx.opening(READ_COMMITTED);
-        tx.run(&opening).await?;
+        let begin_statement = tx.begin_statement(READ_COMMITTED);
+        tx.run(&begin_statement).await?;
         Ok(tx)
     }
 
@@ -86,8 +86,8 @@ impl TenantTx {
     /// When no connection is to be had or the database refuses a statement.
     pub async fn begin_snapshot(db: &AdminDb, tenant: TenantId) -> Result<Self, DbError> {
         let tx = Self::connect(&db.0, tenant).await?;
-        let opening = tx.opening(SNAPSHOT);
-        tx.run(&opening).await?;
+        let begin_statement = tx.begin_statement(SNAPSHOT);
+        tx.run(&begin_statement).await?;
         Ok(tx)
     }
 
@@ -97,7 +97,7 @@ impl TenantTx {
             connection: Some(connection),
             place: Some(place),
             patience: connections.patience,
-            is_silent: AtomicBool::new(false),
+            timed_out: AtomicBool::new(false),
             tls: connections.tls.clone(),
             bounds: connections.bounds,
             tenant,
@@ -106,17 +106,17 @@ impl TenantTx {
 
     /// The setting is transaction-local and made of a typed UUID, so there is nothing to quote. A cursor that an
     /// earlier user of the connection held open over his end would still show his rows.
-    fn opening(&self, begin: &str) -> String {
+    fn begin_statement(&self, begin: &str) -> String {
         let begin = match self.bounds {
-            Bounds::Transaction => begin.to_owned(),
-            Bounds::Rehearsal(role) => format!("SAVEPOINT call; SET LOCAL ROLE {role}"),
+            TxScope::Transaction => begin.to_owned(),
+            TxScope::RollbackSession(role) => format!("SAVEPOINT call; SET LOCAL ROLE {role}"),
         };
         // The database ends a statement before it is given up here, so that its transaction can still record what happened; and
         // a transaction whose program has gone silent some time after that: it holds locks that others wait for.
         let waited = self.patience.as_millis();
         let (statement, idle) = (waited * 4 / 5, waited * 12 / 5);
         format!(
-            "{begin}; {PATH}; CLOSE ALL; SET LOCAL app.current_tenant_id = '{}'; SET LOCAL statement_timeout = {statement}; \
+            "{begin}; {SET_SEARCH_PATH}; CLOSE ALL; SET LOCAL app.current_tenant_id = '{}'; SET LOCAL statement_timeout = {statement}; \
              SET LOCAL idle_in_transaction_session_timeout = {idle}; SAVEPOINT work",
             self.tenant
         )
@@ -124,15 +124,15 @@ impl TenantTx {
 
     const fn commit_statement(&self) -> &'static str {
         match self.bounds {
-            Bounds::Transaction => "COMMIT",
-            Bounds::Rehearsal(_) => "RELEASE SAVEPOINT call",
+            TxScope::Transaction => "COMMIT",
+            TxScope::RollbackSession(_) => "RELEASE SAVEPOINT call",
         }
     }
 
     const fn rollback_statement(&self) -> &'static str {
         match self.bounds {
-            Bounds::Transaction => "ROLLBACK",
-            Bounds::Rehearsal(_) => "ROLLBACK TO SAVEPOINT call; RELEASE SAVEPOINT call",
+            TxScope::Transaction => "ROLLBACK",
+            TxScope::RollbackSession(_) => "ROLLBACK TO SAVEPOINT call; RELEASE SAVEPOINT call",
         }
     }
 
@@ -160,13 +160,13 @@ impl TenantTx {
 
     /// Waits for an answer of the database, but not for ever: a machine that is gone says nothing.
     /// Nor twice: what is undone or recorded afterwards would wait as long again.
-    async fn answered<T>(&self, answer: impl Future<Output = T>) -> Result<T, DbError> {
+    async fn with_timeout<T>(&self, answer: impl Future<Output = T>) -> Result<T, DbError> {
         let silent = || DbError::Unavailable("it does not answer".to_owned());
-        if self.is_silent.load(Ordering::Relaxed) {
+        if self.timed_out.load(Ordering::Relaxed) {
             return Err(silent());
         }
         tokio::time::timeout(self.patience, answer).await.map_err(|_| {
-            self.is_silent.store(true, Ordering::Relaxed);
+            self.timed_out.store(true, Ordering::Relaxed);
             silent()
         })
     }
@@ -174,13 +174,13 @@ impl TenantTx {
     /// Runs statements that answer nothing.
     async fn run(&self, statements: &str) -> Result<(), DbError> {
         Ok(self
-            .answered(self.connection()?.batch_execute(statements))
+            .with_timeout(self.connection()?.batch_execute(statements))
             .await??)
     }
 
     async fn prepare(&self, sql: Sql) -> Result<Statement, DbError> {
         Ok(self
-            .answered(self.connection()?.prepare_cached(sql.text()))
+            .with_timeout(self.connection()?.prepare_cached(sql.text()))
             .await??)
     }
 
@@ -191,7 +191,7 @@ impl TenantTx {
     pub async fn query(&self, sql: Sql, params: &[Param<'_>]) -> Result<Vec<Row>, DbError> {
         let statement = self.prepare(sql).await?;
         Ok(self
-            .answered(self.connection()?.query(&statement, params))
+            .with_timeout(self.connection()?.query(&statement, params))
             .await??)
     }
 
@@ -202,7 +202,7 @@ impl TenantTx {
     pub async fn query_opt(&self, sql: Sql, params: &[Param<'_>]) -> Result<Option<Row>, DbError> {
         let statement = self.prepare(sql).await?;
         Ok(self
-            .answered(self.connection()?.query_opt(&statement, params))
+            .with_timeout(self.connection()?.query_opt(&statement, params))
             .await??)
     }
 
@@ -213,7 +213,7 @@ impl TenantTx {
     pub async fn query_one(&self, sql: Sql, params: &[Param<'_>]) -> Result<Row, DbError> {
         let statement = self.prepare(sql).await?;
         Ok(self
-            .answered(self.connection()?.query_one(&statement, params))
+            .with_timeout(self.connection()?.query_one(&statement, params))
             .await??)
     }
 
@@ -224,7 +224,7 @@ impl TenantTx {
     pub async fn execute(&self, sql: Sql, params: &[Param<'_>]) -> Result<u64, DbError> {
         let statement = self.prepare(sql).await?;
         Ok(self
-            .answered(self.connection()?.execute(&statement, params))
+            .with_timeout(self.connection()?.execute(&statement, params))
             .await??)
     }
 
@@ -240,31 +240,31 @@ impl TenantTx {
     ///
     /// # Errors
     /// When the connection is lost.
-    pub async fn undo(&self) -> Result<(), DbError> {
+    pub async fn rollback_to_savepoint(&self) -> Result<(), DbError> {
         self.run("ROLLBACK TO SAVEPOINT work").await
     }
 
-    /// Stops the statement that a dropped future left running, if there is one, then does as [`Self::undo`].
+    /// Stops the statement that a dropped future left running, if there is one, then does as [`Self::rollback_to_savepoint`].
     ///
     /// A cancellation is on its way for a while after it was sent and hits whatever runs when it arrives, so it is
     /// sent only where something runs, and awaited before the transaction goes on: it must not hit the record.
     ///
     /// # Errors
     /// When the connection is lost.
-    pub async fn interrupt(&self) -> Result<(), DbError> {
+    pub async fn cancel_and_rollback(&self) -> Result<(), DbError> {
         let connection = self.connection()?;
         // Queued behind what may still be running: its answer tells that nothing runs any more.
         let probe = connection.batch_execute("SAVEPOINT probe");
         tokio::pin!(probe);
         if tokio::time::timeout(STATEMENT_GRACE, &mut probe).await.is_err() {
             let cancelling = cancel(connection.cancel_token(), self.tls.clone());
-            self.answered(cancelling).await?;
+            self.with_timeout(cancelling).await?;
             // A good answer means that the statement had ended by itself: so something else waits to be hit instead.
-            if self.answered(probe).await?.is_ok() {
+            if self.with_timeout(probe).await?.is_ok() {
                 let _hit = self.run("SELECT pg_sleep(1)").await;
             }
         }
-        self.undo().await
+        self.rollback_to_savepoint().await
     }
 
     /// Writes one last row and commits, in one flight. Nothing of the transaction stands unless both did.
@@ -282,14 +282,14 @@ impl TenantTx {
                 connection.batch_execute(self.commit_statement()),
             ),
         );
-        let (released, (written, committed)) = self.answered(all).await?;
+        let (released, (written, committed)) = self.with_timeout(all).await?;
         // COMMIT after a failed statement succeeds, as a rollback: so it is the write's own result that counts.
         committed?;
         let takes_writes =
             |error: &tokio_postgres::Error| error.code() != Some(&SqlState::READ_ONLY_SQL_TRANSACTION);
         // A database that takes no writes any more was replaced by another, which a new connection finds.
         if written.as_ref().err().is_none_or(takes_writes) {
-            self.hand_back();
+            self.release();
         }
         released?;
         must_touch_one(written?)
@@ -306,9 +306,9 @@ impl TenantTx {
             connection.batch_execute("RELEASE SAVEPOINT work"),
             connection.batch_execute(self.commit_statement()),
         );
-        let (released, committed) = self.answered(both).await?;
+        let (released, committed) = self.with_timeout(both).await?;
         committed?;
-        self.hand_back();
+        self.release();
         released?;
         Ok(())
     }
@@ -319,11 +319,11 @@ impl TenantTx {
     /// When the connection is lost; then nothing was kept either.
     pub async fn roll_back(mut self) -> Result<(), DbError> {
         self.run(self.rollback_statement()).await?;
-        self.hand_back();
+        self.release();
         Ok(())
     }
 
-    fn hand_back(&mut self) {
+    fn release(&mut self) {
         drop(self.connection.take());
         // After the connection: whoever is next in turn finds it in the pool.
         drop(self.place.take());

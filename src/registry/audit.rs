@@ -2,11 +2,11 @@
 
 mod cef;
 mod chain;
-mod head;
+mod checkpoint;
 
 pub use cef::cef;
-pub use chain::{Broken, Chain, Link, check_lines};
-pub use head::{HeadError, SignedHead, SigningKey};
+pub use chain::{Chain, ChainBreak, ChainedEntry, check_lines};
+pub use checkpoint::{CheckpointError, SignedCheckpoint, SigningKey};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -179,7 +179,7 @@ pub async fn verify(tx: &TenantTx) -> Result<Verification, DbError> {
     let broken = walk(tx, &mut chain, |_| Ok(())).await?;
     Ok(Verification {
         entries: chain.entries(),
-        broken_at: broken.map(|Broken { at }| at),
+        broken_at: broken.map(|ChainBreak { at }| at),
         head: chain.head(),
         begins_with: chain.begins_with().map(str::to_owned),
         holds_certificate: chain.holds_certificate(),
@@ -194,14 +194,17 @@ pub async fn verify(tx: &TenantTx) -> Result<Verification, DbError> {
 pub async fn walk(
     tx: &TenantTx,
     chain: &mut Chain,
-    mut each: impl FnMut(&Link) -> Result<(), DbError>,
-) -> Result<Option<Broken>, DbError> {
-    const STRETCH: i64 = 5_000;
+    mut each: impl FnMut(&ChainedEntry) -> Result<(), DbError>,
+) -> Result<Option<ChainBreak>, DbError> {
+    const BATCH_SIZE: i64 = 5_000;
     // Below everything: an entry before the first would be one too many.
     let mut from = i64::MIN;
     loop {
         let rows = tx
-            .query(sql!("audit/chain.sql"), &[tx.tenant().as_uuid(), &from, &STRETCH])
+            .query(
+                sql!("audit/chain.sql"),
+                &[tx.tenant().as_uuid(), &from, &BATCH_SIZE],
+            )
             .await?;
         if rows.is_empty() {
             return Ok(None);
@@ -229,9 +232,9 @@ pub async fn hash_at(tx: &TenantTx, seq: i64) -> Result<Option<String>, DbError>
     Ok(found.filter(|link| link.seq == seq).map(|link| link.hash))
 }
 
-fn link(tenant: TenantId, row: &Row) -> Result<Link, DbError> {
+fn link(tenant: TenantId, row: &Row) -> Result<ChainedEntry, DbError> {
     let details: String = row.try_get("details_text")?;
-    Ok(Link {
+    Ok(ChainedEntry {
         tenant_id: tenant,
         seq: row.try_get("seq")?,
         id: row.try_get("id")?,

@@ -15,7 +15,7 @@ pub const MAX_CURSOR_CHARS: usize = 1024;
 /// A cursor that does not belong to the list that it was sent for: forged, cut off, or another tenant's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the cursor does not belong to this list; ask for the list again without a cursor")]
-pub struct ForeignCursor;
+pub struct InvalidCursor;
 
 /// A cursor to `place` in the list that `list` names, filters and all.
 #[must_use]
@@ -29,17 +29,17 @@ pub fn write(principal: &Principal, list: &str, place: &str) -> String {
 /// The place that a cursor of this list names.
 ///
 /// # Errors
-/// [`ForeignCursor`] for whatever [`write`] did not make for this very list and tenant.
-pub fn read(principal: &Principal, list: &str, cursor: &str) -> Result<String, ForeignCursor> {
+/// [`InvalidCursor`] for whatever [`write`] did not make for this very list and tenant.
+pub fn read(principal: &Principal, list: &str, cursor: &str) -> Result<String, InvalidCursor> {
     if cursor.len() > MAX_CURSOR_CHARS {
-        return Err(ForeignCursor);
+        return Err(InvalidCursor);
     }
-    let bytes = BASE64.decode(cursor).map_err(|_| ForeignCursor)?;
+    let bytes = BASE64.decode(cursor).map_err(|_| InvalidCursor)?;
     let (signature, place) = bytes
         .split_at_checked(hmac::HMAC_SHA256.digest_algorithm().output_len())
-        .ok_or(ForeignCursor)?;
-    let place = std::str::from_utf8(place).map_err(|_| ForeignCursor)?;
-    hmac::verify(&key(principal), &message(list, place), signature).map_err(|_| ForeignCursor)?;
+        .ok_or(InvalidCursor)?;
+    let place = std::str::from_utf8(place).map_err(|_| InvalidCursor)?;
+    hmac::verify(&key(principal), &message(list, place), signature).map_err(|_| InvalidCursor)?;
     Ok(place.to_owned())
 }
 

@@ -6,10 +6,10 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::audit::Actor;
-use super::publish::{self, Effect, NewVersion, NoteLine, PublishError};
+use super::publish::{self, DiagnosticLine, NewVersion, PublishError, PublishOutcome};
 use crate::db::{AdminDb, DbError, TenantTx};
 use crate::ids::{Digest, TenantId};
-use crate::skill_format::{self, SKILL_MD, SkillDocument, SkillFolder};
+use agent_skills::{SKILL_MD, SkillDocument, SkillFolder};
 
 /// Skills that are read ahead of the database, so that disk and database work at once.
 const READ_AHEAD: usize = 8;
@@ -18,7 +18,7 @@ const MAX_SOURCE_CHARS: usize = 1024;
 /// What became of one folder.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum ImportOutcome {
     /// A skill that was not there.
     Created,
     /// A new version of one that was.
@@ -35,7 +35,7 @@ pub struct Line {
     /// The folder, relative to the imported one; `.` for itself.
     pub source: String,
     /// What became of it.
-    pub outcome: Outcome,
+    pub outcome: ImportOutcome,
     /// The skill's slug in the registry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skill: Option<String>,
@@ -51,7 +51,7 @@ pub struct Line {
     /// Whether `--fix` rewrote the front matter.
     pub fixed: bool,
     /// What was found and derived.
-    pub notes: Vec<NoteLine>,
+    pub notes: Vec<DiagnosticLine>,
 }
 
 /// What to import, and how.
@@ -78,7 +78,7 @@ struct Read {
     source: String,
     content: Result<Box<(SkillFolder, SkillDocument)>, String>,
     fixed: bool,
-    notes: Vec<NoteLine>,
+    notes: Vec<DiagnosticLine>,
 }
 
 /// Imports every skill below the folder and reports each.
@@ -94,7 +94,7 @@ pub async fn import(
     let (sender, mut folders) = mpsc::channel(READ_AHEAD);
     let (root, fix) = (job.root.clone(), job.fix);
     let reader = tokio::task::spawn_blocking(move || {
-        for found in skill_format::find_skill_folders(&root) {
+        for found in agent_skills::find_skill_folders(&root) {
             let read = match found {
                 Ok(path) => read(&root, &path, fix),
                 Err(error) => Read::refused(error_source(&root), error.to_string()),
@@ -141,11 +141,11 @@ fn read(root: &Path, path: &Path, fix: bool) -> Read {
             format!("the path is longer than {MAX_SOURCE_CHARS} characters"),
         );
     }
-    let mut folder = match skill_format::read_folder(path) {
+    let mut folder = match agent_skills::read_folder(path) {
         Ok(folder) => folder,
         Err(error) => return Read::refused(source, error.to_string()),
     };
-    let document = match skill_format::read_document(folder.skill_md(), &folder.folder_name) {
+    let document = match agent_skills::read_document(folder.skill_md(), &folder.folder_name) {
         Ok(document) => document,
         Err(error) => return Read::refused(source, error.to_string()),
     };
@@ -153,7 +153,7 @@ fn read(root: &Path, path: &Path, fix: bool) -> Read {
         .notes
         .iter()
         .chain(&folder.notes)
-        .map(NoteLine::from)
+        .map(DiagnosticLine::from)
         .collect();
     if !fix {
         return Read {
@@ -177,12 +177,12 @@ fn read(root: &Path, path: &Path, fix: bool) -> Read {
 /// Replaces `SKILL.md` in memory; the imported folder itself stays as it is.
 fn put_right(folder: &mut SkillFolder, document: SkillDocument) -> Result<(SkillDocument, bool), String> {
     let Some(fixed) =
-        skill_format::fix(folder.skill_md(), &folder.folder_name).map_err(|error| error.to_string())?
+        agent_skills::fix(folder.skill_md(), &folder.folder_name).map_err(|error| error.to_string())?
     else {
         return Ok((document, false));
     };
     let document =
-        skill_format::read_document(&fixed, &folder.folder_name).map_err(|error| error.to_string())?;
+        agent_skills::read_document(&fixed, &folder.folder_name).map_err(|error| error.to_string())?;
     if let Some(file) = folder
         .files
         .iter_mut()
@@ -196,7 +196,7 @@ fn put_right(folder: &mut SkillFolder, document: SkillDocument) -> Result<(Skill
 async fn store(db: &AdminDb, tenant: TenantId, job: &Job, read: Read) -> Result<Line, ImportError> {
     let mut line = Line {
         source: read.source,
-        outcome: Outcome::Refused,
+        outcome: ImportOutcome::Refused,
         skill: None,
         version: None,
         digest: None,
@@ -212,7 +212,7 @@ async fn store(db: &AdminDb, tenant: TenantId, job: &Job, read: Read) -> Result<
         }
     };
     let (folder, document) = *content;
-    let tx = TenantTx::begin_as_operator(db, tenant).await?;
+    let tx = TenantTx::begin_as_admin(db, tenant).await?;
     // A NUL cannot occur in a path, and everything else that PostgreSQL refuses was fitted to its columns.
     let new = NewVersion {
         source: &line.source,
@@ -238,13 +238,13 @@ async fn store(db: &AdminDb, tenant: TenantId, job: &Job, read: Read) -> Result<
         }
     };
     match stored.effect {
-        Effect::Unchanged => tx.roll_back().await?,
-        Effect::Created | Effect::Updated => tx.commit().await?,
+        PublishOutcome::Unchanged => tx.roll_back().await?,
+        PublishOutcome::Created | PublishOutcome::Updated => tx.commit().await?,
     }
     line.outcome = match stored.effect {
-        Effect::Created => Outcome::Created,
-        Effect::Updated => Outcome::Updated,
-        Effect::Unchanged => Outcome::Unchanged,
+        PublishOutcome::Created => ImportOutcome::Created,
+        PublishOutcome::Updated => ImportOutcome::Updated,
+        PublishOutcome::Unchanged => ImportOutcome::Unchanged,
     };
     line.skill = Some(stored.slug);
     line.version = Some(stored.version);

@@ -1,13 +1,13 @@
 //! Installs: what was handed out to whom, and what he says is on his disk.
 
-use super::skills::{Found, digest};
+use super::skills::{ResolvedVersion, digest};
 use crate::db::{DbError, TenantTx};
 use crate::ids::{ApiKeyId, Digest, InstallId, SkillId, UserId, VersionId};
 use crate::sql;
 
 /// An install that was handed out.
 #[derive(Debug, Clone)]
-pub struct Offered {
+pub struct Install {
     /// The install.
     pub id: InstallId,
     /// The skill.
@@ -46,9 +46,9 @@ impl State {
 ///
 /// # Errors
 /// When the database is away or refuses.
-pub async fn offer(
+pub async fn create(
     tx: &TenantTx,
-    found: &Found,
+    found: &ResolvedVersion,
     user: UserId,
     api_key: ApiKeyId,
     assistant: &str,
@@ -76,7 +76,7 @@ pub async fn offer(
 ///
 /// # Errors
 /// When the database is away or refuses.
-pub async fn find(tx: &TenantTx, id: InstallId, user: UserId) -> Result<Option<Offered>, DbError> {
+pub async fn find(tx: &TenantTx, id: InstallId, user: UserId) -> Result<Option<Install>, DbError> {
     let row = tx
         .query_opt(
             sql!("installs/find.sql"),
@@ -84,7 +84,7 @@ pub async fn find(tx: &TenantTx, id: InstallId, user: UserId) -> Result<Option<O
         )
         .await?;
     row.map(|row| {
-        Ok(Offered {
+        Ok(Install {
             id,
             skill: SkillId::from_uuid(row.try_get("skill_id")?),
             slug: row.try_get("slug")?,

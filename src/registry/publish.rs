@@ -1,18 +1,18 @@
 //! Storing a version: the manifest, the bytes, and the skill as its newest version describes it.
 
-mod shown;
+mod display_metadata;
 
 use serde_json::{Value, json};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use shown::{Shown, fit, without_nul};
+use display_metadata::{DisplayMetadata, fit, without_nul};
 
 use super::audit::{self, Actor, Entry};
 use crate::db::{DbError, TenantTx};
 use crate::ids::{Digest, SkillId, Slug, VersionId};
-use crate::skill_format::{Note, Severity, SkillDocument, SkillFolder};
 use crate::sql;
+use agent_skills::{Diagnostic, Severity, SkillDocument, SkillFolder};
 
 /// A slug gets a number at its end when others hold it; beyond this many the skill is refused.
 const MAX_SLUG_NUMBER: u32 = 99;
@@ -31,7 +31,7 @@ pub struct NewVersion<'a> {
 
 /// What storing did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
+pub enum PublishOutcome {
     /// A skill that was not there.
     Created,
     /// A new version of one that was.
@@ -44,7 +44,7 @@ pub enum Effect {
 #[derive(Debug, Clone)]
 pub struct Stored {
     /// What storing did.
-    pub effect: Effect,
+    pub effect: PublishOutcome,
     /// The skill's slug.
     pub slug: String,
     /// The version's label.
@@ -95,7 +95,7 @@ impl Existing {
     fn unchanged(&self, digest: Digest) -> Option<Stored> {
         let (version, latest) = self.latest.as_ref()?;
         (*latest == digest).then(|| Stored {
-            effect: Effect::Unchanged,
+            effect: PublishOutcome::Unchanged,
             slug: self.slug.clone(),
             version: version.clone(),
             digest,
@@ -127,9 +127,9 @@ pub async fn store(tx: &TenantTx, new: &NewVersion<'_>) -> Result<Stored, Publis
         return Ok(stored);
     }
     let revision = next_revision(tx).await?;
-    let shown = Shown::new(new);
+    let shown = DisplayMetadata::new(new);
     let (skill, slug, effect) = match same_source {
-        Some(skill) => (skill.id, skill.slug.clone(), Effect::Updated),
+        Some(skill) => (skill.id, skill.slug.clone(), PublishOutcome::Updated),
         None => {
             let slug = candidates
                 .iter()
@@ -137,7 +137,7 @@ pub async fn store(tx: &TenantTx, new: &NewVersion<'_>) -> Result<Stored, Publis
                 .ok_or_else(|| PublishError::NoSlug(new.document.name.clone()))?;
             let skill = SkillId::new();
             insert_skill(tx, skill, slug, new.source, &shown, revision).await?;
-            (skill, slug.to_string(), Effect::Created)
+            (skill, slug.to_string(), PublishOutcome::Created)
         }
     };
     let (version_id, version) = insert_version(tx, skill, digest, new).await?;
@@ -202,7 +202,7 @@ async fn insert_skill(
     skill: SkillId,
     slug: &Slug,
     source: &str,
-    shown: &Shown,
+    shown: &DisplayMetadata,
     revision: i64,
 ) -> Result<(), DbError> {
     tx.execute_one(
@@ -230,7 +230,7 @@ async fn set_latest(
     tx: &TenantTx,
     skill: SkillId,
     version: VersionId,
-    shown: &Shown,
+    shown: &DisplayMetadata,
     revision: i64,
 ) -> Result<(), DbError> {
     tx.execute_one(
@@ -351,7 +351,7 @@ fn size(bytes: &[u8]) -> i64 {
 
 /// A note for a report: its stable word, whether it breaks a rule, and its sentence.
 #[derive(Debug, Clone, serde::Serialize)]
-pub struct NoteLine {
+pub struct DiagnosticLine {
     /// A stable word.
     pub code: &'static str,
     /// Whether it breaks a rule of the format, rather than being worth a warning.
@@ -360,11 +360,11 @@ pub struct NoteLine {
     pub message: String,
 }
 
-impl From<&Note> for NoteLine {
-    fn from(note: &Note) -> Self {
+impl From<&Diagnostic> for DiagnosticLine {
+    fn from(note: &Diagnostic) -> Self {
         Self {
             code: note.code(),
-            breaks_a_rule: note.severity() == Severity::Breaks,
+            breaks_a_rule: note.severity() == Severity::Error,
             message: note.to_string(),
         }
     }

@@ -110,11 +110,11 @@ pub struct Period {
 impl Period {
     /// The bounds as the smallest UUIDv7 of each moment: ids carry the time, so the key's index finds the period.
     fn bounds(self) -> (Uuid, Uuid) {
-        (first_id(self.from), first_id(self.until))
+        (min_uuid_v7(self.from), min_uuid_v7(self.until))
     }
 }
 
-fn first_id(moment: Timestamp) -> Uuid {
+fn min_uuid_v7(moment: Timestamp) -> Uuid {
     // Moments before 1970 have no UUIDv7; the first one stands for them.
     let millis = u128::try_from(moment.as_millisecond()).unwrap_or(0);
     Uuid::from_u128(millis << 80)

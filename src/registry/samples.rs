@@ -1,6 +1,6 @@
 //! The sample skills of `samples/`, built into the program for the first steps on an empty registry.
 
-use crate::skill_format::{self, SKILL_MD, SkillDocument, SkillFile, SkillFolder, SkillPath};
+use agent_skills::{SKILL_MD, SkillDocument, SkillFile, SkillFolder, SkillPath};
 
 /// A sample, as if it had been read from a folder.
 pub struct Sample {
@@ -62,7 +62,7 @@ fn sample(name: &str, files: &[File]) -> Result<Sample, String> {
         .iter()
         .find(|file| file.path.as_str() == SKILL_MD)
         .map_or(&[][..], |file| &file.bytes);
-    let document = skill_format::read_document(skill_md, name).map_err(|error| format!("{name}: {error}"))?;
+    let document = agent_skills::read_document(skill_md, name).map_err(|error| format!("{name}: {error}"))?;
     let folder = SkillFolder {
         folder_name: name.to_owned(),
         parent_name: Some("samples".to_owned()),
@@ -81,8 +81,8 @@ mod tests {
     #[test]
     fn the_samples_in_the_program_are_those_in_the_folder() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
-        let on_disk: Vec<SkillFolder> = skill_format::find_skill_folders(&folder)
-            .map(|found| skill_format::read_folder(&found.unwrap()).unwrap())
+        let on_disk: Vec<SkillFolder> = agent_skills::find_skill_folders(&folder)
+            .map(|found| agent_skills::read_folder(&found.unwrap()).unwrap())
             .collect();
         let built_in: Vec<SkillFolder> = all().unwrap().into_iter().map(|sample| sample.folder).collect();
         assert_eq!(built_in, on_disk);

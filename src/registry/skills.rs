@@ -11,7 +11,7 @@ use crate::sql;
 
 /// What a list of skills shows of each.
 #[derive(Debug, Clone)]
-pub struct Card {
+pub struct SkillSummary {
     /// The skill.
     pub id: SkillId,
     /// Its unique name.
@@ -36,18 +36,18 @@ pub struct Card {
     pub updated_at: Timestamp,
 }
 
-/// The cards of these skills, in no order; those that are gone or another tenant's are left out.
+/// The summaries of these skills, in no order; those that are gone or another tenant's are left out.
 ///
 /// # Errors
 /// When the database is away or refuses.
-pub async fn cards(tx: &TenantTx, ids: &[SkillId]) -> Result<Vec<Card>, DbError> {
+pub async fn summaries(tx: &TenantTx, ids: &[SkillId]) -> Result<Vec<SkillSummary>, DbError> {
     let ids: Vec<Uuid> = ids.iter().map(|id| *id.as_uuid()).collect();
     let rows = tx
         .query(sql!("skills/by_ids.sql"), &[tx.tenant().as_uuid(), &ids])
         .await?;
     rows.iter()
         .map(|row| {
-            Ok(Card {
+            Ok(SkillSummary {
                 id: SkillId::from_uuid(row.try_get("id")?),
                 slug: row.try_get("slug")?,
                 name: row.try_get("name")?,
@@ -66,7 +66,7 @@ pub async fn cards(tx: &TenantTx, ids: &[SkillId]) -> Result<Vec<Card>, DbError>
 
 /// A skill and one of its versions, as far as a call that names them needs it.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct ResolvedVersion {
     /// The skill.
     pub skill: SkillId,
     /// Its unique name.
@@ -85,15 +85,19 @@ pub struct Found {
 ///
 /// # Errors
 /// When the database is away or refuses.
-pub async fn find(tx: &TenantTx, slug: &str, version: Option<&str>) -> Result<Option<Found>, DbError> {
+pub async fn find(
+    tx: &TenantTx,
+    slug: &str,
+    version: Option<&str>,
+) -> Result<Option<ResolvedVersion>, DbError> {
     let row = tx
         .query_opt(sql!("skills/find.sql"), &[tx.tenant().as_uuid(), &slug, &version])
         .await?;
     row.as_ref().map(found).transpose()
 }
 
-pub(super) fn found(row: &Row) -> Result<Found, DbError> {
-    Ok(Found {
+pub(super) fn found(row: &Row) -> Result<ResolvedVersion, DbError> {
+    Ok(ResolvedVersion {
         skill: SkillId::from_uuid(row.try_get("id")?),
         slug: row.try_get("slug")?,
         version_id: VersionId::from_uuid(row.try_get("version_id")?),
@@ -118,7 +122,7 @@ pub(crate) fn digest(row: &Row, column: &str) -> Result<Digest, DbError> {
 #[derive(Debug, Clone)]
 pub struct Details {
     /// The skill and version.
-    pub found: Found,
+    pub found: ResolvedVersion,
     /// What it calls itself.
     pub name: String,
     /// What it is for.

@@ -10,7 +10,7 @@ use crate::sql;
 
 /// How a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Outcome {
+pub enum CallOutcome {
     /// It did what it was asked to.
     Ok,
     /// The tool said no, in words that the caller can act on.
@@ -37,7 +37,7 @@ pub enum Outcome {
     InternalError,
 }
 
-impl Outcome {
+impl CallOutcome {
     /// As the database spells it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -83,7 +83,7 @@ pub struct UsageEvent {
     /// What it was about.
     pub subject: Subject,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: CallOutcome,
     /// A stable word for the error.
     pub error_code: Option<&'static str>,
     /// Microseconds from the call's arrival to its record.
@@ -216,7 +216,7 @@ pub async fn prune(
     keep_from: jiff::civil::Date,
     pruned_by: &str,
 ) -> Result<Vec<String>, DbError> {
-    let connection = db.directory().await?;
+    let connection = db.system_connection().await?;
     let rows = connection
         .query(sql!("usage/prune.sql").text(), &[&keep_from, &pruned_by])
         .await?;

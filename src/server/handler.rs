@@ -1,4 +1,4 @@
-//! The protocol's side of the server: hands every request that is recorded, well formed or not, to the door.
+//! The protocol's side of the server: hands every request that is recorded, well formed or not, to the service.
 //!
 //! Written by hand rather than with rmcp's router macros: `call_tool` alone is not a complete choke point (a malformed
 //! call arrives at `on_custom_request`), and the macros would pull every tool up to this floor.
@@ -17,12 +17,12 @@ use rmcp::model::{
 use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 
-use super::caller::Caller;
-use super::door::Door;
-use super::identity::KeySource;
-use super::listening::{self, Subscribed};
-use super::work::{Malformed, Reading, ToolCall, Work, malformed};
-use crate::methods::{
+use super::client_connection::ClientConnection;
+use super::credentials::CredentialSource;
+use super::notifications::{self, ResourceSubscriptions};
+use super::request::{MalformedRequest, ReadRequest, RecordedRequest, ToolCall, malformed};
+use super::service::CallService;
+use crate::mcp_methods::{
     Complete, DirectoryRead, LIST_TTL_MS, Method, PromptsGet, PromptsList, ResourcesList, ResourcesRead,
     SkillsGet, SkillsList, ToolsList, resource_templates,
 };
@@ -88,20 +88,20 @@ fn is_known(method: &str, context: &RequestContext<RoleServer>) -> bool {
 
 /// One connection to the registry. Cheap to clone; it holds nothing of any tenant.
 #[derive(Clone)]
-pub struct Registry {
-    door: Arc<Door>,
-    key: KeySource,
-    subscribed: Subscribed,
+pub struct McpHandler {
+    service: Arc<CallService>,
+    key: CredentialSource,
+    subscribed: ResourceSubscriptions,
 }
 
-impl Registry {
-    /// A handler whose calls go through this door.
+impl McpHandler {
+    /// A handler whose calls go through this service.
     #[must_use]
-    pub fn new(door: Arc<Door>, key: KeySource) -> Self {
+    pub fn new(service: Arc<CallService>, key: CredentialSource) -> Self {
         Self {
-            door,
+            service,
             key,
-            subscribed: Subscribed::default(),
+            subscribed: ResourceSubscriptions::default(),
         }
     }
 
@@ -109,25 +109,32 @@ impl Registry {
     ///
     /// # Errors
     /// What the work ends with, or that it could not be recorded.
-    pub async fn pass<W: Work>(
+    pub async fn execute<W: RecordedRequest>(
         &self,
         work: W,
         context: &RequestContext<RoleServer>,
     ) -> Result<W::Reply, ErrorData> {
         let key = self.key.key(&context.extensions)?;
         let envelope = self.key.envelope(context);
-        self.door.pass(key, work, envelope, Caller::new(context)).await
+        self.service
+            .execute(key, work, envelope, ClientConnection::new(context))
+            .await
     }
 
     /// Answers what is not recorded.
-    async fn look<M: Method>(
+    async fn execute_unrecorded<M: Method>(
         &self,
         method: M,
         context: &RequestContext<RoleServer>,
     ) -> Result<M::Reply, ErrorData> {
         let key = self.key.key(&context.extensions)?;
-        self.door
-            .look(&key, method, self.key.transport(), &Caller::new(context))
+        self.service
+            .execute_unrecorded(
+                &key,
+                method,
+                self.key.transport(),
+                &ClientConnection::new(context),
+            )
             .await
     }
 }
@@ -136,7 +143,7 @@ fn cursor(request: Option<PaginatedRequestParams>) -> Option<String> {
     request.and_then(|request| request.cursor)
 }
 
-impl ServerHandler for Registry {
+impl ServerHandler for McpHandler {
     fn get_info(&self) -> ServerConfig {
         let capabilities = ServerCapabilities::builder()
             .enable_tools()
@@ -179,8 +186,13 @@ impl ServerHandler for Registry {
         if self.key.has_connection()
             && let Ok(key) = self.key.key(&context.extensions)
         {
-            let (door, subscribed) = (Arc::clone(&self.door), self.subscribed.clone());
-            tokio::spawn(listening::keep_told(door, key, context.peer, subscribed));
+            let (service, subscribed) = (Arc::clone(&self.service), self.subscribed.clone());
+            tokio::spawn(notifications::forward_changes(
+                service,
+                key,
+                context.peer,
+                subscribed,
+            ));
         }
     }
 
@@ -199,7 +211,7 @@ impl ServerHandler for Registry {
             name: request.name.into_owned(),
             arguments: request.arguments,
         };
-        self.pass(call, &context).await.map(CallToolResponse::from)
+        self.execute(call, &context).await.map(CallToolResponse::from)
     }
 
     async fn on_custom_request(
@@ -208,7 +220,7 @@ impl ServerHandler for Registry {
         context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         if let Some(method) = RECORDED.into_iter().find(|method| *method == request.method) {
-            return match self.pass(Malformed { method }, &context).await {
+            return match self.execute(MalformedRequest { method }, &context).await {
                 Err(error) => Err(error),
                 Ok(never) => match never {},
             };
@@ -216,7 +228,7 @@ impl ServerHandler for Registry {
         if is_known(&request.method, &context) {
             return Err(ErrorData::invalid_params(malformed(&request.method), None));
         }
-        let method = super::record::recordable(&request.method, 128);
+        let method = super::event_metadata::recordable(&request.method, 128);
         Err(ErrorData::new(
             rmcp::model::ErrorCode::METHOD_NOT_FOUND,
             format!("Method not found: {method}"),
@@ -230,7 +242,7 @@ impl ServerHandler for Registry {
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let cursor = cursor(request);
-        self.look(ToolsList { cursor }, &context).await
+        self.execute_unrecorded(ToolsList { cursor }, &context).await
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
@@ -243,7 +255,7 @@ impl ServerHandler for Registry {
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
         let cursor = cursor(request);
-        self.look(ResourcesList { cursor }, &context).await
+        self.execute_unrecorded(ResourcesList { cursor }, &context).await
     }
 
     async fn list_resource_templates(
@@ -266,7 +278,7 @@ impl ServerHandler for Registry {
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let read = ResourcesRead { uri: request.uri };
-        self.pass(Reading(read), &context)
+        self.execute(ReadRequest(read), &context)
             .await
             .map(ReadResourceResponse::from)
     }
@@ -280,7 +292,7 @@ impl ServerHandler for Registry {
             uri: request.uri,
             cursor: request.cursor,
         };
-        self.pass(Reading(read), &context).await
+        self.execute(ReadRequest(read), &context).await
     }
 
     async fn list_skills(
@@ -289,7 +301,7 @@ impl ServerHandler for Registry {
         context: RequestContext<RoleServer>,
     ) -> Result<ListSkillsResult, ErrorData> {
         let cursor = cursor(request);
-        self.look(SkillsList { cursor }, &context).await
+        self.execute_unrecorded(SkillsList { cursor }, &context).await
     }
 
     async fn get_skill(
@@ -298,7 +310,7 @@ impl ServerHandler for Registry {
         context: RequestContext<RoleServer>,
     ) -> Result<GetSkillResult, ErrorData> {
         let get = SkillsGet { uri: request.uri };
-        self.pass(Reading(get), &context).await
+        self.execute(ReadRequest(get), &context).await
     }
 
     async fn list_prompts(
@@ -307,7 +319,7 @@ impl ServerHandler for Registry {
         context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
         let cursor = cursor(request);
-        self.look(PromptsList { cursor }, &context).await
+        self.execute_unrecorded(PromptsList { cursor }, &context).await
     }
 
     async fn get_prompt(
@@ -316,7 +328,7 @@ impl ServerHandler for Registry {
         context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
         let get = PromptsGet::new(request.name, request.arguments);
-        self.pass(Reading(get), &context)
+        self.execute(ReadRequest(get), &context)
             .await
             .map(GetPromptResponse::from)
     }
@@ -326,16 +338,16 @@ impl ServerHandler for Registry {
         request: CompleteRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
-        self.look(Complete(request), &context).await
+        self.execute_unrecorded(Complete(request), &context).await
     }
 
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
-        Some(listening::accepted(requested))
+        Some(notifications::accepted(requested))
     }
 
     async fn listen(&self, subscription: SubscriptionContext) -> Result<(), ErrorData> {
         let key = self.key.key(&subscription.request_context().extensions)?;
-        listening::listen(&self.door, key, subscription).await
+        notifications::listen(&self.service, key, subscription).await
     }
 
     async fn subscribe(

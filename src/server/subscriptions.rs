@@ -1,4 +1,4 @@
-//! Tells clients that the catalogue changed: those who listen in the newest revision, and those of the older revisions
+//! Tells clients that the catalog changed: those who listen in the newest revision, and those of the older revisions
 //! that have a connection.
 //!
 //! What changed is read with the subscriber's own key, so a key that no longer holds hears nothing, and one that is
@@ -13,12 +13,12 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{Receiver, error::TryRecvError};
 use tokio_util::sync::CancellationToken;
 
-use super::door::{Door, unavailable};
-use crate::db::{DbError, Notice};
+use super::service::{CallService, unavailable};
+use crate::db::{ChangeEvent, DbError};
 use crate::ids::TenantId;
-use crate::registry::shelf;
+use crate::registry::listing;
 use crate::registry::skill_uri::SkillUri;
-use crate::tenancy::{ApiKey, AuthError, Place, Quota, authenticate};
+use crate::tenancy::{ApiKey, AuthError, TenantPermit, TenantSemaphore, authenticate};
 use crate::tools::ToolName;
 
 /// Subscriptions that one tenant may have at once in one process.
@@ -33,14 +33,14 @@ const MAX_CHANGES: i64 = 1000;
 /// The subscriptions of one process.
 pub(super) struct Subscriptions {
     ended: CancellationToken,
-    places: Quota,
+    places: TenantSemaphore,
 }
 
 impl Default for Subscriptions {
     fn default() -> Self {
         Self {
             ended: CancellationToken::new(),
-            places: Quota::new(PER_TENANT),
+            places: TenantSemaphore::new(PER_TENANT),
         }
     }
 }
@@ -50,7 +50,7 @@ impl Subscriptions {
         self.ended.cancel();
     }
 
-    fn take_place(&self, tenant: TenantId) -> Result<Place, ErrorData> {
+    fn take_place(&self, tenant: TenantId) -> Result<TenantPermit, ErrorData> {
         self.places.take(tenant).ok_or_else(|| {
             let words = format!(
                 "Your organisation has {PER_TENANT} subscriptions open on this server, which is as many as it may have. \
@@ -77,18 +77,18 @@ impl Change {
 
 /// Why somebody is not told of changes.
 #[derive(Debug)]
-pub(super) enum NotTold {
+pub(super) enum SubscribeError {
     /// He may not be.
     Refused(ErrorData),
     /// The database does not answer, and may do so later.
     Database(DbError),
 }
 
-impl NotTold {
-    fn of_key(door: &Door, error: AuthError) -> Self {
+impl SubscribeError {
+    fn of_key(service: &CallService, error: AuthError) -> Self {
         match error {
             AuthError::Db(error) => Self::Database(error),
-            error @ AuthError::Invalid(_) => Self::Refused(door.refuse(&error, "subscription")),
+            error @ AuthError::Invalid(_) => Self::Refused(service.refuse(&error, "subscription")),
         }
     }
 
@@ -101,57 +101,57 @@ impl NotTold {
     }
 }
 
-impl From<DbError> for NotTold {
+impl From<DbError> for SubscribeError {
     fn from(error: DbError) -> Self {
         Self::Database(error)
     }
 }
 
 /// Waits before the database is asked again.
-pub(super) async fn pause_before_looking_again() {
+pub(super) async fn retry_backoff() {
     let pause = rand::random_range(LOOK_AGAIN_MS);
     tokio::time::sleep(Duration::from_millis(pause)).await;
 }
 
-/// One subscriber's watch over his tenant's catalogue.
-pub(super) struct Watch {
-    door: Arc<Door>,
+/// One subscriber's watch over his tenant's catalog.
+pub(super) struct CatalogWatcher {
+    service: Arc<CallService>,
     key: ApiKey,
     tenant: TenantId,
     /// All changes up to this revision have been told.
     revision: i64,
-    notices: Receiver<Notice>,
+    notices: Receiver<ChangeEvent>,
     ended: CancellationToken,
-    _place: Place,
+    _place: TenantPermit,
 }
 
-impl Watch {
+impl CatalogWatcher {
     /// Watches on behalf of this key.
     ///
     /// # Errors
-    /// When the key does not hold, may not look through the catalogue, or its tenant watches too much already; and when the
+    /// When the key does not hold, may not look through the catalog, or its tenant watches too much already; and when the
     /// database does not answer.
-    pub(super) async fn begin(door: &Arc<Door>, key: ApiKey) -> Result<Self, NotTold> {
+    pub(super) async fn begin(service: &Arc<CallService>, key: ApiKey) -> Result<Self, SubscribeError> {
         // Before the revision is read, so that nothing is missed between the two.
-        let notices = door.db().notices().await?;
-        let entered = authenticate(door.db(), &key).await;
-        let (tx, principal) = entered.map_err(|error| NotTold::of_key(door, error))?;
+        let notices = service.db().notices().await?;
+        let entered = authenticate(service.db(), &key).await;
+        let (tx, principal) = entered.map_err(|error| SubscribeError::of_key(service, error))?;
         tx.roll_back().await?;
         if !ToolName::SearchSkills.allowed_for(&principal) {
-            return Err(NotTold::Refused(ErrorData::invalid_request(
+            return Err(SubscribeError::Refused(ErrorData::invalid_request(
                 "This API key may not search skills, so there are no changes that it could be told of.",
                 None,
             )));
         }
-        let place = door.subscriptions.take_place(principal.tenant);
-        let place = place.map_err(NotTold::Refused)?;
+        let place = service.subscriptions.take_place(principal.tenant);
+        let place = place.map_err(SubscribeError::Refused)?;
         Ok(Self {
-            door: Arc::clone(door),
+            service: Arc::clone(service),
             key,
             tenant: principal.tenant,
             revision: principal.catalogue_revision,
             notices,
-            ended: door.subscriptions.ended.clone(),
+            ended: service.subscriptions.ended.clone(),
             _place: place,
         })
     }
@@ -174,15 +174,15 @@ impl Watch {
                 match self.look().await {
                     Ok(Some(change)) => return Ok(Some(change)),
                     Ok(None) => break,
-                    Err(NotTold::Refused(answer)) => return Err(answer),
+                    Err(SubscribeError::Refused(answer)) => return Err(answer),
                     // What changed is told when it can be read: the revision up to which all was told is known.
-                    Err(NotTold::Database(error)) => {
+                    Err(SubscribeError::Database(error)) => {
                         tracing::debug!(%error, "a subscriber waits until what changed can be read");
                     }
                 }
                 tokio::select! {
                     () = ended.cancelled() => return Ok(None),
-                    () = pause_before_looking_again() => {}
+                    () = retry_backoff() => {}
                 }
             }
         }
@@ -192,8 +192,8 @@ impl Watch {
     async fn noticed(&mut self) -> bool {
         loop {
             match self.notices.recv().await {
-                Ok(Notice::Catalogue(tenant)) if tenant != self.tenant => {}
-                Ok(Notice::Catalogue(_) | Notice::Anything) | Err(RecvError::Lagged(_)) => break,
+                Ok(ChangeEvent::TenantCatalog(tenant)) if tenant != self.tenant => {}
+                Ok(ChangeEvent::TenantCatalog(_) | ChangeEvent::Resync) | Err(RecvError::Lagged(_)) => break,
                 Err(RecvError::Closed) => return false,
             }
         }
@@ -206,16 +206,16 @@ impl Watch {
         true
     }
 
-    async fn look(&mut self) -> Result<Option<Change>, NotTold> {
-        let entered = authenticate(self.door.db(), &self.key).await;
-        let (tx, principal) = entered.map_err(|error| NotTold::of_key(&self.door, error))?;
-        let changed = shelf::changed_slugs(&tx, self.revision, MAX_CHANGES).await?;
+    async fn look(&mut self) -> Result<Option<Change>, SubscribeError> {
+        let entered = authenticate(self.service.db(), &self.key).await;
+        let (tx, principal) = entered.map_err(|error| SubscribeError::of_key(&self.service, error))?;
+        let changed = listing::changed_slugs(&tx, self.revision, MAX_CHANGES).await?;
         tx.roll_back().await?;
         let is_all = i64::try_from(changed.len()).unwrap_or(i64::MAX) >= MAX_CHANGES;
         self.revision = principal.catalogue_revision;
         let visible: BTreeSet<String> = changed
             .into_iter()
-            .filter(|slug| principal.may_see(slug))
+            .filter(|slug| principal.can_view_skill(slug))
             .collect();
         Ok(if is_all {
             Some(Change { slugs: None })

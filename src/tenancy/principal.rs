@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
-use super::{Allowance, ApiKey, Scopes};
+use super::{ApiKey, CallLimits, Scopes};
 use crate::db::{DbError, ServerDb, TenantTx};
 use crate::ids::{ApiKeyId, TenantId, UserId};
 use crate::sql;
@@ -93,9 +93,9 @@ pub struct Principal {
     /// The only tools that the key may call; `None` for all.
     pub only_tools: Option<Vec<String>>,
     /// How many calls the key may make.
-    pub key_allowance: Allowance,
+    pub key_allowance: CallLimits,
     /// How many calls all keys of the tenant together may make.
-    pub tenant_allowance: Allowance,
+    pub tenant_allowance: CallLimits,
     /// What the record of a search keeps of its text.
     pub search_text: SearchText,
     /// How often the tenant's skills have changed, as of this transaction.
@@ -120,8 +120,8 @@ impl Principal {
                 .map_err(|error| DbError::Corrupt(error.to_string()))?,
             only_skills: row.try_get("only_skills")?,
             only_tools: row.try_get("only_tools")?,
-            key_allowance: Allowance::from_row(row, "key_per_minute", "key_per_month")?,
-            tenant_allowance: Allowance::from_row(row, "tenant_per_minute", "tenant_per_month")?,
+            key_allowance: CallLimits::from_row(row, "key_per_minute", "key_per_month")?,
+            tenant_allowance: CallLimits::from_row(row, "tenant_per_minute", "tenant_per_month")?,
             search_text: row
                 .try_get::<_, &str>("search_text")?
                 .parse()
@@ -133,7 +133,7 @@ impl Principal {
 
     /// Whether the key may see this skill at all.
     #[must_use]
-    pub fn may_see(&self, slug: &str) -> bool {
+    pub fn can_view_skill(&self, slug: &str) -> bool {
         self.only_skills
             .as_ref()
             .is_none_or(|only| only.iter().any(|allowed| allowed == slug))
@@ -141,7 +141,7 @@ impl Principal {
 
     /// Whether the key is limited to tools and this is none of them.
     #[must_use]
-    pub fn may_call(&self, tool: &str) -> bool {
+    pub fn can_call_tool(&self, tool: &str) -> bool {
         self.only_tools
             .as_ref()
             .is_none_or(|only| only.iter().any(|allowed| allowed == tool))
@@ -150,7 +150,7 @@ impl Principal {
 
 /// Why a key does not hold. For the audit log; a caller is never told which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Refusal {
+pub enum KeyRejectionReason {
     /// The tenant that the key names does not exist, or was erased: its log has ended.
     UnknownTenant,
     /// The tenant has no such key.
@@ -165,7 +165,7 @@ pub enum Refusal {
     TenantSuspended,
 }
 
-impl Refusal {
+impl KeyRejectionReason {
     /// As the audit log spells it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -182,13 +182,13 @@ impl Refusal {
 
 /// A key that does not hold.
 #[derive(Debug, Clone, Copy)]
-pub struct Refused {
+pub struct RejectedKey {
     /// The tenant that it names.
     pub tenant: TenantId,
     /// Its record, where there is one.
     pub api_key: Option<ApiKeyId>,
     /// Why it does not hold.
-    pub why: Refusal,
+    pub why: KeyRejectionReason,
 }
 
 /// Why there is no principal.
@@ -199,7 +199,7 @@ pub enum AuthError {
     #[error(
         "the API key is not valid: it is unknown, revoked or expired, or its tenant is suspended; ask your administrator for a new one"
     )]
-    Invalid(Refused),
+    Invalid(RejectedKey),
     /// The database could not be asked.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -233,7 +233,7 @@ pub async fn authenticate(db: &ServerDb, key: &ApiKey) -> Result<(TenantTx, Prin
 }
 
 /// Asks for every key that does not hold, of a tenant that exists or not, the same question.
-async fn refused(tx: &TenantTx, key: &ApiKey) -> Result<Refused, DbError> {
+async fn refused(tx: &TenantTx, key: &ApiKey) -> Result<RejectedKey, DbError> {
     let tenant = tx.tenant();
     let row = tx
         .query_opt(
@@ -242,27 +242,27 @@ async fn refused(tx: &TenantTx, key: &ApiKey) -> Result<Refused, DbError> {
         )
         .await?;
     let Some(row) = row else {
-        return Ok(Refused {
+        return Ok(RejectedKey {
             tenant,
             api_key: None,
-            why: Refusal::UnknownTenant,
+            why: KeyRejectionReason::UnknownTenant,
         });
     };
     let api_key = row
         .try_get::<_, Option<uuid::Uuid>>("api_key_id")?
         .map(ApiKeyId::from_uuid);
     let why = if api_key.is_none() {
-        Refusal::UnknownKey
+        KeyRejectionReason::UnknownKey
     } else if row.try_get("revoked")? {
-        Refusal::Revoked
+        KeyRejectionReason::Revoked
     } else if row.try_get("expired")? {
-        Refusal::Expired
+        KeyRejectionReason::Expired
     } else if row.try_get::<_, &str>("tenant_status")? != "active" {
-        Refusal::TenantSuspended
+        KeyRejectionReason::TenantSuspended
     } else {
-        Refusal::UserSuspended
+        KeyRejectionReason::UserSuspended
     };
-    Ok(Refused { tenant, api_key, why })
+    Ok(RejectedKey { tenant, api_key, why })
 }
 
 #[cfg(test)]
@@ -284,8 +284,8 @@ pub(super) mod tests {
             scopes: Scopes::new(Scope::ALL),
             only_skills: None,
             only_tools: None,
-            key_allowance: Allowance::default(),
-            tenant_allowance: Allowance::default(),
+            key_allowance: CallLimits::default(),
+            tenant_allowance: CallLimits::default(),
             search_text: SearchText::Kept,
             catalogue_revision: 0,
             cursor_secret: CursorSecret::from_bytes(&[0; 32]),

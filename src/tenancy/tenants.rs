@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio_postgres::Row;
 
-use super::{Allowance, SearchText};
+use super::{CallLimits, SearchText};
 use crate::db::{AdminDb, DbError, TenantTx};
 use crate::ids::{Slug, TenantId};
 use crate::sql;
@@ -24,7 +24,7 @@ pub struct Tenant {
     pub status: String,
     /// How many calls its keys may make together.
     #[serde(flatten)]
-    pub allowance: Allowance,
+    pub call_limits: CallLimits,
     /// What is kept of its searches.
     pub search_text: SearchText,
     /// When it was made.
@@ -38,7 +38,7 @@ impl Tenant {
             slug: row.try_get("slug")?,
             name: row.try_get("name")?,
             status: row.try_get("status")?,
-            allowance: Allowance::from_row(row, "calls_per_minute", "calls_per_month")?,
+            call_limits: CallLimits::from_row(row, "calls_per_minute", "calls_per_month")?,
             search_text: row
                 .try_get::<_, &str>("search_text")?
                 .parse()
@@ -87,7 +87,7 @@ pub async fn create(tx: &TenantTx, slug: &Slug, name: &str) -> Result<bool, DbEr
 /// # Errors
 /// When the database is away or refuses.
 pub async fn list(db: &AdminDb) -> Result<Vec<Tenant>, DbError> {
-    let connection = db.directory().await?;
+    let connection = db.system_connection().await?;
     connection
         .query(sql!("tenants/list.sql").text(), &[])
         .await?
@@ -101,7 +101,7 @@ pub async fn list(db: &AdminDb) -> Result<Vec<Tenant>, DbError> {
 /// # Errors
 /// When the database is away or refuses.
 pub async fn find(db: &AdminDb, slug: &str) -> Result<Option<Tenant>, DbError> {
-    let connection = db.directory().await?;
+    let connection = db.system_connection().await?;
     let row = connection
         .query_opt(sql!("tenants/find.sql").text(), &[&slug])
         .await?;
@@ -112,7 +112,7 @@ pub async fn find(db: &AdminDb, slug: &str) -> Result<Option<Tenant>, DbError> {
 ///
 /// # Errors
 /// When the database is away or refuses.
-pub async fn hold(tx: &TenantTx) -> Result<bool, DbError> {
+pub async fn lock_key_share(tx: &TenantTx) -> Result<bool, DbError> {
     let row = tx
         .query_opt(sql!("tenants/hold.sql"), &[tx.tenant().as_uuid()])
         .await?;
@@ -140,8 +140,8 @@ pub async fn update(tx: &TenantTx, tenant: &Tenant) -> Result<(), DbError> {
         &[
             tx.tenant().as_uuid(),
             &tenant.name,
-            &tenant.allowance.calls_per_minute,
-            &tenant.allowance.calls_per_month,
+            &tenant.call_limits.calls_per_minute,
+            &tenant.call_limits.calls_per_month,
             &tenant.search_text.as_str(),
         ],
     )

@@ -57,7 +57,7 @@ pub struct User {
 
 /// A user who was looked up, or made.
 #[derive(Debug, Clone, Copy)]
-pub struct Ensured {
+pub struct UpsertedUser {
     /// His id.
     pub id: UserId,
     /// Whether he was made just now.
@@ -70,7 +70,7 @@ pub struct Ensured {
 ///
 /// # Errors
 /// When the database is away or refuses.
-pub async fn ensure(tx: &TenantTx, email: &Email, name: &str) -> Result<Ensured, DbError> {
+pub async fn find_or_create(tx: &TenantTx, email: &Email, name: &str) -> Result<UpsertedUser, DbError> {
     let fresh = UserId::new();
     let row = tx
         .query_one(
@@ -78,7 +78,7 @@ pub async fn ensure(tx: &TenantTx, email: &Email, name: &str) -> Result<Ensured,
             &[tx.tenant().as_uuid(), fresh.as_uuid(), &email.as_str(), &name],
         )
         .await?;
-    Ok(Ensured {
+    Ok(UpsertedUser {
         id: UserId::from_uuid(row.try_get("id")?),
         created: row.try_get("created")?,
         active: row.try_get::<_, &str>("status")? == Status::Active.as_str(),

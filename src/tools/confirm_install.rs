@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{CallContext, Done, Effect, Tool, ToolError, limits};
+use super::{CallContext, Done, SideEffect, Tool, ToolError, limits};
 use crate::ids::{Digest, InstallId};
 use crate::registry::installs::{self, State};
 use crate::registry::usage::Subject;
@@ -67,7 +67,7 @@ impl Tool for ConfirmInstall {
     const DESCRIPTION: &'static str = "Tells the registry which files an install really put on disk, with their digests. Call it after writing the files \
          of install_skill. The answer says whether they are the version's, byte for byte, and names what differs.";
     const SCOPE: Option<Scope> = Some(Scope::SkillsInstall);
-    const EFFECT: Effect = Effect::AddsOnce;
+    const EFFECT: SideEffect = SideEffect::AddsOnce;
     type Output = ConfirmInstallOutput;
 
     fn check(&self) -> Result<(), String> {
@@ -97,7 +97,7 @@ impl Tool for ConfirmInstall {
             .map_err(|_| no_such_install())?;
         let install = installs::find(cx.tx, id, cx.principal.user)
             .await?
-            .filter(|install| cx.principal.may_see(&install.slug))
+            .filter(|install| cx.principal.can_view_skill(&install.slug))
             .ok_or_else(no_such_install)?;
         let manifest = versions::manifest(cx.tx, install.version_id).await?;
         let placed: BTreeMap<&str, &str> = self

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{CallContext, Done, Effect, Tool, ToolError, limits};
+use super::{CallContext, Done, SideEffect, Tool, ToolError, limits};
 use crate::registry::skills::{self, Details};
 use crate::registry::usage::Subject;
 use crate::registry::versions::{self, FileContents};
@@ -155,7 +155,7 @@ impl Tool for GetSkill {
     const DESCRIPTION: &'static str = "Shows one skill: what it is for, its files with digests, its versions, ratings and how it did for others. \
          With `file` it includes that file's text, for example SKILL.md, to read a skill without installing it.";
     const SCOPE: Option<Scope> = Some(Scope::SkillsRead);
-    const EFFECT: Effect = Effect::Reads;
+    const EFFECT: SideEffect = SideEffect::Reads;
     type Output = GetSkillOutput;
 
     fn check(&self) -> Result<(), String> {
@@ -179,7 +179,7 @@ impl Tool for GetSkill {
             wanted_file,
         )?;
         let details = details
-            .filter(|details| cx.principal.may_see(&details.found.slug))
+            .filter(|details| cx.principal.can_view_skill(&details.found.slug))
             .ok_or_else(|| ToolError::no_such_skill(slug, version))?;
         let file = match (&self.file, file) {
             (Some(path), None) => {

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CallContext, Done, Effect, Tool, ToolError, limits};
+use super::{CallContext, Done, SideEffect, Tool, ToolError, limits};
 use crate::registry::usage::Subject;
 use crate::registry::versions::{self, FileContents};
 use crate::registry::{installs, skills};
@@ -134,7 +134,7 @@ impl Tool for InstallSkill {
          Gemini CLI, VS Code or a plain folder. It writes nothing itself: write the files, then call confirm_install with \
          what is on disk.";
     const SCOPE: Option<Scope> = Some(Scope::SkillsInstall);
-    const EFFECT: Effect = Effect::Adds;
+    const EFFECT: SideEffect = SideEffect::Adds;
     type Output = InstallSkillOutput;
 
     fn check(&self) -> Result<(), String> {
@@ -145,7 +145,7 @@ impl Tool for InstallSkill {
         let version = self.version.as_deref();
         let found = skills::find(cx.tx, &self.skill, version)
             .await?
-            .filter(|found| cx.principal.may_see(&found.slug))
+            .filter(|found| cx.principal.can_view_skill(&found.slug))
             .ok_or_else(|| ToolError::no_such_skill(&self.skill, version))?;
         if let Some(reason) = &found.yanked {
             let why = if reason.is_empty() {
@@ -163,7 +163,7 @@ impl Tool for InstallSkill {
         }
         let folder = format!("{}/{}", self.assistant.skills_folder(self.location), found.slug);
         let contents = versions::contents(cx.tx, found.version_id).await?;
-        let id = installs::offer(
+        let id = installs::create(
             cx.tx,
             &found,
             cx.principal.user,

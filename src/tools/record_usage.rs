@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CallContext, Done, Effect, Tool, ToolError, limits};
+use super::{CallContext, Done, SideEffect, Tool, ToolError, limits};
 use crate::ids::EventId;
 use crate::registry::report::{self, NewReport};
 use crate::registry::skills;
@@ -16,7 +16,7 @@ const TOKENS: std::ops::RangeInclusive<i64> = 0..=1_000_000_000;
 /// What became of a skill's use.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Verdict {
+pub(super) enum ReportedOutcome {
     /// It did what it promises.
     Helped,
     /// It did not.
@@ -25,7 +25,7 @@ pub(super) enum Verdict {
     Stale,
 }
 
-impl Verdict {
+impl ReportedOutcome {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Helped => "helped",
@@ -47,7 +47,7 @@ pub struct RecordUsage {
     #[schemars(length(min = 1, max = 64))]
     version: Option<String>,
     /// What became of it.
-    outcome: Verdict,
+    outcome: ReportedOutcome,
     /// Minutes of work that it saved, at most a week's.
     #[serde(default)]
     #[schemars(range(min = 0, max = 10_080))]
@@ -87,7 +87,7 @@ impl Tool for RecordUsage {
     const DESCRIPTION: &'static str = "Reports that a skill was used and whether it helped, failed or is out of date, with the minutes it saved. \
          Call it once after each task in which you followed a skill.";
     const SCOPE: Option<Scope> = Some(Scope::UsageWrite);
-    const EFFECT: Effect = Effect::AddsOnce;
+    const EFFECT: SideEffect = SideEffect::AddsOnce;
     type Output = RecordUsageOutput;
 
     fn check(&self) -> Result<(), String> {
@@ -102,7 +102,7 @@ impl Tool for RecordUsage {
         let version = self.version.as_deref();
         let found = skills::find(cx.tx, &self.skill, version)
             .await?
-            .filter(|found| cx.principal.may_see(&found.slug))
+            .filter(|found| cx.principal.can_view_skill(&found.slug))
             .ok_or_else(|| ToolError::no_such_skill(&self.skill, version))?;
         // Without a key each call is a report of its own.
         let key = self.idempotency_key.unwrap_or_else(|| EventId::new().to_string());

@@ -3,12 +3,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CallContext, Done, Effect, Tool, ToolError, limits};
+use super::{CallContext, Done, SideEffect, Tool, ToolError, limits};
 use crate::ids::SkillId;
-use crate::registry::cursor::{self, ForeignCursor};
-use crate::registry::skills::{self, Card};
-use crate::search::{Catalogue, Facets, Query};
+use crate::registry::cursor::{self, InvalidCursor};
+use crate::registry::skills::{self, SkillSummary};
+use crate::search::{Facets, TenantCatalog};
 use crate::tenancy::{Principal, Scope};
+use skill_search::Query;
 
 const LIMIT: std::ops::RangeInclusive<u32> = 1..=50;
 const DEFAULT_LIMIT: u32 = 10;
@@ -101,7 +102,7 @@ impl Tool for SearchSkills {
          each. Call it before starting a task that somebody may have solved before. Then read one with get_skill or install \
          it with install_skill.";
     const SCOPE: Option<Scope> = Some(Scope::SkillsRead);
-    const EFFECT: Effect = Effect::Reads;
+    const EFFECT: SideEffect = SideEffect::Reads;
     type Output = SearchSkillsOutput;
 
     fn check(&self) -> Result<(), String> {
@@ -120,24 +121,24 @@ impl Tool for SearchSkills {
             None => Position::Start,
         };
         let limit = usize::try_from(self.limit.unwrap_or(DEFAULT_LIMIT)).unwrap_or(usize::MAX);
-        let catalogue = cx.search.current(cx.tx, cx.principal).await?;
+        let catalog = cx.search.current(cx.tx, cx.principal).await?;
         let page = if filter.query.is_empty() {
-            list(&catalogue, &filter, &position, limit)
+            list(&catalog, &filter, &position, limit)
         } else {
-            rank(&catalogue, &filter, &position, limit)
+            rank(&catalog, &filter, &position, limit)
         };
-        drop(catalogue);
+        drop(catalog);
         let ids: Vec<SkillId> = page.hits.iter().map(|hit| hit.skill).collect();
-        let cards = if ids.is_empty() {
+        let summaries = if ids.is_empty() {
             Vec::new()
         } else {
-            skills::cards(cx.tx, &ids).await?
+            skills::summaries(cx.tx, &ids).await?
         };
         let hits: Vec<SkillHit> = page
             .hits
             .iter()
             .filter_map(|chosen| {
-                cards
+                summaries
                     .iter()
                     .find(|card| card.id == chosen.skill)
                     .map(|card| hit(card, chosen))
@@ -198,7 +199,7 @@ impl<'a> Filter<'a> {
                 .author
                 .as_ref()
                 .is_none_or(|author| facets.author.as_ref() == Some(author))
-            && self.principal.may_see(&facets.slug)
+            && self.principal.can_view_skill(&facets.slug)
     }
 }
 
@@ -212,16 +213,14 @@ struct Page {
     next: Option<Position>,
 }
 
-fn list(catalogue: &Catalogue, filter: &Filter<'_>, position: &Position, limit: usize) -> Page {
+fn list(catalog: &TenantCatalog, filter: &Filter<'_>, position: &Position, limit: usize) -> Page {
     let after = match position {
         Position::After(slug) => Some(slug.as_str()),
         Position::Start | Position::Rank(_) => None,
     };
-    let mut kept = catalogue.in_order(after).filter(|(_, skill)| {
-        catalogue
-            .facets(*skill)
-            .is_some_and(|facets| filter.keeps(facets))
-    });
+    let mut kept = catalog
+        .in_order(after)
+        .filter(|(_, skill)| catalog.facets(*skill).is_some_and(|facets| filter.keeps(facets)));
     let page: Vec<(&str, SkillId)> = kept.by_ref().take(limit).collect();
     let next = match (kept.next(), page.last()) {
         (Some(_), Some((slug, _))) => Some(Position::After((*slug).to_owned())),
@@ -236,7 +235,7 @@ fn list(catalogue: &Catalogue, filter: &Filter<'_>, position: &Position, limit: 
     }
 }
 
-fn rank(catalogue: &Catalogue, filter: &Filter<'_>, position: &Position, limit: usize) -> Page {
+fn rank(catalog: &TenantCatalog, filter: &Filter<'_>, position: &Position, limit: usize) -> Page {
     let from = match position {
         Position::Rank(rank) => *rank,
         Position::Start | Position::After(_) => 0,
@@ -244,8 +243,10 @@ fn rank(catalogue: &Catalogue, filter: &Filter<'_>, position: &Position, limit: 
     let until = (from + limit).min(MAX_RANK);
     let query = Query::new(&filter.query);
     // One more than the page, to know whether there is another.
-    let hits = catalogue.index().search(&query, until + 1, |skill| {
-        catalogue.facets(skill).is_some_and(|facets| filter.keeps(facets))
+    let hits = catalog.index().search(&query, until + 1, |skill| {
+        catalog
+            .facets(SkillId::from_uuid(skill))
+            .is_some_and(|facets| filter.keeps(facets))
     });
     let more = hits.len() > until && until < MAX_RANK;
     let hits = hits
@@ -253,7 +254,7 @@ fn rank(catalogue: &Catalogue, filter: &Filter<'_>, position: &Position, limit: 
         .take(until)
         .skip(from)
         .map(|hit| Chosen {
-            skill: hit.skill,
+            skill: SkillId::from_uuid(hit.skill),
             ranked: Some((hit.score, hit.why(WHY_TERMS))),
         })
         .collect();
@@ -263,7 +264,7 @@ fn rank(catalogue: &Catalogue, filter: &Filter<'_>, position: &Position, limit: 
     }
 }
 
-fn hit(card: &Card, chosen: &Chosen) -> SkillHit {
+fn hit(card: &SkillSummary, chosen: &Chosen) -> SkillHit {
     let (score, why) = chosen.ranked.clone().unzip();
     SkillHit {
         skill: card.slug.clone(),
@@ -298,13 +299,13 @@ impl Position {
         cursor::write(filter.principal, &filter.list(), &place)
     }
 
-    fn read(text: &str, filter: &Filter<'_>) -> Result<Self, ForeignCursor> {
+    fn read(text: &str, filter: &Filter<'_>) -> Result<Self, InvalidCursor> {
         let place = cursor::read(filter.principal, &filter.list(), text)?;
         let position = match place.split_at_checked(1) {
             Some(("r", rank)) => rank.parse().ok().filter(|rank| *rank <= MAX_RANK).map(Self::Rank),
             Some(("a", slug)) => Some(Self::After(slug.to_owned())),
             Some(_) | None => None,
         };
-        position.ok_or(ForeignCursor)
+        position.ok_or(InvalidCursor)
     }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{CallContext, Done, Effect, Tool, ToolError, limits};
+use super::{CallContext, Done, SideEffect, Tool, ToolError, limits};
 use crate::registry::report::{self, Period, UsageReport};
 use crate::tenancy::Scope;
 
@@ -33,7 +33,7 @@ impl Tool for UsageReportInput {
     const DESCRIPTION: &'static str = "Sums up how this organisation uses its skills over the last days: calls, users, skills, outcomes, \
          minutes saved, and the searches that found nothing.";
     const SCOPE: Option<Scope> = Some(Scope::UsageRead);
-    const EFFECT: Effect = Effect::Reads;
+    const EFFECT: SideEffect = SideEffect::Reads;
     type Output = UsageReport;
 
     fn check(&self) -> Result<(), String> {

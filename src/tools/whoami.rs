@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CallContext, Done, Effect, Tool, ToolError, ToolName};
+use super::{CallContext, Done, SideEffect, Tool, ToolError, ToolName};
 use crate::tenancy::Scope;
 
 /// No arguments.
@@ -56,7 +56,7 @@ impl Tool for Whoami {
     const DESCRIPTION: &'static str = "Tells which organisation and user this connection works for, and what its API key may do. \
          Use it when a call is refused, or before publishing or reporting on someone's behalf.";
     const SCOPE: Option<Scope> = None;
-    const EFFECT: Effect = Effect::Reads;
+    const EFFECT: SideEffect = SideEffect::Reads;
     type Output = WhoamiOutput;
 
     fn check(&self) -> Result<(), String> {

@@ -4,16 +4,16 @@
 //! Invariant: on `/mcp` there are no sessions. Each request carries its key, so no caller can take over another's
 //! conversation.
 
-mod accept;
-pub(super) mod answer;
 pub(super) mod auth;
-pub(super) mod caps;
-mod gate;
+pub(super) mod auth_cache;
+mod auth_throttle;
+pub(super) mod error_response;
+mod forwarded;
 mod health;
-pub(super) mod key_check;
-mod proxies;
-pub(super) mod screen;
-mod strikes;
+mod host_validation;
+pub(super) mod jsonrpc_validation;
+pub(super) mod limits;
+mod listener;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -29,9 +29,9 @@ use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use self::proxies::Network;
+pub use self::forwarded::Network;
 use super::sse::{self, Sessions, SseOptions};
-use crate::server::{Door, KeySource, Registry};
+use crate::server::{CallService, CredentialSource, McpHandler};
 
 /// How long calls in flight may take to end after the signal to stop.
 const DRAIN: Duration = Duration::from_secs(35);
@@ -107,13 +107,13 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, HttpError> {
 /// When the listener breaks.
 pub async fn serve(
     listener: TcpListener,
-    door: Arc<Door>,
+    service: Arc<CallService>,
     options: &HttpOptions,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), HttpError> {
-    let behind = Arc::clone(&door);
-    serve_handlers(listener, door, options, stop, move |key| {
-        Registry::new(Arc::clone(&behind), key)
+    let behind = Arc::clone(&service);
+    serve_handlers(listener, service, options, stop, move |key| {
+        McpHandler::new(Arc::clone(&behind), key)
     })
     .await
 }
@@ -124,21 +124,21 @@ pub async fn serve(
 /// When the listener breaks.
 pub async fn serve_handlers<H: ServerHandler>(
     listener: TcpListener,
-    door: Arc<Door>,
+    service: Arc<CallService>,
     options: &HttpOptions,
     stop: impl Future<Output = ()> + Send + 'static,
-    handlers: impl Fn(KeySource) -> H + Send + Sync + 'static,
+    handlers: impl Fn(CredentialSource) -> H + Send + Sync + 'static,
 ) -> Result<(), HttpError> {
-    accept::raise_descriptor_limit();
+    listener::raise_descriptor_limit();
     let abort = CancellationToken::new();
     let stopping = Arc::new(AtomicBool::new(false));
-    let keys = key_check::KeyCheck::new(Arc::clone(&door), options.bad_keys_window);
-    let calls = caps::CallsAtOnce::new(options.calls_per_tenant, keys.clone());
+    let keys = auth_cache::CachingAuthenticator::new(Arc::clone(&service), options.bad_keys_window);
+    let calls = limits::CallsAtOnce::new(options.calls_per_tenant, keys.clone());
     let sessions = options
         .sse
         .clone()
         .map(|sse| Arc::new(Sessions::new(sse, keys.clone(), calls.clone())));
-    let health = health::Health::new(Arc::clone(&door), Arc::clone(&stopping));
+    let health = health::Health::new(Arc::clone(&service), Arc::clone(&stopping));
     let app = router(
         options,
         &abort,
@@ -149,16 +149,16 @@ pub async fn serve_handlers<H: ServerHandler>(
     .merge(health::routes(health));
     let stopped = CancellationToken::new();
     let stopped_too = stopped.clone();
-    let door_too = Arc::clone(&door);
+    let draining_service = Arc::clone(&service);
     tokio::spawn(async move {
         stop.await;
         // Readiness first: a load balancer sends nothing more while the calls in flight end.
         stopping.store(true, Ordering::Relaxed);
         stopped_too.cancel();
         // What lasts for ever is ended; of event streams once what was asked over them is answered.
-        door_too.end_subscriptions();
+        draining_service.end_subscriptions();
         if let Some(sessions) = sessions {
-            let _late = tokio::time::timeout(DRAIN, door_too.drain()).await;
+            let _late = tokio::time::timeout(DRAIN, draining_service.drain()).await;
             tokio::time::sleep(FLUSH).await;
             sessions.end();
         }
@@ -168,12 +168,12 @@ pub async fn serve_handlers<H: ServerHandler>(
         tokio::time::sleep(DRAIN + FLUSH).await;
     };
     tokio::select! {
-        () = accept::serve(listener, app, options, stopped.clone()) => {}
+        () = listener::serve(listener, app, options, stopped.clone()) => {}
         () = give_up => tracing::warn!("connections were still open when the time to stop was over"),
     }
     // Not before: it answers calls in flight with an error at once.
     abort.cancel();
-    if tokio::time::timeout(DRAIN, door.drain()).await.is_err() {
+    if tokio::time::timeout(DRAIN, service.drain()).await.is_err() {
         tracing::warn!("calls were still running when the time to stop was over");
     }
     Ok(())
@@ -182,40 +182,46 @@ pub async fn serve_handlers<H: ServerHandler>(
 fn router<H: ServerHandler>(
     options: &HttpOptions,
     abort: &CancellationToken,
-    (keys, calls): (key_check::KeyCheck, caps::CallsAtOnce),
+    (keys, calls): (auth_cache::CachingAuthenticator, limits::CallsAtOnce),
     sessions: Option<&Arc<Sessions>>,
-    handlers: Arc<dyn Fn(KeySource) -> H + Send + Sync>,
+    handlers: Arc<dyn Fn(CredentialSource) -> H + Send + Sync>,
 ) -> Router {
     let config = StreamableHttpServerConfig::default()
         .with_allowed_hosts(options.allowed_hosts.clone())
         .enforce_origin_validation()
         .with_allowed_origins(options.allowed_origins.clone())
         .with_cancellation_token(abort.child_token())
-        .with_max_request_body_bytes(screen::MAX_BODY_BYTES)
+        .with_max_request_body_bytes(jsonrpc_validation::MAX_BODY_BYTES)
         .with_legacy_session_mode(false)
         .with_json_response(true);
     let for_requests = Arc::clone(&handlers);
     let mcp = StreamableHttpService::new(
-        move || Ok(for_requests(KeySource::Request)),
+        move || Ok(for_requests(CredentialSource::Request)),
         Arc::new(LocalSessionManager::default()),
         config,
     );
-    let gate = gate::Gate {
+    let gate = host_validation::HostValidation {
         hosts: options.allowed_hosts.clone().into(),
         origins: options.allowed_origins.clone().into(),
     };
     let routes = Router::new()
         .route_service("/mcp", mcp)
-        .route_layer(middleware::from_fn(screen::screen))
-        .route_layer(middleware::from_fn_with_state(calls, caps::limit_calls));
+        .route_layer(middleware::from_fn(jsonrpc_validation::validate_jsonrpc))
+        .route_layer(middleware::from_fn_with_state(
+            calls,
+            limits::enforce_concurrency_limit,
+        ));
     let routes = match sessions {
         Some(sessions) => routes.merge(sse::routes(sessions, handlers)),
         None => routes,
     };
     // On these routes alone: a 401 for other paths would send clients looking for an OAuth server.
     routes
-        .layer(Extension(screen::Patience(options.patience)))
-        .route_layer(middleware::from_fn_with_state(keys.clone(), caps::limit_rate))
+        .layer(Extension(jsonrpc_validation::BodyTimeout(options.patience)))
+        .route_layer(middleware::from_fn_with_state(
+            keys.clone(),
+            limits::enforce_rate_limit,
+        ))
         .route_layer(middleware::from_fn_with_state(keys, auth::require_key))
-        .route_layer(middleware::from_fn_with_state(gate, gate::check))
+        .route_layer(middleware::from_fn_with_state(gate, host_validation::check))
 }

@@ -3,7 +3,7 @@
 //!
 //! Invariant: a session belongs to the key that opened it. To every other key, of the same tenant too, it does not exist.
 
-mod pipe;
+mod channel;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -23,15 +23,15 @@ use rmcp::model::{ClientJsonRpcMessage, ServerJsonRpcMessage};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use self::pipe::{Ends, NotNoted, Pipe, Unanswered, pipe};
-use super::http::answer::{json_rpc_error, try_later};
+use self::channel::{PendingRequests, SessionHandles, SseTransport, TrackError, pipe};
 use super::http::auth::source;
-use super::http::caps::{self, CallsAtOnce};
-use super::http::key_check::KeyCheck;
-use super::http::screen;
+use super::http::auth_cache::CachingAuthenticator;
+use super::http::error_response::{json_rpc_error, try_later};
+use super::http::jsonrpc_validation;
+use super::http::limits::{self, CallsAtOnce};
 use crate::ids::Digest;
-use crate::server::{Held, KeySource};
-use crate::tenancy::{ApiKey, Place, Principal, Quota};
+use crate::server::{CallGuard, CredentialSource};
+use crate::tenancy::{ApiKey, Principal, TenantPermit, TenantSemaphore};
 
 /// A comment that often keeps proxies from taking the stream for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -68,7 +68,7 @@ struct Session {
     /// The hash of the key that opened it.
     owner: Digest,
     inbox: mpsc::Sender<ClientJsonRpcMessage>,
-    unanswered: Unanswered,
+    pending: PendingRequests,
     /// Seconds between the server's start and the last message of the client.
     last_heard: AtomicU64,
     ended: CancellationToken,
@@ -78,16 +78,16 @@ struct Session {
 pub(super) struct Sessions {
     options: SseOptions,
     open: Mutex<HashMap<String, Arc<Session>>>,
-    places: Quota,
+    places: TenantSemaphore,
     began: Instant,
-    keys: KeyCheck,
+    keys: CachingAuthenticator,
     calls: CallsAtOnce,
 }
 
 impl Sessions {
-    pub(super) fn new(options: SseOptions, keys: KeyCheck, calls: CallsAtOnce) -> Self {
+    pub(super) fn new(options: SseOptions, keys: CachingAuthenticator, calls: CallsAtOnce) -> Self {
         Self {
-            places: Quota::new(options.sessions_per_tenant),
+            places: TenantSemaphore::new(options.sessions_per_tenant),
             options,
             open: Mutex::default(),
             began: Instant::now(),
@@ -96,7 +96,7 @@ impl Sessions {
         }
     }
 
-    /// Ends every session.
+    /// SessionHandles every session.
     pub(super) fn end(&self) {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         for session in open.values() {
@@ -105,14 +105,19 @@ impl Sessions {
     }
 
     /// A new session of this key; its id cannot be guessed.
-    fn open(&self, key: &ApiKey, ends: &Ends, ended: CancellationToken) -> Option<(String, Arc<Session>)> {
+    fn open(
+        &self,
+        key: &ApiKey,
+        ends: &SessionHandles,
+        ended: CancellationToken,
+    ) -> Option<(String, Arc<Session>)> {
         let mut id = [0_u8; 24];
         rand::rng().fill_bytes(&mut id);
         let id = id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let session = Arc::new(Session {
             owner: key.hash(),
             inbox: ends.inbox.clone(),
-            unanswered: ends.unanswered.clone(),
+            pending: ends.pending.clone(),
             last_heard: AtomicU64::new(self.now()),
             ended,
         });
@@ -136,7 +141,7 @@ impl Sessions {
     }
 
     /// Resolves when the client has been silent for too long or the key does not hold any more.
-    async fn overstayed(&self, session: &Session, key: &ApiKey) -> &'static str {
+    async fn expired(&self, session: &Session, key: &ApiKey) -> &'static str {
         let check_every = self.options.check_every.min(self.options.idle);
         loop {
             tokio::time::sleep(check_every).await;
@@ -156,12 +161,12 @@ impl Sessions {
 /// `/sse` and `/messages`; the caller puts the checks of key, host and origin in front.
 pub(super) fn routes<H: ServerHandler>(
     sessions: &Arc<Sessions>,
-    handlers: Arc<dyn Fn(KeySource) -> H + Send + Sync>,
+    handlers: Arc<dyn Fn(CredentialSource) -> H + Send + Sync>,
 ) -> Router {
     let listening = Arc::clone(sessions);
     let listen = move |Extension(key): Extension<ApiKey>| {
         let (sessions, handlers) = (Arc::clone(&listening), Arc::clone(&handlers));
-        async move { listen(&sessions, &key, handlers(KeySource::Sse(key.clone()))) }
+        async move { listen(&sessions, &key, handlers(CredentialSource::Sse(key.clone()))) }
     };
     Router::new()
         .route("/sse", routing::get(listen))
@@ -181,7 +186,7 @@ fn listen<H: ServerHandler>(sessions: &Arc<Sessions>, key: &ApiKey, handler: H) 
     let ended = CancellationToken::new();
     let (pipe, ends) = pipe(ended.clone());
     let Some((id, session)) = sessions.open(key, &ends, ended) else {
-        let words = "The server has as many event streams open as it can serve. Try again later.";
+        let words = "The server has as many event streams open as it can serve. AuthAttempt again later.";
         return try_later(StatusCode::SERVICE_UNAVAILABLE, RETRY_SECONDS, words);
     };
     let endpoint = Event::default()
@@ -219,8 +224,8 @@ async fn run<H: ServerHandler>(
     session: Arc<Session>,
     key: ApiKey,
     handler: H,
-    pipe: Pipe,
-    place: Place,
+    pipe: SseTransport,
+    place: TenantPermit,
 ) {
     let conversation = async {
         match rmcp::service::serve_server(handler, pipe).await {
@@ -235,7 +240,7 @@ async fn run<H: ServerHandler>(
     tokio::pin!(conversation);
     let why = tokio::select! {
         why = &mut conversation => why,
-        why = sessions.overstayed(&session, &key) => {
+        why = sessions.expired(&session, &key) => {
             session.ended.cancel();
             // It has calls to end and to record.
             conversation.await;
@@ -274,7 +279,7 @@ async fn message(
         return unknown();
     };
     let (mut parts, body) = request.into_parts();
-    let (bytes, lasts_long) = match screen::read(&parts, body).await {
+    let (bytes, is_subscription) = match jsonrpc_validation::read(&parts, body).await {
         Ok(read) => read,
         Err(refusal) => return refusal,
     };
@@ -284,7 +289,7 @@ async fn message(
     };
     session.last_heard.store(sessions.now(), Ordering::Relaxed);
     // A subscription is counted by itself.
-    let place = if matches!(message, ClientJsonRpcMessage::Request(_)) && !lasts_long {
+    let place = if matches!(message, ClientJsonRpcMessage::Request(_)) && !is_subscription {
         match sessions.calls.take(&principal, &source(&parts.extensions)) {
             Ok(place) => Some(place),
             Err(refusal) => return *refusal,
@@ -293,32 +298,32 @@ async fn message(
         None
     };
     // A subscription is no call, and does not count as one that runs.
-    let admission = caps::admission(&mut parts.extensions).filter(|_| !lasts_long);
-    match session.unanswered.note(&message, MAX_UNANSWERED) {
-        Ok(doing) => drop(parts.extensions.insert(Held::new((place, doing, admission)))),
+    let admission = limits::admission(&mut parts.extensions).filter(|_| !is_subscription);
+    match session.pending.note(&message, MAX_UNANSWERED) {
+        Ok(doing) => drop(parts.extensions.insert(CallGuard::new((place, doing, admission)))),
         Err(refused) => return not_noted(refused),
     }
     message.insert_extension(parts);
     match session.inbox.try_send(message) {
         Ok(()) => StatusCode::ACCEPTED.into_response(),
         Err(mpsc::error::TrySendError::Full(message)) => {
-            session.unanswered.forget(&message);
-            let words = "The session has more messages than it can take. Try again in a moment.";
+            session.pending.forget(&message);
+            let words = "The session has more messages than it can take. AuthAttempt again in a moment.";
             try_later(StatusCode::TOO_MANY_REQUESTS, 1, words)
         }
         Err(mpsc::error::TrySendError::Closed(_)) => unknown(),
     }
 }
 
-fn not_noted(refused: NotNoted) -> Response {
+fn not_noted(refused: TrackError) -> Response {
     match refused {
-        NotNoted::TooMany => {
+        TrackError::TooManyInFlight => {
             let words = format!(
                 "{MAX_UNANSWERED} requests of this session wait for their answers. Wait for one of them."
             );
             try_later(StatusCode::TOO_MANY_REQUESTS, 1, &words)
         }
-        NotNoted::Twice => {
+        TrackError::DuplicateId => {
             let words = "A request with this id waits for its answer in this session. Send each with an id of its own.";
             json_rpc_error(StatusCode::BAD_REQUEST, -32_600, words)
         }

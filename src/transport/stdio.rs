@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rmcp::ServiceExt as _;
 
-use crate::server::{Door, KeySource, Registry};
+use crate::server::{CallService, CredentialSource, McpHandler};
 use crate::tenancy::ApiKey;
 
 /// Why serving ended badly.
@@ -22,8 +22,8 @@ pub enum StdioError {
 ///
 /// # Errors
 /// When the conversation does not start or breaks off.
-pub async fn serve(door: Arc<Door>, key: ApiKey) -> Result<(), StdioError> {
-    let registry = Registry::new(Arc::clone(&door), KeySource::Stdio(key));
+pub async fn serve(call_service: Arc<CallService>, key: ApiKey) -> Result<(), StdioError> {
+    let registry = McpHandler::new(Arc::clone(&call_service), CredentialSource::Stdio(key));
     let service = match registry.serve(rmcp::transport::stdio_pipes()).await {
         Ok(service) => service,
         // A client that leaves before it said anything is not a failure of ours.
@@ -31,7 +31,7 @@ pub async fn serve(door: Arc<Door>, key: ApiKey) -> Result<(), StdioError> {
         Err(error) => return Err(StdioError::Start(error.to_string())),
     };
     let ended = service.waiting().await;
-    door.drain().await;
+    call_service.drain().await;
     ended
         .map(|_| ())
         .map_err(|error| StdioError::Broken(error.to_string()))

@@ -2,26 +2,28 @@
 //!
 //! What is asked comes from the product's own proof, which makes it from the tools' schemas and the server's list of methods.
 
+pub(crate) mod clients;
 mod headers;
-mod known;
-mod overheard;
+mod method_inventory;
+mod query_count;
 mod role;
-pub(crate) mod speakers;
+mod servers;
+mod single_policy;
+mod subscriptions;
 mod table;
-mod walls;
-mod ways;
-mod wire;
 
 use futures::{FutureExt as _, StreamExt as _, stream};
 use serde_json::{Value, json};
 use skillkeep::ids::TenantId;
-use skillkeep::proof::{AskError, Asking, Extent, Proof, Run, Said, World, attacks};
-use skillkeep::server::{self, Era, Transport};
+use skillkeep::isolation_probe::{
+    ClientError, EchoedSecrets, Extent, Fixtures, ProbeClient, ProbeReport, Run, attacks,
+};
+use skillkeep::server::{self, ProtocolProfile, TransportKind};
 use skillkeep::tools::ToolName;
 
 use crate::harness::TestDb;
-use crate::support::sums;
-use ways::{Place, Way};
+use crate::helpers::table_checksums;
+use servers::{Place, Way};
 
 /// Tools and methods that are not attacked. To stay empty.
 const NOT_COVERED: [&str; 0] = [];
@@ -36,7 +38,7 @@ fn extent(way: Way) -> Extent {
     }
 }
 
-fn assert_clean(how: &str, era: Era, proof: &Proof) {
+fn assert_clean(how: &str, protocol_profile: ProtocolProfile, proof: &ProbeReport) {
     let shown: Vec<&String> = proof.findings.iter().take(10).collect();
     assert!(
         proof.findings.is_empty(),
@@ -44,44 +46,47 @@ fn assert_clean(how: &str, era: Era, proof: &Proof) {
         proof.findings.len()
     );
     // One in five of those that there are; the newest revision has fewer methods.
-    let least = match era {
-        Era::Older | Era::OlderAlone => 1_000,
-        Era::Newest => 900,
+    let least = match protocol_profile {
+        ProtocolProfile::LegacyStateful | ProtocolProfile::LegacyStateless => 1_000,
+        ProtocolProfile::Current => 900,
     };
     assert!(proof.attacks > least, "{how}: {}", proof.attacks);
 }
 
 /// Attacks, and looks from outside at what it did to the victim.
-async fn attack(way: Way) -> (&'static str, Proof) {
+async fn attack(way: Way) -> (&'static str, ProbeReport) {
     let place = Place::new(way).await;
     let world = &place.world;
-    let before = sums(&place.db, world.victim.tenant).await;
+    let before = table_checksums(&place.db, world.victim.tenant).await;
     let mut attacker = place.connect(way, &world.attacker.key).await;
-    let mut twin = place.connect(way, &world.twin.key).await;
+    let mut control = place.connect(way, &world.control.key).await;
     let mut run = Run {
         world,
         admin: &place.db.admin,
         extent: extent(way),
-        said: Said::default(),
+        said: EchoedSecrets::default(),
     };
-    let proof = run.over(&mut attacker, &mut twin).await.unwrap();
-    assert_clean(way.name, attacker.era(), &proof);
-    let after = sums(&place.db, world.victim.tenant).await;
+    let proof = run.over(&mut attacker, &mut control).await.unwrap();
+    assert_clean(way.name, attacker.protocol_profile(), &proof);
+    let after = table_checksums(&place.db, world.victim.tenant).await;
     assert_eq!(after, before, "{}", way.name);
     let rows = async |tenant: TenantId| -> Vec<(String, i64)> {
-        let sums = sums(&place.db, tenant).await;
-        sums.into_iter().map(|(table, (rows, _))| (table, rows)).collect()
+        let table_checksums = table_checksums(&place.db, tenant).await;
+        table_checksums
+            .into_iter()
+            .map(|(table, (rows, _))| (table, rows))
+            .collect()
     };
     assert_eq!(
         rows(world.attacker.tenant).await,
-        rows(world.twin.tenant).await,
+        rows(world.control.tenant).await,
         "{}: asking for what is another's leaves other traces",
         way.name
     );
     attacker.end().await;
-    twin.end().await;
+    control.end().await;
     if way.can_hear() {
-        overheard::listen(&place, way).await;
+        subscriptions::listen(&place, way).await;
     }
     if let Some(log) = place.said() {
         assert_log_tells_nothing(way.name, world, &log);
@@ -90,7 +95,7 @@ async fn attack(way: Way) -> (&'static str, Proof) {
 }
 
 /// No key, nothing of the victim's, and nothing that the attackers sent is in a log at its loudest.
-fn assert_log_tells_nothing(how: &str, world: &World, log: &str) {
+fn assert_log_tells_nothing(how: &str, world: &Fixtures, log: &str) {
     assert!(log.lines().count() > 1_000, "{how}: the log is on");
     assert!(!log.contains("skeep_"), "{how}: a key is in the log");
     let handles = world.handles.iter();
@@ -117,7 +122,7 @@ fn assert_log_tells_nothing(how: &str, world: &World, log: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_tool_and_method_is_attacked() {
     let db = TestDb::new().await;
-    let world = World::plant(&db.admin, &db.door()).await.unwrap();
+    let world = Fixtures::create(&db.admin, &db.service()).await.unwrap();
     let (attacks, uncovered) = attacks(&world);
     assert_eq!(uncovered, NOT_COVERED);
     let tools = ToolName::ALL.iter().map(|tool| tool.as_str());
@@ -126,18 +131,21 @@ async fn every_tool_and_method_is_attacked() {
         assert!(count >= 40, "{target}: {count}");
     }
     for method in server::methods() {
-        let has = |era: &Era| era.methods().contains(&method);
-        assert!(Era::ALL.iter().any(has), "{method} is there for nobody");
+        let has = |protocol_profile: &ProtocolProfile| protocol_profile.methods().contains(&method);
+        assert!(
+            ProtocolProfile::ALL.iter().any(has),
+            "{method} is there for nobody"
+        );
     }
 }
 
 /// Every transport that the code knows, by every way into it, all at once. The table tells how often each target was attacked.
 #[tokio::test(flavor = "multi_thread")]
 async fn over_every_transport_every_attack_is_refused() {
-    let ways = Transport::ALL.into_iter().flat_map(ways::of);
+    let ways = TransportKind::ALL.into_iter().flat_map(servers::of);
     let attacked = stream::iter(ways.map(|way| tokio::spawn(attack(way)).map(Result::unwrap)));
     // A few at once: each has connections of its own to the one cluster.
-    let proofs: Vec<(&str, Proof)> = attacked.buffered(3).collect().await;
+    let proofs: Vec<(&str, ProbeReport)> = attacked.buffered(3).collect().await;
     table::print(&proofs);
     let tools = ToolName::ALL.iter().map(|tool| tool.as_str());
     for target in tools.chain(server::methods()) {
@@ -149,25 +157,25 @@ async fn over_every_transport_every_attack_is_refused() {
 /// A connection over which everything is refused, whatever is asked.
 struct Deaf;
 
-impl Asking for Deaf {
-    async fn ask(&mut self, _: &str, _: Value) -> Result<Value, AskError> {
+impl ProbeClient for Deaf {
+    async fn ask(&mut self, _: &str, _: Value) -> Result<Value, ClientError> {
         Ok(json!({"error": {"code": -32_602, "message": "The header is not there."}}))
     }
 
-    fn era(&self) -> Era {
-        Era::Older
+    fn protocol_profile(&self) -> ProtocolProfile {
+        ProtocolProfile::LegacyStateful
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn attacks_that_reach_nothing_prove_nothing() {
     let db = TestDb::new().await;
-    let world = World::plant(&db.admin, &db.door()).await.unwrap();
+    let world = Fixtures::create(&db.admin, &db.service()).await.unwrap();
     let mut run = Run {
         world: &world,
         admin: &db.admin,
         extent: Extent::EveryNth(10),
-        said: Said::default(),
+        said: EchoedSecrets::default(),
     };
     let proof = run.over(&mut Deaf, &mut Deaf).await.unwrap();
     let found = proof.findings.join("\n");
@@ -194,7 +202,7 @@ async fn no_transport_that_can_be_recorded_is_forgotten() {
         )
         .await;
     known.sort();
-    let mut attacked = Transport::ALL.map(|transport| transport.as_str().to_owned());
+    let mut attacked = TransportKind::ALL.map(|transport| transport.as_str().to_owned());
     attacked.sort();
     assert_eq!(known, attacked);
 }
@@ -204,10 +212,10 @@ async fn the_rehearsal_on_a_live_database_proves_it_and_leaves_nothing_behind() 
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let tenants = "SELECT count(*) FROM tenants";
-    let before = (sums(&db, tenant).await, db.value::<i64>(tenants).await);
-    let proof = skillkeep::proof::rehearse(&db.ways.admin).await.unwrap();
-    assert_clean("rehearsal", Era::Older, &proof);
-    let after = (sums(&db, tenant).await, db.value::<i64>(tenants).await);
+    let before = (table_checksums(&db, tenant).await, db.value::<i64>(tenants).await);
+    let proof = skillkeep::isolation_probe::dry_run(&db.ways.admin).await.unwrap();
+    assert_clean("rehearsal", ProtocolProfile::LegacyStateful, &proof);
+    let after = (table_checksums(&db, tenant).await, db.value::<i64>(tenants).await);
     assert_eq!(after, before);
     assert_eq!(db.value::<i64>("SELECT count(*) FROM usage_events").await, 0);
 }
@@ -246,7 +254,7 @@ async fn the_rehearsal_finds_holes_that_only_show_in_answers() {
     ] {
         let db = TestDb::new().await;
         db.superuser().await.batch_execute(hole).await.unwrap();
-        let proof = skillkeep::proof::rehearse(&db.ways.admin).await.unwrap();
+        let proof = skillkeep::isolation_probe::dry_run(&db.ways.admin).await.unwrap();
         assert!(
             proof.findings.iter().any(|finding| finding.starts_with(target)),
             "{hole}: {:?}",

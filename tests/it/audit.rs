@@ -1,15 +1,15 @@
 //! The audit log: what is in it, what nobody can change, and what an auditor can find out about somebody who owns the database.
 
+mod admin_actions;
 mod checking;
-mod deeds;
 
 use std::path::Path;
 
 use serde_json::Value;
 use skillkeep::ids::TenantId;
 
+use crate::command::{CommandOutput, admin, ended, program};
 use crate::harness::TestDb;
-use crate::process::{Ran, admin, ended, program};
 
 fn path(folder: &tempfile::TempDir, name: &str) -> String {
     folder.path().join(name).display().to_string()
@@ -97,7 +97,7 @@ async fn every_administrative_act_is_in_it_with_who_where_and_before_and_after()
     );
 }
 
-fn verify(db: &TestDb, more: &[&str]) -> Ran {
+fn verify(db: &TestDb, more: &[&str]) -> CommandOutput {
     ended(db, &[&["audit", "verify", "--tenant", "acme"], more].concat())
 }
 
@@ -181,7 +181,7 @@ async fn make_anew(db: &TestDb, without: i64) {
 async fn a_signed_head_shows_that_the_end_was_cut_off_or_all_of_it_made_anew() {
     let folder = tempfile::tempdir().unwrap();
     let key_file = path(&folder, "audit.key");
-    let public_key = Ran::of(&mut program(&["audit", "keygen", &key_file]))
+    let public_key = CommandOutput::of(&mut program(&["audit", "keygen", &key_file]))
         .out
         .trim()
         .to_owned();
@@ -231,7 +231,7 @@ async fn a_signed_head_shows_that_the_end_was_cut_off_or_all_of_it_made_anew() {
             assert_eq!(ran.code, 1, "{deed}: {ran:?}");
             assert!(ran.err.contains("cut off or written anew"), "{ran:?}");
         }
-        let other = Ran::of(&mut program(&[
+        let other = CommandOutput::of(&mut program(&[
             "audit",
             "keygen",
             &path(&folder, &format!("{deed}.key")),
@@ -244,9 +244,9 @@ async fn a_signed_head_shows_that_the_end_was_cut_off_or_all_of_it_made_anew() {
     }
 }
 
-fn check(file: &str, more: &[&str]) -> Ran {
+fn check(file: &str, more: &[&str]) -> CommandOutput {
     // Without any database.
-    Ran::of(
+    CommandOutput::of(
         program(&[&["audit", "check", file], more].concat())
             .env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/x"),
     )
@@ -258,7 +258,7 @@ async fn an_auditor_checks_an_export_without_a_database() {
     acme(&db).await;
     let folder = tempfile::tempdir().unwrap();
     let (key_file, out) = (path(&folder, "audit.key"), path(&folder, "log.jsonl"));
-    let public_key = Ran::of(&mut program(&["audit", "keygen", &key_file]))
+    let public_key = CommandOutput::of(&mut program(&["audit", "keygen", &key_file]))
         .out
         .trim()
         .to_owned();

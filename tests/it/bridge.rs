@@ -1,10 +1,10 @@
 //! The real program as a bridge between a client on stdin and stdout and a registry that is served over HTTP.
 
-mod away;
 mod cancelling;
 mod certificates;
+mod invalid_upstream;
 mod start;
-mod strangers;
+mod unavailable;
 
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -17,7 +17,7 @@ use rmcp::service::{ClientLifecycleMode, ClientServiceExt as _};
 use rmcp::transport::TokioChildProcess;
 use serde_json::{Value, json};
 use skillkeep::db::ServerDb;
-use skillkeep::server::{Door, Limits};
+use skillkeep::server::{CallService, Limits};
 use skillkeep::tenancy::ApiKey;
 use skillkeep::transport::http::{self, HttpOptions};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -26,9 +26,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::command::program;
 use crate::harness::TestDb;
-use crate::process::program;
-use crate::support::before_run;
+use crate::helpers::test_hook;
 
 const OLD: &str = "2025-11-25";
 const NEW: &str = "2026-07-28";
@@ -168,26 +168,31 @@ impl Laptop {
 }
 
 /// A registry on a port of its own.
-struct Registry {
+struct McpHandler {
     address: SocketAddr,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
-impl Registry {
-    async fn start(door: &Arc<Door>) -> Self {
-        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), door).await
+impl McpHandler {
+    async fn start(service: &Arc<CallService>) -> Self {
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), service).await
     }
 
-    async fn start_at(address: SocketAddr, door: &Arc<Door>) -> Self {
+    async fn start_at(address: SocketAddr, service: &Arc<CallService>) -> Self {
         let listener = http::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (stop, door) = (CancellationToken::new(), Arc::clone(door));
+        let (stop, service) = (CancellationToken::new(), Arc::clone(service));
         let stopped = stop.clone();
         let task = tokio::spawn(async move {
-            http::serve(listener, door, &HttpOptions::default(), stopped.cancelled_owned())
-                .await
-                .unwrap();
+            http::serve(
+                listener,
+                service,
+                &HttpOptions::default(),
+                stopped.cancelled_owned(),
+            )
+            .await
+            .unwrap();
         });
         Self { address, stop, task }
     }
@@ -240,7 +245,7 @@ async fn told(db: &TestDb) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_of_the_older_revisions_may_say_everything_at_once() {
     let (db, key) = set_up().await;
-    let registry = Registry::start(&db.door()).await;
+    let registry = McpHandler::start(&db.service()).await;
     let mut laptop = Laptop::start(registry.address, &key);
     let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
     let said = [
@@ -278,7 +283,7 @@ async fn a_client_of_the_new_revision_is_answered_and_recorded_as_what_it_is() {
         &[],
     )
     .await;
-    let registry = Registry::start(&db.door()).await;
+    let registry = McpHandler::start(&db.service()).await;
     let mut laptop = Laptop::start(registry.address, &key);
     let found = laptop.ask(&new_era(1, "server/discover", json!({}))).await;
     assert!(
@@ -316,7 +321,7 @@ async fn a_client_of_the_new_revision_is_answered_and_recorded_as_what_it_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_client_of_either_revision_works_through_the_bridge() {
     let (db, key) = set_up().await;
-    let registry = Registry::start(&db.door()).await;
+    let registry = McpHandler::start(&db.service()).await;
     let new = ClientLifecycleMode::Discover {
         preferred_versions: vec![ProtocolVersion::V_2026_07_28],
     };
@@ -347,7 +352,7 @@ async fn ten_calls_are_at_the_registry_at_once() {
     let (db, key) = set_up().await;
     // None of the calls ends before all have begun.
     let meeting = Arc::new(tokio::sync::Barrier::new(10));
-    let block = before_run(move |_, _| {
+    let block = test_hook(move |_, _| {
         let meeting = Arc::clone(&meeting);
         async move {
             meeting.wait().await;
@@ -355,8 +360,8 @@ async fn ten_calls_are_at_the_registry_at_once() {
         .boxed()
     });
     let server = ServerDb::new(&db.ways.server, 16).unwrap();
-    let door = Arc::new(Door::new(server, Limits::default()).with_before_run(block));
-    let registry = Registry::start(&door).await;
+    let service = Arc::new(CallService::new(server, Limits::default()).with_test_hook(block));
+    let registry = McpHandler::start(&service).await;
     let mut laptop = Laptop::start(registry.address, &key);
     laptop.ask(&hello(100)).await;
     for id in 1..=10 {

@@ -6,12 +6,12 @@ use serde_json::Value;
 use skillkeep::ids::TenantId;
 use skillkeep::tenancy::{ApiKey, Scope};
 
+use crate::command::{CommandOutput, admin, ended, program, program_as};
 use crate::harness::{Client, TestDb};
 use crate::import::samples;
-use crate::process::{Ran, admin, ended, program, program_as};
 
 /// A run that must end with this code and say these words in one sentence on stderr.
-fn assert_fails(ran: &Ran, code: i32, says: &str) {
+fn assert_fails(ran: &CommandOutput, code: i32, says: &str) {
     assert_eq!(ran.code, code, "{ran:?}");
     assert!(ran.err.contains(says), "\"{says}\" is not in {}", ran.err);
     assert!(
@@ -49,8 +49,8 @@ async fn a_tenants_life() {
     .trim()
     .parse()
     .unwrap();
-    let door = db.door();
-    let client = Client::connect(&door, &key).await;
+    let service = db.service();
+    let client = Client::connect(&service, &key).await;
     client.ok("whoami", serde_json::json!({})).await;
     let said = admin(&db, &["tenant", "suspend", "acme"]).out;
     assert_eq!(said, "The tenant acme is now suspended.\n");
@@ -116,8 +116,8 @@ async fn a_key_is_printed_alone_and_ends_when_it_is_told_to() {
     let text = made.out.strip_suffix('\n').unwrap();
     let key: ApiKey = text.parse().unwrap();
     assert!(!made.err.contains(text), "{}", made.err);
-    let door = db.door();
-    let client = Client::connect(&door, &key).await;
+    let service = db.service();
+    let client = Client::connect(&service, &key).await;
     let who = client.ok("whoami", serde_json::json!({})).await;
     assert_eq!(who["scopes"], serde_json::json!(["skills:read", "usage:read"]));
 
@@ -133,7 +133,7 @@ async fn a_key_is_printed_alone_and_ends_when_it_is_told_to() {
         client.call("whoami", serde_json::json!({})).await.is_err(),
         "its grace is over"
     );
-    let client = Client::connect(&door, &next).await;
+    let client = Client::connect(&service, &next).await;
     client.ok("whoami", serde_json::json!({})).await;
     let new_id = admin(&db, &["key", "list", "--json"])
         .json()
@@ -174,7 +174,7 @@ async fn usage_is_reported_listed_and_pruned_only_when_meant() {
     let db = TestDb::new().await;
     let acme = db.tenant("acme").await;
     let (_, key) = db.key(acme, "ada@example.com", &[Scope::SkillsRead]).await;
-    let client = Client::connect(&db.door(), &key).await;
+    let client = Client::connect(&db.service(), &key).await;
     client
         .ok("search_skills", serde_json::json!({"query": "a thing not there"}))
         .await;
@@ -277,7 +277,7 @@ async fn the_doctor_finds_a_wall_that_was_taken_down_and_nothing_is_served() {
         "{}",
         ran.out
     );
-    let served = Ran::of(&mut program_as(
+    let served = CommandOutput::of(&mut program_as(
         "skillkeep_app",
         &db,
         &["serve", "--listen", "127.0.0.1:0"],
@@ -328,8 +328,8 @@ async fn the_whole_doctor_names_what_was_loosened_in_words_and_in_json() {
 
 #[test]
 fn help_and_completions_name_every_command() {
-    let help = Ran::of(&mut program(&["--help"]));
-    let completions = Ran::of(&mut program(&["completions", "bash"]));
+    let help = CommandOutput::of(&mut program(&["--help"]));
+    let completions = CommandOutput::of(&mut program(&["completions", "bash"]));
     assert_eq!((help.code, completions.code), (0, 0));
     for command in [
         "quickstart",
@@ -354,9 +354,9 @@ fn help_and_completions_name_every_command() {
     }
     assert!(!help.out.contains("postgres-watch"));
     assert!(help.out.contains("Exit codes: 0 well"), "{}", help.out);
-    let nonsense = Ran::of(&mut program(&["dance"]));
+    let nonsense = CommandOutput::of(&mut program(&["dance"]));
     assert_eq!((nonsense.code, nonsense.out.as_str()), (2, ""));
-    assert_eq!(Ran::of(&mut program(&["completions", "tea"])).code, 2);
+    assert_eq!(CommandOutput::of(&mut program(&["completions", "tea"])).code, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -43,7 +43,7 @@ async fn real_skills_are_installed_as_they_lie_on_disk() {
         );
     }
 
-    let client = Client::connect(&db.door(), &db.full_key(acme).await).await;
+    let client = Client::connect(&db.service(), &db.full_key(acme).await).await;
     let step = stored.len().div_ceil(COMPARED).max(1);
     let (mut skills, mut files) = (0, 0);
     for line in stored.iter().step_by(step) {

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use agent_skills::{SkillFile, SkillFolder, SkillPath, read_document};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
@@ -10,12 +11,11 @@ use skillkeep::db::TenantTx;
 use skillkeep::ids::TenantId;
 use skillkeep::registry::audit::Actor;
 use skillkeep::registry::publish::{self, NewVersion};
-use skillkeep::server::Door;
-use skillkeep::skill_format::{SkillFile, SkillFolder, SkillPath, read_document};
+use skillkeep::server::CallService;
 use skillkeep::tenancy::ApiKey;
 
 use crate::harness::{Client, TestDb};
-use crate::methods::speaker::{Speaker, WAYS, Way};
+use crate::methods::client::{Speaker, WAYS, Way};
 use crate::methods::{LISTS, pages, store};
 
 /// Slugs whose order by bytes is neither that of a dictionary nor that of their numbers.
@@ -30,7 +30,7 @@ fn slug(number: usize) -> String {
 
 /// Many skills in one go.
 async fn many(db: &TestDb, tenant: TenantId, count: usize) -> Vec<String> {
-    let tx = TenantTx::begin_as_operator(&db.admin, tenant).await.unwrap();
+    let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
     for name in (0..count).map(slug) {
         let skill_md = format!("---\nname: {name}\ndescription: One of many.\n---\n\nText.\n");
         let folder = SkillFolder {
@@ -69,9 +69,9 @@ async fn every_list_gives_each_of_230_skills_once_in_the_order_of_bytes_and_agai
     let prompts: Vec<String> = std::iter::once("search_first".to_owned())
         .chain(slugs.clone())
         .collect();
-    let (door, key) = (db.door(), db.full_key(tenant).await);
+    let (service, key) = (db.service(), db.full_key(tenant).await);
     for way in WAYS {
-        let mut speaker = Speaker::connect(&door, &key, way).await;
+        let mut speaker = Speaker::connect(&service, &key, way).await;
         for (list, expected, sizes) in [
             (LISTS[0], &uris, vec![50, 50, 50, 50, 30]),
             (LISTS[1], &uris, vec![100, 100, 30]),
@@ -88,7 +88,7 @@ async fn every_list_gives_each_of_230_skills_once_in_the_order_of_bytes_and_agai
             );
         }
     }
-    let client = Client::connect(&door, &key).await;
+    let client = Client::connect(&service, &key).await;
     assert_eq!(client.service.list_all_resources().await.unwrap().len(), 230);
     assert_eq!(client.service.list_all_prompts().await.unwrap().len(), 231);
     assert_eq!(client.service.list_all_skills().await.unwrap().len(), 230);
@@ -99,7 +99,7 @@ async fn a_list_that_ends_with_a_full_page_has_no_empty_one_after_it() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     many(&db, tenant, 100).await;
-    let mut speaker = Speaker::connect(&db.door(), &db.full_key(tenant).await, Way::Memory).await;
+    let mut speaker = Speaker::connect(&db.service(), &db.full_key(tenant).await, Way::Memory).await;
     for (list, sizes) in [
         (LISTS[0], vec![50, 50]),
         (LISTS[1], vec![100]),
@@ -114,7 +114,7 @@ async fn what_is_published_between_two_pages_moves_nothing_that_was_there() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let slugs = many(&db, tenant, 120).await;
-    let mut speaker = Speaker::connect(&db.door(), &db.full_key(tenant).await, Way::Memory).await;
+    let mut speaker = Speaker::connect(&db.service(), &db.full_key(tenant).await, Way::Memory).await;
     let first = speaker.ok("skills/list", json!({})).await;
     // One before the place, one after it, and a new version on each side.
     for name in ["a", "zz", &slugs[0], &slugs[119]] {
@@ -157,9 +157,9 @@ async fn a_folder_of_450_files_gives_each_once_in_the_order_of_bytes() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let names = with_a_wide_folder(&db, tenant).await;
-    let (door, key) = (db.door(), db.full_key(tenant).await);
+    let (service, key) = (db.service(), db.full_key(tenant).await);
     for way in WAYS {
-        let mut speaker = Speaker::connect(&door, &key, way).await;
+        let mut speaker = Speaker::connect(&service, &key, way).await;
         for uri in [DATA.to_owned(), format!("{DATA}/")] {
             let (sizes, found) = pages(&mut speaker, DIRECTORY, &json!({"uri": uri})).await;
             assert_eq!(found, names, "{way:?}");
@@ -168,10 +168,10 @@ async fn a_folder_of_450_files_gives_each_once_in_the_order_of_bytes() {
     }
 }
 
-/// Two tenants with the same things, and a cursor of mine for each list.
+/// TwoTenants tenants with the same things, and a cursor of mine for each list.
 struct Scene {
     db: TestDb,
-    door: Arc<Door>,
+    service: Arc<CallService>,
     mine: TenantId,
     my_key: ApiKey,
     their_key: ApiKey,
@@ -196,7 +196,7 @@ impl Scene {
             with_a_wide_folder(&db, tenant).await;
         }
         Self {
-            door: db.door(),
+            service: db.service(),
             my_key: db.full_key(mine).await,
             their_key: db.full_key(theirs).await,
             mine,
@@ -232,8 +232,8 @@ async fn is_refused(speaker: &mut Speaker, method: &str, params: Value) {
 async fn a_cursor_of_another_tenant_or_list_or_folder_is_refused_by_every_list() {
     let scene = Scene::new().await;
     for way in WAYS {
-        let mut me = Speaker::connect(&scene.door, &scene.my_key, way).await;
-        let mut them = Speaker::connect(&scene.door, &scene.their_key, way).await;
+        let mut me = Speaker::connect(&scene.service, &scene.my_key, way).await;
+        let mut them = Speaker::connect(&scene.service, &scene.their_key, way).await;
         let (mine, theirs) = (first_cursors(&mut me).await, first_cursors(&mut them).await);
         for (number, (method, params)) in paged().into_iter().enumerate() {
             for (other, cursor) in mine.iter().enumerate() {
@@ -263,7 +263,7 @@ async fn a_cursor_that_is_none_is_refused_and_not_read_as_the_first_page() {
     let scene = Scene::new().await;
     let huge = "A".repeat(1 << 20);
     for way in WAYS {
-        let mut me = Speaker::connect(&scene.door, &scene.my_key, way).await;
+        let mut me = Speaker::connect(&scene.service, &scene.my_key, way).await;
         for (method, params) in paged() {
             for cursor in [
                 "",
@@ -329,7 +329,7 @@ impl Damage {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_cursor_is_never_taken() {
     let scene = Scene::new().await;
-    let mut me = Speaker::connect(&scene.door, &scene.my_key, Way::Memory).await;
+    let mut me = Speaker::connect(&scene.service, &scene.my_key, Way::Memory).await;
     let cursors = first_cursors(&mut me).await;
     let me = RefCell::new(me);
     let mut runner = TestRunner::new(Config {
@@ -359,9 +359,9 @@ async fn a_damaged_cursor_is_never_taken() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_search_takes_its_own_cursor_only_and_says_so_in_words_for_a_model() {
     let scene = Scene::new().await;
-    let me = Client::connect(&scene.door, &scene.my_key).await;
-    let them = Client::connect(&scene.door, &scene.their_key).await;
-    let mut speaker = Speaker::connect(&scene.door, &scene.my_key, Way::Memory).await;
+    let me = Client::connect(&scene.service, &scene.my_key).await;
+    let them = Client::connect(&scene.service, &scene.their_key).await;
+    let mut speaker = Speaker::connect(&scene.service, &scene.my_key, Way::Memory).await;
     let of_a_list = first_cursors(&mut speaker).await;
     let all = json!({"limit": 20});
     let words = json!({"limit": 20, "query": "many"});

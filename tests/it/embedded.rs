@@ -1,8 +1,8 @@
 //! The embedded database as processes see it: shared, private, durable.
 
 mod accounts;
+mod fixture;
 mod killed;
-mod place;
 mod refused;
 
 use std::fs;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::{Pid, getsid};
 
-use place::{Holder, Place, is_alive, watcher_of};
+use fixture::{Holder, Place, is_alive, watcher_of};
 
 #[test]
 fn twelve_processes_at_once_share_one_server() {

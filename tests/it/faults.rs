@@ -2,11 +2,11 @@
 //! or half done.
 
 mod backup;
+mod db_errors;
 mod disk;
 mod failover;
 mod proxy;
-mod readiness;
-mod refused;
+mod readyz;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,11 +16,11 @@ use rmcp::service::ServiceError;
 use serde_json::{Value, json};
 use skillkeep::db::{ServerDb, Sql};
 use skillkeep::ids::TenantId;
-use skillkeep::server::{Door, Limits};
+use skillkeep::server::{CallService, Limits};
 use tokio::sync::Semaphore;
 
 use crate::harness::{Client, TestDb};
-use crate::support::{before_run, events_after};
+use crate::helpers::{events_after, test_hook};
 use proxy::{Mode, Proxy};
 
 /// How long a database that says nothing is waited for here.
@@ -45,10 +45,10 @@ async fn left(db: &TestDb) -> (i64, i64) {
     )
 }
 
-/// A door that reaches its database through a proxy.
-fn door_through(proxy: &Proxy) -> Arc<Door> {
+/// A service that reaches its database through a proxy.
+fn door_through(proxy: &Proxy) -> Arc<CallService> {
     let server = ServerDb::new(&proxy.url(), 4).unwrap().with_patience(PATIENCE);
-    Arc::new(Door::new(server, Limits::default()))
+    Arc::new(CallService::new(server, Limits::default()))
 }
 
 fn words(answer: Result<rmcp::model::CallToolResult, ServiceError>) -> String {
@@ -67,8 +67,8 @@ async fn a_database_that_is_away_silent_or_cut_off_is_told_in_time_and_works_aga
     let tenant = with_a_skill(&db, "acme").await;
     let key = db.full_key(tenant).await;
     let proxy = Proxy::start(&db).await;
-    let door = door_through(&proxy);
-    let client = Client::connect(&door, &key).await;
+    let service = door_through(&proxy);
+    let client = Client::connect(&service, &key).await;
     client.ok("install_skill", install()).await;
     for mode in [Mode::Away, Mode::Silent, Mode::Cut] {
         proxy.set(mode).await;
@@ -103,14 +103,14 @@ async fn wherever_the_connection_breaks_effect_and_record_stand_together_or_not_
     let proxy = Proxy::start(&db).await;
     let (mut answered, mut refused) = (0, 0);
     for bytes in (50..6_000).step_by(170) {
-        let door = door_through(&proxy);
-        let client = Client::connect(&door, &key).await;
+        let service = door_through(&proxy);
+        let client = Client::connect(&service, &key).await;
         client.ok("whoami", json!({})).await;
         proxy.set(Mode::CutAfter(bytes)).await;
         let before = left(&db).await;
         let answer = client.call("install_skill", install()).await;
         proxy.set(Mode::Pass).await;
-        door.drain().await;
+        service.drain().await;
         // What was sent before the cut may still be at work: a call's transaction is open until it has ended.
         let open = "SELECT count(*) FROM pg_stat_activity
                     WHERE datname = current_database() AND usename = 'skillkeep_app' AND state <> 'idle'";
@@ -118,7 +118,7 @@ async fn wherever_the_connection_breaks_effect_and_record_stand_together_or_not_
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         // Each round has a server of its own, and the database only so many connections.
-        door.db().close();
+        service.db().close();
         let after = left(&db).await;
         assert_eq!(after.0 - before.0, after.1 - before.1, "after {bytes} bytes");
         match answer {
@@ -149,8 +149,8 @@ async fn backends_that_are_killed_in_the_middle_lose_their_call_and_no_other() {
     let db = TestDb::new().await;
     let tenant = with_a_skill(&db, "acme").await;
     let key = db.full_key(tenant).await;
-    let door = db.door();
-    let client = Arc::new(Client::connect(&door, &key).await);
+    let service = db.service();
+    let client = Arc::new(Client::connect(&service, &key).await);
     let calls: Vec<_> = (0..60)
         .map(|_| {
             let client = Arc::clone(&client);
@@ -178,7 +178,7 @@ async fn backends_that_are_killed_in_the_middle_lose_their_call_and_no_other() {
             done += 1;
         }
     }
-    door.drain().await;
+    service.drain().await;
     let (installs, events) = left(&db).await;
     assert_eq!(installs, events);
     assert!(events >= done, "{events} recorded, {done} answered");
@@ -195,7 +195,7 @@ async fn without_a_free_connection_on_the_database_callers_are_told_to_try_again
         .batch_execute(&format!("ALTER DATABASE {} CONNECTION LIMIT 0", db.name))
         .await
         .unwrap();
-    let client = Client::connect(&db.door(), &key).await;
+    let client = Client::connect(&db.service(), &key).await;
     let told = words(client.call("whoami", json!({})).await);
     assert!(
         told.contains("not available") && told.contains("Try again"),
@@ -214,7 +214,7 @@ async fn without_a_free_connection_on_the_database_callers_are_told_to_try_again
     assert_eq!(db.events(tenant).await.len(), 1);
 }
 
-/// Two calls of one tenant that wait for each other: the database ends one of them.
+/// TwoTenants calls of one tenant that wait for each other: the database ends one of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_calls_in_a_deadlock_one_is_done_and_the_other_told_to_try_again() {
     let db = TestDb::new().await;
@@ -222,7 +222,7 @@ async fn of_two_calls_in_a_deadlock_one_is_done_and_the_other_told_to_try_again(
     let key = db.full_key(tenant).await;
     let both_hold_one = Arc::new(tokio::sync::Barrier::new(2));
     let turn = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let block = before_run(move |tool, tx| {
+    let block = test_hook(move |tool, tx| {
         let (barrier, turn) = (Arc::clone(&both_hold_one), Arc::clone(&turn));
         let is_install = tool == "install_skill";
         async move {
@@ -244,10 +244,10 @@ async fn of_two_calls_in_a_deadlock_one_is_done_and_the_other_told_to_try_again(
         }
         .boxed()
     });
-    let door = db.stumbling_door(Limits::default(), block);
+    let service = db.service_with_faults(Limits::default(), block);
     let (first, second) = (
-        Client::connect(&door, &key).await,
-        Client::connect(&door, &key).await,
+        Client::connect(&service, &key).await,
+        Client::connect(&service, &key).await,
     );
     let (first, second) = tokio::join!(
         first.call("install_skill", install()),
@@ -286,7 +286,7 @@ async fn a_tenant_that_takes_every_connection_for_long_does_not_starve_another()
     let (greedy_key, other_key) = (db.full_key(greedy).await, db.full_key(other).await);
     let (release, stuck) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let (released, sticking) = (Arc::clone(&release), Arc::clone(&stuck));
-    let block = before_run(move |_, tx| {
+    let block = test_hook(move |_, tx| {
         let (released, sticking) = (Arc::clone(&released), Arc::clone(&sticking));
         async move {
             if tx.tenant() == greedy {
@@ -297,8 +297,8 @@ async fn a_tenant_that_takes_every_connection_for_long_does_not_starve_another()
         .boxed()
     });
     let server = ServerDb::new(&db.ways.server, 4).unwrap();
-    let door = Arc::new(Door::new(server, Limits::default()).with_before_run(block));
-    let hog = Arc::new(Client::connect(&door, &greedy_key).await);
+    let service = Arc::new(CallService::new(server, Limits::default()).with_test_hook(block));
+    let hog = Arc::new(Client::connect(&service, &greedy_key).await);
     let hogs: Vec<_> = (0..40)
         .map(|_| {
             let hog = Arc::clone(&hog);
@@ -307,7 +307,7 @@ async fn a_tenant_that_takes_every_connection_for_long_does_not_starve_another()
         .collect();
     // Three of the four: the last is never his.
     stuck.acquire_many(3).await.unwrap().forget();
-    let client = Client::connect(&door, &other_key).await;
+    let client = Client::connect(&service, &other_key).await;
     for _ in 0..20 {
         client.ok("install_skill", install()).await;
     }
@@ -323,7 +323,7 @@ async fn a_tenant_that_takes_every_connection_for_long_does_not_starve_another()
         }
     }
     assert_eq!(told, 37);
-    assert_eq!(events_after(&db, &door, greedy, 3).await.len(), 3);
+    assert_eq!(events_after(&db, &service, greedy, 3).await.len(), 3);
 }
 
 /// A program that stops in the middle of a transaction, and holds locks in it.
@@ -333,7 +333,7 @@ async fn every_transaction_of_a_call_has_its_limits_in_the_database_itself() {
     let tenant = with_a_skill(&db, "acme").await;
     let key = db.full_key(tenant).await;
     let (sender, mut settings) = tokio::sync::mpsc::unbounded_channel();
-    let block = before_run(move |_, tx| {
+    let block = test_hook(move |_, tx| {
         let sender = sender.clone();
         async move {
             let sql = "SELECT current_setting('statement_timeout') AS a, current_setting('idle_in_transaction_session_timeout') AS b";
@@ -342,7 +342,7 @@ async fn every_transaction_of_a_call_has_its_limits_in_the_database_itself() {
         }
         .boxed()
     });
-    let client = Client::connect(&db.stumbling_door(Limits::default(), block), &key).await;
+    let client = Client::connect(&db.service_with_faults(Limits::default(), block), &key).await;
     client.ok("whoami", json!({})).await;
     assert_eq!(
         settings.recv().await.unwrap(),

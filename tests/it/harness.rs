@@ -6,20 +6,20 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use agent_skills::{SkillFile, SkillFolder, SkillPath, read_document};
+use embedded_postgres::{Embedded, EmbeddedOptions, Start};
 use rmcp::ServiceExt as _;
 use rmcp::model::{CallToolRequestParams, CallToolResult};
 use rmcp::service::{RoleClient, RunningService, ServiceError};
 use serde_json::Value;
-use skillkeep::db::embedded::{Embedded, EmbeddedOptions, Start};
 use skillkeep::db::provision::{Provisioned, provision_database};
 use skillkeep::db::{AdminDb, DatabaseUrl, ServerDb, TenantTx, connect_owner, migrations};
 use skillkeep::ids::{Digest, TenantId, UserId};
 use skillkeep::registry::audit::Actor;
 use skillkeep::registry::publish::{self, NewVersion, Stored};
-use skillkeep::server::{BeforeRun, Door, KeySource, Limits, Registry};
-use skillkeep::skill_format::{SkillFile, SkillFolder, SkillPath, read_document};
-use skillkeep::tenancy::keys::{self, NewKey};
-use skillkeep::tenancy::{Allowance, ApiKey, Scope, Scopes, tenants, users};
+use skillkeep::server::{CallService, CredentialSource, Limits, McpHandler, TestHook};
+use skillkeep::tenancy::api_keys::{self, NewKey};
+use skillkeep::tenancy::{ApiKey, CallLimits, Scope, Scopes, tenants, users};
 use std::sync::Arc;
 use tokio::sync::{Mutex, OnceCell};
 
@@ -121,7 +121,7 @@ async fn template() {
     .await;
 }
 
-/// Two runs at once, of different sources, each have their own.
+/// TwoTenants runs at once, of different sources, each have their own.
 fn template_name() -> String {
     format!("{TEMPLATE}_{}", std::process::id())
 }
@@ -189,7 +189,7 @@ impl TestDb {
     /// A tenant with this slug.
     pub(crate) async fn tenant(&self, slug: &str) -> TenantId {
         let tenant = TenantId::new();
-        let tx = TenantTx::begin_as_operator(&self.admin, tenant).await.unwrap();
+        let tx = TenantTx::begin_as_admin(&self.admin, tenant).await.unwrap();
         assert!(tenants::create(&tx, &slug.parse().unwrap(), slug).await.unwrap());
         tx.commit().await.unwrap();
         tenant
@@ -197,8 +197,11 @@ impl TestDb {
 
     /// A user of the tenant, made if need be, and a key with these scopes.
     pub(crate) async fn key(&self, tenant: TenantId, email: &str, scopes: &[Scope]) -> (UserId, ApiKey) {
-        let tx = TenantTx::begin_as_operator(&self.admin, tenant).await.unwrap();
-        let user = users::ensure(&tx, &email.parse().unwrap(), "").await.unwrap().id;
+        let tx = TenantTx::begin_as_admin(&self.admin, tenant).await.unwrap();
+        let user = users::find_or_create(&tx, &email.parse().unwrap(), "")
+            .await
+            .unwrap()
+            .id;
         let new = NewKey {
             user,
             name: "test".to_owned(),
@@ -206,9 +209,9 @@ impl TestDb {
             only_skills: None,
             only_tools: None,
             expires_at: None,
-            allowance: Allowance::default(),
+            call_limits: CallLimits::default(),
         };
-        let (_, key) = keys::create(&tx, &new).await.unwrap();
+        let (_, key) = api_keys::create(&tx, &new).await.unwrap();
         tx.commit().await.unwrap();
         (user, key)
     }
@@ -244,7 +247,7 @@ impl TestDb {
             notes: Vec::new(),
         };
         let document = read_document(folder.skill_md(), name).unwrap();
-        let tx = TenantTx::begin_as_operator(&self.admin, tenant).await.unwrap();
+        let tx = TenantTx::begin_as_admin(&self.admin, tenant).await.unwrap();
         let actor = Actor::Operator("test".to_owned());
         let new = NewVersion {
             source: name,
@@ -257,14 +260,14 @@ impl TestDb {
         stored
     }
 
-    /// A door to this database with the usual limits.
-    pub(crate) fn door(&self) -> Arc<Door> {
-        Arc::new(Door::new(self.server.clone(), Limits::default()))
+    /// A service to this database with the usual limits.
+    pub(crate) fn service(&self) -> Arc<CallService> {
+        Arc::new(CallService::new(self.server.clone(), Limits::default()))
     }
 
-    /// A door whose tools stumble.
-    pub(crate) fn stumbling_door(&self, limits: Limits, before_run: BeforeRun) -> Arc<Door> {
-        Arc::new(Door::new(self.server.clone(), limits).with_before_run(before_run))
+    /// A service whose tools stumble.
+    pub(crate) fn service_with_faults(&self, limits: Limits, test_hook: TestHook) -> Arc<CallService> {
+        Arc::new(CallService::new(self.server.clone(), limits).with_test_hook(test_hook))
     }
 
     /// The events of a tenant, oldest first, seen from outside: tool, outcome.
@@ -309,15 +312,15 @@ impl Drop for TestDb {
     }
 }
 
-/// A real MCP client of a door, over a pipe in memory, as over stdio.
+/// A real MCP client of a service, over a pipe in memory, as over stdio.
 pub(crate) struct Client {
     pub(crate) service: RunningService<RoleClient, ()>,
 }
 
 impl Client {
-    pub(crate) async fn connect(door: &Arc<Door>, key: &ApiKey) -> Self {
+    pub(crate) async fn connect(service: &Arc<CallService>, key: &ApiKey) -> Self {
         let (near, far) = tokio::io::duplex(1 << 20);
-        let registry = Registry::new(Arc::clone(door), KeySource::Stdio(key.clone()));
+        let registry = McpHandler::new(Arc::clone(service), CredentialSource::Stdio(key.clone()));
         tokio::spawn(async move {
             let service = registry.serve(far).await.unwrap();
             let _ = service.waiting().await;

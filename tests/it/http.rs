@@ -1,6 +1,6 @@
-//! A real server on a port of its own, and clients of both eras.
+//! A real server on a port of its own, and clients of both protocol_profiles.
 
-mod at_once;
+mod concurrency_limit;
 mod stopping;
 
 use std::net::SocketAddr;
@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
-use skillkeep::server::Door;
+use skillkeep::server::CallService;
 use skillkeep::tenancy::ApiKey;
 use skillkeep::transport::http::{self, HttpOptions};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::command::admin;
 use crate::harness::{Cluster, TestDb};
-use crate::process::admin;
 
 const OLD: &str = "2025-11-25";
 const NEW: &str = "2026-07-28";
@@ -29,15 +29,20 @@ struct Server {
 }
 
 impl Server {
-    async fn start(door: Arc<Door>) -> Self {
+    async fn start(service: Arc<CallService>) -> Self {
         let listener = http::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let task = tokio::spawn(async move {
-            http::serve(listener, door, &HttpOptions::default(), stopped.cancelled_owned())
-                .await
-                .unwrap();
+            http::serve(
+                listener,
+                service,
+                &HttpOptions::default(),
+                stopped.cancelled_owned(),
+            )
+            .await
+            .unwrap();
         });
         let client = reqwest::Client::builder()
             .user_agent("reqwest-test/4.2")
@@ -111,7 +116,7 @@ async fn set_up() -> (TestDb, ApiKey, Server) {
     let db = TestDb::new().await;
     let acme = db.tenant("acme").await;
     let key = db.full_key(acme).await;
-    let server = Server::start(db.door()).await;
+    let server = Server::start(db.service()).await;
     (db, key, server)
 }
 

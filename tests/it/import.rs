@@ -11,8 +11,8 @@ use nix::unistd::Uid;
 use serde_json::{Value, json};
 use skillkeep::ids::Digest;
 
+use crate::command::{CommandOutput, PROGRAM, ended, program_as};
 use crate::harness::{Client, TestDb};
-use crate::process::{PROGRAM, Ran, ended, program_as};
 
 /// The repository's own skills.
 pub(crate) fn samples() -> PathBuf {
@@ -30,7 +30,7 @@ fn skill_md(name: &str, description: &str) -> String {
 }
 
 /// Imports into the tenant `acme`; the lines, by source.
-pub(crate) fn import(db: &TestDb, folder: &Path, more: &[&str]) -> (Ran, Vec<Value>) {
+pub(crate) fn import(db: &TestDb, folder: &Path, more: &[&str]) -> (CommandOutput, Vec<Value>) {
     let mut arguments = vec!["import", folder.to_str().unwrap(), "--tenant", "acme", "--json"];
     arguments.extend_from_slice(more);
     let ran = ended(db, &arguments);
@@ -108,7 +108,7 @@ async fn the_samples_come_back_to_the_byte_and_a_second_import_changes_nothing()
     assert!(lines.iter().all(|line| line["outcome"] == "created"), "{lines:?}");
 
     let key = db.full_key(acme).await;
-    let client = Client::connect(&db.door(), &key).await;
+    let client = Client::connect(&db.service(), &key).await;
     let mut files = 0;
     for line in &lines {
         let source = line["source"].as_str().unwrap();
@@ -154,7 +154,7 @@ async fn a_changed_file_makes_a_new_version_and_the_old_one_stays() {
     assert_ne!(first[0]["version"], second[0]["version"]);
     assert_ne!(first[0]["digest"], second[0]["digest"]);
 
-    let client = Client::connect(&db.door(), &db.full_key(acme).await).await;
+    let client = Client::connect(&db.service(), &db.full_key(acme).await).await;
     for (version, text) in [(&first[0]["version"], "one"), (&second[0]["version"], "two")] {
         let install = client
             .ok(
@@ -212,7 +212,7 @@ async fn fix_stores_a_conformant_skill_and_leaves_the_folder_alone() {
         fs::read_to_string(root.path().join("fill-pdf/SKILL.md")).unwrap(),
         broken
     );
-    let client = Client::connect(&db.door(), &db.full_key(acme).await).await;
+    let client = Client::connect(&db.service(), &db.full_key(acme).await).await;
     let install = client
         .ok(
             "install_skill",
@@ -328,7 +328,7 @@ async fn an_unreadable_file_is_refused_by_its_name() {
             .stderr(std::process::Stdio::piped());
         command = other;
     }
-    let ran = Ran::of(&mut command);
+    let ran = CommandOutput::of(&mut command);
     assert_eq!(ran.code, 0, "{ran:?}");
     let lines = ran.json_lines();
     let reason = reason(&lines, "shut");

@@ -8,17 +8,17 @@ use rmcp::service::ServiceError;
 use serde_json::{Value, json};
 use skillkeep::db::TenantTx;
 use skillkeep::ids::{InstallId, TenantId, UserId};
-use skillkeep::tenancy::keys::{self, NewKey};
-use skillkeep::tenancy::{Allowance, ApiKey, Scope, Scopes};
+use skillkeep::tenancy::api_keys::{self, NewKey};
+use skillkeep::tenancy::{ApiKey, CallLimits, Scope, Scopes};
 
 use crate::harness::{Client, TestDb};
-use crate::support::sums;
+use crate::helpers::table_checksums;
 
-/// Two tenants with as much in common as two can have, and each with things of its own.
-struct Two {
+/// TwoTenants tenants with as much in common as two can have, and each with things of its own.
+struct TwoTenants {
     db: TestDb,
     mine: TenantId,
-    theirs: TenantId,
+    other_tenant: TenantId,
     my_key: ApiKey,
     their_key: ApiKey,
     their_user: UserId,
@@ -27,10 +27,10 @@ struct Two {
 
 const SHARED_FILE: &[u8] = b"the same bytes in both\n";
 
-async fn two() -> Two {
+async fn two() -> TwoTenants {
     let db = TestDb::new().await;
-    let (mine, theirs) = (db.tenant("mine").await, db.tenant("theirs").await);
-    for (tenant, own) in [(mine, "mine"), (theirs, "theirs")] {
+    let (mine, other_tenant) = (db.tenant("mine").await, db.tenant("other_tenant").await);
+    for (tenant, own) in [(mine, "mine"), (other_tenant, "other_tenant")] {
         let description = format!("Fills in the forms of {own}.");
         db.skill(tenant, "shared", &description, &[("notes.txt", SHARED_FILE)])
             .await;
@@ -39,15 +39,15 @@ async fn two() -> Two {
     }
     // A second version that only they have, and a word that only they use.
     db.skill(
-        theirs,
+        other_tenant,
         "shared",
-        "Folds xylophones of theirs.",
+        "Folds xylophones of other_tenant.",
         &[("more.txt", b"more")],
     )
     .await;
     let my_key = db.full_key(mine).await;
-    let (their_user, their_key) = db.key(theirs, "ada@example.com", &Scope::ALL).await;
-    let client = Client::connect(&db.door(), &their_key).await;
+    let (their_user, their_key) = db.key(other_tenant, "ada@example.com", &Scope::ALL).await;
+    let client = Client::connect(&db.service(), &their_key).await;
     let install = client
         .ok("install_skill", json!({"skill": "shared", "assistant": "codex"}))
         .await;
@@ -57,9 +57,9 @@ async fn two() -> Two {
             json!({"skill": "shared", "outcome": "helped", "minutes_saved": 77, "idempotency_key": "taken"}),
         )
         .await;
-    Two {
+    TwoTenants {
         mine,
-        theirs,
+        other_tenant,
         my_key,
         their_key,
         their_user,
@@ -80,32 +80,32 @@ fn seen(answer: Result<CallToolResult, ServiceError>, word: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_answer_for_anothers_thing_is_word_for_word_that_for_nothing() {
     let two = two().await;
-    let their_door = two.db.door();
+    let their_door = two.db.service();
     let them = Client::connect(&their_door, &two.their_key).await;
     let page = them.ok("search_skills", json!({"limit": 1})).await;
     let cursor = page["next_cursor"].as_str().unwrap();
     let id: String = two
         .db
-        .value("SELECT id::text FROM skills WHERE slug = 'only-theirs'")
+        .value("SELECT id::text FROM skills WHERE slug = 'only-other_tenant'")
         .await;
     let files = json!([{"path": "SKILL.md", "digest": format!("sha256:{}", "0".repeat(64))}]);
     let nothing = InstallId::new().to_string();
-    let before = sums(&two.db, two.theirs).await;
-    // The same door, so that their index is warm.
+    let before = table_checksums(&two.db, two.other_tenant).await;
+    // The same service, so that their index is warm.
     let me = Client::connect(&their_door, &two.my_key).await;
     type Arguments<'a> = Box<dyn Fn(&str) -> Value + 'a>;
     let cases: Vec<(&str, Arguments, &str, &str)> = vec![
         (
             "get_skill",
             Box::new(|w| json!({"skill": w})),
-            "only-theirs",
+            "only-other_tenant",
             "only-nobodys",
         ),
         ("get_skill", Box::new(|w| json!({"skill": w})), &id, &nothing),
         (
             "get_skill",
             Box::new(|w| json!({"skill": w, "file": "SKILL.md"})),
-            "only-theirs",
+            "only-other_tenant",
             "only-nobodys",
         ),
         (
@@ -123,7 +123,7 @@ async fn the_answer_for_anothers_thing_is_word_for_word_that_for_nothing() {
         (
             "install_skill",
             Box::new(|w| json!({"skill": w, "assistant": "codex"})),
-            "only-theirs",
+            "only-other_tenant",
             "only-nobodys",
         ),
         (
@@ -135,7 +135,7 @@ async fn the_answer_for_anothers_thing_is_word_for_word_that_for_nothing() {
         (
             "record_usage",
             Box::new(|w| json!({"skill": w, "outcome": "helped"})),
-            "only-theirs",
+            "only-other_tenant",
             "only-nobodys",
         ),
         (
@@ -165,47 +165,47 @@ async fn the_answer_for_anothers_thing_is_word_for_word_that_for_nothing() {
         (
             "search_skills",
             Box::new(|w| json!({"author": w})),
-            "theirs",
+            "other_tenant",
             "nobody",
         ),
         ("search_skills", Box::new(|w| json!({"tag": w})), &id, &nothing),
         (
             "search_skills",
             Box::new(|w| json!({"category": w})),
-            "only-theirs",
+            "only-other_tenant",
             "only-nobodys",
         ),
     ];
     for (tool, arguments, foreign, absent) in &cases {
-        let theirs = seen(me.call(tool, arguments(foreign)).await, foreign);
+        let other_tenant = seen(me.call(tool, arguments(foreign)).await, foreign);
         let nobodys = seen(me.call(tool, arguments(absent)).await, absent);
-        assert_eq!(theirs, nobodys, "{tool} {foreign}");
-        assert!(!theirs.contains("xylophone"), "{theirs}");
+        assert_eq!(other_tenant, nobodys, "{tool} {foreign}");
+        assert!(!other_tenant.contains("xylophone"), "{other_tenant}");
     }
-    assert_eq!(sums(&two.db, two.theirs).await, before);
+    assert_eq!(table_checksums(&two.db, two.other_tenant).await, before);
     assert_eq!(two.db.events(two.mine).await.len(), cases.len() * 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idempotency_key_of_anothers_is_free() {
     let two = two().await;
-    let before = sums(&two.db, two.theirs).await;
-    let me = Client::connect(&two.db.door(), &two.my_key).await;
+    let before = table_checksums(&two.db, two.other_tenant).await;
+    let me = Client::connect(&two.db.service(), &two.my_key).await;
     let report = json!({"skill": "shared", "outcome": "failed", "idempotency_key": "taken"});
     assert_eq!(me.ok("record_usage", report.clone()).await["duplicate"], false);
     assert_eq!(me.ok("record_usage", report).await["duplicate"], true);
-    assert_eq!(sums(&two.db, two.theirs).await, before);
+    assert_eq!(table_checksums(&two.db, two.other_tenant).await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_slug_and_the_same_bytes_stay_apart() {
     let two = two().await;
-    let door = two.db.door();
+    let service = two.db.service();
     for (key, words, versions) in [
         (&two.their_key, "xylophones", 2),
         (&two.my_key, "forms of mine", 1),
     ] {
-        let client = Client::connect(&door, key).await;
+        let client = Client::connect(&service, key).await;
         let skill = client
             .ok("get_skill", json!({"skill": "shared", "file": "SKILL.md"}))
             .await;
@@ -213,12 +213,12 @@ async fn the_same_slug_and_the_same_bytes_stay_apart() {
         assert!(skill["file"]["text"].as_str().unwrap().contains(words), "{skill}");
         assert_eq!(skill["versions"].as_array().unwrap().len(), versions);
     }
-    let me = Client::connect(&door, &two.my_key).await;
+    let me = Client::connect(&service, &two.my_key).await;
     let skill = me.ok("get_skill", json!({"skill": "shared"})).await;
     assert_eq!(
         (&skill["installs"], &skill["helped"]),
         (&json!(0), &json!(0)),
-        "theirs are not counted"
+        "other_tenant are not counted"
     );
     let copies: i64 = two
         .db
@@ -230,17 +230,17 @@ async fn the_same_slug_and_the_same_bytes_stay_apart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_report_counts_the_callers_own_tenant_only() {
     let two = two().await;
-    let door = two.db.door();
-    let them = Client::connect(&door, &two.their_key).await;
+    let service = two.db.service();
+    let them = Client::connect(&service, &two.their_key).await;
     for _ in 0..5 {
         them.ok("search_skills", json!({"query": "unobtainium"})).await;
     }
-    let me = Client::connect(&door, &two.my_key).await;
+    let me = Client::connect(&service, &two.my_key).await;
     me.ok("search_skills", json!({"query": "forms"})).await;
     let report = me.ok("usage_report", json!({"top": 100})).await;
     assert_eq!(report["calls"], 1, "{report}");
     assert_eq!(report["minutes_saved"], 0, "{report}");
-    for foreign in ["unobtainium", "only-theirs"] {
+    for foreign in ["unobtainium", "only-other_tenant"] {
         assert!(!report.to_string().contains(foreign), "{report}");
     }
     assert!(
@@ -254,9 +254,9 @@ async fn a_report_counts_the_callers_own_tenant_only() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_search_finds_and_lists_the_callers_own_skills_only() {
     let two = two().await;
-    let door = two.db.door();
-    let them = Client::connect(&door, &two.their_key).await;
-    let me = Client::connect(&door, &two.my_key).await;
+    let service = two.db.service();
+    let them = Client::connect(&service, &two.their_key).await;
+    let me = Client::connect(&service, &two.my_key).await;
     let slugs = |answer: Value| -> Vec<String> {
         let hits = answer["hits"].as_array().unwrap().clone();
         hits.iter()
@@ -266,7 +266,7 @@ async fn a_search_finds_and_lists_the_callers_own_skills_only() {
     for _ in 0..2 {
         assert_eq!(
             slugs(them.ok("search_skills", json!({})).await),
-            ["only-theirs", "shared"]
+            ["only-other_tenant", "shared"]
         );
         assert_eq!(
             slugs(them.ok("search_skills", json!({"query": "xylophones"})).await),
@@ -280,21 +280,21 @@ async fn a_search_finds_and_lists_the_callers_own_skills_only() {
     }
 }
 
-/// A key of the user of `theirs` that may see one skill only.
-async fn key_for_one_skill(two: &Two) -> ApiKey {
-    let tx = TenantTx::begin_as_operator(&two.db.admin, two.theirs)
+/// A key of the user of `other_tenant` that may see one skill only.
+async fn key_for_one_skill(two: &TwoTenants) -> ApiKey {
+    let tx = TenantTx::begin_as_admin(&two.db.admin, two.other_tenant)
         .await
         .unwrap();
     let new = NewKey {
         user: two.their_user,
         name: "narrow".to_owned(),
         scopes: Scopes::new(Scope::ALL),
-        only_skills: Some(vec!["only-theirs".to_owned()]),
+        only_skills: Some(vec!["only-other_tenant".to_owned()]),
         only_tools: None,
         expires_at: None,
-        allowance: Allowance::default(),
+        call_limits: CallLimits::default(),
     };
-    let (_, key) = keys::create(&tx, &new).await.unwrap();
+    let (_, key) = api_keys::create(&tx, &new).await.unwrap();
     tx.commit().await.unwrap();
     key
 }
@@ -302,13 +302,15 @@ async fn key_for_one_skill(two: &Two) -> ApiKey {
 #[tokio::test(flavor = "multi_thread")]
 async fn to_a_key_limited_to_skills_the_others_do_not_exist() {
     let two = two().await;
-    let client = Client::connect(&two.db.door(), &key_for_one_skill(&two).await).await;
+    let client = Client::connect(&two.db.service(), &key_for_one_skill(&two).await).await;
     let found = client.ok("search_skills", json!({})).await;
     assert_eq!(found["hits"].as_array().unwrap().len(), 1, "{found}");
-    assert_eq!(found["hits"][0]["skill"], "only-theirs");
+    assert_eq!(found["hits"][0]["skill"], "only-other_tenant");
     let found = client.ok("search_skills", json!({"query": "xylophones"})).await;
     assert!(found["hits"].as_array().unwrap().is_empty(), "{found}");
-    client.ok("get_skill", json!({"skill": "only-theirs"})).await;
+    client
+        .ok("get_skill", json!({"skill": "only-other_tenant"}))
+        .await;
     let refused = client.error("usage_report", json!({})).await;
     assert!(refused.contains("limited to certain skills"), "{refused}");
     for (tool, extra) in [

@@ -1,8 +1,8 @@
 //! API keys: what they open, and that they open nothing once they have ended.
 
-mod found;
+mod brute_force;
+mod leaked_keys;
 mod limits;
-mod strangers;
 mod suspended;
 
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use serde_json::{Value, json};
 use skillkeep::db::TenantTx;
 use skillkeep::ids::{ApiKeyId, TenantId};
 use skillkeep::server::Limits;
-use skillkeep::tenancy::keys::{self, NewKey};
+use skillkeep::tenancy::api_keys::{self, NewKey};
 use skillkeep::tenancy::tenants::{self, Status};
-use skillkeep::tenancy::{Allowance, ApiKey, Scope, Scopes, users};
+use skillkeep::tenancy::{ApiKey, CallLimits, Scope, Scopes, users};
 use skillkeep::tools::ToolName;
 
 use crate::harness::{Client, TestDb};
-use crate::support::{Wire, before_run, narrow_door, sums};
+use crate::helpers::{Wire, single_connection_service, table_checksums, test_hook};
 
 async fn key_id(db: &TestDb, key: &ApiKey) -> ApiKeyId {
     let row = db
@@ -65,13 +65,13 @@ async fn a_revoked_key_runs_not_one_more_call_on_a_warm_pool() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let key = db.full_key(tenant).await;
-    let door = narrow_door(&db, Limits::default(), before_run(|_, _| async {}.boxed()));
-    let client = Client::connect(&door, &key).await;
+    let service = single_connection_service(&db, Limits::default(), test_hook(|_, _| async {}.boxed()));
+    let client = Client::connect(&service, &key).await;
     for _ in 0..3 {
         client.ok("whoami", json!({})).await;
     }
-    let tx = TenantTx::begin_as_operator(&db.admin, tenant).await.unwrap();
-    keys::revoke(&tx, key_id(&db, &key).await).await.unwrap();
+    let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
+    api_keys::revoke(&tx, key_id(&db, &key).await).await.unwrap();
     tx.commit().await.unwrap();
     assert_refused(&client).await;
     assert_eq!(db.events(tenant).await.len(), 3);
@@ -82,7 +82,7 @@ async fn an_expired_key_is_refused_from_its_moment_on() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let key = db.full_key(tenant).await;
-    let client = Client::connect(&db.door(), &key).await;
+    let client = Client::connect(&db.service(), &key).await;
     alter(&db, &key, "expires_at = now() + interval '2 seconds'").await;
     client.ok("whoami", json!({})).await;
     tokio::time::sleep(Duration::from_millis(2_200)).await;
@@ -94,15 +94,15 @@ async fn a_rotated_key_works_through_its_grace_and_not_after() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let old = db.key(tenant, "ada@example.com", &[Scope::SkillsRead]).await.1;
-    let tx = TenantTx::begin_as_operator(&db.admin, tenant).await.unwrap();
-    let (_, new) = keys::rotate(&tx, key_id(&db, &old).await, Duration::from_secs(2))
+    let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
+    let (_, new) = api_keys::rotate(&tx, key_id(&db, &old).await, Duration::from_secs(2))
         .await
         .unwrap();
     tx.commit().await.unwrap();
-    let door = db.door();
+    let service = db.service();
     let (with_old, with_new) = (
-        Client::connect(&door, &old).await,
-        Client::connect(&door, &new).await,
+        Client::connect(&service, &old).await,
+        Client::connect(&service, &new).await,
     );
     with_old.ok("whoami", json!({})).await;
     let rights = with_new.ok("whoami", json!({})).await;
@@ -114,9 +114,9 @@ async fn a_rotated_key_works_through_its_grace_and_not_after() {
     assert_refused(&with_old).await;
     with_new.ok("whoami", json!({})).await;
     // Its grace cannot be had twice.
-    let tx = TenantTx::begin_as_operator(&db.admin, tenant).await.unwrap();
+    let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
     assert!(
-        keys::rotate(&tx, key_id(&db, &old).await, Duration::from_secs(60))
+        api_keys::rotate(&tx, key_id(&db, &old).await, Duration::from_secs(60))
             .await
             .is_err()
     );
@@ -126,12 +126,12 @@ async fn a_rotated_key_works_through_its_grace_and_not_after() {
 async fn the_keys_of_a_suspended_tenant_or_user_rest_until_it_may_work_again() {
     let db = TestDb::new().await;
     let (tenant, other) = (db.tenant("acme").await, db.tenant("other").await);
-    let door = db.door();
-    let client = Client::connect(&door, &db.full_key(tenant).await).await;
-    let colleague = Client::connect(&door, &db.key(tenant, "bob@example.com", &Scope::ALL).await.1).await;
-    let stranger = Client::connect(&door, &db.full_key(other).await).await;
+    let service = db.service();
+    let client = Client::connect(&service, &db.full_key(tenant).await).await;
+    let colleague = Client::connect(&service, &db.key(tenant, "bob@example.com", &Scope::ALL).await.1).await;
+    let stranger = Client::connect(&service, &db.full_key(other).await).await;
     for (status, works) in [(Status::Suspended, false), (Status::Active, true)] {
-        let tx = TenantTx::begin_as_operator(&db.admin, tenant).await.unwrap();
+        let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
         assert!(tenants::set_status(&tx, status).await.unwrap());
         tx.commit().await.unwrap();
         for client in [&client, &colleague] {
@@ -144,7 +144,7 @@ async fn the_keys_of_a_suspended_tenant_or_user_rest_until_it_may_work_again() {
         stranger.ok("whoami", json!({})).await;
     }
     for (status, works) in [(Status::Suspended, false), (Status::Active, true)] {
-        let tx = TenantTx::begin_as_operator(&db.admin, tenant).await.unwrap();
+        let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
         let ada = "ada@example.com".parse().unwrap();
         assert!(users::set_status(&tx, &ada, status).await.unwrap());
         tx.commit().await.unwrap();
@@ -183,37 +183,41 @@ async fn a_key_that_claims_another_tenant_is_refused_and_reaches_no_tool() {
     let (my_key, their_key) = (db.full_key(mine).await, db.full_key(theirs).await);
     let ran = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&ran);
-    let block = before_run(move |_, _| {
+    let block = test_hook(move |_, _| {
         counter.fetch_add(1, Ordering::SeqCst);
         async {}.boxed()
     });
-    let door = narrow_door(&db, Limits::default(), block);
+    let service = single_connection_service(&db, Limits::default(), block);
     let both = async || {
         // What was refused is in the audit log, which is the tenant's own.
-        let [mut mine, mut theirs] = [sums(&db, mine).await, sums(&db, theirs).await];
+        let [mut mine, mut theirs] = [
+            table_checksums(&db, mine).await,
+            table_checksums(&db, theirs).await,
+        ];
         mine.remove("audit_logs");
         theirs.remove("audit_logs");
         (mine, theirs)
     };
     let before = both().await;
-    assert_refused(&Client::connect(&door, &swapped(&my_key, &their_key)).await).await;
-    assert_refused(&Client::connect(&door, &ApiKey::generate(theirs, &mut rand::rng())).await).await;
-    assert_refused(&Client::connect(&door, &ApiKey::generate(TenantId::new(), &mut rand::rng())).await).await;
+    assert_refused(&Client::connect(&service, &swapped(&my_key, &their_key)).await).await;
+    assert_refused(&Client::connect(&service, &ApiKey::generate(theirs, &mut rand::rng())).await).await;
+    assert_refused(&Client::connect(&service, &ApiKey::generate(TenantId::new(), &mut rand::rng())).await)
+        .await;
     assert_eq!(ran.load(Ordering::SeqCst), 0);
     assert_eq!(both().await, before);
     // Malformed calls and unknown tools come no further.
-    let mut wire = Wire::connect(&door, &swapped(&my_key, &their_key)).await;
+    let mut wire = Wire::connect(&service, &swapped(&my_key, &their_key)).await;
     for (id, params) in [(1, json!({})), (2, json!({"name": "nothing"}))] {
         assert_eq!(wire.call(id, params).await["error"]["code"], -31_001);
     }
     assert_eq!(both().await, before);
     // Whoever is next on the connection is who his key says.
-    let next = Client::connect(&door, &their_key).await;
+    let next = Client::connect(&service, &their_key).await;
     assert_eq!(next.ok("whoami", json!({})).await["tenant"], "theirs");
 }
 
 /// The outcome of calling a tool with arguments that are right, whether or not there is such a skill.
-async fn may_call(client: &Client, tool: ToolName) -> bool {
+async fn can_call_tool(client: &Client, tool: ToolName) -> bool {
     let arguments = match tool {
         ToolName::SearchSkills | ToolName::UsageReport | ToolName::Whoami => json!({}),
         ToolName::GetSkill => json!({"skill": "x"}),
@@ -238,7 +242,7 @@ async fn listed(client: &Client) -> Vec<String> {
 async fn a_scope_opens_its_tools_and_no_others_and_the_list_shows_just_these() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
-    let door = db.door();
+    let service = db.service();
     for (number, (scope, tools)) in [
         (Scope::SkillsRead, vec!["search_skills", "get_skill", "whoami"]),
         (
@@ -254,12 +258,12 @@ async fn a_scope_opens_its_tools_and_no_others_and_the_list_shows_just_these() {
     .enumerate()
     {
         let email = format!("user-{number}@example.com");
-        let client = Client::connect(&door, &db.key(tenant, &email, &[scope]).await.1).await;
+        let client = Client::connect(&service, &db.key(tenant, &email, &[scope]).await.1).await;
         assert_eq!(listed(&client).await, tools, "{scope:?}");
         for tool in ToolName::ALL {
             let allowed = tools.contains(&tool.as_str());
             assert_eq!(
-                may_call(&client, *tool).await,
+                can_call_tool(&client, *tool).await,
                 allowed,
                 "{scope:?} {}",
                 tool.as_str()
@@ -273,7 +277,7 @@ async fn a_key_limited_to_tools_calls_and_lists_only_these() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let user = db.key(tenant, "ada@example.com", &Scope::ALL).await.0;
-    let tx = TenantTx::begin_as_operator(&db.admin, tenant).await.unwrap();
+    let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
     let new = NewKey {
         user,
         name: "narrow".to_owned(),
@@ -281,15 +285,15 @@ async fn a_key_limited_to_tools_calls_and_lists_only_these() {
         only_skills: None,
         only_tools: Some(vec!["search_skills".to_owned(), "usage_report".to_owned()]),
         expires_at: None,
-        allowance: Allowance::default(),
+        call_limits: CallLimits::default(),
     };
-    let (_, key) = keys::create(&tx, &new).await.unwrap();
+    let (_, key) = api_keys::create(&tx, &new).await.unwrap();
     tx.commit().await.unwrap();
-    let client = Client::connect(&db.door(), &key).await;
+    let client = Client::connect(&db.service(), &key).await;
     assert_eq!(listed(&client).await, ["search_skills", "usage_report"]);
     for tool in ToolName::ALL {
         let allowed = matches!(tool, ToolName::SearchSkills | ToolName::UsageReport);
-        assert_eq!(may_call(&client, *tool).await, allowed, "{}", tool.as_str());
+        assert_eq!(can_call_tool(&client, *tool).await, allowed, "{}", tool.as_str());
     }
     let refused = db.events(tenant).await;
     assert_eq!(

@@ -8,32 +8,32 @@
     reason = "a test that stumbles has failed, and should say where"
 )]
 
+mod architecture;
 mod attacks;
 mod audit;
 mod bridge;
 mod cli;
+mod command;
 mod connect;
 mod corpus;
 mod cursors;
 mod embedded;
 mod faults;
-mod floors;
 mod harness;
-mod hostile;
+mod helpers;
 mod http;
+mod http_server;
 mod import;
 mod isolation;
 mod keys;
+mod malformed_input;
 mod methods;
 mod model;
 mod outcomes;
 mod privacy;
-mod process;
 mod publishing;
 mod schema;
-mod served;
 mod smoke;
 mod sse;
 mod stdio;
 mod subscriptions;
-mod support;

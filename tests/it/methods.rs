@@ -1,27 +1,27 @@
 //! The methods beside the tools, as a client meets them: lists, reads of skills as resources and prompts, completions.
 
-mod catalogue;
+mod catalog;
+pub(crate) mod client;
 mod completions;
-mod endings;
 mod events;
-mod hidden;
-mod limited;
+mod failures;
+mod not_found_equivalence;
+mod permissions;
+mod progress;
 mod prompts;
-mod signs;
-pub(crate) mod speaker;
 mod versions;
 
+use agent_skills::{SkillFile, SkillFolder, SkillPath, read_document};
 use serde_json::{Value, json};
 use skillkeep::db::TenantTx;
 use skillkeep::ids::TenantId;
 use skillkeep::registry::audit::Actor;
 use skillkeep::registry::publish::{self, NewVersion, Stored};
-use skillkeep::skill_format::{SkillFile, SkillFolder, SkillPath, read_document};
-use skillkeep::tenancy::keys::{self, NewKey};
-use skillkeep::tenancy::{Allowance, ApiKey, Scope, Scopes, users};
+use skillkeep::tenancy::api_keys::{self, NewKey};
+use skillkeep::tenancy::{ApiKey, CallLimits, Scope, Scopes, users};
 
 use crate::harness::TestDb;
-use speaker::Speaker;
+use client::Speaker;
 
 /// Stores a skill with these very files, as an import does.
 pub(crate) async fn store(
@@ -46,7 +46,7 @@ pub(crate) async fn store(
         notes: Vec::new(),
     };
     let document = read_document(folder.skill_md(), folder_name).unwrap();
-    let tx = TenantTx::begin_as_operator(&db.admin, tenant).await.unwrap();
+    let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
     let new = NewVersion {
         source: folder_name,
         folder: &folder,
@@ -69,8 +69,8 @@ pub(crate) struct Limited<'a> {
 impl Limited<'_> {
     pub(crate) async fn key(&self, db: &TestDb, tenant: TenantId) -> ApiKey {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        let tx = TenantTx::begin_as_operator(&db.admin, tenant).await.unwrap();
-        let user = users::ensure(&tx, &"eve@example.com".parse().unwrap(), "")
+        let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
+        let user = users::find_or_create(&tx, &"eve@example.com".parse().unwrap(), "")
             .await
             .unwrap();
         let new = NewKey {
@@ -80,9 +80,9 @@ impl Limited<'_> {
             only_skills: self.only_skills.map(owned),
             only_tools: self.only_tools.map(owned),
             expires_at: None,
-            allowance: Allowance::default(),
+            call_limits: CallLimits::default(),
         };
-        let (_, key) = keys::create(&tx, &new).await.unwrap();
+        let (_, key) = api_keys::create(&tx, &new).await.unwrap();
         tx.commit().await.unwrap();
         key
     }

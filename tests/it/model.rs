@@ -3,8 +3,8 @@
 //! Eight seconds by default; `SKILLKEEP_MODEL_SECONDS` says for how long else, `SKILLKEEP_MODEL_SEED` with which numbers. All
 //! tenants use the same names for everything, so whatever leaks from one to another is a difference.
 
+mod admin;
 mod calls;
-mod operator;
 mod plan;
 mod state;
 
@@ -17,11 +17,11 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use skillkeep::db::Sql;
 use skillkeep::ids::TenantId;
-use skillkeep::server::{Door, Limits};
+use skillkeep::server::{CallService, Limits};
 
 use crate::harness::TestDb;
-use crate::served::serve;
-use crate::support::before_run;
+use crate::helpers::test_hook;
+use crate::http_server::serve;
 use state::Tenant;
 
 const TENANTS: usize = 8;
@@ -41,10 +41,10 @@ pub(super) enum Fault {
 pub(super) type Faults = Arc<Mutex<HashMap<TenantId, Fault>>>;
 
 /// What all tenants share.
-pub(super) struct World {
+pub(super) struct Fixtures {
     pub(super) db: TestDb,
-    /// Two servers on one database.
-    pub(super) doors: [Arc<Door>; 2],
+    /// TwoTenants servers on one database.
+    pub(super) services: [Arc<CallService>; 2],
     pub(super) addresses: [std::net::SocketAddr; 2],
     pub(super) faults: Faults,
 }
@@ -67,23 +67,23 @@ async fn meet(fault: Option<Fault>, tx: &skillkeep::db::TenantTx) {
     }
 }
 
-impl World {
+impl Fixtures {
     async fn new() -> Arc<Self> {
         let db = TestDb::new().await;
         let faults = Faults::default();
-        let door = || {
+        let service = || {
             let faults = Arc::clone(&faults);
-            let block = before_run(move |_, tx| {
+            let block = test_hook(move |_, tx| {
                 let fault = faults.lock().unwrap().remove(&tx.tenant());
                 async move { meet(fault, tx).await }.boxed()
             });
-            db.stumbling_door(Limits { call: CALL }, block)
+            db.service_with_faults(Limits { call: CALL }, block)
         };
-        let doors = [door(), door()];
-        let addresses = [serve(&doors[0]).await, serve(&doors[1]).await];
+        let services = [service(), service()];
+        let addresses = [serve(&services[0]).await, serve(&services[1]).await];
         Arc::new(Self {
             db,
-            doors,
+            services,
             addresses,
             faults,
         })
@@ -91,7 +91,7 @@ impl World {
 }
 
 /// Kills what works for the servers, now and then, until it is dropped.
-async fn kill_backends(world: Arc<World>, mut random: StdRng) {
+async fn kill_backends(world: Arc<Fixtures>, mut random: StdRng) {
     let superuser = world.db.superuser().await;
     loop {
         tokio::time::sleep(Duration::from_millis(random.random_range(300..3_000))).await;
@@ -115,7 +115,7 @@ async fn eight_tenants_see_what_a_model_of_each_alone_says_while_everything_brea
     let seed = setting("SKILLKEEP_MODEL_SEED", rand::random());
     eprintln!("model: {seconds} seconds with SKILLKEEP_MODEL_SEED={seed}");
     let until = Instant::now() + Duration::from_secs(seconds);
-    let world = World::new().await;
+    let world = Fixtures::new().await;
     let killer = tokio::spawn(kill_backends(Arc::clone(&world), StdRng::seed_from_u64(seed)));
     let mut running = Vec::new();
     for number in 0..TENANTS {
@@ -139,8 +139,8 @@ async fn eight_tenants_see_what_a_model_of_each_alone_says_while_everything_brea
         );
     }
     killer.abort();
-    for door in &world.doors {
-        door.drain().await;
+    for service in &world.services {
+        service.drain().await;
     }
     let mut totals = state::Counts::default();
     for tenant in &mut tenants {

@@ -1,13 +1,13 @@
 //! No answer without a record: every tool call, whatever its end, leaves exactly one event.
 
 mod effects;
-mod stumbles;
+mod failures;
 
 use serde_json::{Value, json};
 use skillkeep::tenancy::Scope;
 
 use crate::harness::{Client, TestDb};
-use crate::support::Wire;
+use crate::helpers::Wire;
 
 /// The events of a tenant that has made one call: its outcome, its error code, and what was recorded of it.
 async fn only_event(
@@ -30,7 +30,7 @@ async fn only_event(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_is_answered_leaves_one_event_with_its_outcome() {
     let db = TestDb::new().await;
-    let door = db.door();
+    let service = db.service();
     let megabyte = "a".repeat(1 << 20);
     let cases = [
         ("whoami", json!({}), "ok"),
@@ -59,7 +59,7 @@ async fn a_call_that_is_answered_leaves_one_event_with_its_outcome() {
     ];
     for (number, (tool, arguments, outcome)) in cases.into_iter().enumerate() {
         let tenant = db.tenant(&format!("tenant-{number}")).await;
-        let client = Client::connect(&door, &db.full_key(tenant).await).await;
+        let client = Client::connect(&service, &db.full_key(tenant).await).await;
         let result = client.call(tool, arguments).await.unwrap();
         assert_eq!(result.is_error == Some(true), outcome != "ok", "case {number}");
         let (recorded, recorded_outcome, code, arguments) = only_event(&db, tenant).await;
@@ -78,7 +78,7 @@ async fn a_call_without_the_scope_leaves_one_event_and_names_the_scope() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let (_, key) = db.key(tenant, "eve@example.com", &[Scope::UsageWrite]).await;
-    let client = Client::connect(&db.door(), &key).await;
+    let client = Client::connect(&db.service(), &key).await;
     let words = client.error("search_skills", json!({})).await;
     assert!(words.contains("skills:read"), "{words}");
     let (tool, outcome, code, _) = only_event(&db, tenant).await;
@@ -91,7 +91,7 @@ async fn a_call_without_the_scope_leaves_one_event_and_names_the_scope() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_tool_leaves_one_event_under_its_name_if_it_is_one() {
     let db = TestDb::new().await;
-    let door = db.door();
+    let service = db.service();
     let long = "x".repeat(10_000);
     for (number, (name, recorded_as)) in [
         ("drop_tables", "drop_tables".to_owned()),
@@ -104,7 +104,7 @@ async fn an_unknown_tool_leaves_one_event_under_its_name_if_it_is_one() {
     .enumerate()
     {
         let tenant = db.tenant(&format!("tenant-{number}")).await;
-        let mut wire = Wire::connect(&door, &db.full_key(tenant).await).await;
+        let mut wire = Wire::connect(&service, &db.full_key(tenant).await).await;
         let answer = wire.call(1, json!({"name": name, "arguments": {}})).await;
         assert_eq!(answer["error"]["code"], -32602, "{answer}");
         let (tool, outcome, code, _) = only_event(&db, tenant).await;
@@ -119,7 +119,7 @@ async fn an_unknown_tool_leaves_one_event_under_its_name_if_it_is_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_malformed_call_leaves_one_event_and_the_connection_goes_on() {
     let db = TestDb::new().await;
-    let door = db.door();
+    let service = db.service();
     let cases = [
         json!({"arguments": {}}),
         json!({"name": 7, "arguments": {}}),
@@ -131,7 +131,7 @@ async fn a_malformed_call_leaves_one_event_and_the_connection_goes_on() {
     ];
     for (number, params) in cases.into_iter().enumerate() {
         let tenant = db.tenant(&format!("tenant-{number}")).await;
-        let mut wire = Wire::connect(&door, &db.full_key(tenant).await).await;
+        let mut wire = Wire::connect(&service, &db.full_key(tenant).await).await;
         let answer = wire.call(1, params.clone()).await;
         assert_eq!(answer["error"]["code"], -32602, "{params}: {answer}");
         let (tool, outcome, ..) = only_event(&db, tenant).await;
@@ -148,7 +148,7 @@ async fn a_malformed_call_leaves_one_event_and_the_connection_goes_on() {
 async fn a_call_without_params_is_malformed_too() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
-    let mut wire = Wire::connect(&db.door(), &db.full_key(tenant).await).await;
+    let mut wire = Wire::connect(&db.service(), &db.full_key(tenant).await).await;
     wire.send(json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call"}))
         .await;
     let answer = wire.receive(1).await;
@@ -161,7 +161,7 @@ async fn nothing_that_a_caller_writes_is_recorded_but_sizes_and_the_search_text(
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     db.skill(tenant, "fill-pdf", "Fills in PDF forms.", &[]).await;
-    let client = Client::connect(&db.door(), &db.full_key(tenant).await).await;
+    let client = Client::connect(&db.service(), &db.full_key(tenant).await).await;
     client
         .ok(
             "record_usage",
@@ -179,7 +179,7 @@ async fn a_report_that_is_sent_again_after_a_newer_version_is_about_the_one_that
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     db.skill(tenant, "fill-pdf", "The first.", &[]).await;
-    let client = Client::connect(&db.door(), &db.full_key(tenant).await).await;
+    let client = Client::connect(&db.service(), &db.full_key(tenant).await).await;
     let report = json!({"skill": "fill-pdf", "outcome": "helped", "idempotency_key": "one"});
     let first = client.ok("record_usage", report.clone()).await;
     assert_eq!(

@@ -8,12 +8,12 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use skillkeep::ids::{Digest, TenantId};
-use skillkeep::proof::World;
+use skillkeep::isolation_probe::Fixtures;
 use skillkeep::tenancy::Scope;
 
+use crate::command::{admin, ended};
 use crate::harness::{Client, TestDb};
-use crate::process::{admin, ended};
-use crate::support::sums;
+use crate::helpers::table_checksums;
 
 /// The names in the first column of the table of calls.
 fn listed() -> BTreeSet<String> {
@@ -56,7 +56,7 @@ async fn of_what_a_caller_says_only_the_search_text_is_recorded_and_no_key_ever(
     )
     .await;
     let key = db.full_key(tenant).await;
-    let client = Client::connect(&db.door(), &key).await;
+    let client = Client::connect(&db.service(), &key).await;
     client
         .ok(
             "search_skills",
@@ -118,9 +118,9 @@ async fn search_texts(db: &TestDb, tenant: TenantId) -> Vec<Option<String>> {
 async fn a_tenant_can_have_its_search_texts_hashed_or_left_out() {
     let db = TestDb::new().await;
     let (acme, other) = (db.tenant("acme").await, db.tenant("other").await);
-    let door = db.door();
-    let client = Client::connect(&door, &db.full_key(acme).await).await;
-    let stranger = Client::connect(&door, &db.full_key(other).await).await;
+    let service = db.service();
+    let client = Client::connect(&service, &db.full_key(acme).await).await;
+    let stranger = Client::connect(&service, &db.full_key(other).await).await;
     let ask = json!({"query": "Unobtainium alloys"});
     client.ok("search_skills", ask.clone()).await;
     admin(&db, &["tenant", "set", "acme", "--search-text", "hashed"]);
@@ -150,7 +150,7 @@ async fn a_tenant_can_have_its_search_texts_hashed_or_left_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_holds_every_row_and_file_of_the_tenant_and_none_of_anothers() {
     let db = TestDb::new().await;
-    let world = World::plant(&db.admin, &db.door()).await.unwrap();
+    let world = Fixtures::create(&db.admin, &db.service()).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("export");
     let told = admin(
@@ -166,7 +166,7 @@ async fn an_export_holds_every_row_and_file_of_the_tenant_and_none_of_anothers()
     assert!(told.out.contains("rows"), "{told:?}");
     let manifest: Value = serde_json::from_slice(&std::fs::read(out.join("manifest.json")).unwrap()).unwrap();
     let mut all = String::new();
-    for (table, (rows, _)) in sums(&db, world.victim.tenant).await {
+    for (table, (rows, _)) in table_checksums(&db, world.victim.tenant).await {
         if table == "blobs" {
             assert_eq!(manifest["files"], rows);
         }
@@ -190,7 +190,7 @@ async fn an_export_holds_every_row_and_file_of_the_tenant_and_none_of_anothers()
     for foreign in [
         world.attacker.tenant.to_string(),
         world.attacker.slug.clone(),
-        world.twin.slug.clone(),
+        world.control.slug.clone(),
     ] {
         assert!(!all.contains(&foreign), "{foreign}");
     }
@@ -225,11 +225,11 @@ async fn an_erased_tenant_leaves_a_whole_audit_log_with_a_certificate_and_nothin
     let id: uuid::Uuid = db.value("SELECT id FROM tenants WHERE slug = 'acme'").await;
     let tenant = TenantId::from_uuid(id);
     let other = db.tenant("other").await;
-    let door = db.door();
+    let service = db.service();
     for tenant in [tenant, other] {
         db.skill(tenant, "shared", "Of both.", &[("notes.txt", b"the same bytes")])
             .await;
-        let client = Client::connect(&door, &db.full_key(tenant).await).await;
+        let client = Client::connect(&service, &db.full_key(tenant).await).await;
         let install = client
             .ok("install_skill", json!({"skill": "shared", "assistant": "codex"}))
             .await;
@@ -239,18 +239,21 @@ async fn an_erased_tenant_leaves_a_whole_audit_log_with_a_certificate_and_nothin
             .await;
     }
     let key = db.key(tenant, "bob@example.com", &Scope::ALL).await.1;
-    let client = Client::connect(&door, &key).await;
+    let client = Client::connect(&service, &key).await;
     client.ok("search_skills", json!({})).await;
-    let (before, others) = (sums(&db, tenant).await, sums(&db, other).await);
+    let (before, others) = (
+        table_checksums(&db, tenant).await,
+        table_checksums(&db, other).await,
+    );
     assert_eq!(
         ended(&db, &["tenant", "erase", "acme", "--confirm", "amce"]).code,
         2
     );
-    assert_eq!(sums(&db, tenant).await, before);
+    assert_eq!(table_checksums(&db, tenant).await, before);
     let told = admin(&db, &["tenant", "erase", "acme", "--confirm", "acme", "--json"]).json();
     assert_eq!(told["erased_rows"]["users"], before["users"].0);
     assert_eq!(told["erased_rows"]["usage_events"], before["usage_events"].0);
-    for (table, (rows, _)) in sums(&db, tenant).await {
+    for (table, (rows, _)) in table_checksums(&db, tenant).await {
         match table.as_str() {
             "tenants" => assert_eq!(rows, 1),
             // Its keys were suspended first.
@@ -258,9 +261,13 @@ async fn an_erased_tenant_leaves_a_whole_audit_log_with_a_certificate_and_nothin
             _ => assert_eq!(rows, 0, "{table}"),
         }
     }
-    assert_eq!(sums(&db, other).await, others, "not a row of another tenant's");
+    assert_eq!(
+        table_checksums(&db, other).await,
+        others,
+        "not a row of another tenant's"
+    );
     assert!(client.call("search_skills", json!({})).await.is_err());
-    door.drain().await;
+    service.drain().await;
     let erased = format!("erased-{tenant}");
     let log = admin(
         &db,

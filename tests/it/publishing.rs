@@ -10,9 +10,9 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use serde_json::{Value, json};
 use skillkeep::transport::http::HttpOptions;
 
+use crate::command::{PROGRAM, program, say};
 use crate::harness::{Cluster, TestDb};
-use crate::process::{PROGRAM, program, say};
-use crate::served::{PATIENCE, Served};
+use crate::http_server::{PATIENCE, Served};
 
 fn document(file: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
@@ -162,18 +162,18 @@ async fn over_sse(entry: &Value, values: &BTreeMap<&str, String>, at: SocketAddr
 }
 
 /// A registry of one tenant on a port of its own.
-struct Registry {
+struct McpHandler {
     db: TestDb,
     key: String,
     served: Served,
 }
 
-impl Registry {
+impl McpHandler {
     async fn start() -> Self {
         let db = TestDb::new().await;
         let tenant = db.tenant("acme").await;
         let key = db.full_key(tenant).await.reveal().to_owned();
-        let served = Served::start(db.door(), HttpOptions::default()).await;
+        let served = Served::start(db.service(), HttpOptions::default()).await;
         Self { db, key, served }
     }
 
@@ -184,7 +184,7 @@ impl Registry {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_entry_of_mcp_json_lists_the_same_tools() {
-    let registry = Registry::start().await;
+    let registry = McpHandler::start().await;
     let values = BTreeMap::from([("SKILLKEEP_API_KEY", registry.key.clone())]);
     let servers = document("mcp.json")["mcpServers"].clone();
     let of_stdio = over_stdio(&servers["skillkeep"], &values, &registry.database()).await;
@@ -206,7 +206,7 @@ async fn every_entry_of_mcp_json_lists_the_same_tools() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_bundle_starts_a_bridge_to_the_registry_that_its_user_names() {
-    let registry = Registry::start().await;
+    let registry = McpHandler::start().await;
     let manifest = document("packaging/mcpb/manifest.json");
     let values = BTreeMap::from([
         ("__dirname", "/bundle".to_owned()),

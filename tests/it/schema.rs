@@ -1,15 +1,15 @@
 //! The schema itself: its queries, its walls, what its guards find, and how it comes to be.
 
 mod as_migrated;
-mod guarded;
+mod data_egress;
+mod detected_changes;
+mod live_probe;
 mod migrating;
-mod outgoing;
-mod proved;
 
 use std::path::Path;
 
 use serde_json::json;
-use skillkeep::db::guard::{self, Check};
+use skillkeep::db::isolation_checks::{self, Check};
 use skillkeep::db::{DatabaseUrl, ServerDb, TenantTx, connect_owner};
 use skillkeep::registry::audit::{self, Actor, Entry};
 
@@ -109,7 +109,7 @@ fn findings(checks: &[Check]) -> Vec<String> {
 async fn the_guard_finds_each_hole_in_the_wall_and_nothing_in_a_whole_one() {
     let db = TestDb::new().await;
     assert_eq!(
-        findings(&guard::check_server(&db.server).await.unwrap()),
+        findings(&isolation_checks::check_server(&db.server).await.unwrap()),
         Vec::<String>::new()
     );
     let month: String = db
@@ -157,7 +157,7 @@ async fn the_guard_finds_each_hole_in_the_wall_and_nothing_in_a_whole_one() {
     ] {
         let broken = TestDb::new().await;
         broken.superuser().await.batch_execute(&hole).await.unwrap();
-        let found = findings(&guard::check_server(&broken.server).await.unwrap());
+        let found = findings(&isolation_checks::check_server(&broken.server).await.unwrap());
         assert!(
             !found.is_empty() && found.iter().any(|finding| finding.contains(named)),
             "{hole}: {found:?}"
@@ -183,7 +183,7 @@ async fn the_guard_finds_a_role_that_no_policy_binds() {
             .unwrap();
         let url = DatabaseUrl::from_config(Cluster::get().config(&role, &db.name));
         let server = ServerDb::new(&url, 1).unwrap();
-        let found = guard::check_server(&server).await;
+        let found = isolation_checks::check_server(&server).await;
         server.close();
         superuser
             .batch_execute(&format!("DROP ROLE {role}"))
@@ -202,7 +202,7 @@ async fn neither_role_can_rewrite_a_record_or_a_published_version() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     db.skill(tenant, "fill-pdf", "Fills in PDF forms.", &[]).await;
-    Client::connect(&db.door(), &db.full_key(tenant).await)
+    Client::connect(&db.service(), &db.full_key(tenant).await)
         .await
         .ok("whoami", json!({}))
         .await;
@@ -260,7 +260,7 @@ async fn a_change_of_the_audit_log_behind_its_triggers_is_found() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let actor = Actor::Operator("ada".to_owned());
-    let tx = TenantTx::begin_as_operator(&db.admin, tenant).await.unwrap();
+    let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
     for subject in ["one", "two", "drei \u{fc}", "four"] {
         let entry = Entry {
             actor: &actor,
@@ -273,7 +273,7 @@ async fn a_change_of_the_audit_log_behind_its_triggers_is_found() {
     }
     tx.commit().await.unwrap();
     let verify = async || {
-        let tx = TenantTx::begin_as_operator(&db.admin, tenant).await.unwrap();
+        let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
         audit::verify(&tx).await.unwrap()
     };
     let whole = verify().await;

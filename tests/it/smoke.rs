@@ -16,7 +16,7 @@ async fn a_skill_is_found_installed_confirmed_and_reported_with_an_event_for_eac
     )
     .await;
     let key = db.full_key(acme).await;
-    let client = Client::connect(&db.door(), &key).await;
+    let client = Client::connect(&db.service(), &key).await;
 
     let found = client
         .ok("search_skills", json!({"query": "fill in a pdf form"}))

@@ -12,10 +12,10 @@ use skillkeep::transport::http::HttpOptions;
 use skillkeep::transport::sse::SseOptions;
 use tokio_util::sync::CancellationToken;
 
+use crate::command::admin;
 use crate::harness::TestDb;
-use crate::process::admin;
-use crate::served::{Agent, PATIENCE, Served, assert_served, call};
-use crate::support::{before_run, events_after};
+use crate::helpers::{events_after, test_hook};
+use crate::http_server::{Agent, PATIENCE, Served, assert_served, call};
 
 fn with_sse(sse: SseOptions) -> HttpOptions {
     HttpOptions {
@@ -44,8 +44,8 @@ async fn recorded(db: &TestDb) -> Vec<[String; 5]> {
 async fn an_agent_of_the_first_revision_works_and_its_calls_are_recorded_as_its_own() {
     let db = TestDb::new().await;
     let key = db.full_key(db.tenant("acme").await).await;
-    let door = db.door();
-    let served = Served::start(door.clone(), HttpOptions::default()).await;
+    let service = db.service();
+    let served = Served::start(service.clone(), HttpOptions::default()).await;
     let mut agent = Agent::greet(served.at, &key).await;
     let tools = agent
         .ask(&json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}))
@@ -62,7 +62,7 @@ async fn an_agent_of_the_first_revision_works_and_its_calls_are_recorded_as_its_
         wrong["error"].is_object() || wrong["result"]["isError"] == true,
         "{wrong}"
     );
-    door.drain().await;
+    service.drain().await;
     let events = recorded(&db).await;
     let tools: Vec<&str> = events.iter().map(|event| event[0].as_str()).collect();
     assert_eq!(tools, ["whoami", "search_skills", "search_skills"]);
@@ -77,7 +77,7 @@ async fn a_session_does_not_exist_for_another_key() {
     let acme = db.tenant("acme").await;
     let (key, sibling) = (db.full_key(acme).await, db.full_key(acme).await);
     let stranger = db.full_key(db.tenant("globex").await).await;
-    let served = Served::start(db.door(), HttpOptions::default()).await;
+    let served = Served::start(db.service(), HttpOptions::default()).await;
     let mut agent = Agent::greet(served.at, &key).await;
     let message = call(5, "whoami", &json!({}));
     let mut refusals = Vec::new();
@@ -118,7 +118,7 @@ async fn a_tenant_has_so_many_streams_and_no_more_and_one_that_ends_makes_room()
         sessions_per_tenant: 2,
         ..SseOptions::default()
     });
-    let served = Served::start(db.door(), options).await;
+    let served = Served::start(db.service(), options).await;
     let client = reqwest::Client::new();
     let first = Agent::greet(served.at, &key).await;
     let _second = Agent::greet(served.at, &sibling).await;
@@ -156,7 +156,7 @@ async fn a_call_whose_agent_leaves_is_stopped_and_recorded() {
     let key = db.full_key(acme).await;
     let begun = CancellationToken::new();
     let signal = begun.clone();
-    let block = before_run(move |name, _| {
+    let block = test_hook(move |name, _| {
         let (signal, is_slow) = (signal.clone(), name == "search_skills");
         async move {
             if is_slow {
@@ -166,15 +166,15 @@ async fn a_call_whose_agent_leaves_is_stopped_and_recorded() {
         }
         .boxed()
     });
-    let door = db.stumbling_door(Limits::default(), block);
-    let served = Served::start(door.clone(), HttpOptions::default()).await;
+    let service = db.service_with_faults(Limits::default(), block);
+    let served = Served::start(service.clone(), HttpOptions::default()).await;
     let agent = Agent::greet(served.at, &key).await;
     agent
         .say(&call(1, "search_skills", &json!({"query": "pdf"})))
         .await;
     begun.cancelled().await;
     drop(agent);
-    let events = events_after(&db, &door, acme, 1).await;
+    let events = events_after(&db, &service, acme, 1).await;
     assert_eq!(events, [("search_skills".to_owned(), "client_gone".to_owned())]);
     assert_served(served.at, &key).await;
 }
@@ -188,7 +188,7 @@ async fn a_silent_agent_is_let_go_and_one_that_speaks_is_kept() {
         check_every: Duration::from_millis(200),
         ..SseOptions::default()
     });
-    let served = Served::start(db.door(), options).await;
+    let served = Served::start(db.service(), options).await;
     let mut silent = Agent::greet(served.at, &key).await;
     let mut speaking = Agent::greet(served.at, &key).await;
     let began = Instant::now();
@@ -228,7 +228,7 @@ async fn a_revoked_key_does_nothing_more_and_its_stream_ends() {
         check_every: Duration::from_millis(200),
         ..SseOptions::default()
     });
-    let served = Served::start(db.door(), options).await;
+    let served = Served::start(db.service(), options).await;
     let mut agent = Agent::greet(served.at, &key).await;
     let list = admin(&db, &["key", "list", "--tenant", "acme", "--json"]).json();
     let id = list[0]["id"]
@@ -258,7 +258,7 @@ async fn a_server_that_stops_ends_its_streams_after_the_last_answer() {
     let key = db.full_key(db.tenant("acme").await).await;
     let (begun, go) = (CancellationToken::new(), CancellationToken::new());
     let (signal, wait) = (begun.clone(), go.clone());
-    let block = before_run(move |_, _| {
+    let block = test_hook(move |_, _| {
         let (signal, wait) = (signal.clone(), wait.clone());
         async move {
             signal.cancel();
@@ -267,7 +267,7 @@ async fn a_server_that_stops_ends_its_streams_after_the_last_answer() {
         .boxed()
     });
     let mut served = Served::start(
-        db.stumbling_door(Limits::default(), block),
+        db.service_with_faults(Limits::default(), block),
         HttpOptions::default(),
     )
     .await;
@@ -300,7 +300,7 @@ async fn what_is_switched_off_is_not_there() {
         sse: None,
         ..HttpOptions::default()
     };
-    let served = Served::start(db.door(), options).await;
+    let served = Served::start(db.service(), options).await;
     let refusal = Agent::open(&reqwest::Client::new(), served.at, &key)
         .await
         .err()
@@ -321,9 +321,9 @@ async fn a_session_cannot_be_flooded() {
     let key = db.full_key(db.tenant("acme").await).await;
     let go = CancellationToken::new();
     let wait = go.clone();
-    let block = before_run(move |_, _| wait.clone().cancelled_owned().boxed());
+    let block = test_hook(move |_, _| wait.clone().cancelled_owned().boxed());
     let served = Served::start(
-        db.stumbling_door(Limits::default(), block),
+        db.service_with_faults(Limits::default(), block),
         HttpOptions::default(),
     )
     .await;
@@ -353,7 +353,7 @@ async fn a_session_cannot_be_flooded() {
 async fn nobody_listens_without_a_key() {
     let db = TestDb::new().await;
     db.tenant("acme").await;
-    let served = Served::start(db.door(), HttpOptions::default()).await;
+    let served = Served::start(db.service(), HttpOptions::default()).await;
     let invented = ApiKey::generate(skillkeep::ids::TenantId::new(), &mut rand::rng());
     let refusal = Agent::open(&reqwest::Client::new(), served.at, &invented)
         .await

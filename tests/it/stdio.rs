@@ -8,8 +8,8 @@ use std::process::{Child, Stdio};
 use serde_json::{Value, json};
 use skillkeep::tenancy::Scope;
 
+use crate::command::{CommandOutput, admin, program_as, say};
 use crate::harness::TestDb;
-use crate::process::{Ran, admin, program_as, say};
 
 fn line(value: &Value) -> Vec<u8> {
     format!("{value}\n").into_bytes()
@@ -35,7 +35,7 @@ fn start(db: &TestDb, key: &str, log: &str) -> Child {
 }
 
 /// Says everything, waits until this many lines came back, closes stdin, and returns all that was said.
-fn converse(mut child: Child, said: &[u8], answers: usize) -> Ran {
+fn converse(mut child: Child, said: &[u8], answers: usize) -> CommandOutput {
     say(&mut child, said);
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut text = String::new();
@@ -44,7 +44,7 @@ fn converse(mut child: Child, said: &[u8], answers: usize) -> Ran {
     }
     drop(child.stdin.take());
     std::io::Read::read_to_string(&mut out, &mut text).unwrap();
-    let mut ran = Ran::end(child);
+    let mut ran = CommandOutput::end(child);
     ran.out = text;
     ran
 }
@@ -132,7 +132,7 @@ async fn without_a_key_that_holds_there_is_one_sentence_on_stderr_and_nothing_on
         if let Some(sent) = sent {
             command.env("SKILLKEEP_API_KEY", sent);
         }
-        let ran = Ran::of(&mut command);
+        let ran = CommandOutput::of(&mut command);
         assert_eq!((ran.code, ran.out.as_str()), (code, ""), "{sent:?}: {ran:?}");
         assert!(ran.err.contains(says), "{sent:?}: {}", ran.err);
         assert_eq!(ran.err.lines().count(), 1, "{sent:?}: {}", ran.err);

@@ -1,4 +1,4 @@
-//! Clients are told that the catalogue changed: by every replica, of what their key may see, and as long as it holds.
+//! Clients are told that the catalog changed: by every replica, of what their key may see, and as long as it holds.
 
 mod outage;
 
@@ -9,21 +9,21 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use skillkeep::db::{ServerDb, TenantTx};
 use skillkeep::ids::TenantId;
-use skillkeep::server::{Door, Limits};
-use skillkeep::tenancy::keys::{self, NewKey};
-use skillkeep::tenancy::{Allowance, ApiKey, Scope, Scopes, users};
+use skillkeep::server::{CallService, Limits};
+use skillkeep::tenancy::api_keys::{self, NewKey};
+use skillkeep::tenancy::{ApiKey, CallLimits, Scope, Scopes, users};
 
 use crate::harness::TestDb;
-use crate::served::serve;
-use crate::support::Wire;
+use crate::helpers::Wire;
+use crate::http_server::serve;
 
 const NEW: &str = "2026-07-28";
 /// Longer than anything here may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A door with connections of its own, as another process would have.
-fn replica(db: &TestDb) -> Arc<Door> {
-    Arc::new(Door::new(
+/// A service with connections of its own, as another process would have.
+fn replica(db: &TestDb) -> Arc<CallService> {
+    Arc::new(CallService::new(
         ServerDb::new(&db.ways.server, 4).unwrap(),
         Limits::default(),
     ))
@@ -149,8 +149,8 @@ async fn every_replica_tells_its_listeners_of_a_publication() {
         "toolsListChanged": true, "promptsListChanged": true, "resourcesListChanged": true,
         "resourceSubscriptions": [uri("pdf"), "file:///etc/passwd"],
     });
-    for door in [replica(&db), replica(&db)] {
-        let address = serve(&door).await;
+    for service in [replica(&db), replica(&db)] {
+        let address = serve(&service).await;
         let mut listener = Listener::open(address, &key, filter.clone()).await;
         let messages = listener.told(&db, acme, "pdf", is_update).await;
         let methods: Vec<&str> = messages
@@ -178,8 +178,8 @@ async fn nobody_is_told_of_another_tenants_changes_or_of_skills_that_his_key_may
     let db = TestDb::new().await;
     let (mine, theirs) = (db.tenant("mine").await, db.tenant("theirs").await);
     let narrow = {
-        let tx = TenantTx::begin_as_operator(&db.admin, mine).await.unwrap();
-        let user = users::ensure(&tx, &"ada@example.com".parse().unwrap(), "")
+        let tx = TenantTx::begin_as_admin(&db.admin, mine).await.unwrap();
+        let user = users::find_or_create(&tx, &"ada@example.com".parse().unwrap(), "")
             .await
             .unwrap();
         let new = NewKey {
@@ -189,9 +189,9 @@ async fn nobody_is_told_of_another_tenants_changes_or_of_skills_that_his_key_may
             only_skills: Some(vec!["theirs-too".to_owned(), "visible".to_owned()]),
             only_tools: None,
             expires_at: None,
-            allowance: Allowance::default(),
+            call_limits: CallLimits::default(),
         };
-        let (_, key) = keys::create(&tx, &new).await.unwrap();
+        let (_, key) = api_keys::create(&tx, &new).await.unwrap();
         tx.commit().await.unwrap();
         key
     };
@@ -239,10 +239,10 @@ async fn a_server_that_stops_ends_its_subscriptions_properly() {
     let db = TestDb::new().await;
     let acme = db.tenant("acme").await;
     let key = db.full_key(acme).await;
-    let door = replica(&db);
-    let address = serve(&door).await;
+    let service = replica(&db);
+    let address = serve(&service).await;
     let mut listener = Listener::open(address, &key, json!({"resourcesListChanged": true})).await;
-    door.end_subscriptions();
+    service.end_subscriptions();
     let last = listener.next().await.unwrap();
     assert_eq!(last["id"], "sub", "{last}");
     assert_eq!(last["result"]["resultType"], "complete", "{last}");

@@ -9,13 +9,15 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use crate::cli::backend::{self, db_failure};
+use crate::cli::database::{self, db_failure};
 use crate::cli::output;
 use crate::config::Config;
 use crate::db::{AdminDb, DbError};
-use crate::error::{Failure, FailureKind};
+use crate::error::{CliError, CliErrorKind};
 use crate::ids::Digest;
-use crate::registry::audit::{self, Chain, Entry, Link, SignedHead, SigningKey, cef, check_lines};
+use crate::registry::audit::{
+    self, Chain, ChainedEntry, Entry, SignedCheckpoint, SigningKey, cef, check_lines,
+};
 
 /// How an exported entry looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -53,12 +55,12 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "ID")]
     tenant_id: Option<Uuid>,
     #[command(flatten)]
-    key: HeadKey,
+    key: CheckpointKey,
 }
 
 /// Which key a signed head must be signed with.
 #[derive(Debug, clap::Args)]
-pub(crate) struct HeadKey {
+pub(crate) struct CheckpointKey {
     /// The key that the head must be signed with, as `keygen` and `export` showed it
     #[arg(long, value_name = "KEY")]
     public_key: Option<String>,
@@ -69,14 +71,14 @@ pub(crate) struct HeadKey {
 
 /// A signed head, and the key that it must be signed with.
 pub(super) struct SignedBy {
-    pub(super) head: SignedHead,
+    pub(super) head: SignedCheckpoint,
     key: String,
 }
 
 impl SignedBy {
     /// Reads the head, if there is one, before anything else is done.
-    pub(super) fn read(path: Option<&Path>, key: &HeadKey) -> Result<Option<Self>, Failure> {
-        let usage = |words: &str| Failure::new(FailureKind::Usage, words);
+    pub(super) fn read(path: Option<&Path>, key: &CheckpointKey) -> Result<Option<Self>, CliError> {
+        let usage = |words: &str| CliError::new(CliErrorKind::Usage, words);
         let Some(path) = path else {
             if key.public_key.is_some() || key.trust_key_in_head {
                 return Err(usage("say with --head which signed head the key is for"));
@@ -98,14 +100,14 @@ impl SignedBy {
     }
 
     /// Checks the signature.
-    pub(super) fn check(&self) -> Result<(), audit::HeadError> {
+    pub(super) fn check(&self) -> Result<(), audit::CheckpointError> {
         self.head.check(&self.key)
     }
 }
 
-fn file_failure(what: &str, path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(
-        FailureKind::Refused,
+fn file_failure(what: &str, path: &Path, error: &std::io::Error) -> CliError {
+    CliError::new(
+        CliErrorKind::Refused,
         format!("{what} {}: {error}", path.display()),
     )
 }
@@ -117,7 +119,7 @@ fn head_path(file: &Path) -> PathBuf {
 }
 
 /// A new file that only its owner may read.
-fn create(path: &Path) -> Result<fs::File, Failure> {
+fn create(path: &Path) -> Result<fs::File, CliError> {
     OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -126,8 +128,8 @@ fn create(path: &Path) -> Result<fs::File, Failure> {
         .map_err(|error| file_failure("cannot create", path, &error))
 }
 
-pub(super) fn keygen(path: &Path) -> Result<(), Failure> {
-    let internal = |error: audit::HeadError| Failure::new(FailureKind::Internal, error.to_string());
+pub(super) fn keygen(path: &Path) -> Result<(), CliError> {
+    let internal = |error: audit::CheckpointError| CliError::new(CliErrorKind::Internal, error.to_string());
     let pem = SigningKey::generate().map_err(internal)?;
     let key = SigningKey::from_pem(&pem).map_err(internal)?;
     create(path)?
@@ -140,21 +142,21 @@ pub(super) fn keygen(path: &Path) -> Result<(), Failure> {
     output::line(&key.public_key())
 }
 
-fn read_head(path: &Path) -> Result<SignedHead, Failure> {
+fn read_head(path: &Path) -> Result<SignedCheckpoint, CliError> {
     let text = fs::read_to_string(path).map_err(|error| file_failure("cannot read", path, &error))?;
     serde_json::from_str(&text).map_err(|error| {
-        Failure::new(
-            FailureKind::Usage,
+        CliError::new(
+            CliErrorKind::Usage,
             format!("{} is no signed head: {error}", path.display()),
         )
     })
 }
 
-pub(super) async fn run(config: &Config, db: &AdminDb, args: &ExportArgs) -> Result<(), Failure> {
+pub(super) async fn run(config: &Config, db: &AdminDb, args: &ExportArgs) -> Result<(), CliError> {
     let key = args.signing_key.as_deref().map(read_key).transpose()?;
-    let tx = backend::audit_tx(db, &args.tenant).await?;
+    let tx = database::audit_tx(db, &args.tenant).await?;
     // Part of the log itself: who took it out, and when.
-    let actor = backend::operator();
+    let actor = database::operator();
     let entry = Entry {
         actor: &actor,
         action: "audit.export",
@@ -164,14 +166,14 @@ pub(super) async fn run(config: &Config, db: &AdminDb, args: &ExportArgs) -> Res
     };
     audit::write(&tx, &entry).await.map_err(db_failure)?;
     tx.commit().await.map_err(db_failure)?;
-    let tx = backend::audit_tx(db, &args.tenant).await?;
+    let tx = database::audit_tx(db, &args.tenant).await?;
     let mut chain = Chain::new(tx.tenant());
     let mut file = Summed::new(create(&args.out)?);
     let broken = audit::walk(&tx, &mut chain, |link| file.write(link, args.format)).await;
     let broken = broken.map_err(|error| export_failure(error, &args.out))?;
     if let Some(broken) = broken {
-        return Err(Failure::new(
-            FailureKind::Findings,
+        return Err(CliError::new(
+            CliErrorKind::Findings,
             format!(
                 "the log was tampered with: entry {} does not follow from the one before it",
                 broken.at
@@ -184,10 +186,10 @@ pub(super) async fn run(config: &Config, db: &AdminDb, args: &ExportArgs) -> Res
     let tenant = tx.tenant();
     tx.roll_back().await.map_err(db_failure)?;
     if let Some(key) = &key {
-        let head = SignedHead::sign(tenant, &chain, digest, key);
+        let head = SignedCheckpoint::sign(tenant, &chain, digest, key);
         let path = head_path(&args.out);
         let text = serde_json::to_string_pretty(&head)
-            .map_err(|error| Failure::new(FailureKind::Internal, error.to_string()))?;
+            .map_err(|error| CliError::new(CliErrorKind::Internal, error.to_string()))?;
         create(&path)?
             .write_all(format!("{text}\n").as_bytes())
             .map_err(|error| file_failure("cannot write", &path, &error))?;
@@ -212,15 +214,15 @@ pub(super) async fn run(config: &Config, db: &AdminDb, args: &ExportArgs) -> Res
     ))
 }
 
-fn read_key(path: &Path) -> Result<SigningKey, Failure> {
+fn read_key(path: &Path) -> Result<SigningKey, CliError> {
     let text = fs::read_to_string(path).map_err(|error| file_failure("cannot read", path, &error))?;
-    SigningKey::from_pem(&text).map_err(|error| Failure::new(FailureKind::Usage, error.to_string()))
+    SigningKey::from_pem(&text).map_err(|error| CliError::new(CliErrorKind::Usage, error.to_string()))
 }
 
-fn export_failure(error: DbError, path: &Path) -> Failure {
+fn export_failure(error: DbError, path: &Path) -> CliError {
     match error {
-        DbError::Corrupt(words) => Failure::new(
-            FailureKind::Refused,
+        DbError::Corrupt(words) => CliError::new(
+            CliErrorKind::Refused,
             format!("cannot write {}: {words}", path.display()),
         ),
         DbError::Unavailable(_) | DbError::Busy | DbError::Statement(_) | DbError::RowCount { .. } => {
@@ -243,7 +245,7 @@ impl Summed {
         }
     }
 
-    fn write(&mut self, link: &Link, format: Format) -> Result<(), DbError> {
+    fn write(&mut self, link: &ChainedEntry, format: Format) -> Result<(), DbError> {
         let corrupt = |error: &dyn std::fmt::Display| DbError::Corrupt(error.to_string());
         let mut line = match format {
             Format::Jsonl => serde_json::to_string(link).map_err(|error| corrupt(&error))?,
@@ -271,7 +273,7 @@ struct Shown {
     is_cef: bool,
 }
 
-fn look_at(text: &str) -> Result<Shown, Failure> {
+fn look_at(text: &str) -> Result<Shown, CliError> {
     if text.starts_with("CEF:") {
         return Ok(Shown {
             entries: i64::try_from(text.lines().count()).unwrap_or(i64::MAX),
@@ -292,12 +294,12 @@ fn look_at(text: &str) -> Result<Shown, Failure> {
     })
 }
 
-fn finding(words: impl Into<String>) -> Failure {
-    Failure::new(FailureKind::Findings, words)
+fn finding(words: impl Into<String>) -> CliError {
+    CliError::new(CliErrorKind::Findings, words)
 }
 
 /// Whether this is the file that was signed, of the tenant that it must be.
-fn compare(shown: &Shown, text: &str, head: &SignedHead, tenant: Option<Uuid>) -> Result<(), Failure> {
+fn compare(shown: &Shown, text: &str, head: &SignedCheckpoint, tenant: Option<Uuid>) -> Result<(), CliError> {
     if let Some(wanted) = tenant.filter(|wanted| wanted != head.tenant_id.as_uuid()) {
         return Err(finding(format!(
             "the head is that of the tenant {} and not of {wanted}",
@@ -347,7 +349,7 @@ pub(super) fn unreadable_words(entries: &[i64]) -> String {
     )
 }
 
-pub(super) fn check(config: &Config, args: &CheckArgs) -> Result<(), Failure> {
+pub(super) fn check(config: &Config, args: &CheckArgs) -> Result<(), CliError> {
     let text =
         fs::read_to_string(&args.file).map_err(|error| file_failure("cannot read", &args.file, &error))?;
     let path = args.head.clone().unwrap_or_else(|| head_path(&args.file));

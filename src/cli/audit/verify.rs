@@ -3,11 +3,11 @@
 use serde_json::json;
 
 use super::export::{SignedBy, unreadable_words};
-use crate::cli::backend::{self, db_failure};
+use crate::cli::database::{self, db_failure};
 use crate::cli::output;
 use crate::config::Config;
-use crate::db::{AdminDb, TenantTx, guard};
-use crate::error::{Failure, FailureKind};
+use crate::db::{AdminDb, TenantTx, isolation_checks};
+use crate::error::{CliError, CliErrorKind};
 use crate::ids::TenantId;
 use crate::registry::audit::{self, Verification};
 use crate::tenancy::tenants;
@@ -20,11 +20,11 @@ pub(super) async fn run(
     db: &AdminDb,
     tenant: &str,
     head: Option<&SignedBy>,
-) -> Result<(), Failure> {
-    let tx = backend::audit_tx(db, tenant).await?;
+) -> Result<(), CliError> {
+    let tx = database::audit_tx(db, tenant).await?;
     let id = tx.tenant();
     let found = audit::verify(&tx).await.map_err(db_failure)?;
-    let is_alive = tenants::hold(&tx).await.map_err(db_failure)?;
+    let is_alive = tenants::lock_key_share(&tx).await.map_err(db_failure)?;
     let mut findings = of_chain(&found, id, is_alive);
     if let Some(signed) = head {
         findings.extend(of_head(&tx, signed).await?);
@@ -35,7 +35,7 @@ pub(super) async fn run(
         .collect();
     tx.roll_back().await.map_err(db_failure)?;
     // Whoever can act as another role, or as another tenant, can write into any log: so every wall guards this one.
-    let guards = guard::check_catalogue(db).await.map_err(db_failure)?;
+    let guards = isolation_checks::check_schema(db).await.map_err(db_failure)?;
     findings.extend(
         guards
             .into_iter()
@@ -48,7 +48,7 @@ pub(super) async fn run(
         }))?;
     }
     if !findings.is_empty() {
-        return Err(Failure::new(FailureKind::Findings, findings.join("; ")));
+        return Err(CliError::new(CliErrorKind::Findings, findings.join("; ")));
     }
     if config.json {
         return Ok(());
@@ -91,7 +91,7 @@ fn of_chain(found: &Verification, tenant: TenantId, is_alive: bool) -> Vec<Strin
 }
 
 /// Whether it still holds what was signed.
-async fn of_head(tx: &TenantTx, signed: &SignedBy) -> Result<Option<String>, Failure> {
+async fn of_head(tx: &TenantTx, signed: &SignedBy) -> Result<Option<String>, CliError> {
     let head = &signed.head;
     if let Err(error) = signed.check() {
         return Ok(Some(format!("cannot be compared: {error}")));

@@ -4,13 +4,13 @@ use std::io::Read as _;
 
 use serde_json::json;
 
-use crate::cli::backend::{Backend, db_failure};
-use crate::cli::limits::words_for;
+use crate::cli::database::{Database, db_failure};
+use crate::cli::limit_args::words_for;
 use crate::cli::output;
 use crate::config::{Config, Secret};
 use crate::db::TenantTx;
-use crate::error::{Failure, FailureKind};
-use crate::tenancy::keys::{self, KeyRecord};
+use crate::error::{CliError, CliErrorKind};
+use crate::tenancy::api_keys::{self, KeyRecord};
 use crate::tenancy::tenants;
 use crate::tenancy::{ApiKey, ApiKeyError};
 
@@ -23,7 +23,7 @@ pub(crate) struct InspectArgs {
     key: Option<Secret>,
 }
 
-pub(super) async fn run(config: &Config, args: InspectArgs) -> Result<(), Failure> {
+pub(super) async fn run(config: &Config, args: InspectArgs) -> Result<(), CliError> {
     let text = match args.key {
         Some(key) => key.reveal().to_owned(),
         None => read_stdin()?,
@@ -31,45 +31,45 @@ pub(super) async fn run(config: &Config, args: InspectArgs) -> Result<(), Failur
     let key: ApiKey = text
         .trim()
         .parse()
-        .map_err(|error: ApiKeyError| Failure::new(FailureKind::Findings, error.to_string()))?;
-    let backend = Backend::open(config).await?;
-    let outcome = look_up(&backend, &key).await;
-    backend.close().await;
+        .map_err(|error: ApiKeyError| CliError::new(CliErrorKind::Findings, error.to_string()))?;
+    let database = Database::open(config).await?;
+    let outcome = look_up(&database, &key).await;
+    database.close().await;
     show(config, outcome?)
 }
 
-fn read_stdin() -> Result<String, Failure> {
+fn read_stdin() -> Result<String, CliError> {
     let mut text = String::new();
     std::io::stdin()
         .take(MAX_BYTES)
         .read_to_string(&mut text)
-        .map_err(|error| Failure::new(FailureKind::Usage, format!("stdin cannot be read: {error}")))?;
+        .map_err(|error| CliError::new(CliErrorKind::Usage, format!("stdin cannot be read: {error}")))?;
     Ok(text)
 }
 
 /// The slug of the key's tenant, and the key's record.
-async fn look_up(backend: &Backend, key: &ApiKey) -> Result<(String, KeyRecord), Failure> {
+async fn look_up(database: &Database, key: &ApiKey) -> Result<(String, KeyRecord), CliError> {
     let unknown = || {
-        Failure::new(
-            FailureKind::NotFound,
+        CliError::new(
+            CliErrorKind::NotFound,
             "this is a well-formed key, but not one of this registry's",
         )
     };
-    let db = backend.admin().await?;
+    let db = database.admin().await?;
     let all = tenants::list(&db).await.map_err(db_failure)?;
     let tenant = all
         .into_iter()
         .find(|tenant| tenant.id == key.claimed_tenant())
         .ok_or_else(unknown)?;
-    let tx = TenantTx::begin_as_operator(&db, tenant.id)
+    let tx = TenantTx::begin_as_admin(&db, tenant.id)
         .await
         .map_err(db_failure)?;
-    let record = keys::inspect(&tx, key).await.map_err(db_failure)?;
+    let record = api_keys::inspect(&tx, key).await.map_err(db_failure)?;
     tx.roll_back().await.map_err(db_failure)?;
     Ok((tenant.slug, record.ok_or_else(unknown)?))
 }
 
-fn show(config: &Config, (tenant, record): (String, KeyRecord)) -> Result<(), Failure> {
+fn show(config: &Config, (tenant, record): (String, KeyRecord)) -> Result<(), CliError> {
     if config.json {
         return output::json(&json!({"tenant": tenant, "key": record}));
     }
@@ -88,7 +88,7 @@ fn show(config: &Config, (tenant, record): (String, KeyRecord)) -> Result<(), Fa
         ("scopes", record.scopes.join(", ")),
         ("skills", list(&record.only_skills)),
         ("tools", list(&record.only_tools)),
-        ("may make", words_for(record.allowance)),
+        ("may make", words_for(record.call_limits)),
         ("created", output::moment(record.created_at)),
         ("ends", output::moment_or_dash(ends)),
         ("last used", output::moment_or_dash(record.last_used_at)),

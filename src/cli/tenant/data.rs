@@ -11,19 +11,19 @@ use serde_json::json;
 use tokio_postgres::error::SqlState;
 
 use super::{audit, change_status};
-use crate::cli::backend::{self, db_failure};
+use crate::cli::database::{self, db_failure};
 use crate::cli::output;
 use crate::config::Config;
-use crate::db::{AdminDb, DbError, Dumped, LEFT_OUT, TenantTx, dump};
-use crate::error::{Failure, FailureKind};
+use crate::db::{AdminDb, DbError, ExportItem, REDACTED_COLUMNS, TenantTx, export_tenant};
+use crate::error::{CliError, CliErrorKind};
 use crate::tenancy::tenants::{self, Status, Tenant};
 
 /// Calls in flight end within half a minute, and the database tells of a deadlock after a second.
 const MAX_ATTEMPTS: u32 = 60;
 
-fn file_failure(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(
-        FailureKind::Refused,
+fn file_failure(path: &Path, error: &std::io::Error) -> CliError {
+    CliError::new(
+        CliErrorKind::Refused,
         format!("cannot write {}: {error}", path.display()),
     )
 }
@@ -45,7 +45,7 @@ struct Folder {
 }
 
 impl Folder {
-    fn create(at: &Path) -> Result<Self, Failure> {
+    fn create(at: &Path) -> Result<Self, CliError> {
         let make = |path: &Path| {
             let made = DirBuilder::new().mode(0o700).create(path);
             made.map_err(|error| file_failure(path, &error))
@@ -60,9 +60,9 @@ impl Folder {
         })
     }
 
-    fn take(&mut self, dumped: Dumped<'_>) -> std::io::Result<()> {
+    fn take(&mut self, dumped: ExportItem<'_>) -> std::io::Result<()> {
         match dumped {
-            Dumped::Row { table, row } => {
+            ExportItem::Row { table, row } => {
                 if !self.tables.contains_key(table) {
                     let file = create(&self.at.join("tables").join(format!("{table}.jsonl")))?;
                     self.tables.insert(table.to_owned(), (BufWriter::new(file), 0));
@@ -72,7 +72,7 @@ impl Folder {
                     writeln!(file, "{row}")?;
                 }
             }
-            Dumped::File { name, bytes } => {
+            ExportItem::File { name, bytes } => {
                 self.files += 1;
                 create(&self.at.join("files").join(name))?.write_all(bytes)?;
             }
@@ -83,7 +83,7 @@ impl Folder {
     /// Writes down what is there, last: a folder without it is not whole.
     fn finish(self, slug: &str, rows: &BTreeMap<String, u64>) -> std::io::Result<()> {
         let manifest = json!({
-            "tenant": slug, "exported_at": Timestamp::now(), "rows": rows, "files": self.files, "left_out": LEFT_OUT,
+            "tenant": slug, "exported_at": Timestamp::now(), "rows": rows, "files": self.files, "left_out": REDACTED_COLUMNS,
         });
         writeln!(create(&self.at.join("manifest.json"))?, "{manifest:#}")
     }
@@ -99,17 +99,17 @@ impl Folder {
     }
 }
 
-pub(super) async fn export(config: &Config, db: &AdminDb, slug: &str, out: &Path) -> Result<(), Failure> {
-    let tenant = backend::tenant(db, slug).await?;
+pub(super) async fn export(config: &Config, db: &AdminDb, slug: &str, out: &Path) -> Result<(), CliError> {
+    let tenant = database::tenant(db, slug).await?;
     let mut folder = Folder::create(out)?;
     // Who took it out stands in the log before anything is out, and in what was taken out.
     let begun = json!({"state": "begun"});
-    let tx = backend::tenant_tx(db, slug).await?;
+    let tx = database::tenant_tx(db, slug).await?;
     audit(&tx, "tenant.export", slug, json!({"after": begun})).await?;
     tx.commit().await.map_err(db_failure)?;
     let mut failed = None;
-    let dumped = dump(db, tenant.id, |dumped| {
-        folder.take(dumped).map_err(|error| {
+    let exported = export_tenant(db, tenant.id, |item| {
+        folder.take(item).map_err(|error| {
             let words = error.to_string();
             failed = Some(error);
             DbError::Corrupt(words)
@@ -119,11 +119,11 @@ pub(super) async fn export(config: &Config, db: &AdminDb, slug: &str, out: &Path
     if let Some(error) = failed {
         return Err(file_failure(out, &error));
     }
-    dumped.map_err(db_failure)?;
+    exported.map_err(db_failure)?;
     let rows = folder.rows().map_err(|error| file_failure(out, &error))?;
     let files = folder.files;
     // Once more with what it came to; without that, it is not whole.
-    let tx = backend::tenant_tx(db, slug).await?;
+    let tx = database::tenant_tx(db, slug).await?;
     let done = json!({"before": begun, "after": {"state": "done", "rows": rows, "files": files}});
     audit(&tx, "tenant.export", slug, done).await?;
     tx.commit().await.map_err(db_failure)?;
@@ -140,16 +140,16 @@ pub(super) async fn export(config: &Config, db: &AdminDb, slug: &str, out: &Path
     ))
 }
 
-pub(super) async fn erase(config: &Config, db: &AdminDb, slug: &str, confirm: &str) -> Result<(), Failure> {
+pub(super) async fn erase(config: &Config, db: &AdminDb, slug: &str, confirm: &str) -> Result<(), CliError> {
     if slug != confirm {
-        return Err(Failure::new(
-            FailureKind::Usage,
+        return Err(CliError::new(
+            CliErrorKind::Usage,
             format!("this erases everything of {slug} for ever; repeat its short name with --confirm {slug}"),
         ));
     }
-    let tenant = backend::tenant(db, slug).await?;
+    let tenant = database::tenant(db, slug).await?;
     // Its keys rest first, so that the calls in flight are the last ones and the erasure need not wait for others.
-    let tx = backend::tenant_tx(db, slug).await?;
+    let tx = database::tenant_tx(db, slug).await?;
     change_status(&tx, slug, Status::Suspended).await?;
     tx.commit().await.map_err(db_failure)?;
     let mut attempt = 1;
@@ -160,7 +160,7 @@ pub(super) async fn erase(config: &Config, db: &AdminDb, slug: &str, confirm: &s
             Err(Stopped::Deadlock) => {
                 let words =
                     format!("calls of {slug} are still in the way; nothing was erased yet, try again");
-                return Err(Failure::new(FailureKind::Refused, words));
+                return Err(CliError::new(CliErrorKind::Refused, words));
             }
             Err(Stopped::Failed(failure)) => return Err(failure),
             Ok(rows) => break rows,
@@ -179,7 +179,7 @@ pub(super) async fn erase(config: &Config, db: &AdminDb, slug: &str, confirm: &s
 /// Why an attempt to erase came to nothing.
 enum Stopped {
     Deadlock,
-    Failed(Failure),
+    Failed(CliError),
 }
 
 /// Everything and the certificate, or nothing.
@@ -187,13 +187,11 @@ async fn erase_once(db: &AdminDb, slug: &str, tenant: &Tenant) -> Result<BTreeMa
     let stopped = |error: DbError| match error.sql_state() {
         Some(state) if *state == SqlState::T_R_DEADLOCK_DETECTED => Stopped::Deadlock,
         Some(state) if *state == SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => {
-            Stopped::Failed(backend::erased(slug))
+            Stopped::Failed(database::erased(slug))
         }
         Some(_) | None => Stopped::Failed(db_failure(error)),
     };
-    let mut tx = TenantTx::begin_as_operator(db, tenant.id)
-        .await
-        .map_err(stopped)?;
+    let mut tx = TenantTx::begin_as_admin(db, tenant.id).await.map_err(stopped)?;
     let rows = tenants::erase(&mut tx).await.map_err(stopped)?;
     // The certificate: in the chain, so that it can be shown later that and what was erased.
     let certificate = json!({

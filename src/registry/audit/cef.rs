@@ -1,10 +1,10 @@
 //! Entries in the Common Event Format (CEF, revision 25), which systems that collect security events read.
 
-use super::Link;
+use super::ChainedEntry;
 
 /// One entry as one line.
 #[must_use]
-pub fn cef(link: &Link) -> String {
+pub fn cef(link: &ChainedEntry) -> String {
     let denied = link.action.starts_with("denied.");
     let severity = if denied { 6 } else { 3 };
     let outcome = if denied { "failure" } else { "success" };
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn what_has_a_meaning_in_the_format_is_escaped() {
-        let link = Link {
+        let link = ChainedEntry {
             tenant_id: TenantId::from_uuid(Uuid::nil()),
             seq: 7,
             id: Uuid::nil(),

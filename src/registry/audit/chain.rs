@@ -10,7 +10,7 @@ use crate::ids::TenantId;
 /// One entry with everything that its hash covers, as it is exported: a line of JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Link {
+pub struct ChainedEntry {
     /// The tenant.
     pub tenant_id: TenantId,
     /// Its number in the tenant's log, from 1 on without a gap.
@@ -41,7 +41,7 @@ pub struct Link {
 
 /// An entry that does not follow from the one before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Broken {
+pub struct ChainBreak {
     /// The number that it should have.
     pub at: i64,
 }
@@ -110,8 +110,8 @@ impl Chain {
     /// Takes the next entry.
     ///
     /// # Errors
-    /// [`Broken`] where it is not the one that follows.
-    pub fn follow(&mut self, link: &Link) -> Result<(), Broken> {
+    /// [`ChainBreak`] where it is not the one that follows.
+    pub fn follow(&mut self, link: &ChainedEntry) -> Result<(), ChainBreak> {
         let at = self.entries.saturating_add(1);
         let computed = self.hash_of(link);
         let said = read_details(&link.details_text);
@@ -122,7 +122,7 @@ impl Chain {
             || link.hash != hex(&computed)
             || !says_the_same
         {
-            return Err(Broken { at });
+            return Err(ChainBreak { at });
         }
         self.head = computed;
         self.entries = at;
@@ -135,7 +135,7 @@ impl Chain {
     }
 
     /// The same sum that the database's trigger makes: see `sql/migrations/0005_audit.sql`.
-    fn hash_of(&self, link: &Link) -> [u8; 32] {
+    fn hash_of(&self, link: &ChainedEntry) -> [u8; 32] {
         let fields = [
             self.tenant.to_string(),
             link.seq.to_string(),
@@ -165,12 +165,12 @@ pub(super) fn read_details(text: &str) -> Option<Value> {
 /// Recomputes an exported file, a line of JSON an entry. `None` stands for a file without any.
 ///
 /// # Errors
-/// [`Broken`] at the first line that is no entry or does not follow.
-pub fn check_lines(lines: &str) -> Result<Option<Chain>, Broken> {
+/// [`ChainBreak`] at the first line that is no entry or does not follow.
+pub fn check_lines(lines: &str) -> Result<Option<Chain>, ChainBreak> {
     let mut chain: Option<Chain> = None;
     for line in lines.lines() {
         let at = chain.as_ref().map_or(0, Chain::entries).saturating_add(1);
-        let link: Link = serde_json::from_str(line).map_err(|_| Broken { at })?;
+        let link: ChainedEntry = serde_json::from_str(line).map_err(|_| ChainBreak { at })?;
         chain
             .get_or_insert_with(|| Chain::new(link.tenant_id))
             .follow(&link)?;
@@ -190,12 +190,12 @@ mod tests {
     use super::*;
 
     /// What the database would write: entries of one tenant, each after the other.
-    fn written(count: i64) -> Vec<Link> {
+    fn written(count: i64) -> Vec<ChainedEntry> {
         let mut chain = Chain::new(TenantId::new());
         (1..=count)
             .map(|seq| {
                 let details = json!({"number": seq});
-                let mut link = Link {
+                let mut link = ChainedEntry {
                     tenant_id: chain.tenant,
                     seq,
                     id: Uuid::now_v7(),
@@ -217,7 +217,7 @@ mod tests {
             .collect()
     }
 
-    fn lines(links: &[Link]) -> String {
+    fn lines(links: &[ChainedEntry]) -> String {
         links
             .iter()
             .map(|link| serde_json::to_string(link).unwrap() + "\n")

@@ -7,8 +7,8 @@ use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::answer::{json_rpc_error, try_later};
-use super::key_check::{KeyCheck, TurnedAway};
+use super::auth_cache::{AuthRejection, CachingAuthenticator};
+use super::error_response::{json_rpc_error, try_later};
 use crate::db::DbError;
 use crate::tenancy::{ApiKey, AuthError};
 
@@ -26,7 +26,11 @@ pub(in crate::transport) fn source(extensions: &Extensions) -> String {
 
 /// Lets requests with a good key through, with the [`ApiKey`] and the [`Principal`] in their extensions; answers 401 to the
 /// others (RFC 6750), and 429 to an address that brings too many keys that do not hold.
-pub(super) async fn require_key(State(keys): State<KeyCheck>, mut request: Request, next: Next) -> Response {
+pub(super) async fn require_key(
+    State(keys): State<CachingAuthenticator>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let Some(text) = sent_key(request.headers()) else {
         let words = "This registry needs an API key: send \"Authorization: Bearer skeep_…\".";
         return unauthorized(None, words);
@@ -41,9 +45,12 @@ pub(super) async fn require_key(State(keys): State<KeyCheck>, mut request: Reque
         }
     };
     let address = request.extensions().get::<ClientAddress>().map(|client| client.0);
-    let principal = match keys.let_in(&key, address, source(request.extensions())).await {
+    let principal = match keys
+        .authenticate(&key, address, source(request.extensions()))
+        .await
+    {
         Ok(principal) => principal,
-        Err(refused) => return turn_away(&refused),
+        Err(refused) => return rejection_response(&refused),
     };
     request.extensions_mut().insert(key);
     request.extensions_mut().insert(principal);
@@ -53,32 +60,32 @@ pub(super) async fn require_key(State(keys): State<KeyCheck>, mut request: Reque
     next.run(request).await
 }
 
-fn turn_away(refused: &TurnedAway) -> Response {
+fn rejection_response(refused: &AuthRejection) -> Response {
     match refused {
-        TurnedAway::MustWait(seconds) => {
+        AuthRejection::MustWait(seconds) => {
             let words = format!(
-                "Too many API keys that are not valid came from your address. Try again in {seconds} seconds."
+                "Too many API keys that are not valid came from your address. AuthAttempt again in {seconds} seconds."
             );
             try_later(StatusCode::TOO_MANY_REQUESTS, *seconds, &words)
         }
-        TurnedAway::Busy => cannot_check(&DbError::Busy, false),
-        TurnedAway::Key { error, well_known } => match &**error {
+        AuthRejection::Busy => unavailable_response(&DbError::Busy, false),
+        AuthRejection::Key { error, well_known } => match &**error {
             AuthError::Invalid(_) => unauthorized(Some("invalid_token"), &format!("{error}.")),
-            AuthError::Db(error) => cannot_check(error, *well_known),
+            AuthError::Db(error) => unavailable_response(error, *well_known),
         },
     }
 }
 
 /// A database that does not answer tells nothing of a key. A stranger is not told of any organisation: the one that his key names
 /// need not be his.
-pub(super) fn cannot_check(error: &DbError, well_known: bool) -> Response {
+pub(super) fn unavailable_response(error: &DbError, well_known: bool) -> Response {
     tracing::error!(%error, "a key could not be checked");
     let words = match (matches!(error, DbError::Busy), well_known) {
         (true, true) => {
-            "The registry is busy with other calls, most of them your organisation's. Try again in a moment."
+            "The registry is busy with other calls, most of them your organisation's. AuthAttempt again in a moment."
         }
-        (true, false) => "The registry is busy. Try again in a moment.",
-        (false, _) => "The registry's database is not available. Try again in a moment.",
+        (true, false) => "The registry is busy. AuthAttempt again in a moment.",
+        (false, _) => "The registry's database is not available. AuthAttempt again in a moment.",
     };
     try_later(StatusCode::SERVICE_UNAVAILABLE, 1, words)
 }

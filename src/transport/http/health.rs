@@ -11,14 +11,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::sync::Mutex;
 
-use crate::server::Door;
+use crate::server::CallService;
 
 /// How long an answer of the database holds.
 const KEPT: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
 pub(super) struct Health {
-    door: Arc<Door>,
+    service: Arc<CallService>,
     stopping: Arc<AtomicBool>,
     /// When the database was last asked, and whether it answered. Locked while it is asked: those who come meanwhile wait for
     /// the same answer.
@@ -26,16 +26,16 @@ pub(super) struct Health {
 }
 
 impl Health {
-    pub(super) fn new(door: Arc<Door>, stopping: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(service: Arc<CallService>, stopping: Arc<AtomicBool>) -> Self {
         Self {
-            door,
+            service,
             stopping,
             asked: Arc::default(),
         }
     }
 
     async fn database_answers(&self) -> bool {
-        if self.door.db().is_closed() {
+        if self.service.db().is_closed() {
             return false;
         }
         let mut asked = Arc::clone(&self.asked).lock_owned().await;
@@ -44,10 +44,10 @@ impl Health {
         {
             return answered;
         }
-        let door = Arc::clone(&self.door);
+        let service = Arc::clone(&self.service);
         // In a task of its own: who hangs up leaves no question open on a connection.
         let asking = tokio::spawn(async move {
-            let outcome = door.db().ping().await;
+            let outcome = service.db().ping().await;
             if let Err(error) = &outcome {
                 tracing::warn!(%error, "not ready");
             }

@@ -7,7 +7,7 @@ use rmcp::model::*;
 use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
 use rmcp::task_manager::TaskManager;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
-use skillkeep::server::Registry;
+use skillkeep::server::McpHandler;
 use tokio::sync::broadcast;
 
 use super::work::FixtureCall;
@@ -38,13 +38,13 @@ impl Changes {
 
 #[derive(Clone)]
 pub(super) struct Fixtures {
-    product: Registry,
+    product: McpHandler,
     changes: Arc<Changes>,
     tasks: TaskManager,
 }
 
 impl Fixtures {
-    pub(super) const fn new(product: Registry, changes: Arc<Changes>, tasks: TaskManager) -> Self {
+    pub(super) const fn new(product: McpHandler, changes: Arc<Changes>, tasks: TaskManager) -> Self {
         Self {
             product,
             changes,
@@ -147,7 +147,7 @@ impl ServerHandler for Fixtures {
             changes: Arc::clone(&self.changes),
             tasks: self.tasks.clone(),
         };
-        self.product.pass(call, &context).await
+        self.product.execute(call, &context).await
     }
 
     async fn list_resources(

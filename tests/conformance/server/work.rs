@@ -1,5 +1,5 @@
 #![expect(deprecated, reason = "the suite asks for what the newest revision deprecates")]
-//! The fixture tools, as work for the door: each call is authenticated, timed and recorded as any other.
+//! The fixture tools, as work for the service: each call is authenticated, timed and recorded as any other.
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ContentBlock, LoggingLevel,
@@ -9,9 +9,9 @@ use rmcp::service::RequestContext;
 use rmcp::task_manager::TaskManager;
 use rmcp::{ErrorData, RoleServer};
 use serde_json::{Value, json};
-use skillkeep::registry::usage::Outcome;
-use skillkeep::server::{Ending, Stage, Summary, Work};
-use skillkeep::tools::Effect;
+use skillkeep::registry::usage::CallOutcome;
+use skillkeep::server::{Completion, ExecutionContext, RecordedRequest, RequestSummary};
+use skillkeep::tools::SideEffect;
 use std::time::Duration;
 
 use super::handler::Changes;
@@ -31,23 +31,26 @@ pub(super) struct FixtureCall {
     pub(super) tasks: TaskManager,
 }
 
-impl Work for FixtureCall {
+impl RecordedRequest for FixtureCall {
     type Reply = CallToolResponse;
 
-    fn summary(&self) -> Summary {
-        Summary {
+    fn summary(&self) -> RequestSummary {
+        RequestSummary {
             name: self.request.name.to_string(),
             arguments: json!({}),
             idempotency_key: None,
         }
     }
 
-    async fn run(self, stage: &Stage<'_>) -> Ending<CallToolResponse> {
+    async fn run(self, stage: &ExecutionContext<'_>) -> Completion<CallToolResponse> {
         let name = self.request.name.to_string();
-        match stage.guard(&name, Effect::Reads, self.answer()).await {
-            Ok(Ok(reply)) => Ending::ok(reply, 0),
-            Ok(Err(error)) => Ending::bad(Outcome::ToolError, "fixture", Err(error)),
-            Err(stopped) => Ending::stopped(&name, &stopped, |words| {
+        match stage
+            .run_with_deadline(&name, SideEffect::Reads, self.answer())
+            .await
+        {
+            Ok(Ok(reply)) => Completion::success(reply, 0),
+            Ok(Err(error)) => Completion::failure(CallOutcome::ToolError, "fixture", Err(error)),
+            Err(stopped) => Completion::stopped(&name, &stopped, |words| {
                 Err(ErrorData::internal_error(words, None))
             }),
         }
@@ -119,7 +122,7 @@ impl FixtureCall {
         }
     }
 
-    /// The door has told of the beginning.
+    /// The service has told of the beginning.
     async fn progress(&self) {
         for progress in [50.0, 100.0] {
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -2,12 +2,12 @@
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use skillkeep::proof::World;
+use skillkeep::isolation_probe::Fixtures;
 
-use super::speakers::Sse;
+use super::clients::Sse;
 use crate::harness::TestDb;
-use crate::served::{call, post, serve};
-use crate::support::sums;
+use crate::helpers::table_checksums;
+use crate::http_server::{call, post, serve};
 
 /// Headers that other products take a tenant, a user or a session from.
 const HEADERS: [&str; 26] = [
@@ -42,10 +42,10 @@ const HEADERS: [&str; 26] = [
 #[tokio::test(flavor = "multi_thread")]
 async fn no_header_but_the_keys_own_names_a_tenant() {
     let db = TestDb::new().await;
-    let door = db.door();
-    let world = World::plant(&db.admin, &door).await.unwrap();
-    let at = serve(&door).await;
-    let before = sums(&db, world.victim.tenant).await;
+    let service = db.service();
+    let world = Fixtures::create(&db.admin, &service).await.unwrap();
+    let at = serve(&service).await;
+    let before = table_checksums(&db, world.victim.tenant).await;
     let body = call(1, "whoami", &json!({}));
     let bearer = format!("Bearer {}", world.victim.key.reveal());
     for header in HEADERS {
@@ -87,17 +87,17 @@ async fn no_header_but_the_keys_own_names_a_tenant() {
         let asked = post(at, first, &body).header("authorization", format!("Bearer {}", second.reveal()));
         assert_eq!(asked.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
     }
-    assert_eq!(sums(&db, world.victim.tenant).await, before);
+    assert_eq!(table_checksums(&db, world.victim.tenant).await, before);
 }
 
 /// The same on the two routes of HTTP+SSE: the stream and the messages to one's own session.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_header_but_the_keys_own_names_a_tenant_to_an_event_stream() {
     let db = TestDb::new().await;
-    let door = db.door();
-    let world = World::plant(&db.admin, &door).await.unwrap();
-    let at = serve(&door).await;
-    let before = sums(&db, world.victim.tenant).await;
+    let service = db.service();
+    let world = Fixtures::create(&db.admin, &service).await.unwrap();
+    let at = serve(&service).await;
+    let before = table_checksums(&db, world.victim.tenant).await;
     let bearer = format!("Bearer {}", world.victim.key.reveal());
     let mut mine = Sse::greet(at, &world.attacker.key).await;
     let client = reqwest::Client::new();
@@ -144,15 +144,15 @@ async fn no_header_but_the_keys_own_names_a_tenant_to_an_event_stream() {
         .bearer_auth(world.attacker.key.reveal())
         .header("x-api-key", world.victim.key.reveal());
     assert_eq!(opened.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
-    assert_eq!(sums(&db, world.victim.tenant).await, before);
+    assert_eq!(table_checksums(&db, world.victim.tenant).await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_open_to_strangers_tells_of_no_tenant_and_there_are_no_metrics() {
     let db = TestDb::new().await;
-    let door = db.door();
-    let world = World::plant(&db.admin, &door).await.unwrap();
-    let at = serve(&door).await;
+    let service = db.service();
+    let world = Fixtures::create(&db.admin, &service).await.unwrap();
+    let at = serve(&service).await;
     let client = reqwest::Client::new();
     let get = async |path: &str, key: Option<&str>| {
         let asked = client.get(format!("http://{at}{path}"));
@@ -195,9 +195,9 @@ async fn what_is_open_to_strangers_tells_of_no_tenant_and_there_are_no_metrics()
 #[tokio::test(flavor = "multi_thread")]
 async fn no_part_of_the_url_names_a_tenant_or_a_key() {
     let db = TestDb::new().await;
-    let door = db.door();
-    let world = World::plant(&db.admin, &door).await.unwrap();
-    let at = serve(&door).await;
+    let service = db.service();
+    let world = Fixtures::create(&db.admin, &service).await.unwrap();
+    let at = serve(&service).await;
     let body = call(1, "whoami", &json!({}));
     let key = world.victim.key.reveal();
     for tail in [
@@ -251,11 +251,11 @@ async fn no_part_of_the_url_names_a_tenant_or_a_key() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_tenants_session_does_not_exist_on_any_transport_that_has_them() {
     let db = TestDb::new().await;
-    let door = db.door();
-    let world = World::plant(&db.admin, &door).await.unwrap();
-    let at = serve(&door).await;
-    let theirs = Sse::greet(at, &world.victim.key).await;
-    let session = theirs
+    let service = db.service();
+    let world = Fixtures::create(&db.admin, &service).await.unwrap();
+    let at = serve(&service).await;
+    let other_tenant = Sse::greet(at, &world.victim.key).await;
+    let session = other_tenant
         .agent
         .endpoint
         .split_once("sessionId=")
@@ -264,7 +264,7 @@ async fn another_tenants_session_does_not_exist_on_any_transport_that_has_them()
         .to_owned();
     let body = call(1, "whoami", &json!({}));
     // Where there are sessions.
-    let foreign = theirs
+    let foreign = other_tenant
         .agent
         .message(&world.attacker.key)
         .json(&body)
@@ -299,8 +299,8 @@ async fn another_tenants_session_does_not_exist_on_any_transport_that_has_them()
         .await
         .unwrap();
     assert_eq!(ended.status(), StatusCode::METHOD_NOT_ALLOWED);
-    let mut theirs = theirs;
-    let still = skillkeep::proof::Asking::ask(&mut theirs, "ping", json!({}))
+    let mut other_tenant = other_tenant;
+    let still = skillkeep::isolation_probe::ProbeClient::ask(&mut other_tenant, "ping", json!({}))
         .await
         .unwrap();
     assert!(still.get("result").is_some(), "{still}");

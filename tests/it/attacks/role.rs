@@ -11,7 +11,7 @@ use skillkeep::ids::TenantId;
 use tokio_postgres::{AsyncMessage, Client, NoTls};
 
 use crate::harness::{Cluster, TestDb};
-use crate::support::sums;
+use crate::helpers::table_checksums;
 
 struct Intruder {
     client: Client,
@@ -73,27 +73,27 @@ impl Intruder {
 }
 
 async fn two(db: &TestDb) -> (TenantId, TenantId) {
-    let (mine, theirs) = (db.tenant("mine").await, db.tenant("theirs").await);
+    let (mine, other_tenant) = (db.tenant("mine").await, db.tenant("other_tenant").await);
     db.skill(mine, "shared", "Of mine.", &[]).await;
-    db.skill(theirs, "shared", "Of xylophones.", &[]).await;
+    db.skill(other_tenant, "shared", "Of xylophones.", &[]).await;
     db.skill(
-        theirs,
-        "only-theirs",
+        other_tenant,
+        "only-other_tenant",
         "Of xylophones.",
         &[("secret.txt", b"xylophone")],
     )
     .await;
-    db.full_key(theirs).await;
+    db.full_key(other_tenant).await;
     db.superuser().await.batch_execute("ANALYZE").await.unwrap();
-    (mine, theirs)
+    (mine, other_tenant)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cheap_functions_operators_casts_and_errors_never_see_another_tenants_row() {
     let db = TestDb::new().await;
-    let (mine, theirs) = two(&db).await;
+    let (mine, other_tenant) = two(&db).await;
     let intruder = Intruder::at(&db).await;
-    let before = sums(&db, theirs).await;
+    let before = table_checksums(&db, other_tenant).await;
     let leak = "CREATE FUNCTION pg_temp.leak(t text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS
                 $$ BEGIN RAISE NOTICE 'saw %', t; RETURN true; END $$;";
     let operator = "CREATE FUNCTION pg_temp.same(a text, b text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS
@@ -106,8 +106,8 @@ async fn cheap_functions_operators_casts_and_errors_never_see_another_tenants_ro
         format!("{leak} SELECT count(*) FROM tenants WHERE pg_temp.leak(slug)"),
         format!("{leak} SELECT slug FROM skills ORDER BY pg_temp.leak(slug)"),
         format!("{leak} UPDATE skills SET status = status WHERE pg_temp.leak(slug) RETURNING slug"),
-        format!("{operator} SELECT count(*) FROM skills WHERE slug OPERATOR(pg_temp.===) 'only-theirs'"),
-        "SELECT 1 / (CASE WHEN slug = 'only-theirs' THEN 0 ELSE 1 END) FROM skills".to_owned(),
+        format!("{operator} SELECT count(*) FROM skills WHERE slug OPERATOR(pg_temp.===) 'only-other_tenant'"),
+        "SELECT 1 / (CASE WHEN slug = 'only-other_tenant' THEN 0 ELSE 1 END) FROM skills".to_owned(),
         "SELECT slug::integer FROM skills WHERE slug <> 'shared'".to_owned(),
         "SELECT description::uuid FROM skills WHERE description <> 'Of mine.'".to_owned(),
         "SELECT * FROM skills WHERE ctid = ANY (ARRAY['(0,1)','(0,2)','(0,3)','(0,4)']::tid[]) AND description <> 'Of mine.'".to_owned(),
@@ -121,25 +121,25 @@ async fn cheap_functions_operators_casts_and_errors_never_see_another_tenants_ro
         "PREPARE p AS SELECT slug FROM skills WHERE description <> 'Of mine.'; EXECUTE p".to_owned(),
         "DECLARE c CURSOR WITH HOLD FOR SELECT slug FROM skills WHERE description <> 'Of mine.'; FETCH ALL FROM c".to_owned(),
         "DO $$ DECLARE r record; BEGIN FOR r IN SELECT * FROM skills LOOP RAISE NOTICE '%', r; END LOOP; END $$".to_owned(),
-        "MERGE INTO skills s USING (SELECT 'only-theirs' AS slug) x ON s.slug = x.slug WHEN MATCHED THEN UPDATE SET status = 'archived'".to_owned(),
+        "MERGE INTO skills s USING (SELECT 'only-other_tenant' AS slug) x ON s.slug = x.slug WHEN MATCHED THEN UPDATE SET status = 'archived'".to_owned(),
         "CREATE TEMP VIEW v AS SELECT * FROM skills; SELECT slug FROM v WHERE description <> 'Of mine.'".to_owned(),
         "SET LOCAL search_path = pg_temp, public; CREATE FUNCTION pg_temp.current_tenant_id() RETURNS uuid LANGUAGE sql AS 'SELECT gen_random_uuid()'; SELECT slug FROM skills WHERE description <> 'Of mine.'".to_owned(),
     ] {
         let learned = intruder.learn(mine, &trick).await;
-        for theirs in ["xylophone", "only-theirs|", "saw only-theirs", "22012", "ada@example.com"] {
-            assert!(!learned.contains(theirs), "{trick}\n{learned}");
+        for other_tenant in ["xylophone", "only-other_tenant|", "saw only-other_tenant", "22012", "ada@example.com"] {
+            assert!(!learned.contains(other_tenant), "{trick}\n{learned}");
         }
-        assert!(!learned.lines().any(|line| line == "only-theirs"), "{trick}\n{learned}");
+        assert!(!learned.lines().any(|line| line == "only-other_tenant"), "{trick}\n{learned}");
     }
-    assert_eq!(sums(&db, theirs).await, before);
+    assert_eq!(table_checksums(&db, other_tenant).await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_role_can_become_nobody_else_and_switch_nothing_off() {
     let db = TestDb::new().await;
-    let (mine, theirs) = two(&db).await;
+    let (mine, other_tenant) = two(&db).await;
     let intruder = Intruder::at(&db).await;
-    let before = sums(&db, theirs).await;
+    let before = table_checksums(&db, other_tenant).await;
     for trick in [
         "SET LOCAL row_security = off; SELECT slug FROM skills",
         "SET ROLE skillkeep_admin",
@@ -197,5 +197,5 @@ async fn the_role_can_become_nobody_else_and_switch_nothing_off() {
     // PostgreSQL does not refuse this one: it grants nothing, and says so.
     let learned = intruder.learn(mine, "GRANT ALL ON skills TO PUBLIC").await;
     assert!(learned.contains("no privileges were granted"), "{learned}");
-    assert_eq!(sums(&db, theirs).await, before);
+    assert_eq!(table_checksums(&db, other_tenant).await, before);
 }

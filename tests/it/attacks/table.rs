@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use skillkeep::proof::Proof;
+use skillkeep::isolation_probe::ProbeReport;
 
 /// Targets by ways in: attacks, and how many of them it was the target itself that answered.
-pub(super) fn print(proofs: &[(&str, Proof)]) {
+pub(super) fn print(proofs: &[(&str, ProbeReport)]) {
     let targets: BTreeSet<&str> = proofs
         .iter()
         .flat_map(|(_, proof)| proof.targets.keys().map(String::as_str))

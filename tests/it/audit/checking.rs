@@ -3,13 +3,13 @@
 use serde_json::Value;
 
 use super::{acme, check, path, verify};
+use crate::command::{CommandOutput, admin, ended, program};
 use crate::harness::TestDb;
-use crate::process::{Ran, admin, ended, program};
 
 /// A signing key's file and its public key.
 fn keygen(folder: &tempfile::TempDir, name: &str) -> (String, String) {
     let file = path(folder, name);
-    let public = Ran::of(&mut program(&["audit", "keygen", &file]))
+    let public = CommandOutput::of(&mut program(&["audit", "keygen", &file]))
         .out
         .trim()
         .to_owned();

@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 use serde_json::json;
-use skillkeep::server::{Door, Limits};
+use skillkeep::server::{CallService, Limits};
 use tokio::sync::Semaphore;
 
-use super::{Laptop, PATIENCE, Registry, hello, new_era, old, set_up, told, whoami};
+use super::{Laptop, McpHandler, PATIENCE, hello, new_era, old, set_up, told, whoami};
 use crate::harness::TestDb;
-use crate::support::{before_run, events_after};
+use crate::helpers::{events_after, test_hook};
 
-/// A door whose calls wait until they are let go: permits for those that have begun, and for those that may go on.
-fn slow_door(db: &TestDb) -> (Arc<Door>, Arc<Semaphore>, Arc<Semaphore>) {
+/// A service whose calls wait until they are let go: permits for those that have begun, and for those that may go on.
+fn slow_door(db: &TestDb) -> (Arc<CallService>, Arc<Semaphore>, Arc<Semaphore>) {
     let (begun, go) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let (begun_inside, go_inside) = (Arc::clone(&begun), Arc::clone(&go));
-    let block = before_run(move |_, _| {
+    let block = test_hook(move |_, _| {
         let (begun, go) = (Arc::clone(&begun_inside), Arc::clone(&go_inside));
         async move {
             begun.add_permits(1);
@@ -23,7 +23,7 @@ fn slow_door(db: &TestDb) -> (Arc<Door>, Arc<Semaphore>, Arc<Semaphore>) {
         }
         .boxed()
     });
-    (db.stumbling_door(Limits::default(), block), begun, go)
+    (db.service_with_faults(Limits::default(), block), begun, go)
 }
 
 /// Waits until one more call has begun.
@@ -36,8 +36,8 @@ async fn wait_for(begun: &Semaphore) {
 async fn a_cancelled_call_ends_at_the_registry_and_is_not_answered() {
     for is_old in [true, false] {
         let (db, key) = set_up().await;
-        let (door, begun, go) = slow_door(&db);
-        let registry = Registry::start(&door).await;
+        let (service, begun, go) = slow_door(&db);
+        let registry = McpHandler::start(&service).await;
         let mut laptop = Laptop::start(registry.address, &key);
         let call = |id| {
             if is_old {
@@ -56,7 +56,7 @@ async fn a_cancelled_call_ends_at_the_registry_and_is_not_answered() {
         laptop.send(&cancelled).await;
         // Recorded while nothing has let the call go on: the registry has noticed.
         let acme: uuid::Uuid = db.value("SELECT id FROM tenants WHERE slug = 'acme'").await;
-        let events = events_after(&db, &door, skillkeep::ids::TenantId::from_uuid(acme), 1).await;
+        let events = events_after(&db, &service, skillkeep::ids::TenantId::from_uuid(acme), 1).await;
         assert_eq!(events.len(), 1);
         assert_ne!(events[0].1, "ok", "{events:?}");
         // The id is free again.
@@ -79,8 +79,8 @@ async fn a_cancelled_call_ends_at_the_registry_and_is_not_answered() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_requests_of_one_id_are_not_mixed_up() {
     let (db, key) = set_up().await;
-    let (door, begun, go) = slow_door(&db);
-    let registry = Registry::start(&door).await;
+    let (service, begun, go) = slow_door(&db);
+    let registry = McpHandler::start(&service).await;
     let mut laptop = Laptop::start(registry.address, &key);
     laptop.send(&new_era(2, "tools/call", whoami())).await;
     wait_for(&begun).await;
@@ -100,8 +100,8 @@ async fn two_requests_of_one_id_are_not_mixed_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_in_flight_is_answered_after_the_end_of_stdin() {
     let (db, key) = set_up().await;
-    let (door, begun, go) = slow_door(&db);
-    let registry = Registry::start(&door).await;
+    let (service, begun, go) = slow_door(&db);
+    let registry = McpHandler::start(&service).await;
     let mut laptop = Laptop::start(registry.address, &key);
     laptop.send(&new_era(2, "tools/call", whoami())).await;
     wait_for(&begun).await;
@@ -119,8 +119,8 @@ async fn a_call_in_flight_is_answered_after_the_end_of_stdin() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_does_not_end_does_not_keep_the_bridge() {
     let (db, key) = set_up().await;
-    let (door, begun, _go) = slow_door(&db);
-    let registry = Registry::start(&door).await;
+    let (service, begun, _go) = slow_door(&db);
+    let registry = McpHandler::start(&service).await;
     let mut laptop = Laptop::start(registry.address, &key);
     laptop.send(&new_era(2, "tools/call", whoami())).await;
     wait_for(&begun).await;

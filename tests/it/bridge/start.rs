@@ -5,7 +5,7 @@ use skillkeep::ids::TenantId;
 use skillkeep::tenancy::ApiKey;
 
 use super::Laptop;
-use crate::process::{Ran, program};
+use crate::command::{CommandOutput, program};
 
 fn some_key() -> ApiKey {
     ApiKey::generate(TenantId::new(), &mut rand::rng())
@@ -16,7 +16,7 @@ fn refused(arguments: &[&str], key: Option<&str>) -> String {
     if let Some(key) = key {
         command.env("SKILLKEEP_API_KEY", key);
     }
-    let ran = Ran::of(&mut command);
+    let ran = CommandOutput::of(&mut command);
     assert_eq!(ran.code, 2, "{ran:?}");
     assert_eq!(ran.out, "", "{ran:?}");
     ran.err

@@ -3,8 +3,8 @@
 use std::process::Stdio;
 
 use super::assert_fails;
+use crate::command::{CommandOutput, admin, ended, program, program_as};
 use crate::harness::{Cluster, TestDb};
-use crate::process::{Ran, admin, ended, program, program_as};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_serves_with_more_rights_than_the_server_may_have() {
@@ -15,11 +15,11 @@ async fn nobody_serves_with_more_rights_than_the_server_may_have() {
         ("skillkeep_admin", "may administer the registry"),
         (superuser.user().unwrap(), "is a superuser"),
     ] {
-        let ran = Ran::of(&mut program_as(role, &db, &["serve", "--listen", "127.0.0.1:0"]));
+        let ran = CommandOutput::of(&mut program_as(role, &db, &["serve", "--listen", "127.0.0.1:0"]));
         assert_fails(&ran, 4, why);
         assert_eq!(ran.out, "");
     }
-    let ran = Ran::of(&mut program_as("skillkeep_app", &db, &["tenant", "list"]));
+    let ran = CommandOutput::of(&mut program_as("skillkeep_app", &db, &["tenant", "list"]));
     assert_fails(&ran, 4, "may not administer the registry");
 }
 
@@ -35,7 +35,7 @@ async fn a_schema_that_is_not_ours_is_refused_with_the_command_that_mends_it() {
         .await
         .unwrap();
     assert_fails(
-        &Ran::of(&mut program_as("skillkeep_app", &db, &serve)),
+        &CommandOutput::of(&mut program_as("skillkeep_app", &db, &serve)),
         6,
         "install the newer skillkeep",
     );
@@ -45,7 +45,7 @@ async fn a_schema_that_is_not_ours_is_refused_with_the_command_that_mends_it() {
         .await
         .unwrap();
     assert_fails(
-        &Ran::of(&mut program_as("skillkeep_app", &db, &serve)),
+        &CommandOutput::of(&mut program_as("skillkeep_app", &db, &serve)),
         6,
         "run `skillkeep migrate`",
     );
@@ -57,8 +57,9 @@ async fn migrate_has_nothing_to_do_twice_and_prints_without_a_database() {
     let db = TestDb::new().await;
     let ran = admin(&db, &["migrate", "--json"]).json();
     assert_eq!(ran["applied"], serde_json::json!([]));
-    let printed =
-        Ran::of(program(&["migrate", "--print"]).env("DATABASE_URL", "host=/nonexistent user=nobody"));
+    let printed = CommandOutput::of(
+        program(&["migrate", "--print"]).env("DATABASE_URL", "host=/nonexistent user=nobody"),
+    );
     assert_eq!(printed.code, 0, "{printed:?}");
     for part in [
         "BEGIN;",
@@ -83,7 +84,7 @@ fn a_database_that_is_away_or_wrongly_written_is_told_without_its_password() {
         ("password=marzipan dbname=db", 2, "names no host"),
     ] {
         for arguments in [&["tenant", "list"][..], &["serve", "--listen", "127.0.0.1:0"]] {
-            let ran = Ran::of(
+            let ran = CommandOutput::of(
                 program(arguments)
                     .env("DATABASE_URL", url)
                     .env("SKILLKEEP_LOG", "trace"),
@@ -99,7 +100,7 @@ async fn a_port_in_use_is_told_at_once() {
     let db = TestDb::new().await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let ran = Ran::of(&mut program_as(
+    let ran = CommandOutput::of(&mut program_as(
         "skillkeep_app",
         &db,
         &["serve", "--listen", &address],
@@ -127,7 +128,7 @@ async fn a_server_told_to_stop_ends_well() {
 #[test]
 fn a_trusted_proxy_is_an_address_or_a_network() {
     for wrong in ["proxy.example.com", "10.0.0.0/33"] {
-        let ran = Ran::of(&mut program(&["serve", "--trusted-proxy", wrong]));
+        let ran = CommandOutput::of(&mut program(&["serve", "--trusted-proxy", wrong]));
         assert_fails(&ran, 2, "neither an address nor a network");
     }
 }

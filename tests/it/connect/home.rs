@@ -9,7 +9,7 @@ use skillkeep::ids::TenantId;
 use skillkeep::tenancy::ApiKey;
 use tempfile::TempDir;
 
-use crate::process::{Ran, program};
+use crate::command::{CommandOutput, program};
 
 /// A key of the right form that opens nothing.
 pub(super) static KEY: LazyLock<String> = LazyLock::new(|| {
@@ -84,11 +84,11 @@ impl Home {
         Self(TempDir::new().unwrap())
     }
 
-    pub(super) fn run(&self, arguments: &[&str]) -> Ran {
+    pub(super) fn run(&self, arguments: &[&str]) -> CommandOutput {
         self.run_with(arguments, &[("SKILLKEEP_API_KEY", KEY.as_str())])
     }
 
-    pub(super) fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
+    pub(super) fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> CommandOutput {
         let mut command = program(&["connect"]);
         command.args(arguments).current_dir(self.0.path());
         for name in [
@@ -100,7 +100,7 @@ impl Home {
             command.env_remove(name);
         }
         command.env("HOME", self.0.path()).envs(variables.iter().copied());
-        Ran::of(&mut command)
+        CommandOutput::of(&mut command)
     }
 
     pub(super) fn path(&self, file: &str) -> PathBuf {
@@ -135,7 +135,7 @@ pub(super) fn mode(path: &PathBuf) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-pub(super) fn well(ran: Ran) -> Ran {
+pub(super) fn well(ran: CommandOutput) -> CommandOutput {
     assert_eq!(ran.code, 0, "{ran:?}");
     ran
 }

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use nix::unistd::{Uid, User};
 
-use super::place::{Holder, PROGRAM, Place, parent_and_owner};
+use super::fixture::{Holder, PROGRAM, Place, parent_and_owner};
 
 #[test]
 fn started_by_root_the_server_has_given_up_every_right() {

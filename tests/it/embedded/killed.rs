@@ -7,7 +7,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use super::place::{Place, assert_ends_within, is_alive, kill_hard, watcher_of, within};
+use super::fixture::{Place, assert_ends_within, is_alive, kill_hard, watcher_of, within};
 
 #[test]
 fn a_killed_user_leaves_the_server_to_the_others() {

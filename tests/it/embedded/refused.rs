@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nix::unistd::Uid;
 
-use super::place::{Place, is_alive, kill_hard, within};
+use super::fixture::{Place, is_alive, kill_hard, within};
 
 #[test]
 fn a_server_started_by_hand_is_not_disturbed() {

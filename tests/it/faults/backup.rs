@@ -5,13 +5,13 @@ use std::process::Command;
 
 use serde_json::json;
 use skillkeep::db::provision::Provisioned;
-use skillkeep::db::{AdminDb, ServerDb, connect_owner, guard};
+use skillkeep::db::{AdminDb, ServerDb, connect_owner, isolation_checks};
 use skillkeep::ids::TenantId;
-use skillkeep::server::{Door, Limits};
+use skillkeep::server::{CallService, Limits};
 
+use crate::command::{CommandOutput, admin, program};
 use crate::harness::{Client, Cluster, TestDb};
-use crate::process::{Ran, admin, program};
-use crate::support::sums;
+use crate::helpers::table_checksums;
 
 /// A program of the PostgreSQL that the tests run on.
 pub(super) async fn postgres_program(db: &TestDb, name: &str) -> PathBuf {
@@ -44,7 +44,7 @@ async fn a_restored_backup_has_its_walls_and_goes_on_where_it_was() {
     db.skill(tenant, "fill-pdf", "Fills in forms.", &[("notes.txt", b"notes")])
         .await;
     let key = db.full_key(tenant).await;
-    let client = Client::connect(&db.door(), &key).await;
+    let client = Client::connect(&db.service(), &key).await;
     client
         .ok(
             "install_skill",
@@ -54,10 +54,10 @@ async fn a_restored_backup_has_its_walls_and_goes_on_where_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     let (signing_key, log) = (path("audit.key"), path("log.jsonl"));
-    let public_key = Ran::of(&mut program(&["audit", "keygen", &signing_key])).out;
+    let public_key = CommandOutput::of(&mut program(&["audit", "keygen", &signing_key])).out;
     let export = ["audit", "export", "--tenant", "acme", "--out", &log];
     admin(&db, &[&export[..], &["--signing-key", &signing_key]].concat());
-    let before = sums(&db, tenant).await;
+    let before = table_checksums(&db, tenant).await;
     let file = folder.path().join("backup");
     let superuser = Cluster::get().superuser(&db.name).user().unwrap().to_owned();
     // The owner is bound by the policies, and so cannot see everything: it says so, instead of saving half.
@@ -99,24 +99,27 @@ async fn a_restored_backup_has_its_walls_and_goes_on_where_it_was() {
         ])
         .arg(Cluster::get().url(&superuser, &restored.name))
         .arg(&file));
-    assert_eq!(sums(&restored, tenant).await, before);
+    assert_eq!(table_checksums(&restored, tenant).await, before);
     let head = format!("{log}.head.json");
     let verify = ["audit", "verify", "--tenant", "acme", "--head", &head];
     let verify = [&verify[..], &["--public-key", public_key.trim()]].concat();
     admin(&restored, &verify);
     let Provisioned { server, admin, .. } = &restored.ways;
-    let findings: Vec<String> = guard::check_server(&ServerDb::new(server, 2).unwrap())
+    let findings: Vec<String> = isolation_checks::check_server(&ServerDb::new(server, 2).unwrap())
         .await
         .unwrap()
         .into_iter()
         .flat_map(|check| check.findings)
         .collect();
     assert_eq!(findings, Vec::<String>::new());
-    let proof = skillkeep::proof::rehearse(admin).await.unwrap();
+    let proof = skillkeep::isolation_probe::dry_run(admin).await.unwrap();
     assert_eq!(proof.findings, Vec::<String>::new());
     // The same key, and the log's chain goes on.
-    let door = std::sync::Arc::new(Door::new(ServerDb::new(server, 2).unwrap(), Limits::default()));
-    let client = Client::connect(&door, &key).await;
+    let service = std::sync::Arc::new(CallService::new(
+        ServerDb::new(server, 2).unwrap(),
+        Limits::default(),
+    ));
+    let client = Client::connect(&service, &key).await;
     client
         .ok(
             "install_skill",
@@ -124,7 +127,7 @@ async fn a_restored_backup_has_its_walls_and_goes_on_where_it_was() {
         )
         .await;
     assert_eq!(restored.events(tenant).await.len(), 2);
-    let tx = skillkeep::db::TenantTx::begin_as_operator(&AdminDb::new(admin).unwrap(), tenant)
+    let tx = skillkeep::db::TenantTx::begin_as_admin(&AdminDb::new(admin).unwrap(), tenant)
         .await
         .unwrap();
     assert_eq!(
@@ -132,8 +135,8 @@ async fn a_restored_backup_has_its_walls_and_goes_on_where_it_was() {
         None
     );
     drop(tx);
-    crate::process::admin(&restored, &["tenant", "suspend", "acme"]);
-    crate::process::admin(&restored, &verify);
+    crate::command::admin(&restored, &["tenant", "suspend", "acme"]);
+    crate::command::admin(&restored, &verify);
     let owner = connect_owner(&restored.ways.owner).await;
     assert!(owner.is_ok(), "it belongs to the same owner");
 }

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use rand::Rng as _;
 use serde_json::Value;
 
-use crate::process::{PROGRAM, Ran, program};
+use crate::command::{CommandOutput, PROGRAM, program};
 
 /// The largest file that the database may write, in blocks of 512 bytes: 40 MiB, more than a segment of its log.
 const BLOCKS: u32 = 81_920;
@@ -47,8 +47,8 @@ impl Cramped {
         Self { holder, folder }
     }
 
-    fn run(&self, arguments: &[&str]) -> Ran {
-        Ran::of(program(arguments).env("SKILLKEEP_DATA_DIR", self.folder.path().join("data")))
+    fn run(&self, arguments: &[&str]) -> CommandOutput {
+        CommandOutput::of(program(arguments).env("SKILLKEEP_DATA_DIR", self.folder.path().join("data")))
     }
 }
 

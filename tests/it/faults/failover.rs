@@ -156,8 +156,8 @@ async fn a_standby_answers_nothing_until_it_is_promoted_and_then_everything() {
     let tenant = with_a_skill(&db, "acme").await;
     let key = db.full_key(tenant).await;
     let proxy = Proxy::start(&db).await;
-    let door = door_through(&proxy);
-    let client = Client::connect(&door, &key).await;
+    let service = door_through(&proxy);
+    let client = Client::connect(&service, &key).await;
     client.ok("install_skill", install()).await;
 
     let standby = Standby::follow(&db).await;

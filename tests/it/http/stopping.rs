@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use serde_json::{Value, json};
-use skillkeep::server::{BeforeRun, Door, Limits};
+use skillkeep::server::{CallService, Limits, TestHook};
 use tokio_util::sync::CancellationToken;
 
 use super::{Server, call};
 use crate::harness::TestDb;
 
-/// A door whose calls wait until they are let go, and the sign that one has begun.
-fn slow_door(db: &TestDb) -> (Arc<Door>, CancellationToken, CancellationToken) {
+/// A service whose calls wait until they are let go, and the sign that one has begun.
+fn slow_door(db: &TestDb) -> (Arc<CallService>, CancellationToken, CancellationToken) {
     let (begun, go) = (CancellationToken::new(), CancellationToken::new());
     let (signal, wait) = (begun.clone(), go.clone());
-    let before_run: BeforeRun = Arc::new(move |_, _| {
+    let test_hook: TestHook = Arc::new(move |_, _| {
         let (signal, wait) = (signal.clone(), wait.clone());
         async move {
             signal.cancel();
@@ -23,7 +23,7 @@ fn slow_door(db: &TestDb) -> (Arc<Door>, CancellationToken, CancellationToken) {
         }
         .boxed()
     });
-    (db.stumbling_door(Limits::default(), before_run), begun, go)
+    (db.service_with_faults(Limits::default(), test_hook), begun, go)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,8 +31,8 @@ async fn a_call_in_flight_is_finished_after_the_signal_to_stop() {
     let db = TestDb::new().await;
     let acme = db.tenant("acme").await;
     let key = db.full_key(acme).await;
-    let (door, begun, go) = slow_door(&db);
-    let server = Server::start(door).await;
+    let (service, begun, go) = slow_door(&db);
+    let server = Server::start(service).await;
     let request = server.old(&call("whoami", &json!({}))).bearer_auth(key.reveal());
     let in_flight = tokio::spawn(request.send());
     begun.cancelled().await;
@@ -67,8 +67,8 @@ async fn a_client_that_hangs_up_in_mid_call_leaves_exactly_one_event() {
     let db = TestDb::new().await;
     let acme = db.tenant("acme").await;
     let key = db.full_key(acme).await;
-    let (door, begun, go) = slow_door(&db);
-    let server = Server::start(Arc::clone(&door)).await;
+    let (service, begun, go) = slow_door(&db);
+    let server = Server::start(Arc::clone(&service)).await;
     let params = json!({"name": "whoami", "arguments": {}});
     let request = server
         .new_era("tools/call", Some("whoami"), params)
@@ -79,7 +79,7 @@ async fn a_client_that_hangs_up_in_mid_call_leaves_exactly_one_event() {
     let _ = in_flight.await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     go.cancel();
-    tokio::time::timeout(Duration::from_secs(10), door.drain())
+    tokio::time::timeout(Duration::from_secs(10), service.drain())
         .await
         .expect("the call ends");
     let events = db.events(acme).await;

@@ -67,7 +67,7 @@ const TABLES: [&str; 14] = [
     "audit_logs",
 ];
 
-/// Every query but those of the catalogue, which holds no tenant's rows.
+/// Every query but those of the catalog, which holds no tenant's rows.
 fn all() -> BTreeMap<String, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/queries");
     let files = walkdir::WalkDir::new(&folder).into_iter().map(Result::unwrap);
@@ -200,16 +200,16 @@ async fn each_query_alone_keeps_tenants_apart_where_no_policy_does() {
     let two = two().await;
     two.db
         .key(
-            two.theirs,
+            two.other_tenant,
             "bob@example.com",
             &[skillkeep::tenancy::Scope::SkillsRead],
         )
         .await;
-    let client = Client::connect(&two.db.door(), &two.their_key).await;
+    let client = Client::connect(&two.db.service(), &two.their_key).await;
     client
         .ok("search_skills", serde_json::json!({"query": "unobtainium"}))
         .await;
-    let theirs = Theirs::of(&two).await;
+    let other_tenant = Theirs::of(&two).await;
     let superuser = Cluster::get().superuser(&two.db.name);
     let superuser = superuser.user().unwrap().to_owned();
     let mut tried = 0;
@@ -217,7 +217,7 @@ async fn each_query_alone_keeps_tenants_apart_where_no_policy_does() {
         if is_without(&name) || name == "users/upsert" {
             continue;
         }
-        let values = theirs.values(&name);
+        let values = other_tenant.values(&name);
         let bound = attempt(&two, role_of(&name), Some(two.mine), &sql, &values).await;
         let unbound = attempt(&two, &superuser, Some(two.mine), &sql, &values).await;
         assert_eq!(
@@ -258,7 +258,7 @@ async fn each_change_of_a_tenant_touches_the_one_that_it_is_given() {
         assert_eq!(held.len(), 1, "{name}: {held:?}");
     }
     let find = &all()["tenants/find"];
-    for (slug, found) in [("mine", 1), ("theirs", 1), ("nobodys", 0)] {
+    for (slug, found) in [("mine", 1), ("other_tenant", 1), ("nobodys", 0)] {
         let statement = find.replace("$1", &format!("'{slug}'"));
         let rows = two.db.superuser().await.query(&statement, &[]).await.unwrap();
         assert_eq!(rows.len(), found, "{slug}");

@@ -7,7 +7,7 @@ use skillkeep::ids::TenantId;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::{Two, two};
+use super::{TwoTenants, two};
 use crate::harness::Cluster;
 
 pub(super) type Values = Vec<Box<dyn ToSql + Sync>>;
@@ -61,7 +61,7 @@ pub(super) struct Theirs {
 }
 
 impl Theirs {
-    pub(super) async fn of(two: &Two) -> Self {
+    pub(super) async fn of(two: &TwoTenants) -> Self {
         let row = two
             .db
             .superuser()
@@ -71,7 +71,7 @@ impl Theirs {
                  FROM installs i
                  JOIN skills s ON s.id = i.skill_id JOIN api_keys k ON k.id = i.api_key_id
                  WHERE i.tenant_id = $1",
-                &[two.theirs.as_uuid()],
+                &[two.other_tenant.as_uuid()],
             )
             .await
             .unwrap();
@@ -114,9 +114,11 @@ impl Theirs {
             "skills/by_ids" => vec![Box::new(vec![self.skill])],
             "skills/changed_since" => vec![Box::new(-1_i64), Box::new(1_000_i64)],
             "skills/details" | "skills/find" | "skills/shelved" | "versions/files" => {
-                vec![Box::new("only-theirs"), Box::new(None::<String>)]
+                vec![Box::new("only-other_tenant"), Box::new(None::<String>)]
             }
-            "skills/for_publishing" => vec![Box::new(vec!["only-theirs"]), Box::new("only-theirs")],
+            "skills/for_publishing" => {
+                vec![Box::new(vec!["only-other_tenant"]), Box::new("only-other_tenant")]
+            }
             "skills/set_latest" => vec![
                 Box::new(self.skill),
                 Box::new(self.version),
@@ -143,12 +145,12 @@ impl Theirs {
             ],
             "versions/contents" | "versions/manifest" => vec![Box::new(self.version)],
             "versions/file" => vec![
-                Box::new("only-theirs"),
+                Box::new("only-other_tenant"),
                 Box::new(None::<String>),
                 Box::new("SKILL.md"),
             ],
             "versions/labels" => vec![Box::new(self.skill), Box::new("1")],
-            "versions/list" => vec![Box::new("only-theirs"), Box::new(100_i64)],
+            "versions/list" => vec![Box::new("only-other_tenant"), Box::new(100_i64)],
             other => panic!("say with which values of another tenant {other} shall be tried"),
         }
     }
@@ -156,7 +158,7 @@ impl Theirs {
 
 /// Runs a statement with a tenant set, in a transaction that is rolled back: its rows as text, or how many it touched.
 pub(super) async fn attempt(
-    two: &Two,
+    two: &TwoTenants,
     role: &str,
     tenant: Option<TenantId>,
     sql: &str,
@@ -198,35 +200,35 @@ pub(super) fn role_of(query: &str) -> &'static str {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_query_that_forgets_its_tenant_shows_and_touches_nothing_more() {
     let two = two().await;
-    // Nothing of mine but what both have: so whatever is seen beyond it is theirs.
+    // Nothing of mine but what both have: so whatever is seen beyond it is other_tenant.
     two.db
         .key(
-            two.theirs,
+            two.other_tenant,
             "bob@example.com",
             &[skillkeep::tenancy::Scope::SkillsRead],
         )
         .await;
-    let client = crate::harness::Client::connect(&two.db.door(), &two.their_key).await;
+    let client = crate::harness::Client::connect(&two.db.service(), &two.their_key).await;
     client
         .ok("search_skills", serde_json::json!({"query": "unobtainium"}))
         .await;
-    let theirs = Theirs::of(&two).await;
+    let other_tenant = Theirs::of(&two).await;
     let superuser = Cluster::get().superuser(&two.db.name);
     let superuser = superuser.user().unwrap().to_owned();
     for (name, sql) in queries() {
-        let values = theirs.values(&name);
+        let values = other_tenant.values(&name);
         let bare = without_filter(&sql);
         let role = role_of(&name);
         let proper = attempt(&two, role, Some(two.mine), &sql, &values).await;
-        // First that the wall is really down: one whom no policy binds sees or touches what is theirs.
+        // First that the wall is really down: one whom no policy binds sees or touches what is other_tenant.
         let unbound = attempt(&two, &superuser, Some(two.mine), &bare, &values).await;
         assert_ne!(
             unbound, proper,
-            "{name} shows nothing of theirs to anybody, so it proves nothing"
+            "{name} shows nothing of other_tenant to anybody, so it proves nothing"
         );
         let bound = attempt(&two, role, Some(two.mine), &bare, &values).await;
         if name == "users/upsert" {
-            // It makes a user of mine; with theirs visible it would give that one as well.
+            // It makes a user of mine; with other_tenant visible it would give that one as well.
             assert_eq!(bound.len(), 1, "{name}");
             continue;
         }
@@ -237,13 +239,13 @@ async fn a_query_that_forgets_its_tenant_shows_and_touches_nothing_more() {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_no_tenant_is_set_there_are_no_rows() {
     let two = two().await;
-    let theirs = Theirs::of(&two).await;
+    let other_tenant = Theirs::of(&two).await;
     for (name, sql) in queries() {
         if name == "users/upsert" {
             // It writes; what is written without a tenant is refused.
             continue;
         }
-        let values = theirs.values(&name);
+        let values = other_tenant.values(&name);
         let bare = without_filter(&sql);
         let nobody = attempt(&two, role_of(&name), Some(TenantId::new()), &sql, &values).await;
         let unset = attempt(&two, role_of(&name), None, &bare, &values).await;

@@ -5,41 +5,41 @@ use serde_json::{Value, json};
 use skillkeep::db::TenantTx;
 use skillkeep::ids::TenantId;
 use skillkeep::server::Limits;
-use skillkeep::tenancy::keys;
+use skillkeep::tenancy::api_keys;
 use skillkeep::tenancy::tenants;
-use skillkeep::tenancy::{Allowance, ApiKey};
+use skillkeep::tenancy::{ApiKey, CallLimits};
 
 use super::key_id;
+use crate::command::{admin, ended};
 use crate::harness::{Client, TestDb};
-use crate::process::{admin, ended};
-use crate::served::{Agent, PATIENCE, assert_served, call, post, serve};
-use crate::support::Stumble;
+use crate::helpers::Stumble;
+use crate::http_server::{Agent, PATIENCE, assert_served, call, post, serve};
 
-async fn limit_key(db: &TestDb, tenant: TenantId, key: &ApiKey, allowance: Allowance) {
-    let tx = TenantTx::begin_as_operator(&db.admin, tenant).await.unwrap();
-    keys::set_allowance(&tx, key_id(db, key).await, allowance)
+async fn limit_key(db: &TestDb, tenant: TenantId, key: &ApiKey, call_limits: CallLimits) {
+    let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
+    api_keys::set_call_limits(&tx, key_id(db, key).await, call_limits)
         .await
         .unwrap();
     tx.commit().await.unwrap();
 }
 
-async fn limit_tenant(db: &TestDb, slug: &str, allowance: Allowance) {
+async fn limit_tenant(db: &TestDb, slug: &str, call_limits: CallLimits) {
     let mut tenant = tenants::find(&db.admin, slug).await.unwrap().unwrap();
-    tenant.allowance = allowance;
-    let tx = TenantTx::begin_as_operator(&db.admin, tenant.id).await.unwrap();
+    tenant.call_limits = call_limits;
+    let tx = TenantTx::begin_as_admin(&db.admin, tenant.id).await.unwrap();
     tenants::update(&tx, &tenant).await.unwrap();
     tx.commit().await.unwrap();
 }
 
-const fn a_minute(calls: i32) -> Allowance {
-    Allowance {
+const fn a_minute(calls: i32) -> CallLimits {
+    CallLimits {
         calls_per_minute: Some(calls),
         calls_per_month: None,
     }
 }
 
-const fn a_month(calls: i64) -> Allowance {
-    Allowance {
+const fn a_month(calls: i64) -> CallLimits {
+    CallLimits {
         calls_per_minute: None,
         calls_per_month: Some(calls),
     }
@@ -63,8 +63,8 @@ async fn over_http_too_many_calls_get_429_with_the_time_to_wait_and_others_are_s
     let stranger = db.full_key(other).await;
     limit_key(&db, mine, &key, a_minute(5)).await;
     limit_tenant(&db, "mine", a_minute(8)).await;
-    let door = db.door();
-    let at = serve(&door).await;
+    let service = db.service();
+    let at = serve(&service).await;
     let ask = async |key: &ApiKey| {
         post(at, key, &call(1, "whoami", &json!({})))
             .send()
@@ -88,7 +88,7 @@ async fn over_http_too_many_calls_get_429_with_the_time_to_wait_and_others_are_s
         words.starts_with("This API key may make 5 calls a minute"),
         "{words}"
     );
-    // What is left of the tenant's allowance is the colleague's, and no more.
+    // What is left of the tenant's call_limits is the colleague's, and no more.
     for _ in 0..3 {
         assert_eq!(ask(&colleague).await.status(), StatusCode::OK);
     }
@@ -119,7 +119,7 @@ async fn over_stdio_too_many_calls_get_words_and_are_recorded_as_such() {
     let tenant = db.tenant("acme").await;
     let key = db.full_key(tenant).await;
     limit_tenant(&db, "acme", a_minute(3)).await;
-    let client = Client::connect(&db.door(), &key).await;
+    let client = Client::connect(&db.service(), &key).await;
     for _ in 0..3 {
         client.ok("whoami", json!({})).await;
     }
@@ -143,11 +143,11 @@ async fn a_months_calls_are_counted_across_servers_and_those_refused_are_not() {
     let key = db.full_key(tenant).await;
     limit_tenant(&db, "acme", a_month(6)).await;
     // One server makes four of them, before the other has seen any.
-    let first = Client::connect(&db.door(), &key).await;
+    let first = Client::connect(&db.service(), &key).await;
     for _ in 0..4 {
         first.ok("whoami", json!({})).await;
     }
-    let second = Client::connect(&db.door(), &key).await;
+    let second = Client::connect(&db.service(), &key).await;
     for _ in 0..2 {
         second.ok("whoami", json!({})).await;
     }
@@ -158,7 +158,7 @@ async fn a_months_calls_are_counted_across_servers_and_those_refused_are_not() {
             "{words}"
         );
     }
-    let at = serve(&db.door()).await;
+    let at = serve(&db.service()).await;
     let refused = post(at, &key, &call(1, "whoami", &json!({})))
         .send()
         .await
@@ -216,7 +216,7 @@ async fn the_operator_sets_limits_at_the_command_line_and_the_log_shows_before_a
     assert_eq!(ran.code, 0, "{ran:?}");
     let ran = admin(&db, &["tenant", "set", "acme", "--calls-per-month", "none"]);
     assert!(ran.out.contains("600 calls a minute;"), "{ran:?}");
-    let me = Client::connect(&db.door(), &key)
+    let me = Client::connect(&db.service(), &key)
         .await
         .ok("whoami", json!({}))
         .await;
@@ -269,7 +269,7 @@ async fn who_starts_the_server_anew_for_each_call_has_the_same_minute() {
     limit_key(&db, tenant, &key, a_minute(3)).await;
     let mut answered = 0;
     for _ in 0..5 {
-        let client = Client::connect(&db.door(), &key).await;
+        let client = Client::connect(&db.service(), &key).await;
         let result = client.call("whoami", json!({})).await.unwrap();
         answered += usize::from(result.is_error != Some(true));
     }
@@ -288,43 +288,43 @@ async fn a_keys_month_is_its_own_and_a_rotation_does_not_begin_it_anew() {
             .1,
     );
     limit_key(&db, tenant, &key, a_month(4)).await;
-    let client = Client::connect(&db.door(), &key).await;
+    let client = Client::connect(&db.service(), &key).await;
     for _ in 0..3 {
         client.ok("whoami", json!({})).await;
     }
-    let tx = TenantTx::begin_as_operator(&db.admin, tenant).await.unwrap();
+    let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
     let id = key_id(&db, &key).await;
-    let (_, new) = keys::rotate(&tx, id, std::time::Duration::from_secs(600))
+    let (_, new) = api_keys::rotate(&tx, id, std::time::Duration::from_secs(600))
         .await
         .unwrap();
     tx.commit().await.unwrap();
     // Another server, so that nothing of it is remembered.
-    let successor = Client::connect(&db.door(), &new).await;
+    let successor = Client::connect(&db.service(), &new).await;
     successor.ok("whoami", json!({})).await;
     let words = successor.error("whoami", json!({})).await;
     assert!(
         words.starts_with("This API key may make 4 calls a month"),
         "{words}"
     );
-    let old = Client::connect(&db.door(), &key).await;
+    let old = Client::connect(&db.service(), &key).await;
     old.error("whoami", json!({})).await;
-    let colleague = Client::connect(&db.door(), &other).await;
+    let colleague = Client::connect(&db.service(), &other).await;
     colleague.ok("whoami", json!({})).await;
 }
 
 /// All at once, before any of them is recorded.
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_at_once_are_not_more_than_a_month_or_a_minute_may_have() {
-    for (allowance, may, a_second) in [(a_month(7), 7, 0.0), (a_minute(9), 9, 9.0 / 60.0)] {
+    for (call_limits, may, a_second) in [(a_month(7), 7, 0.0), (a_minute(9), 9, 9.0 / 60.0)] {
         let began = std::time::Instant::now();
         let db = TestDb::new().await;
         let tenant = db.tenant("acme").await;
         let key = db.full_key(tenant).await;
-        limit_tenant(&db, "acme", allowance).await;
+        limit_tenant(&db, "acme", call_limits).await;
         for transport in ["stdio", "http"] {
-            let door = db.door();
-            let at = serve(&door).await;
-            let client = std::sync::Arc::new(Client::connect(&door, &key).await);
+            let service = db.service();
+            let at = serve(&service).await;
+            let client = std::sync::Arc::new(Client::connect(&service, &key).await);
             let calls = (0..40).map(|number| {
                 let (client, key) = (std::sync::Arc::clone(&client), key.clone());
                 tokio::spawn(async move {
@@ -341,13 +341,13 @@ async fn calls_at_once_are_not_more_than_a_month_or_a_minute_may_have() {
             for asked in calls.collect::<Vec<_>>() {
                 assert!(asked.await.unwrap());
             }
-            door.drain().await;
-            // A minute's allowance comes back evenly.
+            service.drain().await;
+            // A minute's call_limits comes back evenly.
             let back = began.elapsed().as_secs_f64() * a_second;
             let answered = outcomes(&db, tenant, "ok").await;
-            assert!(answered >= may, "{transport}, {allowance:?}: {answered}");
+            assert!(answered >= may, "{transport}, {call_limits:?}: {answered}");
             let more = f64::from(u32::try_from(answered - may).unwrap());
-            assert!(more <= back, "{transport}, {allowance:?}: {answered}");
+            assert!(more <= back, "{transport}, {call_limits:?}: {answered}");
         }
     }
 }
@@ -362,7 +362,7 @@ async fn calls_that_run_on_without_their_caller_count_against_the_month() {
     limit_tenant(&db, "acme", a_month(2)).await;
     let stumbling = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
     let block = Stumble::Wait.of(tenant, &stumbling);
-    let at = serve(&db.stumbling_door(Limits::default(), block)).await;
+    let at = serve(&db.service_with_faults(Limits::default(), block)).await;
     let install = call(
         1,
         "install_skill",

@@ -12,7 +12,7 @@ use skillkeep::transport::http::HttpOptions;
 use skillkeep::transport::sse::SseOptions;
 
 use crate::harness::TestDb;
-use crate::served::{Agent, PATIENCE, Served, assert_served, call, post};
+use crate::http_server::{Agent, PATIENCE, Served, assert_served, call, post};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Who {
@@ -21,7 +21,7 @@ enum Who {
 }
 
 async fn set(db: &TestDb, tenant: TenantId, who: Who, status: Status) {
-    let tx = TenantTx::begin_as_operator(&db.admin, tenant).await.unwrap();
+    let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
     let known = match who {
         Who::Tenant => tenants::set_status(&tx, status).await.unwrap(),
         Who::User => {
@@ -45,7 +45,7 @@ async fn nobody_suspended_makes_one_more_call(who: Who) {
         }),
         ..HttpOptions::default()
     };
-    let served = Served::start(db.door(), options).await;
+    let served = Served::start(db.service(), options).await;
     let mut agent = Agent::greet(served.at, &key).await;
     assert!(agent.ask(&call(1, "whoami", &json!({}))).await["result"].is_object());
     assert_served(served.at, &key).await;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::speaker::{Speaker, WAYS};
+use super::client::{Speaker, WAYS};
 use super::store;
 use crate::harness::TestDb;
 
@@ -63,9 +63,9 @@ async fn names_tags_versions_and_paths_are_offered() {
         ];
         store(&db, tenant, name, &files).await;
     }
-    let (door, key) = (db.door(), db.full_key(tenant).await);
+    let (service, key) = (db.service(), db.full_key(tenant).await);
     for way in WAYS {
-        let speaker = &mut Speaker::connect(&door, &key, way).await;
+        let speaker = &mut Speaker::connect(&service, &key, way).await;
         let nothing = json!({});
         let of = |skill: &str| json!({"skill": skill});
         let t = template;
@@ -144,9 +144,9 @@ async fn at_most_a_hundred_are_given_with_how_many_there_are() {
         )
         .await;
     }
-    let (door, key) = (db.door(), db.full_key(tenant).await);
+    let (service, key) = (db.service(), db.full_key(tenant).await);
     for way in WAYS {
-        let speaker = &mut Speaker::connect(&door, &key, way).await;
+        let speaker = &mut Speaker::connect(&service, &key, way).await;
         let of_wide = json!({"skill": "wide"});
         for (reference, argument, typed, context, total) in [
             (template(), "skill", "", json!({}), 131),
@@ -178,10 +178,10 @@ async fn what_has_nothing_to_complete_is_an_invalid_parameter() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     db.skill(tenant, "pdf", "Fills forms.", &[]).await;
-    let (door, key) = (db.door(), db.full_key(tenant).await);
+    let (service, key) = (db.service(), db.full_key(tenant).await);
     let argument = |name: &str| json!({"name": name, "value": ""});
     for way in WAYS {
-        let mut speaker = Speaker::connect(&door, &key, way).await;
+        let mut speaker = Speaker::connect(&service, &key, way).await;
         for params in [
             json!({"ref": template(), "argument": argument("colour")}),
             json!({"ref": template(), "argument": argument("Skill")}),

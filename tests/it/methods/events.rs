@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use skillkeep::ids::TenantId;
 
-use super::speaker::{Speaker, WAYS, Way};
+use super::client::{Speaker, WAYS, Way};
 use super::{LISTS, reads, uri};
 use crate::harness::TestDb;
 
@@ -57,10 +57,10 @@ fn carried(method: &str, answer: &Value) -> Option<usize> {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_read_leaves_one_event_that_tells_what_was_read_and_how() {
     let (db, tenant) = with_a_skill().await;
-    let (door, key) = (db.door(), db.full_key(tenant).await);
+    let (service, key) = (db.service(), db.full_key(tenant).await);
     let mut count = 0;
     for way in WAYS {
-        let mut speaker = Speaker::connect(&door, &key, way).await;
+        let mut speaker = Speaker::connect(&service, &key, way).await;
         let files =
             ["docs/a.md", "logo.png"].map(|path| ("resources/read", json!({"uri": uri("pdf", "1", path)})));
         for (method, params) in reads("pdf", "1").into_iter().chain(files) {
@@ -92,10 +92,10 @@ async fn each_read_leaves_one_event_that_tells_what_was_read_and_how() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_what_a_caller_writes_the_sizes_are_kept_and_no_word() {
     let (db, tenant) = with_a_skill().await;
-    let (door, key) = (db.door(), db.full_key(tenant).await);
+    let (service, key) = (db.service(), db.full_key(tenant).await);
     let secret = "swordfish \u{1F41F}";
     for way in WAYS {
-        let mut speaker = Speaker::connect(&door, &key, way).await;
+        let mut speaker = Speaker::connect(&service, &key, way).await;
         for (name, arguments, sizes) in [
             (
                 "pdf",
@@ -142,11 +142,11 @@ async fn of_what_a_caller_writes_the_sizes_are_kept_and_no_word() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_that_fails_leaves_one_event_with_the_reason() {
     let (db, tenant) = with_a_skill().await;
-    let (door, key) = (db.door(), db.full_key(tenant).await);
+    let (service, key) = (db.service(), db.full_key(tenant).await);
     let nowhere = json!({"uri": uri("nothing", "1", "SKILL.md")});
     let mut count = 0;
     for way in WAYS {
-        let mut speaker = Speaker::connect(&door, &key, way).await;
+        let mut speaker = Speaker::connect(&service, &key, way).await;
         for (method, params, outcome, code) in [
             ("resources/read", nowhere.clone(), "tool_error", "not_found"),
             (
@@ -196,10 +196,10 @@ async fn a_read_that_fails_leaves_one_event_with_the_reason() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_malformed_read_is_answered_with_what_it_needs_and_leaves_one_event() {
     let (db, tenant) = with_a_skill().await;
-    let (door, key) = (db.door(), db.full_key(tenant).await);
+    let (service, key) = (db.service(), db.full_key(tenant).await);
     let mut count = 0;
     for way in WAYS {
-        let mut speaker = Speaker::connect(&door, &key, way).await;
+        let mut speaker = Speaker::connect(&service, &key, way).await;
         let by_uri = ["resources/read", "resources/directory/read", "skills/get"];
         let wrong_uris = [
             json!({}),
@@ -237,9 +237,9 @@ async fn a_malformed_read_is_answered_with_what_it_needs_and_leaves_one_event() 
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_and_completions_leave_no_event_whether_right_or_wrong() {
     let (db, tenant) = with_a_skill().await;
-    let (door, key) = (db.door(), db.full_key(tenant).await);
+    let (service, key) = (db.service(), db.full_key(tenant).await);
     for way in WAYS {
-        let mut speaker = Speaker::connect(&door, &key, way).await;
+        let mut speaker = Speaker::connect(&service, &key, way).await;
         for method in LISTS
             .map(|(method, ..)| method)
             .into_iter()
@@ -262,10 +262,10 @@ async fn lists_and_completions_leave_no_event_whether_right_or_wrong() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_recorded_is_not_read() {
     let (db, tenant) = with_a_skill().await;
-    let (door, key) = (db.door(), db.full_key(tenant).await);
+    let (service, key) = (db.service(), db.full_key(tenant).await);
     let superuser = db.superuser().await;
     for way in WAYS {
-        let mut speaker = Speaker::connect(&door, &key, way).await;
+        let mut speaker = Speaker::connect(&service, &key, way).await;
         superuser
             .batch_execute("REVOKE INSERT ON usage_events FROM skillkeep_app")
             .await

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use skillkeep::ids::TenantId;
 
-use super::speaker::{Speaker, WAYS, Way};
+use super::client::{Speaker, WAYS, Way};
 use super::store;
 use crate::harness::{Client, TestDb};
 
@@ -39,9 +39,9 @@ async fn is_refused(speaker: &mut Speaker, name: &str, arguments: Value, words: 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_skills_prompt_carries_its_instructions_word_for_word_and_the_task() {
     let (db, tenant) = with_two_versions().await;
-    let (door, key) = (db.door(), db.full_key(tenant).await);
+    let (service, key) = (db.service(), db.full_key(tenant).await);
     for way in WAYS {
-        let mut speaker = Speaker::connect(&door, &key, way).await;
+        let mut speaker = Speaker::connect(&service, &key, way).await;
         let latest = text(&mut speaker, "pdf", json!({})).await;
         assert!(latest.contains(SECOND), "{way:?}: {latest}");
         assert!(
@@ -69,7 +69,7 @@ async fn a_skills_prompt_carries_its_instructions_word_for_word_and_the_task() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_list_tells_which_arguments_each_prompt_takes() {
     let (db, tenant) = with_two_versions().await;
-    let client = Client::connect(&db.door(), &db.full_key(tenant).await).await;
+    let client = Client::connect(&db.service(), &db.full_key(tenant).await).await;
     let prompts = client.service.list_all_prompts().await.unwrap();
     let told: Vec<(&str, Vec<(&str, bool)>)> = prompts
         .iter()
@@ -99,9 +99,9 @@ async fn the_list_tells_which_arguments_each_prompt_takes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_search_prompt_needs_a_task_and_names_the_tools_in_the_order_of_their_use() {
     let (db, tenant) = with_two_versions().await;
-    let (door, key) = (db.door(), db.full_key(tenant).await);
+    let (service, key) = (db.service(), db.full_key(tenant).await);
     for way in WAYS {
-        let mut speaker = Speaker::connect(&door, &key, way).await;
+        let mut speaker = Speaker::connect(&service, &key, way).await;
         let task = "Fill in form 7.";
         let taught = text(
             &mut speaker,
@@ -140,10 +140,10 @@ async fn the_search_prompt_needs_a_task_and_names_the_tools_in_the_order_of_thei
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_prompt_does_not_take_is_refused_and_named() {
     let (db, tenant) = with_two_versions().await;
-    let (door, key) = (db.door(), db.full_key(tenant).await);
+    let (service, key) = (db.service(), db.full_key(tenant).await);
     let long = "x".repeat(20_001);
     for way in WAYS {
-        let mut speaker = Speaker::connect(&door, &key, way).await;
+        let mut speaker = Speaker::connect(&service, &key, way).await;
         for (name, arguments, words) in [
             ("pdf", json!({"colour": "red"}), "\"colour\""),
             ("pdf", json!({"tag": "office"}), "\"tag\""),
@@ -169,7 +169,7 @@ async fn what_a_prompt_does_not_take_is_refused_and_named() {
         let at_the_limit = json!({"task": "ü".repeat(20_000)});
         assert!(text(&mut speaker, "pdf", at_the_limit).await.len() > 40_000);
     }
-    let mut speaker = Speaker::connect(&door, &key, Way::Memory).await;
+    let mut speaker = Speaker::connect(&service, &key, Way::Memory).await;
     for name in ["", "a\u{0}b", "' OR 1=1 --", "../pdf", &long] {
         let error = speaker.error("prompts/get", json!({"name": name})).await;
         assert_eq!(error["code"], -32_602, "{error}");

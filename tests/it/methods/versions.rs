@@ -3,7 +3,7 @@
 use serde_json::json;
 use skillkeep::ids::{Digest, TenantId};
 
-use super::speaker::{Speaker, WAYS};
+use super::client::{Speaker, WAYS};
 use super::{DIGEST, LISTS, VERSION, YANKED, all, reads, store, uri};
 use crate::harness::TestDb;
 
@@ -36,12 +36,12 @@ async fn yank(db: &TestDb, version: &str, reason: &str) {
 async fn an_older_version_reads_as_before_and_lists_show_the_newest_alone() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
-    let (door, key) = (db.door(), db.full_key(tenant).await);
+    let (service, key) = (db.service(), db.full_key(tenant).await);
     for way in WAYS {
         publish(&db, tenant, &format!("{way:?}+1 ü"), "The first text.").await;
     }
     for way in WAYS {
-        let mut speaker = Speaker::connect(&door, &key, way).await;
+        let mut speaker = Speaker::connect(&service, &key, way).await;
         let (old, new) = (format!("{way:?}-1.0"), format!("{way:?}-2.0"));
         publish(&db, tenant, &old, "The first text.").await;
         let mut before = Vec::new();
@@ -82,10 +82,10 @@ async fn an_older_version_reads_as_before_and_lists_show_the_newest_alone() {
 async fn a_label_that_needs_encoding_stands_in_a_uri_that_reads() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
-    let (door, key) = (db.door(), db.full_key(tenant).await);
+    let (service, key) = (db.service(), db.full_key(tenant).await);
     publish(&db, tenant, "1.0+ü (2)%", "The text.").await;
     for way in WAYS {
-        let mut speaker = Speaker::connect(&door, &key, way).await;
+        let mut speaker = Speaker::connect(&service, &key, way).await;
         for list in [LISTS[0], LISTS[1]] {
             let uris = all(&mut speaker, list).await;
             assert_eq!(uris, ["skill://pdf/1.0%2B%C3%BC%20%282%29%25/pdf/SKILL.md"]);
@@ -102,11 +102,11 @@ async fn a_label_that_needs_encoding_stands_in_a_uri_that_reads() {
 async fn a_label_that_no_uri_can_carry_leaves_the_skill_to_the_tools_and_prompts() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
-    let (door, key) = (db.door(), db.full_key(tenant).await);
+    let (service, key) = (db.service(), db.full_key(tenant).await);
     publish(&db, tenant, "2026/1", "The text.").await;
     db.skill(tenant, "other", "Stays.", &[]).await;
     for way in WAYS {
-        let mut speaker = Speaker::connect(&door, &key, way).await;
+        let mut speaker = Speaker::connect(&service, &key, way).await;
         for list in [LISTS[0], LISTS[1]] {
             assert_eq!(all(&mut speaker, list).await, [uri("other", "1", "SKILL.md")]);
         }
@@ -123,14 +123,14 @@ async fn a_label_that_no_uri_can_carry_leaves_the_skill_to_the_tools_and_prompts
 async fn a_withdrawn_version_is_not_listed_and_reads_with_the_reason() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
-    let (door, key) = (db.door(), db.full_key(tenant).await);
+    let (service, key) = (db.service(), db.full_key(tenant).await);
     publish(&db, tenant, "1.0", "The first text.").await;
     publish(&db, tenant, "2.0", "The second text.").await;
     db.skill(tenant, "other", "Stays.", &[]).await;
     let reason = "It deleted \"everything\".";
     yank(&db, "2.0", reason).await;
     for way in WAYS {
-        let mut speaker = Speaker::connect(&door, &key, way).await;
+        let mut speaker = Speaker::connect(&service, &key, way).await;
         for list in LISTS {
             let shown = all(&mut speaker, list).await;
             assert!(

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use rand::RngExt as _;
 use serde_json::{Value, json};
-use skillkeep::proof::{AskError, Asking as _, Pipe};
+use skillkeep::isolation_probe::{ClientError, InMemoryClient, ProbeClient as _};
 use skillkeep::tenancy::Scope;
 
 use super::plan::{Answer, Call, Effect};
 use super::state::{Install, Tenant};
-use super::{Fault, World};
-use crate::attacks::speakers::{Http, NEW};
+use super::{Fault, Fixtures};
+use crate::attacks::clients::{Http, NEW};
 
 impl Tenant {
     fn some_fault(&mut self) -> Option<Fault> {
@@ -87,24 +87,24 @@ impl Tenant {
     /// `None` where the caller left before the answer.
     async fn ask(&mut self, number: usize, call: &Call, holds: bool, abandon: bool) -> Option<Value> {
         let replica = self.random.random_range(0..2);
-        let world: &World = &self.world;
+        let world: &Fixtures = &self.world;
         if abandon {
             self.counts.abandoned += 1;
-            let mut pipe = Pipe::connect(&world.doors[replica], self.keys[number].key.clone())
+            let mut pipe = InMemoryClient::connect(&world.services[replica], self.keys[number].key.clone())
                 .await
                 .unwrap();
             let patience = Duration::from_micros(self.random.random_range(0..4_000));
             let left = tokio::time::timeout(patience, pipe.ask(call.method, call.params.clone())).await;
             return left.ok().map(Result::unwrap);
         }
-        let answer: Result<Value, AskError> = if holds && self.random.random_range(0..3) == 0 {
+        let answer: Result<Value, ClientError> = if holds && self.random.random_range(0..3) == 0 {
             let mut http = Http::new(world.addresses[replica], &self.keys[number].key, NEW);
             http.ask(call.method, call.params.clone()).await
         } else {
             let key = &mut self.keys[number];
             if key.pipe.is_none() {
                 key.pipe = Some(
-                    Pipe::connect(&world.doors[replica], key.key.clone())
+                    InMemoryClient::connect(&world.services[replica], key.key.clone())
                         .await
                         .unwrap(),
                 );
@@ -239,7 +239,7 @@ impl Tenant {
         let holds = !key.revoked && self.users[key.user].1 && self.active;
         let reads = key.scopes.contains(&Scope::SkillsRead);
         let replica = self.random.random_range(0..2);
-        let mut pipe = Pipe::connect(&self.world.doors[replica], key.key.clone())
+        let mut pipe = InMemoryClient::connect(&self.world.services[replica], key.key.clone())
             .await
             .unwrap();
         let (method, list) = [

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use skillkeep::ids::{ApiKeyId, TenantId, UserId};
-use skillkeep::proof::Pipe;
+use skillkeep::isolation_probe::InMemoryClient;
 use skillkeep::tenancy::{ApiKey, Scope};
 
-use super::World;
+use super::Fixtures;
 
 pub(super) const USERS: [&str; 3] = ["ada@example.com", "bob@example.com", "eve@example.com"];
 
@@ -47,7 +47,7 @@ pub(super) struct Key {
     pub(super) user: usize,
     pub(super) scopes: Vec<Scope>,
     pub(super) revoked: bool,
-    pub(super) pipe: Option<Pipe>,
+    pub(super) pipe: Option<InMemoryClient>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -91,7 +91,7 @@ impl Counts {
 }
 
 pub(super) struct Tenant {
-    pub(super) world: Arc<World>,
+    pub(super) world: Arc<Fixtures>,
     pub(super) id: TenantId,
     pub(super) slug: String,
     pub(super) random: StdRng,
@@ -112,7 +112,7 @@ pub(super) struct Tenant {
 }
 
 impl Tenant {
-    pub(super) async fn new(world: Arc<World>, number: usize, random: StdRng) -> Self {
+    pub(super) async fn new(world: Arc<Fixtures>, number: usize, random: StdRng) -> Self {
         let slug = format!("tenant-{number}");
         let id = world.db.tenant(&slug).await;
         let outside = world.db.superuser().await;

@@ -8,11 +8,11 @@ use serde_json::json;
 use skillkeep::db::{Sql, TenantTx};
 use skillkeep::ids::TenantId;
 use skillkeep::registry::audit::{self, Actor, Entry};
-use skillkeep::server::{BeforeRun, Limits};
+use skillkeep::server::{Limits, TestHook};
 use tokio::sync::Semaphore;
 
 use crate::harness::{Client, TestDb};
-use crate::support::{Wire, before_run, events_after, narrow_door};
+use crate::helpers::{Wire, events_after, single_connection_service, test_hook};
 
 /// An effect that any call can have: an entry in the audit log.
 async fn leave_a_mark(tx: &TenantTx) {
@@ -45,8 +45,8 @@ enum Then {
     BadStatement,
 }
 
-fn mark_and_then(then: Then) -> BeforeRun {
-    before_run(move |_, tx| {
+fn mark_and_then(then: Then) -> TestHook {
+    test_hook(move |_, tx| {
         async move {
             leave_a_mark(tx).await;
             match then {
@@ -93,10 +93,10 @@ async fn what_a_call_did_stands_with_its_record_only_if_it_went_well() {
         let limits = Limits {
             call: Duration::from_secs(1),
         };
-        let door = narrow_door(&db, limits, mark_and_then(then));
-        let client = Client::connect(&door, &db.full_key(tenant).await).await;
+        let service = single_connection_service(&db, limits, mark_and_then(then));
+        let client = Client::connect(&service, &db.full_key(tenant).await).await;
         let _ = client.call("install_skill", arguments).await;
-        let events = events_after(&db, &door, tenant, 1).await;
+        let events = events_after(&db, &service, tenant, 1).await;
         assert_eq!(events, [("install_skill".to_owned(), outcome.to_owned())]);
         assert_eq!((marks(&db).await, installs(&db).await), (kept, kept), "{then:?}");
     }
@@ -106,8 +106,8 @@ async fn what_a_call_did_stands_with_its_record_only_if_it_went_well() {
 async fn a_call_that_cannot_be_recorded_is_not_answered_and_leaves_nothing() {
     let (db, tenant) = with_a_skill().await;
     let key = db.full_key(tenant).await;
-    let door = narrow_door(&db, Limits::default(), mark_and_then(Then::Nothing));
-    let client = Client::connect(&door, &key).await;
+    let service = single_connection_service(&db, Limits::default(), mark_and_then(Then::Nothing));
+    let client = Client::connect(&service, &key).await;
     let superuser = db.superuser().await;
     let month: String = db
         .value("SELECT 'usage_events_' || to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM')")
@@ -152,8 +152,8 @@ async fn a_call_that_cannot_be_recorded_is_not_answered_and_leaves_nothing() {
 async fn a_call_whose_connection_breaks_is_an_error_and_the_next_one_works() {
     let (db, tenant) = with_a_skill().await;
     let key = db.full_key(tenant).await;
-    let door = narrow_door(&db, Limits::default(), mark_and_then(Then::SlowStatement));
-    let client = Client::connect(&door, &key).await;
+    let service = single_connection_service(&db, Limits::default(), mark_and_then(Then::SlowStatement));
+    let client = Client::connect(&service, &key).await;
     let kill = async {
         loop {
             let killed: i64 = db
@@ -173,7 +173,7 @@ async fn a_call_whose_connection_breaks_is_an_error_and_the_next_one_works() {
     assert_eq!((marks(&db).await, installs(&db).await), (0, 0));
     assert_eq!(db.events(tenant).await, []);
     // The same pool, with tools that do not stumble.
-    let healthy = narrow_door(&db, Limits::default(), mark_and_then(Then::Nothing));
+    let healthy = single_connection_service(&db, Limits::default(), mark_and_then(Then::Nothing));
     Client::connect(&healthy, &key)
         .await
         .ok("install_skill", install())
@@ -187,7 +187,7 @@ async fn a_changing_call_that_is_taken_back_is_brought_to_its_end_and_recorded_a
         let (db, tenant) = with_a_skill().await;
         let (begun, go_on) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
         let (begun_inside, go_on_inside) = (Arc::clone(&begun), Arc::clone(&go_on));
-        let block = before_run(move |_, _| {
+        let block = test_hook(move |_, _| {
             let (begun, go_on) = (Arc::clone(&begun_inside), Arc::clone(&go_on_inside));
             async move {
                 begun.add_permits(1);
@@ -195,8 +195,8 @@ async fn a_changing_call_that_is_taken_back_is_brought_to_its_end_and_recorded_a
             }
             .boxed()
         });
-        let door = narrow_door(&db, Limits::default(), block);
-        let mut wire = Wire::connect(&door, &db.full_key(tenant).await).await;
+        let service = single_connection_service(&db, Limits::default(), block);
+        let mut wire = Wire::connect(&service, &db.full_key(tenant).await).await;
         wire.start(1, json!({"name": "install_skill", "arguments": install()}))
             .await;
         begun.acquire().await.unwrap().forget();
@@ -208,7 +208,7 @@ async fn a_changing_call_that_is_taken_back_is_brought_to_its_end_and_recorded_a
         tokio::time::sleep(Duration::from_millis(200)).await;
         assert_eq!(db.events(tenant).await, [], "it is not over yet");
         go_on.add_permits(1);
-        let events = events_after(&db, &door, tenant, 1).await;
+        let events = events_after(&db, &service, tenant, 1).await;
         assert_eq!(events, [("install_skill".to_owned(), "ok".to_owned())]);
         assert_eq!(installs(&db).await, 1, "client_goes: {client_goes}");
     }
@@ -217,19 +217,19 @@ async fn a_changing_call_that_is_taken_back_is_brought_to_its_end_and_recorded_a
 #[tokio::test(flavor = "multi_thread")]
 async fn many_calls_at_once_leave_an_event_and_an_effect_each() {
     let (db, tenant) = with_a_skill().await;
-    let door = db.door();
+    let service = db.service();
     let key = db.full_key(tenant).await;
     let callers = (0..16).map(|_| {
-        let (door, key) = (Arc::clone(&door), key.clone());
+        let (service, key) = (Arc::clone(&service), key.clone());
         async move {
-            let client = Client::connect(&door, &key).await;
+            let client = Client::connect(&service, &key).await;
             for _ in 0..5 {
                 client.ok("install_skill", install()).await;
             }
         }
     });
     futures::future::join_all(callers).await;
-    let events = events_after(&db, &door, tenant, 80).await;
+    let events = events_after(&db, &service, tenant, 80).await;
     assert_eq!(events, vec![("install_skill".to_owned(), "ok".to_owned()); 80]);
     assert_eq!(installs(&db).await, 80);
 }

@@ -10,9 +10,9 @@ use skillkeep::ids::TenantId;
 use skillkeep::server::Limits;
 use tokio::sync::Semaphore;
 
+use crate::command::{CommandOutput, admin, program_as};
 use crate::harness::{Client, TestDb};
-use crate::process::{Ran, admin, program_as};
-use crate::support::{before_run, sums};
+use crate::helpers::{table_checksums, test_hook};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -44,7 +44,7 @@ async fn waiting(db: &TestDb, count: i64) {
 
 /// Every table has no row of the tenant, but that of the tenant itself and its log, which ends with one certificate.
 async fn assert_nothing_is_left(db: &TestDb, tenant: TenantId) {
-    for (table, (rows, _)) in sums(db, tenant).await {
+    for (table, (rows, _)) in table_checksums(db, tenant).await {
         match table.as_str() {
             "tenants" => assert_eq!(rows, 1),
             "audit_logs" => {}
@@ -91,7 +91,7 @@ async fn rows_of_every_table_and_of_several_months_go() {
         .value("SELECT count(DISTINCT tableoid) FROM usage_events")
         .await;
     assert!(months >= 2, "{months}");
-    for (table, (rows, _)) in sums(&db, tenant).await {
+    for (table, (rows, _)) in table_checksums(&db, tenant).await {
         assert!(rows > 0, "there is nothing to erase in {table}");
     }
     let told = admin(&db, &["tenant", "erase", "acme", "--confirm", "acme", "--json"]).json();
@@ -113,9 +113,9 @@ async fn a_call_in_flight_is_told_that_nothing_was_done_and_leaves_no_record() {
         let (begun, go) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
         let (told, held) = (Arc::clone(&begun), Arc::clone(&go));
         let limits = Limits { call: PATIENCE * 5 };
-        let door = db.stumbling_door(
+        let service = db.service_with_faults(
             limits,
-            before_run(move |_, _| {
+            test_hook(move |_, _| {
                 let (told, held) = (Arc::clone(&told), Arc::clone(&held));
                 async move {
                     told.add_permits(1);
@@ -128,7 +128,7 @@ async fn a_call_in_flight_is_told_that_nothing_was_done_and_leaves_no_record() {
             // It does not come as far as a tool: held by the lock of the tenant's row instead.
             go.add_permits(1);
         }
-        let client = Client::connect(&door, &key).await;
+        let client = Client::connect(&service, &key).await;
         let arguments = match tool {
             "record_usage" => json!({"skill": "shared", "outcome": "helped"}),
             "install_skill" => json!({"skill": "shared", "assistant": "codex"}),
@@ -159,8 +159,8 @@ async fn a_call_in_flight_is_told_that_nothing_was_done_and_leaves_no_record() {
         let refused = call.await.unwrap().expect_err(tool).to_string();
         assert!(refused.contains("nothing of it was done"), "{tool}: {refused}");
         assert!(!refused.contains("constraint"), "{tool}: {refused}");
-        door.drain().await;
-        for (table, (rows, _)) in sums(&db, tenant).await {
+        service.drain().await;
+        for (table, (rows, _)) in table_checksums(&db, tenant).await {
             if !["tenants", "audit_logs"].contains(&table.as_str()) {
                 assert_eq!(rows, 0, "{tool}: {table}");
             }
@@ -196,10 +196,10 @@ async fn a_command_in_flight_adds_nothing_and_says_why() {
             ))
             .await
             .unwrap();
-        let ran = Ran::end(child);
+        let ran = CommandOutput::end(child);
         assert_eq!(ran.code, 4, "{arguments:?}: {ran:?}");
         assert!(ran.err.contains("was erased"), "{arguments:?}: {ran:?}");
-        for (table, (rows, _)) in sums(&db, tenant).await {
+        for (table, (rows, _)) in table_checksums(&db, tenant).await {
             let kept = ["tenants", "audit_logs"].contains(&table.as_str());
             assert_eq!(rows, i64::from(kept), "{arguments:?}: {table}");
         }
@@ -223,7 +223,7 @@ async fn of_two_erasures_at_once_one_is_done_and_the_other_refused() {
     let both = [erase(&db), erase(&db)];
     waiting(&db, 2).await;
     superuser.batch_execute("COMMIT").await.unwrap();
-    let mut ends = both.map(Ran::end);
+    let mut ends = both.map(CommandOutput::end);
     ends.sort_by_key(|ran| ran.code);
     assert_eq!((ends[0].code, ends[1].code), (0, 4), "{ends:?}");
     assert!(ends[1].err.contains("was erased"), "{ends:?}");
@@ -257,7 +257,7 @@ async fn an_erasure_that_meets_a_call_in_the_wrong_order_begins_anew() {
     });
     waiting(&db, 2).await;
     superuser.batch_execute("COMMIT").await.unwrap();
-    let ran = Ran::end(child);
+    let ran = CommandOutput::end(child);
     assert_eq!(ran.code, 0, "{ran:?}");
     call.await.unwrap();
     assert_nothing_is_left(&db, tenant).await;
@@ -268,7 +268,7 @@ async fn nothing_comes_after_the_certificate_whatever_an_old_key_is_tried_for() 
     let db = TestDb::new().await;
     let tenant = acme(&db).await;
     let key = db.full_key(tenant).await;
-    let (before, after) = (db.door(), db.door());
+    let (before, after) = (db.service(), db.service());
     admin(&db, &["tenant", "suspend", "acme"]);
     let client = Client::connect(&before, &key).await;
     // The first is written at once, the second counted and written later.
@@ -292,7 +292,7 @@ async fn nothing_comes_after_the_certificate_whatever_an_old_key_is_tried_for() 
     assert_nothing_is_left(&db, tenant).await;
     // As a key of no tenant is answered.
     let nobody = skillkeep::tenancy::ApiKey::generate(TenantId::new(), &mut rand::rng());
-    let client = Client::connect(&db.door(), &nobody).await;
+    let client = Client::connect(&db.service(), &nobody).await;
     let unknown = client.call("whoami", json!({})).await.unwrap_err().to_string();
     assert_eq!(refused, unknown);
 }

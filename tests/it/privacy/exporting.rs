@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use skillkeep::db::{Dumped, dump};
+use skillkeep::db::{ExportItem, export_tenant};
 
 use crate::harness::TestDb;
 
@@ -17,7 +17,7 @@ async fn what_is_published_while_an_export_is_written_is_in_it_as_a_whole_or_not
     let mut rows: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     let mut files = BTreeSet::new();
     let mut between = false;
-    dump(&db.admin, tenant, |dumped| {
+    export_tenant(&db.admin, tenant, |dumped| {
         if !between {
             between = true;
             // Another operator, while the first table is read.
@@ -31,8 +31,8 @@ async fn what_is_published_while_an_export_is_written_is_in_it_as_a_whole_or_not
             });
         }
         match dumped {
-            Dumped::Row { table, row } => rows.entry(table.to_owned()).or_default().push(row),
-            Dumped::File { name, .. } => assert!(files.insert(name)),
+            ExportItem::Row { table, row } => rows.entry(table.to_owned()).or_default().push(row),
+            ExportItem::File { name, .. } => assert!(files.insert(name)),
         }
         Ok(())
     })

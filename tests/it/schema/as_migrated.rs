@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use skillkeep::db::guard;
+use skillkeep::db::isolation_checks;
 
 use super::findings;
 use crate::harness::TestDb;
@@ -10,7 +10,11 @@ use crate::harness::TestDb;
 #[tokio::test(flavor = "multi_thread")]
 async fn the_expected_schema_is_what_the_migrations_make() {
     let db = TestDb::new().await;
-    let lines = guard::schema_lines(&db.admin).await.unwrap().join("\n") + "\n";
+    let lines = isolation_checks::schema_lines(&db.admin)
+        .await
+        .unwrap()
+        .join("\n")
+        + "\n";
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/proof/schema.txt");
     if std::env::var_os("SKILLKEEP_WRITE_SCHEMA").is_some() {
         std::fs::write(&path, &lines).unwrap();
@@ -22,7 +26,7 @@ async fn the_expected_schema_is_what_the_migrations_make() {
     );
 }
 
-/// Everything of the schema that can be taken away, as statements, found in the catalogue.
+/// Everything of the schema that can be taken away, as statements, found in the catalog.
 async fn mutations(db: &TestDb) -> Vec<String> {
     let rows = db
         .superuser()
@@ -105,14 +109,14 @@ async fn whatever_is_taken_from_the_schema_or_added_to_it_is_found() {
         if let Err(error) = superuser.batch_execute(&mutation).await {
             panic!("{mutation}: {error:?}");
         }
-        let found = findings(&[guard::compare_schema(&superuser).await.unwrap()]);
+        let found = findings(&[isolation_checks::compare_schema(&superuser).await.unwrap()]);
         superuser.batch_execute("ROLLBACK").await.unwrap();
         assert!(!found.is_empty(), "nobody noticed: {mutation}");
         count += 1;
     }
     assert!(count > 250, "{count}");
     assert_eq!(
-        findings(&[guard::compare_schema(&superuser).await.unwrap()]),
+        findings(&[isolation_checks::compare_schema(&superuser).await.unwrap()]),
         Vec::<String>::new()
     );
 }
@@ -144,7 +148,7 @@ async fn an_index_that_only_makes_something_faster_is_the_operators_to_add() {
         .await
         .unwrap();
     assert_eq!(
-        findings(&guard::check_server(&db.server).await.unwrap()),
+        findings(&isolation_checks::check_server(&db.server).await.unwrap()),
         Vec::<String>::new()
     );
 }
@@ -161,13 +165,13 @@ async fn extensions_and_grants_to_roles_of_his_own_are_the_owners_choice() {
         .batch_execute("GRANT SELECT ON skills TO pg_monitor")
         .await
         .unwrap();
-    let found = findings(&[guard::compare_schema(&superuser).await.unwrap()]);
+    let found = findings(&[isolation_checks::compare_schema(&superuser).await.unwrap()]);
     assert_eq!(found, Vec::<String>::new());
     superuser
         .batch_execute("GRANT SELECT ON skills TO PUBLIC")
         .await
         .unwrap();
-    let found = findings(&[guard::compare_schema(&superuser).await.unwrap()]);
+    let found = findings(&[isolation_checks::compare_schema(&superuser).await.unwrap()]);
     assert_eq!(
         found,
         ["not of skillkeep's making: grant SELECT on skills to public"]
@@ -192,7 +196,7 @@ async fn a_setting_that_would_give_a_role_a_tenant_is_found() {
             ))
             .await
             .unwrap();
-        let found = findings(&[guard::compare_schema(&superuser).await.unwrap()]);
+        let found = findings(&[isolation_checks::compare_schema(&superuser).await.unwrap()]);
         superuser.batch_execute("ROLLBACK").await.unwrap();
         assert!(
             found.iter().any(|finding| finding.contains("setting of a role")),

@@ -1,7 +1,7 @@
 //! Migrations: once, together, printed, and refused.
 
 use skillkeep::db::migrations::{self, SchemaError};
-use skillkeep::db::{DatabaseUrl, ServerDb, connect_owner, guard};
+use skillkeep::db::{DatabaseUrl, ServerDb, connect_owner, isolation_checks};
 
 use crate::harness::{Cluster, TestDb};
 
@@ -127,8 +127,8 @@ async fn the_printed_script_makes_the_same_schema_as_the_program() {
         .await
         .unwrap();
     let server = ServerDb::new(&app, 1).unwrap();
-    let checks = guard::check_server(&server).await.unwrap();
-    assert!(checks.iter().all(guard::Check::passed), "{checks:?}");
+    let checks = isolation_checks::check_server(&server).await.unwrap();
+    assert!(checks.iter().all(isolation_checks::Check::passed), "{checks:?}");
     server.close();
     empty.drop_it().await;
 }
@@ -162,7 +162,7 @@ async fn a_schema_that_a_superuser_made_is_not_served_until_it_belongs_to_a_plai
     let mut superuser = connect_owner(&empty.superuser).await.unwrap();
     migrations::apply(&mut superuser).await.unwrap();
     let server = ServerDb::new(&empty.superuser.with_user("skillkeep_app"), 1).unwrap();
-    let found = super::findings(&guard::check_server(&server).await.unwrap());
+    let found = super::findings(&isolation_checks::check_server(&server).await.unwrap());
     assert!(
         found.len() == 1 && found[0].contains("ALTER TABLE ... OWNER TO"),
         "{found:?}"
@@ -178,7 +178,7 @@ async fn a_schema_that_a_superuser_made_is_not_served_until_it_belongs_to_a_plai
         )
         .await
         .unwrap();
-    let found = super::findings(&guard::check_server(&server).await.unwrap());
+    let found = super::findings(&isolation_checks::check_server(&server).await.unwrap());
     assert_eq!(found, Vec::<String>::new());
     server.close();
     empty.drop_it().await;
@@ -297,8 +297,8 @@ async fn what_came_into_an_erased_tenant_before_that_was_refused_goes_when_migra
         }
     }
     let server = ServerDb::new(&empty.superuser.with_user("skillkeep_app"), 1).unwrap();
-    let checks = guard::check_server(&server).await.unwrap();
-    assert!(checks.iter().all(guard::Check::passed), "{checks:?}");
+    let checks = isolation_checks::check_server(&server).await.unwrap();
+    assert!(checks.iter().all(isolation_checks::Check::passed), "{checks:?}");
     server.close();
     empty.drop_it().await;
 }

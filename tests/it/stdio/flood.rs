@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{initialize, line};
+use crate::command::{CommandOutput, program_as};
 use crate::harness::TestDb;
-use crate::process::{Ran, program_as};
 
 const MESSAGES: i64 = 10_000;
 /// Requests that may be without an answer at once.
@@ -107,7 +107,7 @@ fn listen(stdout: &mut ChildStdout, free: &SyncSender<()>, messages: i64) -> Vec
 }
 
 /// Runs the program through the whole flood, and gives all that it wrote.
-fn flood(mut command: Command, key: &str, messages: i64) -> (Vec<u8>, Ran) {
+fn flood(mut command: Command, key: &str, messages: i64) -> (Vec<u8>, CommandOutput) {
     let mut log = tempfile::tempfile().unwrap();
     let mut child: Child = command
         .env("SKILLKEEP_API_KEY", key)
@@ -125,7 +125,7 @@ fn flood(mut command: Command, key: &str, messages: i64) -> (Vec<u8>, Ran) {
     let mut bytes = listen(&mut stdout, &freed, messages);
     drop(speaker.join().unwrap());
     stdout.read_to_end(&mut bytes).unwrap();
-    let mut ran = Ran::end(child);
+    let mut ran = CommandOutput::end(child);
     std::io::Seek::rewind(&mut log).unwrap();
     log.read_to_string(&mut ran.err).unwrap();
     (bytes, ran)
@@ -209,14 +209,10 @@ async fn tenant(db: &TestDb) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_messages_with_panics_and_a_slow_database_leave_stdout_clean() {
     let examples = std::env::current_exe().unwrap();
-    let example: PathBuf = examples
-        .ancestors()
-        .nth(2)
-        .unwrap()
-        .join("examples/stumbling-stdio");
+    let example: PathBuf = examples.ancestors().nth(2).unwrap().join("examples/faulty-stdio");
     assert!(
         example.is_file(),
-        "{} is missing: run `cargo build --example stumbling-stdio` first",
+        "{} is missing: run `cargo build --example faulty-stdio` first",
         example.display()
     );
     let db = TestDb::new().await;
@@ -273,7 +269,7 @@ async fn calls_in_flight_when_stdin_ends_are_recorded_and_the_end_is_a_good_one(
             .unwrap();
     }
     drop(stdin);
-    let ran = Ran::end(child);
+    let ran = CommandOutput::end(child);
     assert_eq!(ran.code, 0, "{ran:?}");
     let recorded: i64 = db
         .value("SELECT count(*) FROM usage_events WHERE tool = 'whoami'")

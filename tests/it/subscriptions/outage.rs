@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::{Listener, PATIENCE, is_update, replica, uri};
 use crate::harness::TestDb;
-use crate::served::serve;
-use crate::support::Wire;
+use crate::helpers::Wire;
+use crate::http_server::serve;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_changed_while_the_database_was_away_is_told_afterwards() {
@@ -47,12 +47,12 @@ async fn who_cannot_look_when_something_changes_is_told_when_he_can() {
     let db = TestDb::new().await;
     let acme = db.tenant("acme").await;
     let key = db.full_key(acme).await;
-    let door = replica(&db);
-    let address = serve(&door).await;
+    let service = replica(&db);
+    let address = serve(&service).await;
     let filter = json!({"resourceSubscriptions": [uri("pdf"), uri("missed")]});
     let mut listener = Listener::open(address, &key, filter).await;
     listener.told(&db, acme, "pdf", is_update).await;
-    let mut wire = Wire::connect(&door, &key).await;
+    let mut wire = Wire::connect(&service, &key).await;
     wire.send(
         json!({"jsonrpc": "2.0", "id": 1, "method": "resources/subscribe", "params": {"uri": uri("missed")}}),
     )

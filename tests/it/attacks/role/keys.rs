@@ -1,4 +1,4 @@
-//! Foreign keys and unique keys are checked without policies: what they refuse must tell nothing. Made from the catalogue, so that
+//! Foreign keys and unique keys are checked without policies: what they refuse must tell nothing. Made from the catalog, so that
 //! a new key is attacked without anybody remembering.
 
 use std::collections::BTreeMap;
@@ -121,15 +121,15 @@ async fn add(
 #[tokio::test(flavor = "multi_thread")]
 async fn references_and_unique_keys_do_not_tell_what_another_tenant_has() {
     let db = TestDb::new().await;
-    let (mine, theirs) = (db.tenant("mine").await, db.tenant("theirs").await);
+    let (mine, other_tenant) = (db.tenant("mine").await, db.tenant("other_tenant").await);
     let superuser = db.superuser().await;
     plant(&superuser, mine, "proof").await;
-    plant(&superuser, theirs, "secret").await;
+    plant(&superuser, other_tenant, "secret").await;
     // Privileges are lent, so that it is the keys that answer; a made-up digest must come as far as its key.
     superuser
         .batch_execute(&format!(
             "ALTER TABLE blobs DROP CONSTRAINT blobs_check;
-             UPDATE skills SET revision = 4242 WHERE tenant_id = '{theirs}';
+             UPDATE skills SET revision = 4242 WHERE tenant_id = '{other_tenant}';
              GRANT INSERT, DELETE ON ALL TABLES IN SCHEMA public TO skillkeep_app"
         ))
         .await
@@ -146,7 +146,7 @@ async fn references_and_unique_keys_do_not_tell_what_another_tenant_has() {
                     other.table == key.table && other.target.is_some() && other.columns.contains(column)
                 })
         };
-        // Of a unique key, what is no reference: a reference to what is theirs is another key's trick.
+        // Of a unique key, what is no reference: a reference to what is other_tenant is another key's trick.
         let columns: Vec<&String> = key
             .columns
             .iter()
@@ -154,11 +154,11 @@ async fn references_and_unique_keys_do_not_tell_what_another_tenant_has() {
             .collect();
         let foreign: Vec<Value> = match &key.target {
             Some((target, names)) => {
-                let row = row_of(&superuser, target, theirs).await;
+                let row = row_of(&superuser, target, other_tenant).await;
                 names.iter().map(|name| row[name].clone()).collect()
             }
             None => {
-                let row = row_of(&superuser, &key.table, theirs).await;
+                let row = row_of(&superuser, &key.table, other_tenant).await;
                 columns.iter().map(|name| row[*name].clone()).collect()
             }
         };

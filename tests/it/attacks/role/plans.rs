@@ -8,10 +8,10 @@ use crate::harness::TestDb;
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_plan_met_is_the_same_for_what_is_anothers_and_for_nothing() {
     let db = TestDb::new().await;
-    let (mine, theirs) = two(&db).await;
+    let (mine, other_tenant) = two(&db).await;
     let superuser = db.superuser().await;
     // With thousands of its own the intruder's estimates are fine enough to tell something.
-    for (tenant, word, count) in [(theirs, "xylophone", 5000), (mine, "mine", 3000)] {
+    for (tenant, word, count) in [(other_tenant, "xylophone", 5000), (mine, "mine", 3000)] {
         let many = format!(
             "SET app.current_tenant_id = '{tenant}';
              INSERT INTO skills (tenant_id, id, slug, name, description, category, tags, conformant, revision)
@@ -23,7 +23,7 @@ async fn what_a_plan_met_is_the_same_for_what_is_anothers_and_for_nothing() {
     }
     let intruder = Intruder::at(&db).await;
     for (condition, foreign, absent) in [
-        ("slug = 'WORD'", "only-theirs", "only-nobody"),
+        ("slug = 'WORD'", "only-other_tenant", "only-nobody"),
         ("slug = 'WORD'", "xylophone-17", "violoncel-17"),
         ("slug COLLATE \"C\" >= 'WORD'", "xylophone-17", "violoncel-17"),
         ("slug LIKE 'WORD%'", "xylo", "viol"),

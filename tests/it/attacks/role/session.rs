@@ -20,10 +20,10 @@ async fn texts(tx: &TenantTx, sql: &'static str) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_tenant_leaves_on_a_connection_shows_the_next_nothing_of_his() {
     let db = TestDb::new().await;
-    let (mine, theirs) = two(&db).await;
+    let (mine, other_tenant) = two(&db).await;
     // One connection, which both use in turn.
     let server = ServerDb::new(&db.ways.server, 1).unwrap();
-    let first = begin(&server, theirs).await;
+    let first = begin(&server, other_tenant).await;
     let backend = texts(&first, "SELECT pg_backend_pid()::text").await;
     for left in [
         "CREATE TEMP TABLE skills AS SELECT * FROM public.skills",

@@ -1,0 +1,106 @@
+//! The account that PostgreSQL runs as. It refuses root, so root gives its rights up first.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use nix::unistd::{Uid, User};
+
+use super::error::EmbeddedError;
+
+/// Tried in this order when root creates a cluster; `_postgres` is macOS's name.
+const SERVICE_ACCOUNTS: [&str; 3] = ["postgres", "_postgres", "nobody"];
+
+/// Who PostgreSQL's programs run as, and who owns the cluster.
+#[derive(Debug, Clone)]
+pub(super) enum OsAccount {
+    /// The account of this process, which is not root.
+    Own,
+    /// Another account, which root changes to.
+    Service {
+        /// Its name in the account database; PostgreSQL refuses an account without one.
+        name: String,
+        /// Its user id.
+        uid: u32,
+        /// Its primary group.
+        gid: u32,
+    },
+}
+
+impl OsAccount {
+    /// The account for the cluster in `data`: an existing one keeps its owner.
+    pub(super) fn for_cluster(data: &Path) -> Result<Self, EmbeddedError> {
+        if !Uid::effective().is_root() {
+            return Ok(Self::Own);
+        }
+        match fs::metadata(data) {
+            Ok(existing) if existing.uid() != 0 => {
+                let owner = User::from_uid(Uid::from_raw(existing.uid())).ok().flatten();
+                owner.map(Self::service).ok_or_else(|| EmbeddedError::NoAccount {
+                    owner: format!(
+                        ", and {} belongs to the unknown uid {}",
+                        data.display(),
+                        existing.uid()
+                    ),
+                })
+            }
+            Ok(_) => Err(EmbeddedError::NotOurs {
+                path: data.to_path_buf(),
+                owner: 0,
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => SERVICE_ACCOUNTS
+                .into_iter()
+                .find_map(|name| User::from_name(name).ok().flatten())
+                .map(Self::service)
+                .ok_or(EmbeddedError::NoAccount { owner: String::new() }),
+            Err(error) => Err(EmbeddedError::io("examine", data)(error)),
+        }
+    }
+
+    fn service(user: User) -> Self {
+        Self::Service {
+            name: user.name,
+            uid: user.uid.as_raw(),
+            gid: user.gid.as_raw(),
+        }
+    }
+
+    /// The user id that the cluster's files have.
+    pub(super) fn uid(&self) -> u32 {
+        match self {
+            Self::Own => Uid::effective().as_raw(),
+            Self::Service { uid, .. } => *uid,
+        }
+    }
+
+    /// Gives `path` to this account.
+    pub(super) fn own(&self, path: &Path) -> Result<(), EmbeddedError> {
+        match self {
+            Self::Own => Ok(()),
+            Self::Service { uid, gid, .. } => {
+                chown(path, Some(*uid), Some(*gid)).map_err(EmbeddedError::io("change the owner of", path))
+            }
+        }
+    }
+
+    /// A command of this account with a clean environment, without input, that keeps no folder busy.
+    ///
+    /// Called as root, the standard library drops the supplementary groups together with the user id.
+    pub(super) fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("LC_ALL", "C")
+            .env("TZ", "UTC")
+            .current_dir("/")
+            .stdin(Stdio::null());
+        if let Self::Service { uid, gid, .. } = self {
+            command.uid(*uid).gid(*gid);
+        }
+        command
+    }
+}

@@ -1,0 +1,48 @@
+//! One page of the catalog, with the cursor to the next.
+
+use super::{MethodError, may_browse};
+use crate::registry::cursor;
+use crate::registry::listing::{self, ListedSkill};
+use crate::tools::CallContext;
+
+/// A page of skills in the order of their slugs.
+pub(super) struct Page {
+    pub(super) skills: Vec<ListedSkill>,
+    pub(super) next_cursor: Option<String>,
+    /// Whether it is the first.
+    pub(super) is_first: bool,
+}
+
+/// Reads the page that `cursor` of the list `list` names. Empty for a key that may not look through the catalog.
+pub(super) async fn read(
+    cx: &CallContext<'_>,
+    list: &'static str,
+    cursor: Option<&str>,
+    size: usize,
+) -> Result<Page, MethodError> {
+    let after = match cursor {
+        Some(cursor) => cursor::read(cx.principal, list, cursor)?,
+        None => String::new(),
+    };
+    if !may_browse(cx.principal) {
+        return Ok(Page {
+            skills: Vec::new(),
+            next_cursor: None,
+            is_first: false,
+        });
+    }
+    // One more than the page, to know whether there is another.
+    let limit = i64::try_from(size + 1).unwrap_or(i64::MAX);
+    let mut skills = listing::page(cx.tx, &after, cx.principal.only_skills.as_deref(), limit).await?;
+    let has_more = skills.len() > size;
+    skills.truncate(size);
+    let next_cursor = skills
+        .last()
+        .filter(|_| has_more)
+        .map(|last| cursor::write(cx.principal, list, &last.found.slug));
+    Ok(Page {
+        skills,
+        next_cursor,
+        is_first: cursor.is_none(),
+    })
+}

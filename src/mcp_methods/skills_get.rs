@@ -1,0 +1,51 @@
+//! `skills/get` of the Skills extension (SEP-2640): one version, the latest or an older one, by the URI of its `SKILL.md`.
+
+use rmcp::model::{CacheScope, GetSkillResult};
+
+use super::{Method, MethodAnswer, MethodError, VERSION_TTL_MS, skill_entry};
+use crate::registry::skill_uri::SkillUri;
+use crate::registry::versions;
+use crate::tools::{CallContext, ToolName};
+use agent_skills::SKILL_MD;
+
+/// Which skill.
+pub struct SkillsGet {
+    /// The URI of its `SKILL.md`.
+    pub uri: String,
+}
+
+impl Method for SkillsGet {
+    const NAME: &'static str = "skills/get";
+    const REQUIRED_PERMISSION: ToolName = ToolName::GetSkill;
+    type Reply = GetSkillResult;
+
+    fn parameters(&self) -> Vec<(&'static str, &str)> {
+        vec![("uri", &self.uri)]
+    }
+
+    async fn run(self, cx: &CallContext<'_>) -> Result<MethodAnswer<GetSkillResult>, MethodError> {
+        let unknown = || MethodError::UnknownUri {
+            what: "skill",
+            uri: self.uri.clone(),
+            next: "skills/list shows what there is.",
+        };
+        let uri = SkillUri::parse(&self.uri)
+            .filter(|uri| uri.path() == SKILL_MD)
+            .ok_or_else(unknown)?;
+        // Both by name, so that they share one flight.
+        let (found, manifest) = futures::try_join!(skill_entry::find(cx, &uri), async {
+            Ok(versions::files(cx.tx, uri.slug(), Some(uri.version())).await?)
+        })?;
+        let (skill, _) = found.ok_or_else(unknown)?;
+        let shown = skill_entry::entry(&skill, &manifest).ok_or_else(unknown)?;
+        let reply = GetSkillResult::new(shown)
+            .with_ttl_ms(VERSION_TTL_MS)
+            .with_cache_scope(CacheScope::Private);
+        let bytes = serde_json::to_vec(&reply.skill).map_or(0, |json| json.len());
+        Ok(MethodAnswer {
+            reply,
+            subject: skill_entry::subject(&skill),
+            bytes,
+        })
+    }
+}

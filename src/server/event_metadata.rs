@@ -1,0 +1,287 @@
+//! What is recorded of a call: this file is the whole list.
+//!
+//! Of the arguments only names and sizes are kept, and the text that was searched for. Contents and secrets never are.
+
+use ring::hmac;
+use rmcp::model::JsonObject;
+use serde_json::{Map, Value};
+
+use crate::tenancy::{PREFIX, Principal, SearchText};
+
+/// How the call came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransportKind {
+    /// Standard input and output.
+    Stdio,
+    /// Streamable HTTP.
+    Http,
+    /// HTTP+SSE, of the protocol's revision 2024-11-05.
+    Sse,
+}
+
+impl TransportKind {
+    /// Every transport.
+    pub const ALL: [Self; 3] = [Self::Stdio, Self::Http, Self::Sse];
+
+    /// As the database spells it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdio => "stdio",
+            Self::Http => "http",
+            Self::Sse => "sse",
+        }
+    }
+}
+
+/// What the transport and the protocol know of a call.
+#[derive(Debug, Clone)]
+pub struct RequestMetadata {
+    /// How it came in.
+    pub transport: TransportKind,
+    /// The protocol revision.
+    pub protocol_version: Option<String>,
+    /// The caller's program.
+    pub client_name: Option<String>,
+    /// Its version.
+    pub client_version: Option<String>,
+    /// The id of the JSON-RPC request.
+    pub request_id: Option<String>,
+    /// The trace id of a W3C `traceparent`.
+    pub trace_id: Option<String>,
+}
+
+impl RequestMetadata {
+    /// The same, cut to what the columns hold.
+    pub(super) fn recordable(self) -> Self {
+        let cut = |text: Option<String>, max| {
+            text.map(|text| recordable(&text, max))
+                .filter(|text| !text.is_empty())
+        };
+        Self {
+            transport: self.transport,
+            protocol_version: cut(self.protocol_version, 32),
+            client_name: cut(self.client_name, 200),
+            client_version: cut(self.client_version, 200),
+            request_id: cut(self.request_id, 128),
+            trace_id: cut(self.trace_id, 64),
+        }
+    }
+}
+
+/// The trace id in a `traceparent` header (W3C Trace Context, section 3.2), or `None` for one that is not well formed.
+pub(super) fn trace_id(traceparent: &str) -> Option<String> {
+    let mut parts = traceparent.split('-');
+    let (version, id) = (parts.next()?, parts.next()?);
+    let (parent, flags) = (parts.next()?, parts.next()?);
+    // Later versions may say more at the end.
+    let ends = version != "00" || parts.next().is_none();
+    let well_formed = is_hex(version, 2)
+        && version != "ff"
+        && is_hex(id, 32)
+        && is_hex(parent, 16)
+        && [id, parent].iter().all(|part| part.bytes().any(|b| b != b'0'))
+        && is_hex(flags, 2)
+        && ends;
+    well_formed.then(|| id.to_owned())
+}
+
+fn is_hex(text: &str, digits: usize) -> bool {
+    text.len() == digits && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// `text` without control characters and keys, cut to `max` characters: what a stranger sends must fit and must not
+/// garble a log, and what he pastes into the wrong place must not stay there.
+pub(super) fn recordable(text: &str, max: usize) -> String {
+    let clean: String = text.chars().filter(|c| !c.is_control()).collect();
+    without_keys(&clean).chars().take(max).collect()
+}
+
+/// The text with what follows each key's prefix hidden.
+fn without_keys(text: &str) -> String {
+    let mut parts = text.split(PREFIX);
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_alphanumeric());
+        shown.push_str(PREFIX);
+        shown.push_str("(hidden)");
+        shown.push_str(rest);
+    }
+    shown
+}
+
+/// The tool that was called, as it is recorded and logged. What cannot be the name of a tool is not repeated.
+pub(super) fn tool_name(name: &str) -> String {
+    let could_be = (1..=TOOL_NAME_BYTES).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
+        && !name.contains(PREFIX);
+    if could_be {
+        name.to_owned()
+    } else {
+        INVALID_TOOL_NAME.to_owned()
+    }
+}
+
+/// The longest name that the protocol advises (2026-07-28, server/tools, tool names).
+const TOOL_NAME_BYTES: usize = 128;
+const INVALID_TOOL_NAME: &str = "(not a name)";
+
+const MAX_NAMES: usize = 32;
+const NAME_CHARS: usize = 64;
+const SEARCH_TEXT_CHARS: usize = 500;
+
+/// The arguments as they are recorded: `{"sizes": {name: size}, "search_text": …}`.
+pub(super) fn redact(tool: &str, arguments: Option<&JsonObject>) -> Value {
+    let mut recorded = Map::new();
+    let Some(arguments) = arguments else {
+        return Value::Object(recorded);
+    };
+    let sizes: Map<String, Value> = arguments
+        .iter()
+        .take(MAX_NAMES)
+        .map(|(name, value)| (recordable(name, NAME_CHARS), Value::from(size(value))))
+        .collect();
+    recorded.insert("sizes".to_owned(), Value::Object(sizes));
+    if arguments.len() > MAX_NAMES {
+        recorded.insert("more".to_owned(), Value::from(arguments.len() - MAX_NAMES));
+    }
+    if tool == "search_skills"
+        && let Some(Value::String(query)) = arguments.get("query")
+    {
+        recorded.insert(
+            "search_text".to_owned(),
+            Value::from(recordable(query, SEARCH_TEXT_CHARS)),
+        );
+    }
+    Value::Object(recorded)
+}
+
+/// The same, with as much of the search text as the tenant wants to be kept.
+pub(super) fn keep_search_text(mut arguments: Value, principal: &Principal) -> Value {
+    let Some(fields) = arguments.as_object_mut() else {
+        return arguments;
+    };
+    let Some(Value::String(text)) = fields.get("search_text") else {
+        return arguments;
+    };
+    match principal.search_text {
+        SearchText::Kept => {}
+        SearchText::Hashed => {
+            let hashed = hash_search_text(text, principal.cursor_secret.as_bytes());
+            fields.insert("search_text".to_owned(), Value::from(hashed));
+        }
+        SearchText::Off => {
+            fields.remove("search_text");
+        }
+    }
+    arguments
+}
+
+/// The same for the same words in any case and spacing, and nothing without the tenant's secret.
+fn hash_search_text(text: &str, secret: &[u8]) -> String {
+    let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+    // A purpose of its own: cursors are signed with the same secret.
+    let sum = hmac::sign(&key, format!("search text:{}", words.join(" ")).as_bytes());
+    let hex: String = sum
+        .as_ref()
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("hmac:{hex}")
+}
+
+/// Characters of a text, members of a list or object, 1 for anything else.
+fn size(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.chars().count(),
+        Value::Array(items) => items.len(),
+        Value::Object(fields) => fields.len(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::ids::TenantId;
+    use crate::tenancy::ApiKey;
+
+    fn arguments(value: Value) -> JsonObject {
+        value.as_object().cloned().unwrap()
+    }
+
+    #[test]
+    fn contents_are_not_recorded() {
+        let recorded = redact(
+            "record_usage",
+            Some(&arguments(json!({"skill": "pdf", "comment": "my secret"}))),
+        );
+        assert_eq!(recorded, json!({"sizes": {"skill": 3, "comment": 9}}));
+    }
+
+    #[test]
+    fn a_key_that_was_put_into_the_wrong_place_does_not_stay_there() {
+        let key = ApiKey::generate(TenantId::new(), &mut rand::rng());
+        let text = format!("use {} and {}, please", key.reveal(), key.reveal());
+        assert_eq!(
+            recordable(&text, 100),
+            "use skeep_(hidden) and skeep_(hidden), please"
+        );
+        assert_eq!(recordable(&format!("a{}", key.reveal()), 5), "askee");
+        assert_eq!(tool_name(key.reveal()), INVALID_TOOL_NAME);
+    }
+
+    #[test]
+    fn what_cannot_be_a_tools_name_is_not_repeated() {
+        assert_eq!(tool_name("search_skills"), "search_skills");
+        assert_eq!(tool_name("vendor.tool_v2-x"), "vendor.tool_v2-x");
+        for name in ["", "../x", "find my secret", "a\nb", "ü", &"x".repeat(129)] {
+            assert_eq!(tool_name(name), INVALID_TOOL_NAME, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_text_searched_for_is_recorded_of_searches_only() {
+        let query = arguments(json!({"query": "fill a pdf form"}));
+        assert_eq!(
+            redact("search_skills", Some(&query))["search_text"],
+            "fill a pdf form"
+        );
+        assert_eq!(redact("get_skill", Some(&query)).get("search_text"), None);
+    }
+
+    #[test]
+    fn what_a_stranger_sends_is_cut_and_cleaned() {
+        let hostile = arguments(json!({"query": "a\u{0}b".repeat(1000), "x\u{0}\n": 1}));
+        let recorded = redact("search_skills", Some(&hostile));
+        assert_eq!(
+            recorded["search_text"].as_str().unwrap().chars().count(),
+            SEARCH_TEXT_CHARS
+        );
+        assert_eq!(recorded["sizes"]["x"], 1);
+        assert!(!recorded.to_string().contains("\\u0000"));
+    }
+
+    #[test]
+    fn a_trace_id_is_taken_from_a_well_formed_header_only() {
+        let id = "0af7651916cd43dd8448eb211c80319c";
+        assert_eq!(
+            trace_id(&format!("00-{id}-b7ad6b7169203331-01")).as_deref(),
+            Some(id)
+        );
+        for bad in [
+            "",
+            "00",
+            "00-xyz-1-1",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+        ] {
+            assert_eq!(trace_id(bad), None, "{bad}");
+        }
+    }
+}
