@@ -20,7 +20,7 @@ const LISTEN: &str = "LISTEN skillkeep_catalogue";
 const FIRST_CONNECTION: Duration = Duration::from_secs(5);
 /// How long it takes to try again after the connection was lost, at most.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// ChangeListener that a slow subscriber may be behind; one that is further behind is told that anything may have changed.
+/// Notices that a slow subscriber may be behind; one that is further behind is told that anything may have changed.
 const BACKLOG: usize = 1024;
 
 /// What may have changed.

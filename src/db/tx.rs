@@ -22,7 +22,7 @@ const UNLIMITED: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a statement of a call that was cut short may take to end by itself before it is cancelled.
 const STATEMENT_GRACE: Duration = Duration::from_millis(20);
 
-/// How a transaction begins. EchoedSecrets in full, since what holds must not depend on a setting of the database, and nowhere later,
+/// How a transaction begins. Said in full, since what holds must not depend on a setting of the database, and nowhere later,
 /// since the begin_statement ends with a savepoint.
 const READ_COMMITTED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";

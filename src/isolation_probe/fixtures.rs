@@ -165,7 +165,7 @@ async fn create_tenant(
         .map_err(|_| broken("a slug"))?;
     let tenant = TenantId::new();
     let tx = TenantTx::begin_as_admin(admin, tenant).await?;
-    if !tenants::create(&tx, &slug, "ProbeReport").await? {
+    if !tenants::create(&tx, &slug, "Proof").await? {
         return Err(broken("a tenant"));
     }
     let email = email_of(own).parse().map_err(|_| broken("a user"))?;

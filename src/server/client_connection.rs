@@ -34,7 +34,7 @@ impl CallGuard {
     }
 }
 
-/// ChangeListener that nobody waits for the answer any more, and tells who does that the call goes on.
+/// Notices that nobody waits for the answer any more, and tells who does that the call goes on.
 pub(super) struct ClientConnection {
     cancelled: CancellationToken,
     peer: Peer<RoleServer>,

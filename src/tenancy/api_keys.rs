@@ -14,7 +14,7 @@ use crate::sql;
 /// What a new key shall be.
 #[derive(Debug, Clone)]
 pub struct NewKey {
-    /// LimitSubject it is.
+    /// Whose it is.
     pub user: UserId,
     /// Its name, 1 to 100 characters.
     pub name: String,

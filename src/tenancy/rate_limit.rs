@@ -22,12 +22,12 @@ use crate::db::{DbError, TenantTx};
 use crate::ids::{ApiKeyId, TenantId};
 use crate::sql;
 
-/// LimiterState that are kept before those that are of no use are forgotten.
+/// Meters that are kept before those that are of no use are forgotten.
 const MAX_SUBJECTS: usize = 10_000;
 /// What the buckets hold.
 const MINUTE: SignedDuration = SignedDuration::from_secs(60);
 
-/// LimitSubject calls are counted.
+/// Whose calls are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum LimitSubject {
     Tenant(TenantId),
@@ -50,7 +50,7 @@ pub struct OverLimit {
 struct LimiterState {
     minutes: HashMap<LimitSubject, TokenBucket>,
     months: HashMap<LimitSubject, MonthlyQuota>,
-    /// CallGuard by whoever asks the database about a tenant's calls, so that its callers do not all do so at once.
+    /// Held by whoever asks the database about a tenant's calls, so that its callers do not all do so at once.
     asking: HashMap<TenantId, Arc<tokio::sync::Mutex<()>>>,
 }
 

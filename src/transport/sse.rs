@@ -96,7 +96,7 @@ impl Sessions {
         }
     }
 
-    /// SessionHandles every session.
+    /// Ends every session.
     pub(super) fn end(&self) {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         for session in open.values() {
@@ -186,7 +186,7 @@ fn listen<H: ServerHandler>(sessions: &Arc<Sessions>, key: &ApiKey, handler: H) 
     let ended = CancellationToken::new();
     let (pipe, ends) = pipe(ended.clone());
     let Some((id, session)) = sessions.open(key, &ends, ended) else {
-        let words = "The server has as many event streams open as it can serve. AuthAttempt again later.";
+        let words = "The server has as many event streams open as it can serve. Try again later.";
         return try_later(StatusCode::SERVICE_UNAVAILABLE, RETRY_SECONDS, words);
     };
     let endpoint = Event::default()
@@ -308,7 +308,7 @@ async fn message(
         Ok(()) => StatusCode::ACCEPTED.into_response(),
         Err(mpsc::error::TrySendError::Full(message)) => {
             session.pending.forget(&message);
-            let words = "The session has more messages than it can take. AuthAttempt again in a moment.";
+            let words = "The session has more messages than it can take. Try again in a moment.";
             try_later(StatusCode::TOO_MANY_REQUESTS, 1, words)
         }
         Err(mpsc::error::TrySendError::Closed(_)) => unknown(),

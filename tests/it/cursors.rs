@@ -168,7 +168,7 @@ async fn a_folder_of_450_files_gives_each_once_in_the_order_of_bytes() {
     }
 }
 
-/// TwoTenants tenants with the same things, and a cursor of mine for each list.
+/// Two tenants with the same things, and a cursor of mine for each list.
 struct Scene {
     db: TestDb,
     service: Arc<CallService>,

@@ -214,7 +214,7 @@ async fn without_a_free_connection_on_the_database_callers_are_told_to_try_again
     assert_eq!(db.events(tenant).await.len(), 1);
 }
 
-/// TwoTenants calls of one tenant that wait for each other: the database ends one of them.
+/// Two calls of one tenant that wait for each other: the database ends one of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_calls_in_a_deadlock_one_is_done_and_the_other_told_to_try_again() {
     let db = TestDb::new().await;

@@ -121,7 +121,7 @@ async fn template() {
     .await;
 }
 
-/// TwoTenants runs at once, of different sources, each have their own.
+/// Two runs at once, of different sources, each have their own.
 fn template_name() -> String {
     format!("{TEMPLATE}_{}", std::process::id())
 }

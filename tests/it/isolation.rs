@@ -14,7 +14,7 @@ use skillkeep::tenancy::{ApiKey, CallLimits, Scope, Scopes};
 use crate::harness::{Client, TestDb};
 use crate::helpers::table_checksums;
 
-/// TwoTenants tenants with as much in common as two can have, and each with things of its own.
+/// Two tenants with as much in common as two can have, and each with things of its own.
 struct TwoTenants {
     db: TestDb,
     mine: TenantId,

@@ -43,7 +43,7 @@ pub(super) type Faults = Arc<Mutex<HashMap<TenantId, Fault>>>;
 /// What all tenants share.
 pub(super) struct Fixtures {
     pub(super) db: TestDb,
-    /// TwoTenants servers on one database.
+    /// Two servers on one database.
     pub(super) services: [Arc<CallService>; 2],
     pub(super) addresses: [std::net::SocketAddr; 2],
     pub(super) faults: Faults,

@@ -18,11 +18,11 @@ pub(super) const POLL: Duration = Duration::from_millis(5);
 /// What a lock file stands for.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Lock {
-    /// CallGuard by whoever is joining, starting or leaving the database.
+    /// Held by whoever is joining, starting or leaving the database.
     Start,
-    /// CallGuard shared by each user for life; the watcher waits to hold it alone.
+    /// Held shared by each user for life; the watcher waits to hold it alone.
     Clients,
-    /// CallGuard by the watcher for life. Its content is the process id of a server that is ready, else it is empty.
+    /// Held by the watcher for life. Its content is the process id of a server that is ready, else it is empty.
     Supervisor,
     /// Inherited by PostgreSQL as its standard input: held while any process of the server lives, orphans included.
     Server,

@@ -64,7 +64,7 @@ fn rejection_response(refused: &AuthRejection) -> Response {
     match refused {
         AuthRejection::MustWait(seconds) => {
             let words = format!(
-                "Too many API keys that are not valid came from your address. AuthAttempt again in {seconds} seconds."
+                "Too many API keys that are not valid came from your address. Try again in {seconds} seconds."
             );
             try_later(StatusCode::TOO_MANY_REQUESTS, *seconds, &words)
         }
@@ -82,10 +82,10 @@ pub(super) fn unavailable_response(error: &DbError, well_known: bool) -> Respons
     tracing::error!(%error, "a key could not be checked");
     let words = match (matches!(error, DbError::Busy), well_known) {
         (true, true) => {
-            "The registry is busy with other calls, most of them your organisation's. AuthAttempt again in a moment."
+            "The registry is busy with other calls, most of them your organisation's. Try again in a moment."
         }
-        (true, false) => "The registry is busy. AuthAttempt again in a moment.",
-        (false, _) => "The registry's database is not available. AuthAttempt again in a moment.",
+        (true, false) => "The registry is busy. Try again in a moment.",
+        (false, _) => "The registry's database is not available. Try again in a moment.",
     };
     try_later(StatusCode::SERVICE_UNAVAILABLE, 1, words)
 }

@@ -16,7 +16,7 @@ const MAX_ADDRESSES: usize = 10_000;
 /// How long a try waits for others of its address.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// AuthBucket tries are counted together.
+/// Whose tries are counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum AuthBucket {
     Network(IpAddr),

@@ -106,7 +106,7 @@ impl CallsAtOnce {
             source: source.to_owned(),
         });
         let words = format!(
-            "Your organisation has {} calls running on this server, which is as many as it may have. AuthAttempt again in a moment.",
+            "Your organisation has {} calls running on this server, which is as many as it may have. Try again in a moment.",
             self.quota.per_tenant()
         );
         Err(Box::new(try_later(StatusCode::TOO_MANY_REQUESTS, 1, &words)))

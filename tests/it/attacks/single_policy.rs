@@ -7,7 +7,7 @@ use tokio_postgres::error::SqlState;
 
 use crate::harness::TestDb;
 
-/// TwoTenants tenants with a row in every table, in a transaction that is never committed.
+/// Two tenants with a row in every table, in a transaction that is never committed.
 struct Planted {
     // Outlives the connection.
     _db: TestDb,

@@ -326,15 +326,15 @@ const BROKEN: [(&str, &str, &str, &str); 5] = [
     ),
     (
         "spaced",
-        "name: TwoTenants Words\ndescription: With a space.",
+        "name: Two Words\ndescription: With a space.",
         "spaced",
-        "TwoTenants%20Words",
+        "Two%20Words",
     ),
     ("numbered", "name: 7\ndescription: No text.", "7", "7"),
     ("nameless", "description: Without a name.", "nameless", "nameless"),
     (
         "doubled",
-        "name: a--b\ndescription: TwoTenants hyphens.",
+        "name: a--b\ndescription: Two hyphens.",
         "doubled",
         "a--b",
     ),

@@ -15,7 +15,7 @@ use super::{LISTS, all, reads, uri};
 use crate::harness::TestDb;
 use crate::helpers::{Stumble, Wire, events_after};
 
-/// TwoTenants tenants behind one connection; what the first one asks for stumbles.
+/// Two tenants behind one connection; what the first one asks for stumbles.
 struct Scene {
     db: TestDb,
     service: Arc<CallService>,

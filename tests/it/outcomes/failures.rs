@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use crate::harness::{Client, TestDb};
 use crate::helpers::{Stumble, Wire, events_after, single_connection_service};
 
-/// TwoTenants tenants behind one connection; the first one's calls stumble.
+/// Two tenants behind one connection; the first one's calls stumble.
 struct Scene {
     db: TestDb,
     service: Arc<CallService>,
