@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::db::{AdminDb, DatabaseUrl, DbError, RollbackSession, event_counts, table_sums};
-use crate::server::{CallService, Limits, ProtocolProfile};
+use crate::server::{CallService, ProtocolProfile, ServiceLimits};
 use coverage::AttackCoverage;
 use oracle::{differs_from_baseline, leaks};
 use positive_control::request_own;
@@ -100,7 +100,7 @@ pub async fn dry_run(admin: &DatabaseUrl) -> Result<ProbeReport, ProbeError> {
 }
 
 async fn dry_run_in(rehearsal: &RollbackSession) -> Result<ProbeReport, ProbeError> {
-    let service = Arc::new(CallService::new(rehearsal.server(), Limits::default()));
+    let service = Arc::new(CallService::new(rehearsal.server(), ServiceLimits::default()));
     let world = Fixtures::create(&rehearsal.admin(), &service).await?;
     let mut attacker = InMemoryClient::connect(&service, world.attacker.key.clone()).await?;
     let mut control = InMemoryClient::connect(&service, world.control.key.clone()).await?;
@@ -113,7 +113,7 @@ async fn dry_run_in(rehearsal: &RollbackSession) -> Result<ProbeReport, ProbeErr
     };
     let mut proof = run.over(&mut attacker, &mut control).await?;
     // What is only there for those who speak the newest revision.
-    run.extent = Extent::Methods(ProtocolProfile::Current.methods_beside(ProtocolProfile::LegacyStateful));
+    run.extent = Extent::Methods(ProtocolProfile::Current.methods_without(ProtocolProfile::LegacyStateful));
     let mut attacker = InMemoryClient::connect_newest(&service, world.attacker.key.clone());
     let mut control = InMemoryClient::connect_newest(&service, world.control.key.clone());
     proof.absorb(run.over(&mut attacker, &mut control).await?);

@@ -2,6 +2,7 @@
 //!
 //! `ARCHITECTURE.md` shows the floors of the crate and the path of a call through them.
 
+pub mod access;
 pub mod bridge;
 pub mod cli;
 pub mod config;

@@ -1,24 +1,25 @@
-//! The server: one service through which every call goes, and the protocol handler in front of it.
+//! The MCP server: the protocol handler, and the call service through which every request is run and recorded.
 
-mod audit_denials;
 mod client_connection;
 mod completion;
 mod credentials;
+mod errors;
 mod event_metadata;
 mod handler;
+mod methods;
 mod notifications;
 mod protocol_profile;
-mod rate_limit;
 mod request;
 mod service;
 mod subscriptions;
 
-pub use audit_denials::{Denial, DenialRecorder, Reason};
-pub use client_connection::CallGuard;
-pub use completion::{Completion, Interrupted};
+pub use completion::Completion;
 pub use credentials::CredentialSource;
 pub use event_metadata::{RequestMetadata, TransportKind};
-pub use handler::{McpHandler, is_recorded, methods};
+pub use handler::McpHandler;
+pub use methods::{all as methods, is_call, is_recorded};
 pub use protocol_profile::ProtocolProfile;
 pub use request::{RecordedRequest, RequestSummary};
-pub use service::{CallService, ExecutionContext, Limits, TestHook};
+#[cfg(feature = "test-util")]
+pub use service::TestHook;
+pub use service::{CallService, ServiceLimits};

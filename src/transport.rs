@@ -1,4 +1,4 @@
-//! Bytes in and out. A transport finds the caller's key, never his tenant.
+//! The transports: stdio, Streamable HTTP, HTTP+SSE. A transport finds the caller's API key, never the tenant.
 
 pub mod http;
 pub mod sse;

@@ -9,7 +9,7 @@ use skillkeep::db::ServerDb;
 use skillkeep::ids::EventId;
 use skillkeep::registry::usage::{CallOutcome, Subject, UsageEvent, commit_with_event};
 use skillkeep::registry::{skills, versions};
-use skillkeep::server::{CallService, CredentialSource, Limits, McpHandler};
+use skillkeep::server::{CallService, CredentialSource, McpHandler, ServiceLimits};
 use skillkeep::tenancy::{ApiKey, authenticate};
 
 use super::fixture::Place;
@@ -26,7 +26,7 @@ fn database(place: &Place, clients: usize) -> Outcome<(ServerDb, ApiKey)> {
 /// An rmcp client and our handler on the two ends of a pipe in memory.
 pub(super) async fn over_duplex(place: &Place, clients: usize, length: Duration) -> Outcome<Measured> {
     let (db, key) = database(place, clients)?;
-    let service = Arc::new(CallService::new(db, Limits::default()));
+    let service = Arc::new(CallService::new(db, ServiceLimits::default()));
     let begun = Instant::now();
     let tasks: Vec<_> = (0..clients)
         .map(|_| tokio::spawn(one_connection(Arc::clone(&service), key.clone(), begun, length)))

@@ -14,7 +14,7 @@ use libfuzzer_sys::fuzz_target;
 use rmcp::ServiceExt as _;
 use serde_json::{Map, Value, json};
 use skillkeep::db::{DatabaseUrl, ServerDb};
-use skillkeep::server::{CallService, CredentialSource, Limits, McpHandler};
+use skillkeep::server::{CallService, CredentialSource, ServiceLimits, McpHandler};
 use skillkeep::tenancy::ApiKey;
 use skillkeep::transport::http::{self, HttpOptions};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -48,14 +48,14 @@ fn world() -> &'static Fixtures {
             .expect("threads");
         let (service, at) = runtime.block_on(async {
             let server = ServerDb::new(&url, 4).expect("a database");
-            let service = Arc::new(CallService::new(server, Limits::default()));
+            let service = Arc::new(CallService::new(server, ServiceLimits::default()));
             let listener = http::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
                 .await
                 .expect("a port");
             let at = listener.local_addr().expect("an address");
             let behind = Arc::clone(&service);
             let options = HttpOptions {
-                patience: Duration::from_millis(300),
+                request_timeout: Duration::from_millis(300),
                 ..HttpOptions::default()
             };
             tokio::spawn(async move {

@@ -7,10 +7,11 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::database::{Database, db_failure};
+use crate::access::AccessLimits;
 use crate::config::Config;
 use crate::db::ServerDb;
 use crate::error::{CliError, CliErrorKind};
-use crate::server::{CallService, Limits};
+use crate::server::{CallService, ServiceLimits};
 use crate::transport::http::{self, HttpError, HttpOptions, Network};
 use crate::transport::sse::SseOptions;
 
@@ -41,7 +42,7 @@ pub(super) struct ServeArgs {
     #[arg(long, default_value_t = 60, value_name = "MINUTES", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     sse_idle: u32,
     /// How many calls one tenant may have running at once over HTTP
-    #[arg(long, default_value_t = HttpOptions::default().calls_per_tenant, value_name = "NUMBER")]
+    #[arg(long, default_value_t = AccessLimits::default().calls_per_tenant, value_name = "NUMBER")]
     calls_per_tenant: usize,
 }
 
@@ -63,12 +64,13 @@ async fn serve(
     args: ServeArgs,
 ) -> Result<(), CliError> {
     let db = database.server(usize::from(args.connections)).await?;
-    let service = Arc::new(CallService::new(db.clone(), Limits::default()));
+    let mut limits = ServiceLimits::default();
+    limits.access.calls_per_tenant = args.calls_per_tenant;
+    let service = Arc::new(CallService::new(db.clone(), limits));
     let mut options = HttpOptions::default();
     options.allowed_hosts.extend(args.allow_host);
     options.allowed_origins.extend(args.allow_origin);
     options.trusted_proxies = args.trusted_proxy;
-    options.calls_per_tenant = args.calls_per_tenant;
     options.sse = (!args.no_sse).then(|| SseOptions {
         sessions_per_tenant: args.sse_per_tenant,
         idle: Duration::from_secs(u64::from(args.sse_idle) * 60),
@@ -79,8 +81,8 @@ async fn serve(
     let stop = stop_signal()?;
     eprintln!("skillkeep serves http://{address}/mcp");
     let partitions = tokio::spawn(keep_partitions_ahead(db.clone()));
-    let denials = service.denials().clone();
-    let denials = tokio::spawn(async move { denials.keep_writing().await });
+    let denials = service.access().denials().clone();
+    let denials = tokio::spawn(async move { denials.run().await });
     let outcome = http::serve(listener, service, &options, stop)
         .await
         .map_err(http_failure);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::database::{Database, db_failure};
 use crate::config::{Config, Secret};
 use crate::error::{CliError, CliErrorKind};
-use crate::server::{CallService, Denial, Limits};
-use crate::tenancy::{ApiKey, AuthError, authenticate};
+use crate::server::{CallService, ServiceLimits};
+use crate::tenancy::{ApiKey, AuthError};
 use crate::transport::stdio;
 
 #[derive(Debug, clap::Args)]
@@ -40,14 +40,11 @@ pub(super) async fn run(config: &Config, args: StdioArgs) -> Result<(), CliError
 
 async fn serve(database: &Database, key: ApiKey) -> Result<(), CliError> {
     let db = database.server(CONNECTIONS).await?;
-    let service = Arc::new(CallService::new(db.clone(), Limits::default()));
+    let service = Arc::new(CallService::new(db.clone(), ServiceLimits::default()));
     // Told at once, on stderr, rather than with the first call.
-    match authenticate(&db, &key).await {
+    match service.access().begin(&key, "stdio").await {
         Ok((tx, _principal)) => tx.roll_back().await.map_err(db_failure)?,
         Err(AuthError::Invalid(refused)) => {
-            if let Some(denial) = Denial::of_key(&refused, "stdio") {
-                service.denials().note(denial);
-            }
             service.drain().await;
             return Err(CliError::new(
                 CliErrorKind::Refused,
@@ -56,8 +53,8 @@ async fn serve(database: &Database, key: ApiKey) -> Result<(), CliError> {
         }
         Err(AuthError::Db(error)) => return Err(db_failure(error)),
     }
-    let denials = service.denials().clone();
-    let denials = tokio::spawn(async move { denials.keep_writing().await });
+    let denials = service.access().denials().clone();
+    let denials = tokio::spawn(async move { denials.run().await });
     let outcome = stdio::serve(service, key)
         .await
         .map_err(|error| CliError::new(CliErrorKind::Internal, error.to_string()));

@@ -1,64 +1,97 @@
-//! Whether anybody still waits for an answer, and what he is told while he does.
+//! The client's end of a request: whether it still waits, and what it is told meanwhile.
 
-use std::any::Any;
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use rmcp::model::{ProgressNotificationParam, ProgressToken};
 use rmcp::service::{Peer, RequestContext, RoleServer};
 use tokio_util::sync::CancellationToken;
 
+use crate::access::CallGuard;
+use crate::db::DbError;
 use crate::registry::usage::CallOutcome;
+use crate::tools::SideEffect;
 
-/// Seconds between two signs of life. Well below the time after which proxies give up on a silent answer.
+/// Seconds between two progress notifications. Below the time after which proxies close a silent response.
 const PROGRESS_SECONDS: u32 = 5;
 
-/// When a connection ends, the framework cancels what is in flight a moment before the transport is seen to be closed.
+/// When a connection ends, rmcp cancels the requests in flight shortly before it marks the transport as closed.
 const CLOSING_CHECKS: u32 = 10;
 const CLOSING_PAUSE: Duration = Duration::from_millis(10);
 
-/// What a transport wants to live for as long as the call does, whoever still waits for its answer: in the extensions of the HTTP
-/// request.
-#[derive(Clone)]
-pub struct CallGuard {
-    _what: Arc<dyn Any + Send + Sync>,
+/// What interrupted a request, or made it fail by a fault of the server.
+#[derive(Debug)]
+pub(super) enum Interrupted {
+    /// The database refused a statement.
+    Failed(DbError),
+    /// It panicked.
+    Panicked,
+    /// The client cancelled it or disconnected.
+    ClientGone(CallOutcome),
+    /// It ran longer than this.
+    TimedOut(Duration),
 }
 
-impl CallGuard {
-    /// Holds this until the call has ended.
-    #[must_use]
-    pub fn new(what: impl Any + Send + Sync) -> Self {
-        Self {
-            _what: Arc::new(what),
-        }
-    }
-}
-
-/// Notices that nobody waits for the answer any more, and tells who does that the call goes on.
+/// Detects that the client cancelled a request or disconnected, and sends it progress notifications.
 pub(super) struct ClientConnection {
     cancelled: CancellationToken,
     peer: Peer<RoleServer>,
     progress: Option<ProgressToken>,
-    /// Dropped with the caller, whom the call's own task owns.
-    _held: Option<CallGuard>,
+    /// The call's share of the limits over HTTP, released when the call has ended.
+    _guard: Option<Arc<CallGuard>>,
 }
 
 impl ClientConnection {
     pub(super) fn new(context: &RequestContext<RoleServer>) -> Self {
+        let guard = context
+            .extensions
+            .get::<http::request::Parts>()
+            .and_then(|parts| parts.extensions.get::<Arc<CallGuard>>());
         Self {
             cancelled: context.ct.clone(),
             peer: context.peer.clone(),
             progress: context.meta.get_progress_token(),
-            _held: context
-                .extensions
-                .get::<http::request::Parts>()
-                .and_then(|parts| parts.extensions.get::<CallGuard>())
-                .cloned(),
+            _guard: guard.map(Arc::clone),
         }
     }
 
-    /// Resolves when the call was taken back or the whole connection is gone.
-    pub(super) async fn disconnected(&self) -> CallOutcome {
+    /// Runs `run` until it finishes, panics, exceeds the time limit, or (if it only reads) the client is gone.
+    ///
+    /// # Errors
+    /// What ended it instead.
+    pub(super) async fn run<T>(
+        &self,
+        name: &str,
+        effect: SideEffect,
+        time_limit: Duration,
+        run: impl Future<Output = T> + Send,
+    ) -> Result<T, Interrupted> {
+        let run = async {
+            self.report_progress(0, format!("{name} has started")).await;
+            run.await
+        };
+        let run = AssertUnwindSafe(run).catch_unwind();
+        let gone = async {
+            match effect {
+                SideEffect::Reads => self.gone().await,
+                // What changes something runs to its end, so that its record is true.
+                SideEffect::Adds | SideEffect::AddsOnce => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            finished = run => finished.map_err(|_panic| Interrupted::Panicked),
+            outcome = gone => Err(Interrupted::ClientGone(outcome)),
+            () = tokio::time::sleep(time_limit) => Err(Interrupted::TimedOut(time_limit)),
+            never = self.keep_reporting(name) => match never {},
+        }
+    }
+
+    /// Resolves when the request was cancelled or the connection is closed.
+    async fn gone(&self) -> CallOutcome {
         self.cancelled.cancelled().await;
         for _ in 0..CLOSING_CHECKS {
             if self.peer.is_transport_closed() {
@@ -69,29 +102,24 @@ impl ClientConnection {
         CallOutcome::Cancelled
     }
 
-    /// Tells a caller who gave a progress token that the call has begun.
-    pub(super) async fn report_started(&self, what: &str) {
-        self.tell(0, format!("{what} has begun")).await;
-    }
-
-    /// Tells him now and then that it goes on. Never resolves.
-    pub(super) async fn report_progress(&self, what: &str) -> std::convert::Infallible {
+    async fn keep_reporting(&self, name: &str) -> Infallible {
         let mut seconds = 0_u32;
         while self.progress.is_some() {
             tokio::time::sleep(Duration::from_secs(PROGRESS_SECONDS.into())).await;
             seconds = seconds.saturating_add(PROGRESS_SECONDS);
-            self.tell(seconds, format!("{what} has been running for {seconds} s"))
-                .await;
+            let message = format!("{name} has been running for {seconds} s");
+            self.report_progress(seconds, message).await;
         }
         std::future::pending().await
     }
 
-    async fn tell(&self, seconds: u32, message: String) {
+    async fn report_progress(&self, seconds: u32, message: String) {
         let Some(token) = &self.progress else {
             return;
         };
-        let sign = ProgressNotificationParam::new(token.clone(), f64::from(seconds)).with_message(message);
-        // A caller who is gone is noticed by `left`.
-        let _told = self.peer.notify_progress(sign).await;
+        let progress =
+            ProgressNotificationParam::new(token.clone(), f64::from(seconds)).with_message(message);
+        // A closed connection is detected by `gone`.
+        let _sent = self.peer.notify_progress(progress).await;
     }
 }

@@ -1,14 +1,12 @@
-//! The ways in which a request ends: its outcome, its reply, and what becomes of its transaction.
-
-use std::time::Duration;
+//! How a request completed: its outcome, its reply, and what happens to its transaction.
 
 use rmcp::ErrorData;
 use rmcp::model::{CallToolResult, ContentBlock};
 
-use crate::db::DbError;
+use super::client_connection::Interrupted;
 use crate::registry::usage::{CallOutcome, Subject};
 
-/// How a request ended, before it is recorded.
+/// A completed request, before it is recorded.
 pub struct Completion<R> {
     pub(super) outcome: CallOutcome,
     pub(super) error_code: Option<&'static str>,
@@ -19,32 +17,19 @@ pub struct Completion<R> {
     pub(super) transaction: TxDisposition,
 }
 
-/// What must become of the request's transaction before the record is written.
+/// What happens to the request's effects when its usage event is committed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum TxDisposition {
-    /// Its effects stand.
+    /// The effects are committed.
     Commit,
-    /// Its effects are taken back.
+    /// The effects are rolled back.
     Rollback,
-    /// As `Undo`, but a statement may still be running.
+    /// As [`Self::Rollback`], after cancelling a statement that may still run.
     CancelAndRollback,
 }
 
-/// What cut a request short, or made it fail by our own fault.
-#[derive(Debug)]
-pub enum Interrupted {
-    /// The database refused a statement.
-    Failed(DbError),
-    /// It panicked.
-    Panicked,
-    /// Nobody waits for it any more.
-    ClientGone(CallOutcome),
-    /// It took longer than this.
-    TimedOut(Duration),
-}
-
 impl<R> Completion<R> {
-    /// It did what it was asked to, in a reply of this many bytes.
+    /// The request succeeded. `bytes` is the size of the reply's contents.
     pub fn success(reply: R, bytes: usize) -> Self {
         Self {
             outcome: CallOutcome::Ok,
@@ -57,21 +42,21 @@ impl<R> Completion<R> {
         }
     }
 
-    /// The same, about this skill.
+    /// Sets the skill that the request was about.
     #[must_use]
-    pub fn with_subject(mut self, subject: Subject) -> Self {
+    pub const fn with_subject(mut self, subject: Subject) -> Self {
         self.subject = subject;
         self
     }
 
-    /// The same, with what a search found.
+    /// Sets the number of search hits.
     #[must_use]
-    pub(super) fn with_count(mut self, count: Option<i32>) -> Self {
+    pub(super) const fn with_count(mut self, count: Option<i32>) -> Self {
         self.result_count = count;
         self
     }
 
-    /// It did not; its effects are taken back.
+    /// The request failed; its effects are rolled back.
     pub fn failure(outcome: CallOutcome, error_code: &'static str, reply: Result<R, ErrorData>) -> Self {
         Self {
             outcome,
@@ -84,51 +69,59 @@ impl<R> Completion<R> {
         }
     }
 
-    /// Something that the caller's program did wrong.
-    pub fn protocol_error(outcome: CallOutcome, words: impl Into<std::borrow::Cow<'static, str>>) -> Self {
+    /// The request violates the protocol.
+    pub(super) fn protocol_error(
+        outcome: CallOutcome,
+        message: impl Into<std::borrow::Cow<'static, str>>,
+    ) -> Self {
         Self::failure(
             outcome,
             outcome.as_str(),
-            Err(ErrorData::invalid_params(words, None)),
+            Err(ErrorData::invalid_params(message, None)),
         )
     }
 
-    /// It was stopped. Where the caller can act on it, `say` puts the words into the reply that fits the request.
-    pub fn stopped(what: &str, stopped: &Interrupted, say: impl Fn(String) -> Result<R, ErrorData>) -> Self {
-        match stopped {
+    /// The request was interrupted or failed by a fault of the server. `reply` makes the reply where the caller can act on
+    /// the message.
+    pub(super) fn interrupted(
+        name: &str,
+        interrupted: &Interrupted,
+        reply: impl Fn(String) -> Result<R, ErrorData>,
+    ) -> Self {
+        match interrupted {
             Interrupted::Failed(error) => {
-                tracing::error!(tool = what, %error, "a call failed");
-                let words = "The registry failed to answer this call, and nothing of it was done. Try again; if it happens again, \
-                             tell your administrator.";
+                tracing::error!(tool = name, %error, "a call failed");
+                let message = "The registry failed to answer this call, and nothing was done. Try again; if it happens \
+                               again, tell your administrator.";
                 Self::failure(
                     CallOutcome::InternalError,
                     "internal_error",
-                    say(words.to_owned()),
+                    reply(message.to_owned()),
                 )
             }
             Interrupted::Panicked => {
-                tracing::error!(tool = what, "a call panicked");
+                tracing::error!(tool = name, "a call panicked");
                 let reply = ErrorData::internal_error(
-                    "The registry failed to answer this call, and nothing of it was done.",
+                    "The registry failed to answer this call, and nothing was done.",
                     None,
                 );
-                Self::interrupted(CallOutcome::Panicked, "panicked", Err(reply))
+                Self::cancelled(CallOutcome::Panicked, "panicked", Err(reply))
             }
             Interrupted::ClientGone(outcome) => {
                 let reply = ErrorData::internal_error("The call was cancelled.", None);
-                Self::interrupted(*outcome, outcome.as_str(), Err(reply))
+                Self::cancelled(*outcome, outcome.as_str(), Err(reply))
             }
             Interrupted::TimedOut(limit) => {
-                let words = format!(
-                    "{what} took longer than {} seconds and was stopped; nothing of it was done. Ask for less, or try again later.",
+                let message = format!(
+                    "{name} took longer than {} seconds and was stopped; nothing was done. Ask for less, or try again later.",
                     limit.as_secs()
                 );
-                Self::interrupted(CallOutcome::TimedOut, "timed_out", say(words))
+                Self::cancelled(CallOutcome::TimedOut, "timed_out", reply(message))
             }
         }
     }
 
-    fn interrupted(outcome: CallOutcome, error_code: &'static str, reply: Result<R, ErrorData>) -> Self {
+    fn cancelled(outcome: CallOutcome, error_code: &'static str, reply: Result<R, ErrorData>) -> Self {
         Self {
             transaction: TxDisposition::CancelAndRollback,
             ..Self::failure(outcome, error_code, reply)
@@ -137,18 +130,18 @@ impl<R> Completion<R> {
 }
 
 impl Completion<CallToolResult> {
-    /// Something that a model can act on.
-    pub(super) fn tool_error(outcome: CallOutcome, code: &'static str, words: String) -> Self {
-        let reply = CallToolResult::error(vec![ContentBlock::text(words)]);
-        let bytes = reply
-            .content
-            .iter()
-            .filter_map(|block| block.as_text())
-            .map(|text| text.text.len())
-            .sum();
+    /// The tool failed with a message that a model can act on.
+    pub(super) fn tool_error(outcome: CallOutcome, code: &'static str, message: String) -> Self {
+        let reply = CallToolResult::error(vec![ContentBlock::text(message)]);
         Self {
-            result_bytes: bytes,
+            result_bytes: text_bytes(&reply),
             ..Self::failure(outcome, code, Ok(reply))
         }
     }
+}
+
+/// The size of a result's text blocks, in bytes.
+pub(super) fn text_bytes(result: &CallToolResult) -> usize {
+    let texts = result.content.iter().filter_map(|block| block.as_text());
+    texts.map(|text| text.text.len()).sum()
 }

@@ -1,4 +1,4 @@
-//! Who calls, as far as a connection can tell: his key, and what is recorded of his program.
+//! The API key of a request, and what its connection says about the client.
 
 use rmcp::model::Extensions;
 use rmcp::service::RequestContext;
@@ -7,14 +7,14 @@ use rmcp::{ErrorData, RoleServer};
 use super::event_metadata::{RequestMetadata, TransportKind, trace_id};
 use crate::tenancy::ApiKey;
 
-/// Where a call's key comes from.
+/// The source of the API key of each request.
 #[derive(Clone)]
 pub enum CredentialSource {
-    /// One for the whole connection, over stdio.
+    /// One key for the whole connection, over stdio.
     Stdio(ApiKey),
-    /// One for the whole session, over HTTP+SSE.
+    /// One key for the whole session, over HTTP+SSE.
     Sse(ApiKey),
-    /// Each HTTP request brings its own; the transport has put it into the request's extensions.
+    /// Each HTTP request has its own, in its extensions.
     Request,
 }
 
@@ -27,7 +27,7 @@ impl CredentialSource {
         }
     }
 
-    /// Whether the server can send what was not asked for: the connection lasts longer than a request.
+    /// Whether the server can send notifications between requests.
     pub(super) const fn has_connection(&self) -> bool {
         match self {
             Self::Stdio(_) | Self::Sse(_) => true,
@@ -35,7 +35,7 @@ impl CredentialSource {
         }
     }
 
-    pub(super) fn key(&self, extensions: &Extensions) -> Result<ApiKey, ErrorData> {
+    pub(super) fn api_key(&self, extensions: &Extensions) -> Result<ApiKey, ErrorData> {
         match self {
             Self::Stdio(key) | Self::Sse(key) => Ok(key.clone()),
             Self::Request => extensions
@@ -46,7 +46,7 @@ impl CredentialSource {
         }
     }
 
-    pub(super) fn envelope(&self, context: &RequestContext<RoleServer>) -> RequestMetadata {
+    pub(super) fn metadata(&self, context: &RequestContext<RoleServer>) -> RequestMetadata {
         let parts = context.extensions.get::<http::request::Parts>();
         let header = |name: &str| {
             parts
@@ -55,7 +55,7 @@ impl CredentialSource {
         };
         let declared = match self {
             Self::Stdio(_) | Self::Sse(_) => context.client_info(),
-            // Without a session, rmcp would answer with its own name for clients of the older revisions.
+            // Without a session, rmcp returns its own name for clients of protocol versions before 2026-07-28.
             Self::Request => context.meta.client_info(),
         };
         let (client_name, client_version) = match declared {
@@ -86,7 +86,7 @@ impl CredentialSource {
     }
 }
 
-/// `name/version (comment)` into its first two parts.
+/// Name and version of a `User-Agent` (RFC 9110, section 10.1.5): `name/version (comment)`.
 fn split_user_agent(user_agent: Option<&str>) -> (Option<String>, Option<String>) {
     let Some(first) = user_agent.and_then(|text| text.split_whitespace().next()) else {
         return (None, None);
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_user_agent_is_split_into_name_and_version() {
+    fn user_agent_is_split_into_name_and_version() {
         let split = |text| {
             let (name, version) = split_user_agent(Some(text));
             (name.unwrap_or_default(), version.unwrap_or_default())

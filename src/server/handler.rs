@@ -1,7 +1,7 @@
-//! The protocol's side of the server: hands every request that is recorded, well formed or not, to the service.
+//! The MCP handler: turns each protocol request into a request of the call service.
 //!
-//! Written by hand rather than with rmcp's router macros: `call_tool` alone is not a complete choke point (a malformed
-//! call arrives at `on_custom_request`), and the macros would pull every tool up to this floor.
+//! Written by hand rather than with rmcp's router macros: `call_tool` alone does not see every call (a malformed one
+//! arrives at `on_custom_request`), and the macros would make the handler depend on every tool.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use rmcp::model::{
     CustomResult, DiscoverResult, GetPromptRequestParams, GetPromptResponse, GetSkillRequestParams,
     GetSkillResult, Implementation, InitializeRequestParams, InitializeResult, ListPromptsResult,
     ListResourceTemplatesResult, ListResourcesResult, ListSkillsResult, ListToolsResult,
-    PaginatedRequestParams, ProtocolVersion, ReadResourceDirectoryRequestParams, ReadResourceRequestParams,
+    PaginatedRequestParams, ReadResourceDirectoryRequestParams, ReadResourceRequestParams,
     ReadResourceResponse, ServerCapabilities, ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool,
     UnsubscribeRequestParams,
 };
@@ -19,6 +19,7 @@ use rmcp::{ErrorData, RoleServer, ServerHandler};
 
 use super::client_connection::ClientConnection;
 use super::credentials::CredentialSource;
+use super::methods;
 use super::notifications::{self, ResourceSubscriptions};
 use super::request::{MalformedRequest, ReadRequest, RecordedRequest, ToolCall, malformed};
 use super::service::CallService;
@@ -33,106 +34,52 @@ const INSTRUCTIONS: &str = "This is your organisation's private registry of skil
      SKILL.md) and follow it, or put it on disk with install_skill and confirm_install. Afterwards tell with record_usage \
      whether it helped.";
 
-/// Requests that are recorded even when their parameters are not what the protocol says.
-const RECORDED: [&str; 5] = [
-    "tools/call",
-    "resources/read",
-    "resources/directory/read",
-    "skills/get",
-    "prompts/get",
-];
-
-/// The others that the server knows. With parameters of a wrong form they arrive as unknown to rmcp, which they are not.
-const KNOWN: [&str; 6] = [
-    "tools/list",
-    "resources/list",
-    "resources/templates/list",
-    "prompts/list",
-    "skills/list",
-    "completion/complete",
-];
-
-/// Those of the older revisions alone, and those of revision 2026-07-28 alone.
-pub(super) const ONLY_OLD: [&str; 4] = [
-    "initialize",
-    "ping",
-    "resources/subscribe",
-    "resources/unsubscribe",
-];
-pub(super) const ONLY_NEW: [&str; 2] = ["server/discover", "subscriptions/listen"];
-
-/// Every method that the server knows, of whatever revision.
-#[must_use]
-pub fn methods() -> Vec<&'static str> {
-    RECORDED
-        .into_iter()
-        .chain(KNOWN)
-        .chain(ONLY_OLD)
-        .chain(ONLY_NEW)
-        .collect()
-}
-
-/// Whether every answer to this method leaves a record.
-#[must_use]
-pub fn is_recorded(method: &str) -> bool {
-    RECORDED.contains(&method)
-}
-
-fn is_known(method: &str, context: &RequestContext<RoleServer>) -> bool {
-    let is_new = context
-        .protocol_version()
-        .is_some_and(|version| version.as_str() >= ProtocolVersion::V_2026_07_28.as_str());
-    let of_its_time: &[&str] = if is_new { &ONLY_NEW } else { &ONLY_OLD };
-    KNOWN.contains(&method) || of_its_time.contains(&method)
-}
-
-/// One connection to the registry. Cheap to clone; it holds nothing of any tenant.
+/// The handler of one connection, or of one HTTP request. Cheap to clone; holds no tenant data.
 #[derive(Clone)]
 pub struct McpHandler {
     service: Arc<CallService>,
-    key: CredentialSource,
+    credentials: CredentialSource,
     subscribed: ResourceSubscriptions,
 }
 
 impl McpHandler {
-    /// A handler whose calls go through this service.
+    /// A handler that runs its requests with this service.
     #[must_use]
-    pub fn new(service: Arc<CallService>, key: CredentialSource) -> Self {
+    pub fn new(service: Arc<CallService>, credentials: CredentialSource) -> Self {
         Self {
             service,
-            key,
+            credentials,
             subscribed: ResourceSubscriptions::default(),
         }
     }
 
-    /// Does a piece of work for the caller of this request and records it.
+    /// Runs a request for its caller and records it.
     ///
     /// # Errors
-    /// What the work ends with, or that it could not be recorded.
-    pub async fn execute<W: RecordedRequest>(
+    /// The request's own error, or that it could not be recorded.
+    pub async fn execute<R: RecordedRequest>(
         &self,
-        work: W,
+        request: R,
         context: &RequestContext<RoleServer>,
-    ) -> Result<W::Reply, ErrorData> {
-        let key = self.key.key(&context.extensions)?;
-        let envelope = self.key.envelope(context);
+    ) -> Result<R::Reply, ErrorData> {
+        let key = self.credentials.api_key(&context.extensions)?;
+        let metadata = self.credentials.metadata(context);
         self.service
-            .execute(key, work, envelope, ClientConnection::new(context))
+            .execute(key, request, metadata, ClientConnection::new(context))
             .await
     }
 
-    /// Answers what is not recorded.
     async fn execute_unrecorded<M: Method>(
         &self,
         method: M,
         context: &RequestContext<RoleServer>,
     ) -> Result<M::Reply, ErrorData> {
-        let key = self.key.key(&context.extensions)?;
+        let key = self.credentials.api_key(&context.extensions)?;
         self.service
             .execute_unrecorded(
                 &key,
                 method,
-                self.key.transport(),
+                self.credentials.transport(),
                 &ClientConnection::new(context),
             )
             .await
@@ -169,8 +116,8 @@ impl ServerHandler for McpHandler {
     ) -> Result<InitializeResult, ErrorData> {
         let mut info = self.negotiate_initialize(&request)?;
         context.peer.set_peer_info(request);
-        if !self.key.has_connection() {
-            // The older revisions hear of changes over a connection, which single HTTP requests are not.
+        if !self.credentials.has_connection() {
+            // Before 2026-07-28, notifications need a connection, which single HTTP requests do not have.
             if let Some(resources) = &mut info.capabilities.resources {
                 resources.subscribe = None;
                 resources.list_changed = None;
@@ -183,22 +130,22 @@ impl ServerHandler for McpHandler {
     }
 
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
-        if self.key.has_connection()
-            && let Ok(key) = self.key.key(&context.extensions)
+        if self.credentials.has_connection()
+            && let Ok(key) = self.credentials.api_key(&context.extensions)
         {
-            let (service, subscribed) = (Arc::clone(&self.service), self.subscribed.clone());
-            tokio::spawn(notifications::forward_changes(
-                service,
+            let changes = notifications::forward_changes(
+                self.service.subscriptions().clone(),
                 key,
                 context.peer,
-                subscribed,
-            ));
+                self.subscribed.clone(),
+            );
+            tokio::spawn(changes);
         }
     }
 
     async fn discover(&self, _context: RequestContext<RoleServer>) -> Result<DiscoverResult, ErrorData> {
         let versions = self.supported_protocol_versions().into_owned();
-        // What it says of the server is the same for all, but nothing of ours is shared across keys.
+        // The answer is the same for all keys, but a shared cache must not hold answers of this server.
         Ok(DiscoverResult::from_server_info(versions, self.get_info()).with_ttl_ms(LIST_TTL_MS))
     }
 
@@ -219,13 +166,26 @@ impl ServerHandler for McpHandler {
         request: CustomRequest,
         context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
-        if let Some(method) = RECORDED.into_iter().find(|method| *method == request.method) {
+        if let Some(method) = methods::RECORDED
+            .into_iter()
+            .find(|method| *method == request.method)
+        {
             return match self.execute(MalformedRequest { method }, &context).await {
                 Err(error) => Err(error),
                 Ok(never) => match never {},
             };
         }
-        if is_known(&request.method, &context) {
+        let is_same = |method: &&str| *method == request.method;
+        if let Some(method) = methods::UNRECORDED.into_iter().find(is_same) {
+            let key = self.credentials.api_key(&context.extensions)?;
+            let transport = self.credentials.transport();
+            let message = malformed(method);
+            return Err(self
+                .service
+                .reject_malformed(&key, method, transport, message)
+                .await);
+        }
+        if methods::is_known(&request.method, &context) {
             return Err(ErrorData::invalid_params(malformed(&request.method), None));
         }
         let method = super::event_metadata::recordable(&request.method, 128);
@@ -346,8 +306,10 @@ impl ServerHandler for McpHandler {
     }
 
     async fn listen(&self, subscription: SubscriptionContext) -> Result<(), ErrorData> {
-        let key = self.key.key(&subscription.request_context().extensions)?;
-        notifications::listen(&self.service, key, subscription).await
+        let key = self
+            .credentials
+            .api_key(&subscription.request_context().extensions)?;
+        notifications::listen(self.service.subscriptions(), key, subscription).await
     }
 
     async fn subscribe(
@@ -355,12 +317,12 @@ impl ServerHandler for McpHandler {
         request: SubscribeRequestParams,
         _context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        if self.key.has_connection() {
+        if self.credentials.has_connection() {
             return self.subscribed.add(request.uri);
         }
         Err(ErrorData::new(
             rmcp::model::ErrorCode::METHOD_NOT_FOUND,
-            "Subscriptions over HTTP need a connection: use subscriptions/listen of revision 2026-07-28, or HTTP+SSE.",
+            "Subscriptions over HTTP need a connection: use subscriptions/listen of protocol version 2026-07-28, or HTTP+SSE.",
             None,
         ))
     }

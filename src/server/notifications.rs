@@ -1,4 +1,4 @@
-//! What subscribers are sent: to `subscriptions/listen` of the newest revision, and to connections of the older ones.
+//! Change notifications: for `subscriptions/listen` of protocol version 2026-07-28, and for connections of older versions.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,15 +7,14 @@ use rmcp::model::{ResourceUpdatedNotificationParam, SubscriptionFilter};
 use rmcp::service::{Peer, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer};
 
-use super::service::CallService;
-use super::subscriptions::{CatalogWatcher, SubscribeError, retry_backoff};
+use super::subscriptions::{CatalogWatcher, SubscribeError, Subscriptions, retry_backoff};
 use crate::registry::skill_uri::SkillUri;
 use crate::tenancy::ApiKey;
 
 /// URIs that one connection may subscribe to.
 const MAX_URIS: usize = 1000;
 
-/// Of what a client asks to be told of, what there is to tell: that prompts and resources changed. The tools do not.
+/// The part of a requested filter that is served: prompts and resources change, tools do not.
 pub(super) fn accepted(requested: &SubscriptionFilter) -> SubscriptionFilter {
     let mut accepted = SubscriptionFilter::new();
     accepted.prompts_list_changed = requested.prompts_list_changed;
@@ -30,21 +29,21 @@ pub(super) fn accepted(requested: &SubscriptionFilter) -> SubscriptionFilter {
     accepted
 }
 
-/// `subscriptions/listen`: tells of changes until it is cancelled, the key ends, or the server stops.
+/// Serves `subscriptions/listen` until it is cancelled, the key becomes invalid, or the server stops.
 pub(super) async fn listen(
-    service: &Arc<CallService>,
+    subscriptions: &Subscriptions,
     key: ApiKey,
     subscription: SubscriptionContext,
 ) -> Result<(), ErrorData> {
-    let mut watch = CatalogWatcher::begin(service, key)
+    let mut watcher = CatalogWatcher::begin(subscriptions, key)
         .await
-        .map_err(SubscribeError::into_answer)?;
+        .map_err(SubscribeError::into_reply)?;
     let accepted = subscription.accepted().clone();
     let sink = subscription.sink();
     loop {
         let change = tokio::select! {
             () = subscription.cancelled() => return Ok(()),
-            change = watch.next() => change?,
+            change = watcher.next() => change?,
         };
         let Some(change) = change else {
             return Ok(());
@@ -62,13 +61,13 @@ pub(super) async fn listen(
             }
         }
         if sent.iter().any(Result::is_err) {
-            // Nobody is there to be told.
+            // The client is gone.
             return Ok(());
         }
     }
 }
 
-/// What a connection of the older revisions has subscribed to by `resources/subscribe`.
+/// The resources that a connection subscribed to with `resources/subscribe`, before protocol version 2026-07-28.
 #[derive(Clone, Default)]
 pub(super) struct ResourceSubscriptions(Arc<Mutex<BTreeSet<String>>>);
 
@@ -77,16 +76,16 @@ impl ResourceSubscriptions {
         if SkillUri::parse(&uri).is_none() {
             let data = Some(serde_json::json!({"uri": uri}));
             return Err(ErrorData::resource_not_found(
-                "There is no such resource in this registry. resources/list shows what there is.",
+                "There is no such resource in this registry. resources/list shows the resources.",
                 data,
             ));
         }
         let mut uris = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if uris.len() >= MAX_URIS && !uris.contains(&uri) {
-            let words = format!(
-                "A connection may subscribe to {MAX_URIS} resources, and this one has. Unsubscribe from one."
+            let message = format!(
+                "This connection is subscribed to {MAX_URIS} resources, which is its limit. Unsubscribe from one first."
             );
-            return Err(ErrorData::invalid_request(words, None));
+            return Err(ErrorData::invalid_request(message, None));
         }
         uris.insert(uri);
         Ok(())
@@ -102,23 +101,23 @@ impl ResourceSubscriptions {
     }
 }
 
-/// Tells a connection of the older revisions of every change while it lasts.
+/// Notifies a connection of every change while it lasts, before protocol version 2026-07-28.
 pub(super) async fn forward_changes(
-    service: Arc<CallService>,
+    subscriptions: Subscriptions,
     key: ApiKey,
     peer: Peer<RoleServer>,
     subscribed: ResourceSubscriptions,
 ) {
-    let mut watch = loop {
-        match CatalogWatcher::begin(&service, key.clone()).await {
-            Ok(watch) => break watch,
+    let mut watcher = loop {
+        match CatalogWatcher::begin(&subscriptions, key.clone()).await {
+            Ok(watcher) => break watcher,
             Err(SubscribeError::Refused(error)) => {
-                // The client asked for nothing here, so there is no request to refuse: it lists again when it needs to.
-                tracing::debug!(%error, "a connection is not told of changes");
+                // There is no request that could be refused: the client lists again when it needs to.
+                tracing::debug!(%error, "a connection gets no change notifications");
                 return;
             }
             Err(SubscribeError::Database(error)) => {
-                tracing::debug!(%error, "a connection is not told of changes yet");
+                tracing::debug!(%error, "a connection gets no change notifications yet");
             }
         }
         tokio::select! {
@@ -129,26 +128,26 @@ pub(super) async fn forward_changes(
     loop {
         let change = tokio::select! {
             () = closed(&peer) => return,
-            change = watch.next() => change,
+            change = watcher.next() => change,
         };
         let Ok(Some(change)) = change else {
             return;
         };
-        let mut is_there = peer.notify_resource_list_changed().await.is_ok()
+        let mut is_open = peer.notify_resource_list_changed().await.is_ok()
             && peer.notify_prompt_list_changed().await.is_ok();
         for uri in subscribed.all() {
             if change.touches(&uri) {
                 let update = ResourceUpdatedNotificationParam::new(uri);
-                is_there &= peer.notify_resource_updated(update).await.is_ok();
+                is_open &= peer.notify_resource_updated(update).await.is_ok();
             }
         }
-        if !is_there {
+        if !is_open {
             return;
         }
     }
 }
 
-/// The framework tells whether a connection is closed, not when.
+/// Polls, since rmcp tells whether a connection is closed and not when.
 async fn closed(peer: &Peer<RoleServer>) {
     while !peer.is_transport_closed() {
         tokio::time::sleep(std::time::Duration::from_secs(5)).await;

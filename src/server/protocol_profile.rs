@@ -1,46 +1,42 @@
-//! Which methods there are for whom.
+//! The methods that a client can use, by the way it connects.
 
-use super::handler::{ONLY_NEW, ONLY_OLD, methods};
+use super::methods::{ONLY_CURRENT, ONLY_LEGACY, all};
 
-/// What the older revisions have for those alone who can be told something later.
+/// Legacy methods that need a connection over which notifications can be sent.
 const ONLY_CONNECTED: [&str; 1] = ["resources/subscribe"];
 
-/// How a client speaks, which decides what methods there are for it.
+/// Protocol version and connection of a client, which decide which methods it can use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProtocolProfile {
-    /// The older revisions, over a connection.
+    /// Protocol versions before 2026-07-28 over a connection: stdio, HTTP+SSE.
     LegacyStateful,
-    /// The older revisions, each request for itself.
+    /// Protocol versions before 2026-07-28 over single HTTP requests.
     LegacyStateless,
-    /// Revision 2026-07-28.
+    /// Protocol version 2026-07-28.
     Current,
 }
 
 impl ProtocolProfile {
-    /// Every protocol_profile.
     pub const ALL: [Self; 3] = [Self::LegacyStateful, Self::LegacyStateless, Self::Current];
 
-    /// The methods that the server knows for it.
+    /// The methods of this profile.
     #[must_use]
     pub fn methods(self) -> Vec<&'static str> {
-        let is_foreign = |method: &&str| match self {
-            Self::LegacyStateful => ONLY_NEW.contains(method),
-            Self::LegacyStateless => ONLY_NEW.contains(method) || ONLY_CONNECTED.contains(method),
-            Self::Current => ONLY_OLD.contains(method),
+        let is_excluded = |method: &&str| match self {
+            Self::LegacyStateful => ONLY_CURRENT.contains(method),
+            Self::LegacyStateless => ONLY_CURRENT.contains(method) || ONLY_CONNECTED.contains(method),
+            Self::Current => ONLY_LEGACY.contains(method),
         };
-        methods()
-            .into_iter()
-            .filter(|method| !is_foreign(method))
-            .collect()
+        all().into_iter().filter(|method| !is_excluded(method)).collect()
     }
 
-    /// Those that the other has not.
+    /// Methods of this profile that `other` lacks.
     #[must_use]
-    pub fn methods_beside(self, other: Self) -> Vec<&'static str> {
-        let others = other.methods();
+    pub fn methods_without(self, other: Self) -> Vec<&'static str> {
+        let other_methods = other.methods();
         self.methods()
             .into_iter()
-            .filter(|method| !others.contains(method))
+            .filter(|method| !other_methods.contains(method))
             .collect()
     }
 }

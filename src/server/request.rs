@@ -1,52 +1,69 @@
-//! What goes through the service: tool calls, and the methods that read skills around the tools.
+//! The requests that are recorded: tool calls, and the methods that read skills around the tools.
 
 use rmcp::ErrorData;
-use rmcp::model::{CallToolResult, ErrorCode, JsonObject};
+use rmcp::model::{CallToolResult, ContentBlock, JsonObject};
 use serde_json::{Value, json};
 
-use super::completion::{Completion, Interrupted};
+use super::completion::{Completion, text_bytes};
+use super::errors::{FORBIDDEN, OVER_LIMIT};
 use super::event_metadata::{recordable, redact, tool_name};
-use super::service::ExecutionContext;
+use crate::db::DbError;
 use crate::mcp_methods::{Method, MethodError};
 use crate::registry::usage::CallOutcome;
 use crate::tenancy::Principal;
-use crate::tools::{Call, Rejection, SideEffect, ToolError, ToolName};
+use crate::tools::{Call, CallContext, Rejection, SideEffect, ToolError, ToolName};
 
-/// The JSON-RPC error of a key that may not do this; outside the range that the protocol reserves.
-const FORBIDDEN: ErrorCode = ErrorCode(-31_003);
-
-/// The JSON-RPC error of a caller who has made as many calls as he may; outside the range that the protocol reserves.
-pub(super) const OVER_LIMIT: ErrorCode = ErrorCode(-31_029);
-
-/// What is recorded of a request before anything is done about it.
+/// What is recorded of a request before it runs.
 pub struct RequestSummary {
-    /// The tool, or the protocol's method.
+    /// The tool or MCP method.
     pub name: String,
     /// Names and sizes of the arguments.
     pub arguments: Value,
-    /// The name that the caller chose for finding his call again.
+    /// The caller's key for retries of the same call.
     pub idempotency_key: Option<String>,
 }
 
 /// A request that is recorded, however it ends.
 pub trait RecordedRequest: Send + 'static {
-    /// What it answers with.
+    /// The success reply.
     type Reply: Send + 'static;
+    /// The request after its name, permission and arguments were checked.
+    type Checked: Send;
 
     /// What is recorded of it.
     fn summary(&self) -> RequestSummary;
 
-    /// How it is refused to a caller who has made as many calls as he may.
-    fn over_limit(&self, words: String) -> Completion<Self::Reply> {
-        Completion::failure(
-            CallOutcome::OverLimit,
-            "over_limit",
-            Err(ErrorData::new(OVER_LIMIT, words, None)),
-        )
+    /// Checks name, permission and arguments.
+    ///
+    /// # Errors
+    /// The completion that refuses the request.
+    fn check(self, principal: &Principal) -> Result<Self::Checked, Completion<Self::Reply>>;
+
+    /// Whether it may be stopped when the client is gone.
+    fn side_effect(checked: &Self::Checked) -> SideEffect;
+
+    /// Runs it in the caller's transaction.
+    ///
+    /// # Errors
+    /// When the database refused a statement.
+    fn run(
+        checked: Self::Checked,
+        cx: &CallContext<'_>,
+    ) -> impl Future<Output = Result<Completion<Self::Reply>, DbError>> + Send;
+
+    /// The reply that carries an error message on which the caller can act.
+    ///
+    /// # Errors
+    /// The message, where this kind of request reports it as a protocol error.
+    fn error_reply(message: String) -> Result<Self::Reply, ErrorData> {
+        Err(ErrorData::internal_error(message, None))
     }
 
-    /// Does it in the caller's transaction, and tells what shall become of that.
-    fn run(self, execution: &ExecutionContext<'_>) -> impl Future<Output = Completion<Self::Reply>> + Send;
+    /// Refuses the request because a limit of calls is reached.
+    fn over_limit(message: String) -> Completion<Self::Reply> {
+        let reply = Err(ErrorData::new(OVER_LIMIT, message, None));
+        Completion::failure(CallOutcome::OverLimit, "over_limit", reply)
+    }
 }
 
 /// A `tools/call`.
@@ -57,6 +74,7 @@ pub(super) struct ToolCall {
 
 impl RecordedRequest for ToolCall {
     type Reply = CallToolResult;
+    type Checked = (ToolName, Call);
 
     fn summary(&self) -> RequestSummary {
         let idempotency_key = self
@@ -72,76 +90,80 @@ impl RecordedRequest for ToolCall {
         }
     }
 
-    fn over_limit(&self, words: String) -> Completion<CallToolResult> {
-        Completion::tool_error(CallOutcome::OverLimit, "over_limit", words)
-    }
-
-    async fn run(self, execution: &ExecutionContext<'_>) -> Completion<CallToolResult> {
+    fn check(self, principal: &Principal) -> Result<Self::Checked, Completion<CallToolResult>> {
         let Some(tool) = ToolName::from_name(&self.name) else {
-            let words = format!(
+            let message = format!(
                 "Unknown tool: {}. tools/list shows the tools.",
                 recordable(&self.name, 128)
             );
-            return Completion::protocol_error(CallOutcome::UnknownTool, words);
+            return Err(Completion::protocol_error(CallOutcome::UnknownTool, message));
         };
-        let principal = execution.cx.principal;
         if !tool.allowed_for(principal) {
-            let words = missing_scope(tool, tool.as_str(), principal);
-            return Completion::tool_error(CallOutcome::MissingScope, "missing_scope", words);
+            let message = missing_permission(tool, tool.as_str(), principal);
+            return Err(Completion::tool_error(
+                CallOutcome::MissingScope,
+                "missing_scope",
+                message,
+            ));
         }
-        let call = match Call::parse(tool, self.arguments.unwrap_or_default()) {
-            Ok(call) => call,
-            Err(Rejection::InvalidArguments(words)) => {
-                return Completion::tool_error(CallOutcome::InvalidArguments, "invalid_arguments", words);
-            }
-            Err(Rejection::UnknownTool) => {
-                return Completion::protocol_error(CallOutcome::UnknownTool, "Unknown tool.");
-            }
-        };
-        let name = tool.as_str();
-        match execution
-            .run_with_deadline(name, tool.effect(), call.run(&execution.cx))
-            .await
-        {
-            Ok(Ok(answer)) => {
+        match Call::parse(tool, self.arguments.unwrap_or_default()) {
+            Ok(call) => Ok((tool, call)),
+            Err(Rejection::InvalidArguments(message)) => Err(invalid_arguments(message)),
+            Err(Rejection::UnknownTool) => Err(Completion::protocol_error(
+                CallOutcome::UnknownTool,
+                "Unknown tool.",
+            )),
+        }
+    }
+
+    fn side_effect((tool, _): &Self::Checked) -> SideEffect {
+        tool.effect()
+    }
+
+    async fn run(
+        (_, call): Self::Checked,
+        cx: &CallContext<'_>,
+    ) -> Result<Completion<CallToolResult>, DbError> {
+        Ok(match call.run(cx).await {
+            Ok(answer) => {
                 let reply = CallToolResult::structured(answer.output);
                 let bytes = text_bytes(&reply);
                 Completion::success(reply, bytes)
                     .with_subject(answer.subject)
                     .with_count(answer.result_count)
             }
-            Ok(Err(ToolError::Refused { code, message })) => {
+            Err(ToolError::Refused { code, message }) => {
                 Completion::tool_error(CallOutcome::ToolError, code, message)
             }
-            Ok(Err(ToolError::InvalidArguments(words))) => {
-                Completion::tool_error(CallOutcome::InvalidArguments, "invalid_arguments", words)
-            }
-            Ok(Err(ToolError::Db(error))) => {
-                Completion::stopped(name, &Interrupted::Failed(error), |words| {
-                    Ok(CallToolResult::error(vec![rmcp::model::ContentBlock::text(
-                        words,
-                    )]))
-                })
-            }
-            Err(stopped) => Completion::stopped(name, &stopped, |words| {
-                Ok(CallToolResult::error(vec![rmcp::model::ContentBlock::text(
-                    words,
-                )]))
-            }),
-        }
+            Err(ToolError::InvalidArguments(message)) => invalid_arguments(message),
+            Err(ToolError::Db(error)) => return Err(error),
+        })
+    }
+
+    fn error_reply(message: String) -> Result<CallToolResult, ErrorData> {
+        Ok(CallToolResult::error(vec![ContentBlock::text(message)]))
+    }
+
+    fn over_limit(message: String) -> Completion<CallToolResult> {
+        Completion::tool_error(CallOutcome::OverLimit, "over_limit", message)
     }
 }
 
-/// A request of this method whose parameters are not what the protocol says: a `tools/call` without a name, for example.
+fn invalid_arguments(message: String) -> Completion<CallToolResult> {
+    Completion::tool_error(CallOutcome::InvalidArguments, "invalid_arguments", message)
+}
+
+/// A request of a recorded method whose parameters do not have the protocol's form: a `tools/call` without a name.
 pub(super) struct MalformedRequest {
     pub(super) method: &'static str,
 }
 
 impl RecordedRequest for MalformedRequest {
     type Reply = std::convert::Infallible;
+    type Checked = std::convert::Infallible;
 
     fn summary(&self) -> RequestSummary {
-        // A tool call without a tool is recorded as such.
+        // The name column holds the tool of a tool call, which is unknown here.
         let name = if self.method == "tools/call" {
             ""
         } else {
@@ -154,28 +176,40 @@ impl RecordedRequest for MalformedRequest {
         }
     }
 
-    async fn run(self, _stage: &ExecutionContext<'_>) -> Completion<Self::Reply> {
-        Completion::protocol_error(CallOutcome::Malformed, malformed(self.method))
+    fn check(self, _principal: &Principal) -> Result<Self::Checked, Completion<Self::Reply>> {
+        Err(Completion::protocol_error(
+            CallOutcome::Malformed,
+            malformed(self.method),
+        ))
+    }
+
+    fn side_effect(checked: &Self::Checked) -> SideEffect {
+        match *checked {}
+    }
+
+    async fn run(checked: Self::Checked, _cx: &CallContext<'_>) -> Result<Completion<Self::Reply>, DbError> {
+        match checked {}
     }
 }
 
-/// What the caller of a malformed request is told.
+/// The error message for a request of this method whose parameters do not have the protocol's form.
 pub(super) fn malformed(method: &str) -> String {
-    let wanted = match method {
-        "tools/call" => "params need \"name\", a text, and \"arguments\", an object",
-        "prompts/get" => "params need \"name\", a text, and \"arguments\", an object of texts",
-        "resources/read" | "skills/get" | "resources/directory/read" => "params need \"uri\", a text",
+    let expected = match method {
+        "tools/call" => "params need \"name\", a string, and \"arguments\", an object",
+        "prompts/get" => "params need \"name\", a string, and \"arguments\", an object of strings",
+        "resources/read" | "skills/get" | "resources/directory/read" => "params need \"uri\", a string",
         "completion/complete" => "params need \"ref\" and \"argument\"",
-        _ => "its params are not of the form that the protocol gives them",
+        _ => "its params do not have the form that the protocol defines",
     };
-    format!("This {method} is malformed: {wanted}.")
+    format!("This {method} is malformed: {expected}.")
 }
 
-/// A method that is recorded.
+/// A recorded MCP method other than `tools/call`.
 pub(super) struct ReadRequest<M>(pub(super) M);
 
 impl<M: Method> RecordedRequest for ReadRequest<M> {
     type Reply = M::Reply;
+    type Checked = M;
 
     fn summary(&self) -> RequestSummary {
         let arguments: JsonObject = self
@@ -191,77 +225,73 @@ impl<M: Method> RecordedRequest for ReadRequest<M> {
         }
     }
 
-    async fn run(self, execution: &ExecutionContext<'_>) -> Completion<M::Reply> {
-        let principal = execution.cx.principal;
-        if !M::REQUIRED_PERMISSION.allowed_for(principal) {
-            let words = missing_scope(M::REQUIRED_PERMISSION, M::NAME, principal);
-            let reply = Err(ErrorData::new(FORBIDDEN, words, None));
-            return Completion::failure(CallOutcome::MissingScope, "missing_scope", reply);
+    fn check(self, principal: &Principal) -> Result<M, Completion<M::Reply>> {
+        if M::REQUIRED_PERMISSION.allowed_for(principal) {
+            return Ok(self.0);
         }
-        let run = self.0.run(&execution.cx);
-        match execution.run_with_deadline(M::NAME, SideEffect::Reads, run).await {
-            Ok(Ok(answer)) => Completion::success(answer.reply, answer.bytes).with_subject(answer.subject),
-            Ok(Err(MethodError::Db(error))) => {
-                Completion::stopped(M::NAME, &Interrupted::Failed(error), |words| Err(internal(words)))
+        let message = missing_permission(M::REQUIRED_PERMISSION, M::NAME, principal);
+        Err(Completion::failure(
+            CallOutcome::MissingScope,
+            "missing_scope",
+            Err(ErrorData::new(FORBIDDEN, message, None)),
+        ))
+    }
+
+    fn side_effect(_checked: &M) -> SideEffect {
+        SideEffect::Reads
+    }
+
+    async fn run(method: M, cx: &CallContext<'_>) -> Result<Completion<M::Reply>, DbError> {
+        let (outcome, code, error) = match method.run(cx).await {
+            Ok(answer) => {
+                return Ok(Completion::success(answer.reply, answer.bytes).with_subject(answer.subject));
             }
-            Ok(Err(error @ MethodError::UnknownUri { .. })) => {
-                Completion::failure(CallOutcome::ToolError, "not_found", Err(explain::<M>(&error)))
+            Err(MethodError::Db(error)) => return Err(error),
+            Err(error @ MethodError::UnknownUri { .. }) => (CallOutcome::ToolError, "not_found", error),
+            Err(error @ MethodError::InvalidParameters(_)) => {
+                (CallOutcome::InvalidArguments, "invalid_arguments", error)
             }
-            Ok(Err(error @ MethodError::InvalidParameters(_))) => Completion::failure(
-                CallOutcome::InvalidArguments,
-                "invalid_arguments",
-                Err(explain::<M>(&error)),
-            ),
-            Err(stopped) => Completion::stopped(M::NAME, &stopped, |words| Err(internal(words))),
-        }
+        };
+        Ok(Completion::failure(outcome, code, Err(method_error::<M>(&error))))
     }
 }
 
-/// A method's error as the protocol has it. The framework gives "resource not found" the code of the caller's revision.
-pub(super) fn explain<M: Method>(error: &MethodError) -> ErrorData {
-    let words = error.to_string();
+/// A method's error as JSON-RPC. For `resources/read`, rmcp chooses the code of "resource not found" by the protocol
+/// version.
+pub(super) fn method_error<M: Method>(error: &MethodError) -> ErrorData {
+    let message = error.to_string();
     match error {
         MethodError::UnknownUri { uri, .. } => {
             let data = Some(json!({"uri": uri}));
             if M::NAME == "resources/read" {
-                ErrorData::resource_not_found(words, data)
+                ErrorData::resource_not_found(message, data)
             } else {
-                ErrorData::invalid_params(words, data)
+                ErrorData::invalid_params(message, data)
             }
         }
-        MethodError::InvalidParameters(_) => ErrorData::invalid_params(words, None),
+        MethodError::InvalidParameters(_) => ErrorData::invalid_params(message, None),
         MethodError::Db(error) => {
             tracing::error!(method = M::NAME, %error, "a method failed");
-            internal(
-                "The registry failed to answer. Try again; if it happens again, tell your administrator."
-                    .to_owned(),
-            )
+            let message =
+                "The registry failed to answer. Try again; if it happens again, tell your administrator.";
+            ErrorData::internal_error(message, None)
         }
     }
 }
 
-fn internal(words: String) -> ErrorData {
-    ErrorData::internal_error(words, None)
-}
-
-fn missing_scope(tool: ToolName, what: &str, principal: &Principal) -> String {
+fn missing_permission(tool: ToolName, needed_by: &str, principal: &Principal) -> String {
     match tool.scope() {
         Some(scope) if !principal.scopes.allow(scope) => format!(
-            "This API key lacks the scope {scope}, which {what} needs. Ask your administrator for a key that has it.",
+            "This API key lacks the scope {scope}, which {needed_by} needs. Ask your administrator for a key that has it.",
         ),
         Some(_) | None => {
             let name = tool.as_str();
-            let not_among = if what == name {
+            let not_among = if needed_by == name {
                 format!("{name} is not one of them")
             } else {
-                format!("{name}, which {what} needs, is not one of them")
+                format!("{name}, which {needed_by} needs, is not one of them")
             };
             format!("This API key is limited to certain tools, and {not_among}. whoami lists them.")
         }
     }
-}
-
-fn text_bytes(result: &CallToolResult) -> usize {
-    let texts = result.content.iter().filter_map(|block| block.as_text());
-    texts.map(|text| text.text.len()).sum()
 }

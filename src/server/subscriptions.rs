@@ -1,8 +1,7 @@
-//! Tells clients that the catalog changed: those who listen in the newest revision, and those of the older revisions
-//! that have a connection.
+//! Watches the catalog on behalf of subscribers.
 //!
-//! What changed is read with the subscriber's own key, so a key that no longer holds hears nothing, and one that is
-//! limited to some skills hears of those alone.
+//! Changes are read with the subscriber's own key, so that a key that became invalid receives nothing, and one that is
+//! limited to some skills receives those alone.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,90 +12,97 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{Receiver, error::TryRecvError};
 use tokio_util::sync::CancellationToken;
 
-use super::service::{CallService, unavailable};
+use super::errors;
+use crate::access::AccessControl;
 use crate::db::{ChangeEvent, DbError};
 use crate::ids::TenantId;
 use crate::registry::listing;
 use crate::registry::skill_uri::SkillUri;
-use crate::tenancy::{ApiKey, AuthError, TenantPermit, TenantSemaphore, authenticate};
+use crate::tenancy::{ApiKey, AuthError, TenantPermit, TenantSemaphore};
 use crate::tools::ToolName;
 
+/// The audit log's source of keys that a subscription was refused for.
+const SOURCE: &str = "subscription";
 /// Subscriptions that one tenant may have at once in one process.
 const PER_TENANT: usize = 500;
-/// The least time between two messages to one subscriber: an import of a thousand skills is not a thousand messages.
-const PAUSE: Duration = Duration::from_millis(500);
-/// How long a subscriber waits, in milliseconds, before he looks again at a database that did not answer: not all in the same moment.
-const LOOK_AGAIN_MS: std::ops::Range<u64> = 500..4_000;
-/// Changed skills that are looked at one by one; where there are more, all of them count as changed.
+/// The least time between two notifications to one subscriber: an import of 1,000 skills must not send 1,000.
+const MIN_INTERVAL: Duration = Duration::from_millis(500);
+/// Milliseconds until a subscriber reads again from a database that did not answer. Random, so that not all do at once.
+const RETRY_MS: std::ops::Range<u64> = 500..4_000;
+/// Changed skills that are reported one by one; with more, every skill counts as changed.
 const MAX_CHANGES: i64 = 1000;
 
 /// The subscriptions of one process.
+#[derive(Clone)]
 pub(super) struct Subscriptions {
+    access: Arc<AccessControl>,
     ended: CancellationToken,
-    places: TenantSemaphore,
-}
-
-impl Default for Subscriptions {
-    fn default() -> Self {
-        Self {
-            ended: CancellationToken::new(),
-            places: TenantSemaphore::new(PER_TENANT),
-        }
-    }
+    permits: TenantSemaphore,
 }
 
 impl Subscriptions {
+    pub(super) fn new(access: Arc<AccessControl>) -> Self {
+        Self {
+            access,
+            ended: CancellationToken::new(),
+            permits: TenantSemaphore::new(PER_TENANT),
+        }
+    }
+
     pub(super) fn end(&self) {
         self.ended.cancel();
     }
 
-    fn take_place(&self, tenant: TenantId) -> Result<TenantPermit, ErrorData> {
-        self.places.take(tenant).ok_or_else(|| {
-            let words = format!(
-                "Your organisation has {PER_TENANT} subscriptions open on this server, which is as many as it may have. \
-                 Close one, or ask for the lists again now and then instead."
+    fn take_permit(&self, tenant: TenantId) -> Result<TenantPermit, ErrorData> {
+        self.permits.take(tenant).ok_or_else(|| {
+            let message = format!(
+                "Your organisation has {PER_TENANT} subscriptions open on this server, which is its limit. Close one, or \
+                 ask for the lists again from time to time instead."
             );
-            ErrorData::invalid_request(words, None)
+            ErrorData::invalid_request(message, None)
         })
     }
 }
 
-/// What a subscriber is told.
+/// A change of the catalog that the subscriber may see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Change {
+    /// The changed skills; `None` for all.
     slugs: Option<BTreeSet<String>>,
 }
 
 impl Change {
-    /// Whether the skill that this URI belongs to changed: a version of it was published or withdrawn.
+    /// Whether this URI's skill changed: a version of it was published or withdrawn.
     pub(super) fn touches(&self, uri: &str) -> bool {
         SkillUri::parse(uri)
             .is_some_and(|uri| self.slugs.as_ref().is_none_or(|slugs| slugs.contains(uri.slug())))
     }
 }
 
-/// Why somebody is not told of changes.
+/// Why a subscription fails.
 #[derive(Debug)]
 pub(super) enum SubscribeError {
-    /// He may not be.
+    /// The key is invalid or lacks the permission, or a limit is reached.
     Refused(ErrorData),
-    /// The database does not answer, and may do so later.
+    /// The database does not answer; a later attempt may succeed.
     Database(DbError),
 }
 
 impl SubscribeError {
-    fn of_key(service: &CallService, error: AuthError) -> Self {
-        match error {
-            AuthError::Db(error) => Self::Database(error),
-            error @ AuthError::Invalid(_) => Self::Refused(service.refuse(&error, "subscription")),
+    /// The error reply to a request.
+    pub(super) fn into_reply(self) -> ErrorData {
+        match self {
+            Self::Refused(reply) => reply,
+            Self::Database(error) => errors::unavailable(&error),
         }
     }
+}
 
-    /// As the answer to a request.
-    pub(super) fn into_answer(self) -> ErrorData {
-        match self {
-            Self::Refused(answer) => answer,
-            Self::Database(error) => unavailable(&error),
+impl From<AuthError> for SubscribeError {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::Db(error) => Self::Database(error),
+            AuthError::Invalid(_) => Self::Refused(errors::not_authenticated(&error)),
         }
     }
 }
@@ -107,77 +113,76 @@ impl From<DbError> for SubscribeError {
     }
 }
 
-/// Waits before the database is asked again.
+/// Waits before the database is read again.
 pub(super) async fn retry_backoff() {
-    let pause = rand::random_range(LOOK_AGAIN_MS);
+    let pause = rand::random_range(RETRY_MS);
     tokio::time::sleep(Duration::from_millis(pause)).await;
 }
 
-/// One subscriber's watch over his tenant's catalog.
+/// Watches a tenant's catalog for one subscriber.
 pub(super) struct CatalogWatcher {
-    service: Arc<CallService>,
+    access: Arc<AccessControl>,
     key: ApiKey,
     tenant: TenantId,
-    /// All changes up to this revision have been told.
+    /// All changes up to this revision were reported.
     revision: i64,
-    notices: Receiver<ChangeEvent>,
+    events: Receiver<ChangeEvent>,
     ended: CancellationToken,
-    _place: TenantPermit,
+    _permit: TenantPermit,
 }
 
 impl CatalogWatcher {
-    /// Watches on behalf of this key.
+    /// Begins to watch with this key.
     ///
     /// # Errors
-    /// When the key does not hold, may not look through the catalog, or its tenant watches too much already; and when the
-    /// database does not answer.
-    pub(super) async fn begin(service: &Arc<CallService>, key: ApiKey) -> Result<Self, SubscribeError> {
-        // Before the revision is read, so that nothing is missed between the two.
-        let notices = service.db().notices().await?;
-        let entered = authenticate(service.db(), &key).await;
-        let (tx, principal) = entered.map_err(|error| SubscribeError::of_key(service, error))?;
+    /// [`SubscribeError::Refused`] for a key that is invalid or may not search, and when the tenant has 500 subscriptions.
+    pub(super) async fn begin(subscriptions: &Subscriptions, key: ApiKey) -> Result<Self, SubscribeError> {
+        // Before the revision is read, so that no change between the two is missed.
+        let access = &subscriptions.access;
+        let events = access.change_events().await?;
+        let (tx, principal) = access.begin(&key, SOURCE).await?;
         tx.roll_back().await?;
         if !ToolName::SearchSkills.allowed_for(&principal) {
             return Err(SubscribeError::Refused(ErrorData::invalid_request(
-                "This API key may not search skills, so there are no changes that it could be told of.",
+                "This API key may not search skills, so it cannot subscribe to their changes.",
                 None,
             )));
         }
-        let place = service.subscriptions.take_place(principal.tenant);
-        let place = place.map_err(SubscribeError::Refused)?;
+        let permit = subscriptions.take_permit(principal.tenant);
+        let permit = permit.map_err(SubscribeError::Refused)?;
         Ok(Self {
-            service: Arc::clone(service),
+            access: Arc::clone(access),
             key,
             tenant: principal.tenant,
             revision: principal.catalogue_revision,
-            notices,
-            ended: service.subscriptions.ended.clone(),
-            _place: place,
+            events,
+            ended: subscriptions.ended.clone(),
+            _permit: permit,
         })
     }
 
-    /// The next change that this key may know of; `None` when the server stops.
+    /// The next change that this key may see; `None` when the server stops.
     ///
     /// # Errors
-    /// When the key does not hold any more.
+    /// When the key has become invalid.
     pub(super) async fn next(&mut self) -> Result<Option<Change>, ErrorData> {
         loop {
             let ended = self.ended.clone();
-            let noticed = tokio::select! {
+            let has_changed = tokio::select! {
                 () = ended.cancelled() => false,
-                noticed = self.noticed() => noticed,
+                has_changed = self.wait_for_event() => has_changed,
             };
-            if !noticed {
+            if !has_changed {
                 return Ok(None);
             }
             loop {
-                match self.look().await {
+                match self.poll_changes().await {
                     Ok(Some(change)) => return Ok(Some(change)),
                     Ok(None) => break,
-                    Err(SubscribeError::Refused(answer)) => return Err(answer),
-                    // What changed is told when it can be read: the revision up to which all was told is known.
+                    Err(SubscribeError::Refused(reply)) => return Err(reply),
+                    // The change is reported once it can be read: the last reported revision is kept.
                     Err(SubscribeError::Database(error)) => {
-                        tracing::debug!(%error, "a subscriber waits until what changed can be read");
+                        tracing::debug!(%error, "a subscriber waits until the database can be read");
                     }
                 }
                 tokio::select! {
@@ -188,27 +193,26 @@ impl CatalogWatcher {
         }
     }
 
-    /// Waits until something may have changed, then a moment for what comes right after it.
-    async fn noticed(&mut self) -> bool {
+    /// Waits until the catalog may have changed, then [`MIN_INTERVAL`] for further changes.
+    async fn wait_for_event(&mut self) -> bool {
         loop {
-            match self.notices.recv().await {
+            match self.events.recv().await {
                 Ok(ChangeEvent::TenantCatalog(tenant)) if tenant != self.tenant => {}
                 Ok(ChangeEvent::TenantCatalog(_) | ChangeEvent::Resync) | Err(RecvError::Lagged(_)) => break,
                 Err(RecvError::Closed) => return false,
             }
         }
-        tokio::time::sleep(PAUSE).await;
-        // What has come by now is read together with the first.
+        tokio::time::sleep(MIN_INTERVAL).await;
+        // Events that came meanwhile are read together with the first.
         while !matches!(
-            self.notices.try_recv(),
+            self.events.try_recv(),
             Err(TryRecvError::Empty | TryRecvError::Closed)
         ) {}
         true
     }
 
-    async fn look(&mut self) -> Result<Option<Change>, SubscribeError> {
-        let entered = authenticate(self.service.db(), &self.key).await;
-        let (tx, principal) = entered.map_err(|error| SubscribeError::of_key(&self.service, error))?;
+    async fn poll_changes(&mut self) -> Result<Option<Change>, SubscribeError> {
+        let (tx, principal) = self.access.begin(&self.key, SOURCE).await?;
         let changed = listing::changed_slugs(&tx, self.revision, MAX_CHANGES).await?;
         tx.roll_back().await?;
         let is_all = i64::try_from(changed.len()).unwrap_or(i64::MAX) >= MAX_CHANGES;

@@ -1,18 +1,12 @@
-//! Streamable HTTP on `/mcp`, for the stateless revision and the older ones at once; HTTP+SSE beside it; `/healthz` and
-//! `/readyz`.
+//! Streamable HTTP on `/mcp` for all protocol versions, HTTP+SSE beside it, and `/healthz` and `/readyz`.
 //!
-//! Invariant: on `/mcp` there are no sessions. Each request carries its key, so no caller can take over another's
-//! conversation.
+//! Invariant: `/mcp` has no sessions. Each request carries its key, so no caller can take over another's session.
 
-pub(super) mod auth;
-pub(super) mod auth_cache;
-mod auth_throttle;
 pub(super) mod error_response;
 mod forwarded;
+pub(super) mod head_validation;
 mod health;
-mod host_validation;
 pub(super) mod jsonrpc_validation;
-pub(super) mod limits;
 mod listener;
 
 use std::future::Future;
@@ -30,33 +24,31 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use self::forwarded::Network;
+use self::head_validation::{HeadValidation, validate_head};
+use self::jsonrpc_validation::{BodyTimeout, validate_jsonrpc};
 use super::sse::{self, Sessions, SseOptions};
+use crate::access::AccessControl;
 use crate::server::{CallService, CredentialSource, McpHandler};
 
 /// How long calls in flight may take to end after the signal to stop.
 const DRAIN: Duration = Duration::from_secs(35);
-/// How long the last answers may take to reach their event streams.
+/// How long the last responses may take to reach their event streams.
 const FLUSH: Duration = Duration::from_millis(200);
 
-/// What the server listens to and answers for.
+/// Options of the HTTP server.
 #[derive(Debug, Clone)]
 pub struct HttpOptions {
-    /// Host names that clients may use; others get 403, which keeps a web page from reaching a local server by a
-    /// name of its own (DNS rebinding).
+    /// Host names that clients may use; others get 403 (protection against DNS rebinding).
     pub allowed_hosts: Vec<String>,
-    /// Origins of web pages that may call; requests without an `Origin` always may.
+    /// Origins of web pages that may call. Requests without an `Origin` always may.
     pub allowed_origins: Vec<String>,
-    /// Calls that one tenant may have running at once, over whatever path; more get 429.
-    pub calls_per_tenant: usize,
-    /// Connections of all callers together; more wait until one ends.
+    /// Connections of all clients together. Further ones wait until one closes.
     pub connections: usize,
     /// How long a client may take to send the head of a request, and again its body.
-    pub patience: Duration,
-    /// Proxies whose `X-Forwarded-For` is believed.
+    pub request_timeout: Duration,
+    /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<Network>,
-    /// How long an address waits that brought too many keys that do not hold.
-    pub bad_keys_window: Duration,
-    /// HTTP+SSE, or `None` to leave it out.
+    /// HTTP+SSE; `None` disables it.
     pub sse: Option<SseOptions>,
 }
 
@@ -66,31 +58,29 @@ impl Default for HttpOptions {
         Self {
             allowed_hosts: names(&["localhost", "127.0.0.1", "::1"]),
             allowed_origins: names(&["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"]),
-            calls_per_tenant: 64,
             connections: 10_000,
-            patience: Duration::from_secs(30),
+            request_timeout: Duration::from_secs(30),
             trusted_proxies: Vec::new(),
-            bad_keys_window: Duration::from_secs(60),
             sse: Some(SseOptions::default()),
         }
     }
 }
 
-/// Why serving ended badly.
+/// Why the HTTP server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    /// The address is taken.
+    /// Another program uses the address.
     #[error("the address {0} is in use; stop the other program or choose another with --listen")]
     InUse(SocketAddr),
-    /// The address cannot be had for another reason.
+    /// Any other reason.
     #[error("cannot listen on {0}: {1}")]
     Bind(SocketAddr, String),
 }
 
-/// Takes the address.
+/// Binds the address.
 ///
 /// # Errors
-/// When it is in use or not ours to take.
+/// When it is in use, or this process may not bind it.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, HttpError> {
     TcpListener::bind(address).await.map_err(|error| {
         if error.kind() == std::io::ErrorKind::AddrInUse {
@@ -101,10 +91,10 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, HttpError> {
     })
 }
 
-/// Serves until `stop` resolves, then finishes the calls in flight.
+/// Serves until `stop` resolves, then finishes the calls in flight, which may take up to 35 seconds.
 ///
 /// # Errors
-/// When the listener breaks.
+/// When the listener fails.
 pub async fn serve(
     listener: TcpListener,
     service: Arc<CallService>,
@@ -118,10 +108,10 @@ pub async fn serve(
     .await
 }
 
-/// As [`serve`], with handlers of the caller's own: how the conformance fixtures stand on this stack.
+/// As [`serve`], with another handler, such as the fixtures of the conformance suite.
 ///
 /// # Errors
-/// When the listener breaks.
+/// When the listener fails.
 pub async fn serve_handlers<H: ServerHandler>(
     listener: TcpListener,
     service: Arc<CallService>,
@@ -132,37 +122,17 @@ pub async fn serve_handlers<H: ServerHandler>(
     listener::raise_descriptor_limit();
     let abort = CancellationToken::new();
     let stopping = Arc::new(AtomicBool::new(false));
-    let keys = auth_cache::CachingAuthenticator::new(Arc::clone(&service), options.bad_keys_window);
-    let calls = limits::CallsAtOnce::new(options.calls_per_tenant, keys.clone());
+    let access = service.access();
     let sessions = options
         .sse
         .clone()
-        .map(|sse| Arc::new(Sessions::new(sse, keys.clone(), calls.clone())));
-    let health = health::Health::new(Arc::clone(&service), Arc::clone(&stopping));
-    let app = router(
-        options,
-        &abort,
-        (keys, calls),
-        sessions.as_ref(),
-        Arc::new(handlers),
-    )
-    .merge(health::routes(health));
+        .map(|sse| Arc::new(Sessions::new(sse, Arc::clone(access))));
+    let health = health::Health::new(Arc::clone(access), Arc::clone(&stopping));
+    let app =
+        router(options, &abort, access, sessions.as_ref(), Arc::new(handlers)).merge(health::routes(health));
     let stopped = CancellationToken::new();
-    let stopped_too = stopped.clone();
-    let draining_service = Arc::clone(&service);
-    tokio::spawn(async move {
-        stop.await;
-        // Readiness first: a load balancer sends nothing more while the calls in flight end.
-        stopping.store(true, Ordering::Relaxed);
-        stopped_too.cancel();
-        // What lasts for ever is ended; of event streams once what was asked over them is answered.
-        draining_service.end_subscriptions();
-        if let Some(sessions) = sessions {
-            let _late = tokio::time::timeout(DRAIN, draining_service.drain()).await;
-            tokio::time::sleep(FLUSH).await;
-            sessions.end();
-        }
-    });
+    let shutdown = shut_down(stop, stopping, stopped.clone(), Arc::clone(&service), sessions);
+    tokio::spawn(shutdown);
     let give_up = async {
         stopped.cancelled().await;
         tokio::time::sleep(DRAIN + FLUSH).await;
@@ -171,7 +141,7 @@ pub async fn serve_handlers<H: ServerHandler>(
         () = listener::serve(listener, app, options, stopped.clone()) => {}
         () = give_up => tracing::warn!("connections were still open when the time to stop was over"),
     }
-    // Not before: it answers calls in flight with an error at once.
+    // Not before: cancelling answers the calls in flight with an error at once.
     abort.cancel();
     if tokio::time::timeout(DRAIN, service.drain()).await.is_err() {
         tracing::warn!("calls were still running when the time to stop was over");
@@ -179,10 +149,30 @@ pub async fn serve_handlers<H: ServerHandler>(
     Ok(())
 }
 
+/// Waits for `stop`, then stops in this order: readiness, accepting, subscriptions, calls, event streams.
+async fn shut_down(
+    stop: impl Future<Output = ()>,
+    stopping: Arc<AtomicBool>,
+    stopped: CancellationToken,
+    service: Arc<CallService>,
+    sessions: Option<Arc<Sessions>>,
+) {
+    stop.await;
+    // A load balancer sends nothing more while the calls in flight finish.
+    stopping.store(true, Ordering::Relaxed);
+    stopped.cancel();
+    service.end_subscriptions();
+    if let Some(sessions) = sessions {
+        let _timed_out = tokio::time::timeout(DRAIN, service.drain()).await;
+        tokio::time::sleep(FLUSH).await;
+        sessions.end();
+    }
+}
+
 fn router<H: ServerHandler>(
     options: &HttpOptions,
     abort: &CancellationToken,
-    (keys, calls): (auth_cache::CachingAuthenticator, limits::CallsAtOnce),
+    access: &Arc<AccessControl>,
     sessions: Option<&Arc<Sessions>>,
     handlers: Arc<dyn Fn(CredentialSource) -> H + Send + Sync>,
 ) -> Router {
@@ -200,28 +190,23 @@ fn router<H: ServerHandler>(
         Arc::new(LocalSessionManager::default()),
         config,
     );
-    let gate = host_validation::HostValidation {
+    let head_validation = HeadValidation {
         hosts: options.allowed_hosts.clone().into(),
         origins: options.allowed_origins.clone().into(),
+        access: Arc::clone(access),
     };
     let routes = Router::new()
         .route_service("/mcp", mcp)
-        .route_layer(middleware::from_fn(jsonrpc_validation::validate_jsonrpc))
         .route_layer(middleware::from_fn_with_state(
-            calls,
-            limits::enforce_concurrency_limit,
+            Arc::clone(access),
+            validate_jsonrpc,
         ));
     let routes = match sessions {
         Some(sessions) => routes.merge(sse::routes(sessions, handlers)),
         None => routes,
     };
-    // On these routes alone: a 401 for other paths would send clients looking for an OAuth server.
+    // On these routes alone: a 401 for other paths makes clients look for an OAuth server.
     routes
-        .layer(Extension(jsonrpc_validation::BodyTimeout(options.patience)))
-        .route_layer(middleware::from_fn_with_state(
-            keys.clone(),
-            limits::enforce_rate_limit,
-        ))
-        .route_layer(middleware::from_fn_with_state(keys, auth::require_key))
-        .route_layer(middleware::from_fn_with_state(gate, host_validation::check))
+        .layer(Extension(BodyTimeout(options.request_timeout)))
+        .route_layer(middleware::from_fn_with_state(head_validation, validate_head))
 }

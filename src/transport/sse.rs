@@ -1,7 +1,6 @@
-//! HTTP+SSE of the protocol's revision 2024-11-05, for agents that still speak it: events come on `/sse`, messages go to
-//! `/messages`.
+//! HTTP+SSE of protocol version 2024-11-05: the server's events on `/sse`, the client's messages on `/messages`.
 //!
-//! Invariant: a session belongs to the key that opened it. To every other key, of the same tenant too, it does not exist.
+//! Invariant: a session belongs to the key that opened it. For every other key, also of the same tenant, it does not exist.
 
 mod channel;
 
@@ -23,33 +22,31 @@ use rmcp::model::{ClientJsonRpcMessage, ServerJsonRpcMessage};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use self::channel::{PendingRequests, SessionHandles, SseTransport, TrackError, pipe};
-use super::http::auth::source;
-use super::http::auth_cache::CachingAuthenticator;
+use self::channel::{PendingRequests, SessionHandles, SseTransport, TrackError, channel};
 use super::http::error_response::{json_rpc_error, try_later};
 use super::http::jsonrpc_validation;
-use super::http::limits::{self, CallsAtOnce};
+use crate::access::AccessControl;
 use crate::ids::Digest;
-use crate::server::{CallGuard, CredentialSource};
-use crate::tenancy::{ApiKey, Principal, TenantPermit, TenantSemaphore};
+use crate::server::CredentialSource;
+use crate::tenancy::{ApiKey, TenantPermit, TenantSemaphore};
 
-/// A comment that often keeps proxies from taking the stream for dead.
+/// Interval of comments that keep proxies from closing a silent stream.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// Requests of one session that may be without an answer.
-const MAX_UNANSWERED: usize = 32;
-/// When to try again after a refusal for want of a place, in seconds.
+/// Requests of one session that may wait for their responses.
+const MAX_PENDING: usize = 32;
+/// `Retry-After` when a limit of streams is reached, in seconds.
 const RETRY_SECONDS: u32 = 5;
 
-/// How much of it there may be.
+/// Limits of HTTP+SSE.
 #[derive(Debug, Clone)]
 pub struct SseOptions {
     /// Sessions that one tenant may have open at once.
     pub sessions_per_tenant: usize,
     /// Sessions of all tenants together.
     pub sessions: usize,
-    /// How long a session may be without a message from its client. Being told of changes is no message.
+    /// How long a session may be without a message from its client.
     pub idle: Duration,
-    /// How often a session is asked whether its key holds and its client still speaks.
+    /// How often a session's key and idle time are checked.
     pub check_every: Duration,
 }
 
@@ -65,12 +62,12 @@ impl Default for SseOptions {
 }
 
 struct Session {
-    /// The hash of the key that opened it.
+    /// The hash of the API key that opened it.
     owner: Digest,
     inbox: mpsc::Sender<ClientJsonRpcMessage>,
     pending: PendingRequests,
-    /// Seconds between the server's start and the last message of the client.
-    last_heard: AtomicU64,
+    /// When the client's last message came, in seconds since the server's start.
+    last_message: AtomicU64,
     ended: CancellationToken,
 }
 
@@ -78,21 +75,19 @@ struct Session {
 pub(super) struct Sessions {
     options: SseOptions,
     open: Mutex<HashMap<String, Arc<Session>>>,
-    places: TenantSemaphore,
-    began: Instant,
-    keys: CachingAuthenticator,
-    calls: CallsAtOnce,
+    permits: TenantSemaphore,
+    started: Instant,
+    access: Arc<AccessControl>,
 }
 
 impl Sessions {
-    pub(super) fn new(options: SseOptions, keys: CachingAuthenticator, calls: CallsAtOnce) -> Self {
+    pub(super) fn new(options: SseOptions, access: Arc<AccessControl>) -> Self {
         Self {
-            places: TenantSemaphore::new(options.sessions_per_tenant),
+            permits: TenantSemaphore::new(options.sessions_per_tenant),
             options,
             open: Mutex::default(),
-            began: Instant::now(),
-            keys,
-            calls,
+            started: Instant::now(),
+            access,
         }
     }
 
@@ -104,11 +99,11 @@ impl Sessions {
         }
     }
 
-    /// A new session of this key; its id cannot be guessed.
+    /// Opens a session of this key, with an id of 192 random bits. `None` when the server has its maximum of sessions.
     fn open(
         &self,
         key: &ApiKey,
-        ends: &SessionHandles,
+        handles: &SessionHandles,
         ended: CancellationToken,
     ) -> Option<(String, Arc<Session>)> {
         let mut id = [0_u8; 24];
@@ -116,9 +111,9 @@ impl Sessions {
         let id = id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let session = Arc::new(Session {
             owner: key.hash(),
-            inbox: ends.inbox.clone(),
-            pending: ends.pending.clone(),
-            last_heard: AtomicU64::new(self.now()),
+            inbox: handles.inbox.clone(),
+            pending: handles.pending.clone(),
+            last_message: AtomicU64::new(self.now()),
             ended,
         });
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -137,28 +132,28 @@ impl Sessions {
     }
 
     fn now(&self) -> u64 {
-        self.began.elapsed().as_secs()
+        self.started.elapsed().as_secs()
     }
 
-    /// Resolves when the client has been silent for too long or the key does not hold any more.
+    /// Resolves when the client has been idle for too long or the key has become invalid.
     async fn expired(&self, session: &Session, key: &ApiKey) -> &'static str {
         let check_every = self.options.check_every.min(self.options.idle);
         loop {
             tokio::time::sleep(check_every).await;
-            let silent = self
+            let idle = self
                 .now()
-                .saturating_sub(session.last_heard.load(Ordering::Relaxed));
-            if silent >= self.options.idle.as_secs() {
-                return "its client was silent for too long";
+                .saturating_sub(session.last_message.load(Ordering::Relaxed));
+            if idle >= self.options.idle.as_secs() {
+                return "idle";
             }
-            if self.keys.has_ended(key).await {
-                return "its key does not hold any more";
+            if self.access.is_revoked(key).await {
+                return "its key became invalid";
             }
         }
     }
 }
 
-/// `/sse` and `/messages`; the caller puts the checks of key, host and origin in front.
+/// The routes `/sse` and `/messages`, without the checks of the request's head.
 pub(super) fn routes<H: ServerHandler>(
     sessions: &Arc<Sessions>,
     handlers: Arc<dyn Fn(CredentialSource) -> H + Send + Sync>,
@@ -176,23 +171,23 @@ pub(super) fn routes<H: ServerHandler>(
 
 /// Opens a session and streams its events.
 fn listen<H: ServerHandler>(sessions: &Arc<Sessions>, key: &ApiKey, handler: H) -> Response {
-    let Some(place) = sessions.places.take(key.claimed_tenant()) else {
-        let words = format!(
-            "Your organisation has {} event streams open on this server, which is as many as it may have. Close one first.",
-            sessions.places.per_tenant()
+    let Some(permit) = sessions.permits.take(key.claimed_tenant()) else {
+        let text = format!(
+            "Your organisation has {} event streams open on this server, which is its limit. Close one first.",
+            sessions.permits.per_tenant()
         );
-        return try_later(StatusCode::TOO_MANY_REQUESTS, RETRY_SECONDS, &words);
+        return try_later(StatusCode::TOO_MANY_REQUESTS, RETRY_SECONDS, &text);
     };
     let ended = CancellationToken::new();
-    let (pipe, ends) = pipe(ended.clone());
-    let Some((id, session)) = sessions.open(key, &ends, ended) else {
-        let words = "The server has as many event streams open as it can serve. Try again later.";
-        return try_later(StatusCode::SERVICE_UNAVAILABLE, RETRY_SECONDS, words);
+    let (transport, handles) = channel(ended.clone());
+    let Some((id, session)) = sessions.open(key, &handles, ended) else {
+        let text = "The server has its maximum of event streams open. Try again later.";
+        return try_later(StatusCode::SERVICE_UNAVAILABLE, RETRY_SECONDS, text);
     };
     let endpoint = Event::default()
         .event("endpoint")
         .data(format!("/messages?sessionId={id}"));
-    // Dropped with the stream, however that ends.
+    // Dropped with the stream: ends the session.
     let guard = session.ended.clone().drop_guard();
     tokio::spawn(run(
         Arc::clone(sessions),
@@ -200,50 +195,50 @@ fn listen<H: ServerHandler>(sessions: &Arc<Sessions>, key: &ApiKey, handler: H) 
         session,
         key.clone(),
         handler,
-        pipe,
-        place,
+        transport,
+        permit,
     ));
-    let messages = stream::unfold((ends.outbox, guard), |(mut outbox, guard)| async move {
+    let messages = stream::unfold((handles.outbox, guard), |(mut outbox, guard)| async move {
         let message: ServerJsonRpcMessage = outbox.recv().await?;
         let event = Event::default().event("message").json_data(message).ok()?;
         Some((event, (outbox, guard)))
     });
     let events = stream::once(async { endpoint }).chain(messages);
     (
-        // Proxies that collect an answer before they pass it on would hold the events back.
+        // Keeps nginx from buffering the events.
         [(HeaderName::from_static("x-accel-buffering"), "no")],
         Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)),
     )
         .into_response()
 }
 
-/// A session from its beginning to its end.
+/// Runs a session until it ends.
 async fn run<H: ServerHandler>(
     sessions: Arc<Sessions>,
     id: String,
     session: Arc<Session>,
     key: ApiKey,
     handler: H,
-    pipe: SseTransport,
-    place: TenantPermit,
+    transport: SseTransport,
+    permit: TenantPermit,
 ) {
-    let conversation = async {
-        match rmcp::service::serve_server(handler, pipe).await {
+    let serving = async {
+        match rmcp::service::serve_server(handler, transport).await {
             Ok(service) => {
-                // How it ended is of no interest: its calls have been recorded by themselves.
+                // Its calls are recorded by the service, however it ended.
                 let _quit = service.waiting().await;
-                "the conversation ended"
+                "the client ended it"
             }
-            Err(_) => "no conversation began",
+            Err(_) => "the client did not initialize it",
         }
     };
-    tokio::pin!(conversation);
+    tokio::pin!(serving);
     let why = tokio::select! {
-        why = &mut conversation => why,
+        why = &mut serving => why,
         why = sessions.expired(&session, &key) => {
             session.ended.cancel();
-            // It has calls to end and to record.
-            conversation.await;
+            // Its calls in flight end and are recorded first.
+            serving.await;
             why
         }
     };
@@ -251,7 +246,7 @@ async fn run<H: ServerHandler>(
     session.ended.cancel();
     let mut open = sessions.open.lock().unwrap_or_else(PoisonError::into_inner);
     open.remove(&id);
-    drop(place);
+    drop(permit);
 }
 
 #[derive(serde::Deserialize)]
@@ -260,72 +255,64 @@ struct MessageQuery {
     session_id: String,
 }
 
-/// Takes a message for a session; its answer comes on the session's stream.
+/// Takes a message of a session. Its response is sent on the session's event stream.
 async fn message(
     State(sessions): State<Arc<Sessions>>,
     Query(query): Query<MessageQuery>,
     Extension(key): Extension<ApiKey>,
-    Extension(principal): Extension<Arc<Principal>>,
     request: Request,
 ) -> Response {
     let unknown = || {
         json_rpc_error(
             StatusCode::NOT_FOUND,
             -32_600,
-            "There is no such session. Open a new one on /sse.",
+            "Session not found. Open a new one on /sse.",
         )
     };
     let Some(session) = sessions.find(&query.session_id, &key) else {
         return unknown();
     };
     let (mut parts, body) = request.into_parts();
-    let (bytes, is_subscription) = match jsonrpc_validation::read(&parts, body).await {
+    let read = match jsonrpc_validation::read(&parts, body).await {
         Ok(read) => read,
         Err(refusal) => return refusal,
     };
-    let Ok(mut message) = serde_json::from_slice::<ClientJsonRpcMessage>(&bytes) else {
-        let words = "The message is not one that the protocol has.";
-        return json_rpc_error(StatusCode::BAD_REQUEST, -32_600, words);
+    let Ok(mut message) = serde_json::from_slice::<ClientJsonRpcMessage>(&read.bytes) else {
+        let text = "The body is not a message of the Model Context Protocol.";
+        return json_rpc_error(StatusCode::BAD_REQUEST, -32_600, text);
     };
-    session.last_heard.store(sessions.now(), Ordering::Relaxed);
-    // A subscription is counted by itself.
-    let place = if matches!(message, ClientJsonRpcMessage::Request(_)) && !is_subscription {
-        match sessions.calls.take(&principal, &source(&parts.extensions)) {
-            Ok(place) => Some(place),
-            Err(refusal) => return *refusal,
-        }
-    } else {
-        None
-    };
-    // A subscription is no call, and does not count as one that runs.
-    let admission = limits::admission(&mut parts.extensions).filter(|_| !is_subscription);
-    match session.pending.note(&message, MAX_UNANSWERED) {
-        Ok(doing) => drop(parts.extensions.insert(CallGuard::new((place, doing, admission)))),
-        Err(refused) => return not_noted(refused),
+    session.last_message.store(sessions.now(), Ordering::Relaxed);
+    match jsonrpc_validation::admit(&sessions.access, &parts, &read).await {
+        Ok(Some(guard)) => drop(parts.extensions.insert(Arc::new(guard))),
+        Ok(None) => {}
+        Err(refusal) => return refusal,
+    }
+    if let Err(error) = session.pending.track(&message, MAX_PENDING) {
+        return not_tracked(error);
     }
     message.insert_extension(parts);
     match session.inbox.try_send(message) {
         Ok(()) => StatusCode::ACCEPTED.into_response(),
         Err(mpsc::error::TrySendError::Full(message)) => {
-            session.pending.forget(&message);
-            let words = "The session has more messages than it can take. Try again in a moment.";
-            try_later(StatusCode::TOO_MANY_REQUESTS, 1, words)
+            session.pending.untrack(&message);
+            let text = "The session's queue of messages is full. Try again in a moment.";
+            try_later(StatusCode::TOO_MANY_REQUESTS, 1, text)
         }
         Err(mpsc::error::TrySendError::Closed(_)) => unknown(),
     }
 }
 
-fn not_noted(refused: TrackError) -> Response {
-    match refused {
+fn not_tracked(error: TrackError) -> Response {
+    match error {
         TrackError::TooManyInFlight => {
-            let words = format!(
-                "{MAX_UNANSWERED} requests of this session wait for their answers. Wait for one of them."
+            let text = format!(
+                "{MAX_PENDING} requests of this session wait for their responses, which is the limit. Wait for one of them."
             );
-            try_later(StatusCode::TOO_MANY_REQUESTS, 1, &words)
+            try_later(StatusCode::TOO_MANY_REQUESTS, 1, &text)
         }
         TrackError::DuplicateId => {
-            let words = "A request with this id waits for its answer in this session. Send each with an id of its own.";
-            json_rpc_error(StatusCode::BAD_REQUEST, -32_600, words)
+            let text = "A request with this id waits for its response in this session. Give each request an id of its own.";
+            json_rpc_error(StatusCode::BAD_REQUEST, -32_600, text)
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Standard input and output: one caller, one key. Nothing but JSON-RPC is ever written to stdout.
+//! Standard input and output: one client, one key. stdout carries JSON-RPC only.
 
 use std::sync::Arc;
 
@@ -7,26 +7,26 @@ use rmcp::ServiceExt as _;
 use crate::server::{CallService, CredentialSource, McpHandler};
 use crate::tenancy::ApiKey;
 
-/// Why serving ended badly.
+/// Why serving failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StdioError {
-    /// The client did not start a conversation.
-    #[error("the client did not start an MCP conversation: {0}")]
+    /// The client did not initialize the connection.
+    #[error("the client did not initialize the MCP connection: {0}")]
     Start(String),
-    /// The conversation broke off.
-    #[error("the conversation broke off: {0}")]
+    /// The connection failed.
+    #[error("the MCP connection failed: {0}")]
     Broken(String),
 }
 
-/// Serves the client at the other end of stdin and stdout until it closes them.
+/// Serves the client on stdin and stdout until it closes stdin.
 ///
 /// # Errors
-/// When the conversation does not start or breaks off.
+/// When the connection is not initialized or fails.
 pub async fn serve(call_service: Arc<CallService>, key: ApiKey) -> Result<(), StdioError> {
-    let registry = McpHandler::new(Arc::clone(&call_service), CredentialSource::Stdio(key));
-    let service = match registry.serve(rmcp::transport::stdio_pipes()).await {
+    let handler = McpHandler::new(Arc::clone(&call_service), CredentialSource::Stdio(key));
+    let service = match handler.serve(rmcp::transport::stdio_pipes()).await {
         Ok(service) => service,
-        // A client that leaves before it said anything is not a failure of ours.
+        // A client that closes the connection without a message is no error.
         Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => return Ok(()),
         Err(error) => return Err(StdioError::Start(error.to_string())),
     };

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use handler::Fixtures;
 use rmcp::task_manager::TaskManager;
 use skillkeep::db::{DatabaseUrl, ServerDb};
-use skillkeep::server::{CallService, Limits, McpHandler};
+use skillkeep::server::{CallService, McpHandler, ServiceLimits};
 use skillkeep::transport::http::{self, HttpOptions};
 
 #[tokio::main]
@@ -28,7 +28,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url: DatabaseUrl = std::env::var("DATABASE_URL")
         .map_err(|_| "DATABASE_URL must name the database, by the role skillkeep_app")?
         .parse()?;
-    let service = Arc::new(CallService::new(ServerDb::new(&url, 8)?, Limits::default()));
+    let service = Arc::new(CallService::new(
+        ServerDb::new(&url, 8)?,
+        ServiceLimits::default(),
+    ));
     let listener = http::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
     eprintln!("conformance-server serves http://{}/mcp", listener.local_addr()?);
     let (behind, changes, tasks) = (Arc::clone(&service), Arc::default(), TaskManager::new());

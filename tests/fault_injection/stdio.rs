@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures::FutureExt as _;
 use skillkeep::config::LogFormat;
 use skillkeep::db::{DatabaseUrl, ServerDb, Sql};
-use skillkeep::server::{CallService, Limits, TestHook};
+use skillkeep::server::{CallService, ServiceLimits, TestHook};
 use skillkeep::telemetry;
 use skillkeep::tenancy::ApiKey;
 use skillkeep::transport::stdio;
@@ -38,7 +38,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .boxed()
     });
     let service =
-        CallService::new(ServerDb::new(&url, CONNECTIONS)?, Limits::default()).with_test_hook(stumble);
+        CallService::new(ServerDb::new(&url, CONNECTIONS)?, ServiceLimits::default()).with_test_hook(stumble);
     stdio::serve(Arc::new(service), key).await?;
     Ok(())
 }

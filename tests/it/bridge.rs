@@ -17,7 +17,7 @@ use rmcp::service::{ClientLifecycleMode, ClientServiceExt as _};
 use rmcp::transport::TokioChildProcess;
 use serde_json::{Value, json};
 use skillkeep::db::ServerDb;
-use skillkeep::server::{CallService, Limits};
+use skillkeep::server::{CallService, ServiceLimits};
 use skillkeep::tenancy::ApiKey;
 use skillkeep::transport::http::{self, HttpOptions};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -360,7 +360,7 @@ async fn ten_calls_are_at_the_registry_at_once() {
         .boxed()
     });
     let server = ServerDb::new(&db.ways.server, 16).unwrap();
-    let service = Arc::new(CallService::new(server, Limits::default()).with_test_hook(block));
+    let service = Arc::new(CallService::new(server, ServiceLimits::default()).with_test_hook(block));
     let registry = McpHandler::start(&service).await;
     let mut laptop = Laptop::start(registry.address, &key);
     laptop.ask(&hello(100)).await;

@@ -16,7 +16,7 @@ use rmcp::service::ServiceError;
 use serde_json::{Value, json};
 use skillkeep::db::{ServerDb, Sql};
 use skillkeep::ids::TenantId;
-use skillkeep::server::{CallService, Limits};
+use skillkeep::server::{CallService, ServiceLimits};
 use tokio::sync::Semaphore;
 
 use crate::harness::{Client, TestDb};
@@ -48,7 +48,7 @@ async fn left(db: &TestDb) -> (i64, i64) {
 /// A service that reaches its database through a proxy.
 fn door_through(proxy: &Proxy) -> Arc<CallService> {
     let server = ServerDb::new(&proxy.url(), 4).unwrap().with_patience(PATIENCE);
-    Arc::new(CallService::new(server, Limits::default()))
+    Arc::new(CallService::new(server, ServiceLimits::default()))
 }
 
 fn words(answer: Result<rmcp::model::CallToolResult, ServiceError>) -> String {
@@ -244,7 +244,7 @@ async fn of_two_calls_in_a_deadlock_one_is_done_and_the_other_told_to_try_again(
         }
         .boxed()
     });
-    let service = db.service_with_faults(Limits::default(), block);
+    let service = db.service_with_faults(ServiceLimits::default(), block);
     let (first, second) = (
         Client::connect(&service, &key).await,
         Client::connect(&service, &key).await,
@@ -297,7 +297,7 @@ async fn a_tenant_that_takes_every_connection_for_long_does_not_starve_another()
         .boxed()
     });
     let server = ServerDb::new(&db.ways.server, 4).unwrap();
-    let service = Arc::new(CallService::new(server, Limits::default()).with_test_hook(block));
+    let service = Arc::new(CallService::new(server, ServiceLimits::default()).with_test_hook(block));
     let hog = Arc::new(Client::connect(&service, &greedy_key).await);
     let hogs: Vec<_> = (0..40)
         .map(|_| {
@@ -342,7 +342,7 @@ async fn every_transaction_of_a_call_has_its_limits_in_the_database_itself() {
         }
         .boxed()
     });
-    let client = Client::connect(&db.service_with_faults(Limits::default(), block), &key).await;
+    let client = Client::connect(&db.service_with_faults(ServiceLimits::default(), block), &key).await;
     client.ok("whoami", json!({})).await;
     assert_eq!(
         settings.recv().await.unwrap(),

@@ -17,7 +17,7 @@ use skillkeep::db::{AdminDb, DatabaseUrl, ServerDb, TenantTx, connect_owner, mig
 use skillkeep::ids::{Digest, TenantId, UserId};
 use skillkeep::registry::audit::Actor;
 use skillkeep::registry::publish::{self, NewVersion, Stored};
-use skillkeep::server::{CallService, CredentialSource, Limits, McpHandler, TestHook};
+use skillkeep::server::{CallService, CredentialSource, McpHandler, ServiceLimits, TestHook};
 use skillkeep::tenancy::api_keys::{self, NewKey};
 use skillkeep::tenancy::{ApiKey, CallLimits, Scope, Scopes, tenants, users};
 use std::sync::Arc;
@@ -262,11 +262,11 @@ impl TestDb {
 
     /// A service to this database with the usual limits.
     pub(crate) fn service(&self) -> Arc<CallService> {
-        Arc::new(CallService::new(self.server.clone(), Limits::default()))
+        Arc::new(CallService::new(self.server.clone(), ServiceLimits::default()))
     }
 
     /// A service whose tools stumble.
-    pub(crate) fn service_with_faults(&self, limits: Limits, test_hook: TestHook) -> Arc<CallService> {
+    pub(crate) fn service_with_faults(&self, limits: ServiceLimits, test_hook: TestHook) -> Arc<CallService> {
         Arc::new(CallService::new(self.server.clone(), limits).with_test_hook(test_hook))
     }
 

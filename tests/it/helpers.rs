@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use skillkeep::db::{ServerDb, Sql, TenantTx};
 use skillkeep::ids::TenantId;
-use skillkeep::server::{CallService, CredentialSource, Limits, McpHandler, TestHook};
+use skillkeep::server::{CallService, CredentialSource, McpHandler, ServiceLimits, TestHook};
 use skillkeep::tenancy::ApiKey;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, ReadHalf, WriteHalf};
 use tokio::sync::Semaphore;
@@ -140,7 +140,11 @@ impl Stumble {
 }
 
 /// A service whose calls all share one connection, so that the next caller gets what the last one left.
-pub(crate) fn single_connection_service(db: &TestDb, limits: Limits, block: TestHook) -> Arc<CallService> {
+pub(crate) fn single_connection_service(
+    db: &TestDb,
+    limits: ServiceLimits,
+    block: TestHook,
+) -> Arc<CallService> {
     let server = ServerDb::new(&db.ways.server, 1).unwrap();
     Arc::new(CallService::new(server, limits).with_test_hook(block))
 }

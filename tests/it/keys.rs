@@ -14,7 +14,7 @@ use rmcp::service::ServiceError;
 use serde_json::{Value, json};
 use skillkeep::db::TenantTx;
 use skillkeep::ids::{ApiKeyId, TenantId};
-use skillkeep::server::Limits;
+use skillkeep::server::ServiceLimits;
 use skillkeep::tenancy::api_keys::{self, NewKey};
 use skillkeep::tenancy::tenants::{self, Status};
 use skillkeep::tenancy::{ApiKey, CallLimits, Scope, Scopes, users};
@@ -65,7 +65,8 @@ async fn a_revoked_key_runs_not_one_more_call_on_a_warm_pool() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let key = db.full_key(tenant).await;
-    let service = single_connection_service(&db, Limits::default(), test_hook(|_, _| async {}.boxed()));
+    let service =
+        single_connection_service(&db, ServiceLimits::default(), test_hook(|_, _| async {}.boxed()));
     let client = Client::connect(&service, &key).await;
     for _ in 0..3 {
         client.ok("whoami", json!({})).await;
@@ -187,7 +188,7 @@ async fn a_key_that_claims_another_tenant_is_refused_and_reaches_no_tool() {
         counter.fetch_add(1, Ordering::SeqCst);
         async {}.boxed()
     });
-    let service = single_connection_service(&db, Limits::default(), block);
+    let service = single_connection_service(&db, ServiceLimits::default(), block);
     let both = async || {
         // What was refused is in the audit log, which is the tenant's own.
         let [mut mine, mut theirs] = [

@@ -198,7 +198,7 @@ async fn until_hung_up(at: SocketAddr, bytes: &[u8]) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn half_a_request_is_not_waited_for_and_holds_nobody_up() {
     let options = HttpOptions {
-        patience: Duration::from_secs(2),
+        request_timeout: Duration::from_secs(2),
         ..HttpOptions::default()
     };
     let (_db, key, served) = set_up(options).await;

@@ -17,7 +17,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use skillkeep::db::Sql;
 use skillkeep::ids::TenantId;
-use skillkeep::server::{CallService, Limits};
+use skillkeep::server::{CallService, ServiceLimits};
 
 use crate::harness::TestDb;
 use crate::helpers::test_hook;
@@ -77,7 +77,13 @@ impl Fixtures {
                 let fault = faults.lock().unwrap().remove(&tx.tenant());
                 async move { meet(fault, tx).await }.boxed()
             });
-            db.service_with_faults(Limits { call: CALL }, block)
+            db.service_with_faults(
+                ServiceLimits {
+                    call_timeout: CALL,
+                    ..ServiceLimits::default()
+                },
+                block,
+            )
         };
         let services = [service(), service()];
         let addresses = [serve(&services[0]).await, serve(&services[1]).await];

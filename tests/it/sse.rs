@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures::FutureExt as _;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use skillkeep::server::Limits;
+use skillkeep::server::ServiceLimits;
 use skillkeep::tenancy::ApiKey;
 use skillkeep::transport::http::HttpOptions;
 use skillkeep::transport::sse::SseOptions;
@@ -166,7 +166,7 @@ async fn a_call_whose_agent_leaves_is_stopped_and_recorded() {
         }
         .boxed()
     });
-    let service = db.service_with_faults(Limits::default(), block);
+    let service = db.service_with_faults(ServiceLimits::default(), block);
     let served = Served::start(service.clone(), HttpOptions::default()).await;
     let agent = Agent::greet(served.at, &key).await;
     agent
@@ -267,7 +267,7 @@ async fn a_server_that_stops_ends_its_streams_after_the_last_answer() {
         .boxed()
     });
     let mut served = Served::start(
-        db.service_with_faults(Limits::default(), block),
+        db.service_with_faults(ServiceLimits::default(), block),
         HttpOptions::default(),
     )
     .await;
@@ -323,7 +323,7 @@ async fn a_session_cannot_be_flooded() {
     let wait = go.clone();
     let block = test_hook(move |_, _| wait.clone().cancelled_owned().boxed());
     let served = Served::start(
-        db.service_with_faults(Limits::default(), block),
+        db.service_with_faults(ServiceLimits::default(), block),
         HttpOptions::default(),
     )
     .await;

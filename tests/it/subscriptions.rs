@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use skillkeep::db::{ServerDb, TenantTx};
 use skillkeep::ids::TenantId;
-use skillkeep::server::{CallService, Limits};
+use skillkeep::server::{CallService, ServiceLimits};
 use skillkeep::tenancy::api_keys::{self, NewKey};
 use skillkeep::tenancy::{ApiKey, CallLimits, Scope, Scopes, users};
 
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 fn replica(db: &TestDb) -> Arc<CallService> {
     Arc::new(CallService::new(
         ServerDb::new(&db.ways.server, 4).unwrap(),
-        Limits::default(),
+        ServiceLimits::default(),
     ))
 }
 

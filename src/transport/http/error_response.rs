@@ -1,12 +1,16 @@
-//! Refusals over HTTP: always a JSON-RPC error, so that every client can read the words.
+//! Error responses over HTTP: always a JSON-RPC error in the body, so that every client can show the message.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-/// A JSON-RPC error that answers no request in particular.
-pub(in crate::transport) fn json_rpc_error(status: StatusCode, code: i32, words: &str) -> Response {
-    let body = json!({"jsonrpc": "2.0", "id": null, "error": {"code": code, "message": words}});
+use crate::access::AccessError;
+use crate::db::DbError;
+use crate::tenancy::AuthError;
+
+/// A JSON-RPC error without a request id.
+pub(in crate::transport) fn json_rpc_error(status: StatusCode, code: i32, message: &str) -> Response {
+    let body = json!({"jsonrpc": "2.0", "id": null, "error": {"code": code, "message": message}});
     (
         status,
         [(header::CONTENT_TYPE, "application/json")],
@@ -15,11 +19,63 @@ pub(in crate::transport) fn json_rpc_error(status: StatusCode, code: i32, words:
         .into_response()
 }
 
-/// The same, with the time in seconds after which trying again may help.
-pub(in crate::transport) fn try_later(status: StatusCode, seconds: u32, words: &str) -> Response {
-    let mut response = json_rpc_error(status, -32_603, words);
+/// The same, with `Retry-After` in seconds.
+pub(in crate::transport) fn try_later(status: StatusCode, seconds: u32, message: &str) -> Response {
+    let mut response = json_rpc_error(status, -32_603, message);
     response
         .headers_mut()
         .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     response
+}
+
+/// 401 with a challenge that starts no OAuth flow (RFC 6750, section 3).
+pub(super) fn unauthorized(error: Option<&str>, message: &str) -> Response {
+    let mut response = json_rpc_error(StatusCode::UNAUTHORIZED, -31_001, message);
+    let challenge = match error {
+        None => "Bearer realm=\"skillkeep\"".to_owned(),
+        Some(error) => format!("Bearer realm=\"skillkeep\", error=\"{error}\""),
+    };
+    if let Ok(challenge) = HeaderValue::from_str(&challenge) {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    response
+}
+
+/// The response to a request that access control refused.
+pub(in crate::transport) fn access_denied(error: &AccessError) -> Response {
+    match error {
+        AccessError::Throttled(seconds) => {
+            let message =
+                format!("Too many invalid API keys came from your address. Try again in {seconds} seconds.");
+            try_later(StatusCode::TOO_MANY_REQUESTS, *seconds, &message)
+        }
+        AccessError::Overloaded => unavailable(&DbError::Busy, false),
+        AccessError::Key { error, is_known } => match &**error {
+            AuthError::Invalid(_) => unauthorized(Some("invalid_token"), &format!("{error}.")),
+            AuthError::Db(error) => unavailable(error, *is_known),
+        },
+        AccessError::RateLimit(over) => {
+            try_later(StatusCode::TOO_MANY_REQUESTS, over.retry_after, &over.to_string())
+        }
+        AccessError::ConcurrencyLimit(limit) => {
+            let message = format!(
+                "Your organisation has {limit} calls running on this server, which is its limit. Try again in a moment."
+            );
+            try_later(StatusCode::TOO_MANY_REQUESTS, 1, &message)
+        }
+    }
+}
+
+/// A key that is not known to be valid need not belong to the tenant that it claims, so its sender is not told how busy
+/// that tenant is.
+fn unavailable(error: &DbError, is_known: bool) -> Response {
+    tracing::error!(%error, "a key could not be checked");
+    let message = match (matches!(error, DbError::Busy), is_known) {
+        (true, true) => {
+            "The registry is busy with other calls, most of them your organisation's. Try again in a moment."
+        }
+        (true, false) => "The registry is busy. Try again in a moment.",
+        (false, _) => "The registry's database is not available. Try again in a moment.",
+    };
+    try_later(StatusCode::SERVICE_UNAVAILABLE, 1, message)
 }

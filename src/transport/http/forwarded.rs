@@ -1,37 +1,25 @@
-//! Where a request came from when there is a proxy in between.
+//! The client's address behind reverse proxies.
 //!
-//! Anybody can write `X-Forwarded-For`. So only what trusted proxies wrote is believed: each adds, at the right, the address that
-//! it saw.
+//! Any client can send `X-Forwarded-For`, so only the entries that trusted proxies added are used: each proxy appends, at the
+//! right, the address that it saw.
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use axum::http::HeaderMap;
+use ipnet::IpNet;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// An address, or all that begin alike.
+/// An address, or a network in CIDR notation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    prefix: u8,
-}
+pub struct Network(IpNet);
 
 impl Network {
-    /// Whether the address belongs to it.
+    /// Whether the address belongs to the network. An IPv4-mapped IPv6 address counts as the IPv4 address.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
-        let shift = |bits: u8| u32::from(bits - self.prefix);
-        match (self.address, address.to_canonical()) {
-            // Shifted by all bits there are, nothing is left to differ.
-            (IpAddr::V4(mine), IpAddr::V4(other)) => (mine.to_bits() ^ other.to_bits())
-                .checked_shr(shift(32))
-                .is_none_or(|differs| differs == 0),
-            (IpAddr::V6(mine), IpAddr::V6(other)) => (mine.to_bits() ^ other.to_bits())
-                .checked_shr(shift(128))
-                .is_none_or(|differs| differs == 0),
-            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
-        }
+        self.0.contains(&address.to_canonical())
     }
 }
 
@@ -39,31 +27,27 @@ impl FromStr for Network {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || {
-            format!("\"{text}\" is neither an address nor a network; they look like 10.0.0.7 and 10.0.0.0/8")
+        let invalid = || {
+            format!("\"{text}\" is not an address or network; expected 10.0.0.7 or 10.0.0.0/8, for example")
         };
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (text, None),
         };
-        let address: IpAddr = address.parse().map_err(|_| wrong())?;
-        // As callers' addresses are, so that they can be compared.
+        let address: IpAddr = address.parse().map_err(|_| invalid())?;
         let address = address.to_canonical();
-        let all = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = match prefix {
-            Some(prefix) => prefix
-                .parse()
-                .ok()
-                .filter(|prefix| *prefix <= all)
-                .ok_or_else(wrong)?,
-            None => all,
-        };
-        Ok(Self { address, prefix })
+        match prefix {
+            None => Ok(Self(address.into())),
+            Some(prefix) => {
+                let prefix = prefix.parse().map_err(|_| invalid())?;
+                IpNet::new(address, prefix).map(Self).map_err(|_| invalid())
+            }
+        }
     }
 }
 
-/// The address that a request came from: the last in `X-Forwarded-For` that is no trusted proxy's, where a trusted proxy brings
-/// it. What cannot be read counts as coming from the proxy itself.
+/// The client's address: the last entry of `X-Forwarded-For` that is not a trusted proxy's, if the peer is a trusted proxy.
+/// With an unreadable entry, the peer's address.
 pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
     let peer = peer.to_canonical();
@@ -71,7 +55,7 @@ pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[Netwo
         return peer;
     }
     let mut first = peer;
-    // Several lines are one list.
+    // Several header lines are one list (RFC 9110, section 5.3).
     for line in headers.get_all(FORWARDED_FOR).iter().rev() {
         let Ok(line) = line.to_str() else {
             return peer;
@@ -86,7 +70,7 @@ pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[Netwo
             first = address;
         }
     }
-    // All of them are proxies: so a proxy asks for itself.
+    // Every entry is a proxy: the request is a proxy's own.
     first
 }
 

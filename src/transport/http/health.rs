@@ -1,4 +1,4 @@
-//! `/healthz` and `/readyz`, which need no key: so whoever asks, however often, costs one look at the database a second.
+//! `/healthz` and `/readyz`. They need no key, so the database is asked at most once a second.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,50 +11,47 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::sync::Mutex;
 
-use crate::server::CallService;
+use crate::access::AccessControl;
 
-/// How long an answer of the database holds.
-const KEPT: Duration = Duration::from_secs(1);
+/// How long a readiness result is cached.
+const CACHE_TTL: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
 pub(super) struct Health {
-    service: Arc<CallService>,
+    access: Arc<AccessControl>,
     stopping: Arc<AtomicBool>,
-    /// When the database was last asked, and whether it answered. Locked while it is asked: those who come meanwhile wait for
-    /// the same answer.
-    asked: Arc<Mutex<Option<(Instant, bool)>>>,
+    /// Time and result of the last ping. Locked during a ping: concurrent requests wait for the same result.
+    last_ping: Arc<Mutex<Option<(Instant, bool)>>>,
 }
 
 impl Health {
-    pub(super) fn new(service: Arc<CallService>, stopping: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(access: Arc<AccessControl>, stopping: Arc<AtomicBool>) -> Self {
         Self {
-            service,
+            access,
             stopping,
-            asked: Arc::default(),
+            last_ping: Arc::default(),
         }
     }
 
     async fn database_answers(&self) -> bool {
-        if self.service.db().is_closed() {
-            return false;
-        }
-        let mut asked = Arc::clone(&self.asked).lock_owned().await;
-        if let Some((when, answered)) = *asked
-            && when.elapsed() < KEPT
+        let mut last_ping = Arc::clone(&self.last_ping).lock_owned().await;
+        if let Some((when, answered)) = *last_ping
+            && when.elapsed() < CACHE_TTL
+            && !self.access.is_closed()
         {
             return answered;
         }
-        let service = Arc::clone(&self.service);
-        // In a task of its own: who hangs up leaves no question open on a connection.
-        let asking = tokio::spawn(async move {
-            let outcome = service.db().ping().await;
+        let access = Arc::clone(&self.access);
+        // In a task of its own: a client that disconnects leaves no query open on a connection.
+        let ping = tokio::spawn(async move {
+            let outcome = access.ping().await;
             if let Err(error) = &outcome {
                 tracing::warn!(%error, "not ready");
             }
-            *asked = Some((Instant::now(), outcome.is_ok()));
+            *last_ping = Some((Instant::now(), outcome.is_ok()));
             outcome.is_ok()
         });
-        asking.await.unwrap_or(false)
+        ping.await.unwrap_or(false)
     }
 }
 

@@ -1,10 +1,11 @@
-//! Looks at a message before the protocol layer does: its size, the time it takes to arrive, and whether it is a JSON-RPC
-//! message at all (JSON-RPC 2.0, section 4). What is not gets a JSON-RPC error that says what is wrong.
+//! Checks the body of each message before the protocol layer: its size, the time it takes to arrive, and whether it is a
+//! JSON-RPC message (JSON-RPC 2.0, section 4). Then counts a call against the limits of its key and tenant.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -13,28 +14,31 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny};
 use serde_json::Value;
 
-use super::error_response::json_rpc_error;
-use crate::server::CallGuard;
+use super::error_response::{access_denied, json_rpc_error};
+use super::head_validation::origin;
+use crate::access::{AccessControl, CallGuard};
+use crate::server::is_call;
+use crate::tenancy::{ApiKey, Principal};
 
 /// The largest message, in bytes.
 pub(in crate::transport) const MAX_BODY_BYTES: usize = 4 << 20;
 
-/// In every request's extensions: how long its message may take to arrive.
+/// How long a body may take to arrive. In the extensions of every request.
 #[derive(Clone, Copy)]
 pub(in crate::transport) struct BodyTimeout(pub(super) Duration);
 
-/// Levels of lists and objects in each other. The protocol's own messages have about ten.
+/// Nested arrays and objects. The protocol's own messages have about ten levels.
 const MAX_DEPTH: usize = 100;
 
 const PARSE_ERROR: i32 = -32_700;
 const INVALID_REQUEST: i32 = -32_600;
 
-/// What is looked at; everything else is the protocol layer's.
+/// The checked fields. rmcp checks the others.
 #[derive(Deserialize)]
 struct Shape {
     #[serde(default)]
     jsonrpc: Option<Value>,
-    /// `Some(Null)` where it was sent as null, which is not the same as leaving it out.
+    /// `Some(Null)` for a null, which differs from a missing id.
     #[serde(default, deserialize_with = "present")]
     id: Option<Value>,
     #[serde(default)]
@@ -45,7 +49,7 @@ struct Shape {
     error: Option<Value>,
 }
 
-/// Large or deep values are not kept: that a field is there is all that is asked.
+/// Large or deep values are not kept: only the presence of the field is checked.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -63,14 +67,24 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, 
     }))
 }
 
-/// For `/mcp`: lets well-formed messages through, and makes every refusal of the protocol layer a JSON-RPC error.
-pub(super) async fn validate_jsonrpc(request: Request, next: Next) -> Response {
+/// A message that was checked.
+pub(in crate::transport) struct Message {
+    pub(in crate::transport) bytes: Bytes,
+    /// `None` for a response of the client.
+    method: Option<String>,
+}
+
+/// For `/mcp`: passes well-formed messages on, and turns every error of the protocol layer into a JSON-RPC error.
+pub(super) async fn validate_jsonrpc(
+    State(access): State<Arc<AccessControl>>,
+    request: Request,
+    next: Next,
+) -> Response {
     if request.method() != Method::POST {
         let mut response = json_rpc_error(
             StatusCode::METHOD_NOT_ALLOWED,
             INVALID_REQUEST,
-            "Send messages here with POST. There are no sessions to open or to end, and no stream to listen to but that of \
-             subscriptions/listen.",
+            "Send messages to this path with POST. It has no sessions, and no stream but that of subscriptions/listen.",
         );
         response
             .headers_mut()
@@ -78,23 +92,49 @@ pub(super) async fn validate_jsonrpc(request: Request, next: Next) -> Response {
         return response;
     }
     let (mut parts, body) = request.into_parts();
-    let (bytes, is_subscription) = match read(&parts, body).await {
+    let message = match read(&parts, body).await {
         Ok(message) => message,
         Err(refusal) => return refusal,
     };
-    accept_both(&mut parts.headers);
-    // The size may have come in chunks; now it is known.
+    match admit(&access, &parts, &message).await {
+        Ok(Some(guard)) => drop(parts.extensions.insert(Arc::new(guard))),
+        Ok(None) => {}
+        Err(refusal) => return refusal,
+    }
+    let bytes = message.bytes;
+    normalize_accept(&mut parts.headers);
+    // The body may have come in chunks; now its size is known.
     parts.headers.remove(header::TRANSFER_ENCODING);
     parts.headers.insert(header::CONTENT_LENGTH, bytes.len().into());
-    if is_subscription {
-        // Subscriptions are counted by themselves: they would leave no place for calls.
-        parts.extensions.remove::<CallGuard>();
-    }
-    in_json(next.run(Request::from_parts(parts, Body::from(bytes))).await).await
+    as_json_rpc(next.run(Request::from_parts(parts, Body::from(bytes))).await).await
 }
 
-/// Reads a message and checks its shape. The second part tells whether its answer may last for days.
-pub(in crate::transport) async fn read(parts: &Parts, body: Body) -> Result<(Bytes, bool), Response> {
+/// Counts a call against its limits. Other messages need no permit: pings, notifications, and subscriptions, which have a
+/// limit of their own.
+pub(in crate::transport) async fn admit(
+    access: &Arc<AccessControl>,
+    parts: &Parts,
+    message: &Message,
+) -> Result<Option<CallGuard>, Response> {
+    let (Some(method), Some(key), Some(principal)) = (
+        message.method.as_deref(),
+        parts.extensions.get::<ApiKey>(),
+        parts.extensions.get::<Arc<Principal>>(),
+    ) else {
+        return Ok(None);
+    };
+    if !is_call(method) {
+        return Ok(None);
+    }
+    let source = origin(&parts.extensions).source;
+    match access.admit(key, principal, &source).await {
+        Ok(guard) => Ok(Some(guard)),
+        Err(error) => Err(access_denied(&error)),
+    }
+}
+
+/// Reads a message and checks its form.
+pub(in crate::transport) async fn read(parts: &Parts, body: Body) -> Result<Message, Response> {
     let is_json = parts
         .headers
         .get(header::CONTENT_TYPE)
@@ -108,44 +148,47 @@ pub(in crate::transport) async fn read(parts: &Parts, body: Body) -> Result<(Byt
             "Send the message with Content-Type: application/json.",
         ));
     }
-    let patience = parts
+    let body_timeout = parts
         .extensions
         .get()
         .map_or(Duration::ZERO, |BodyTimeout(time)| *time);
-    let bytes = match tokio::time::timeout(patience, axum::body::to_bytes(body, MAX_BODY_BYTES)).await {
+    let bytes = match tokio::time::timeout(body_timeout, axum::body::to_bytes(body, MAX_BODY_BYTES)).await {
         Ok(Ok(bytes)) => bytes,
         Ok(Err(error)) => return Err(unread(&error)),
         Err(_) => {
             return Err(json_rpc_error(
                 StatusCode::REQUEST_TIMEOUT,
                 INVALID_REQUEST,
-                &format!("The message did not arrive in {} seconds.", patience.as_secs()),
+                &format!(
+                    "The request body did not arrive within {} seconds.",
+                    body_timeout.as_secs()
+                ),
             ));
         }
     };
-    let is_subscription =
-        check(&bytes).map_err(|(code, words)| json_rpc_error(StatusCode::BAD_REQUEST, code, words))?;
-    Ok((bytes, is_subscription))
+    let method =
+        check(&bytes).map_err(|(code, message)| json_rpc_error(StatusCode::BAD_REQUEST, code, message))?;
+    Ok(Message { bytes, method })
 }
 
 fn unread(error: &axum::Error) -> Response {
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = cause {
         if error.is::<http_body_util::LengthLimitError>() {
-            let words = format!("The message is larger than {} MiB.", MAX_BODY_BYTES >> 20);
-            return json_rpc_error(StatusCode::PAYLOAD_TOO_LARGE, INVALID_REQUEST, &words);
+            let message = format!("The request body is larger than {} MiB.", MAX_BODY_BYTES >> 20);
+            return json_rpc_error(StatusCode::PAYLOAD_TOO_LARGE, INVALID_REQUEST, &message);
         }
         cause = error.source();
     }
     json_rpc_error(
         StatusCode::BAD_REQUEST,
         PARSE_ERROR,
-        "The message broke off before its end.",
+        "The request body ended unexpectedly.",
     )
 }
 
-/// Whether the message is one, and whether its answer may last for days; else the code and the words of the error.
-fn check(bytes: &[u8]) -> Result<bool, (i32, &'static str)> {
+/// The method of a message, `None` for a response; or code and message of the error.
+fn check(bytes: &[u8]) -> Result<Option<String>, (i32, &'static str)> {
     if std::str::from_utf8(bytes).is_err() {
         return Err((
             PARSE_ERROR,
@@ -156,14 +199,14 @@ fn check(bytes: &[u8]) -> Result<bool, (i32, &'static str)> {
         Some(b'[') => {
             return Err((
                 INVALID_REQUEST,
-                "Batches are no part of the protocol since revision 2025-06-18. Send each message by itself.",
+                "Batches are not supported: the protocol has none since version 2025-06-18. Send each message in its own request.",
             ));
         }
         Some(b'{') => {}
         Some(_) | None => {
             let is_json = serde_json::from_slice::<IgnoredAny>(bytes).is_ok();
             return Err(if is_json {
-                (INVALID_REQUEST, "A JSON-RPC message is an object.")
+                (INVALID_REQUEST, "A JSON-RPC message must be an object.")
             } else {
                 (
                     PARSE_ERROR,
@@ -175,39 +218,39 @@ fn check(bytes: &[u8]) -> Result<bool, (i32, &'static str)> {
     if is_too_deep(bytes) {
         return Err((
             INVALID_REQUEST,
-            "The message is nested too deeply: at most 100 levels are read.",
+            "The message is nested too deeply. The limit is 100 levels.",
         ));
     }
     let shape: Shape = serde_json::from_slice(bytes).map_err(|error| unparsed(&error))?;
     if shape.jsonrpc != Some(Value::from("2.0")) {
-        return Err((INVALID_REQUEST, "The message needs \"jsonrpc\": \"2.0\"."));
+        return Err((INVALID_REQUEST, "The message must have \"jsonrpc\": \"2.0\"."));
     }
     if shape.id.as_ref().is_some_and(Value::is_null) {
         return Err((
             INVALID_REQUEST,
-            "The id of a message is a text or a whole number.",
+            "The id of a message must be a string or an integer.",
         ));
     }
-    match (&shape.method, shape.result.is_some() || shape.error.is_some()) {
-        (Some(Value::String(method)), false) => Ok(method == "subscriptions/listen"),
-        (None, true) => Ok(false),
+    match (shape.method, shape.result.is_some() || shape.error.is_some()) {
+        (Some(Value::String(method)), false) => Ok(Some(method)),
+        (None, true) => Ok(None),
         (Some(_) | None, _) => Err((
             INVALID_REQUEST,
-            "The message needs a \"method\", a text, or is the answer to a request with its \"result\" or \"error\".",
+            "The message must have a \"method\", a string, or be a response with \"result\" or \"error\".",
         )),
     }
 }
 
-/// Counts brackets outside of texts: no recursion, whatever is sent.
+/// Counts brackets outside strings, without recursion.
 fn is_too_deep(bytes: &[u8]) -> bool {
-    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for byte in bytes {
         match byte {
             _ if escaped => escaped = false,
-            b'\\' if in_text => escaped = true,
-            b'"' => in_text = !in_text,
-            b'[' | b'{' if !in_text => depth += 1,
-            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => depth += 1,
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
             _ => {}
         }
         if depth > MAX_DEPTH {
@@ -219,7 +262,7 @@ fn is_too_deep(bytes: &[u8]) -> bool {
 
 fn unparsed(error: &serde_json::Error) -> (i32, &'static str) {
     match error.classify() {
-        serde_json::error::Category::Data => (INVALID_REQUEST, "A part of the message is there twice."),
+        serde_json::error::Category::Data => (INVALID_REQUEST, "Duplicate field in the JSON-RPC message."),
         serde_json::error::Category::Syntax
         | serde_json::error::Category::Eof
         | serde_json::error::Category::Io => (
@@ -229,8 +272,8 @@ fn unparsed(error: &serde_json::Error) -> (i32, &'static str) {
     }
 }
 
-/// A client that says nothing of what it accepts, or accepts everything, accepts what the protocol has.
-fn accept_both(headers: &mut HeaderMap) {
+/// A client that sends no `Accept`, or `*/*`, accepts both content types of the protocol.
+fn normalize_accept(headers: &mut HeaderMap) {
     let accepts_all = headers
         .get_all(header::ACCEPT)
         .iter()
@@ -243,8 +286,8 @@ fn accept_both(headers: &mut HeaderMap) {
     }
 }
 
-/// The protocol layer refuses some requests in plain text.
-async fn in_json(response: Response) -> Response {
+/// rmcp refuses some requests in plain text.
+async fn as_json_rpc(response: Response) -> Response {
     let is_json = response
         .headers()
         .get(header::CONTENT_TYPE)
@@ -254,10 +297,10 @@ async fn in_json(response: Response) -> Response {
         return response;
     }
     let status = response.status();
-    let words = axum::body::to_bytes(response.into_body(), 4096)
+    let message = axum::body::to_bytes(response.into_body(), 4096)
         .await
         .unwrap_or_default();
-    json_rpc_error(status, INVALID_REQUEST, &String::from_utf8_lossy(&words))
+    json_rpc_error(status, INVALID_REQUEST, &String::from_utf8_lossy(&message))
 }
 
 #[cfg(test)]
@@ -265,17 +308,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_are_told_from_what_is_none() {
-        for good in [
-            r#"{"jsonrpc": "2.0", "id": 1, "method": "ping"}"#,
-            r#"{"jsonrpc": "2.0", "id": "a", "method": "ping"}"#,
-            r#"{"jsonrpc": "2.0", "method": "notifications/initialized", "params": {"a": [1.5, null]}}"#,
-            r#"{"jsonrpc": "2.0", "id": 1, "result": {}}"#,
+    fn only_json_rpc_messages_pass() {
+        for (good, method) in [
+            (r#"{"jsonrpc": "2.0", "id": 1, "method": "ping"}"#, Some("ping")),
+            (r#"{"jsonrpc": "2.0", "id": "a", "method": "ping"}"#, Some("ping")),
+            (
+                r#"{"jsonrpc": "2.0", "method": "notifications/initialized", "params": {"a": [1.5, null]}}"#,
+                Some("notifications/initialized"),
+            ),
+            (r#"{"jsonrpc": "2.0", "id": 1, "result": {}}"#, None),
         ] {
-            assert_eq!(check(good.as_bytes()), Ok(false), "{good}");
+            assert_eq!(check(good.as_bytes()), Ok(method.map(str::to_owned)), "{good}");
         }
-        let listen = br#"{"jsonrpc": "2.0", "id": 1, "method": "subscriptions/listen"}"#;
-        assert_eq!(check(listen), Ok(true));
         for (bad, code) in [
             ("", PARSE_ERROR),
             ("{", PARSE_ERROR),
@@ -323,14 +367,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nested_a_million_deep_is_refused_wherever_it_stands() {
+    fn deep_nesting_is_refused_in_every_field() {
         let deep = "[".repeat(1_000_000);
         for place in ["params", "id", "jsonrpc", "method", "result", "other"] {
             let message = format!(r#"{{"jsonrpc": "2.0", "{place}": {deep}"#);
-            let refusal = check(message.as_bytes()).map_err(|(code, words)| (code, words.contains("nested")));
+            let refusal =
+                check(message.as_bytes()).map_err(|(code, message)| (code, message.contains("nested")));
             assert_eq!(refusal, Err((INVALID_REQUEST, true)), "{place}");
         }
-        let brackets_in_a_text = format!(r#"{{"jsonrpc": "2.0", "method": "\\\"{deep}"}}"#);
-        assert_eq!(check(brackets_in_a_text.as_bytes()), Ok(false));
+        let brackets_in_a_string = format!(r#"{{"jsonrpc": "2.0", "method": "\\\"{deep}"}}"#);
+        assert!(check(brackets_in_a_string.as_bytes()).is_ok());
     }
 }

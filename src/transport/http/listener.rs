@@ -1,4 +1,4 @@
-//! Connections: how many there may be, and how long one may keep the server waiting for a request.
+//! Accepts connections and bounds their number, idle time and request heads.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,35 +17,35 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::HttpOptions;
-use super::auth::ClientAddress;
 use super::forwarded::{Network, client_address};
+use super::head_validation::ClientAddress;
 
-/// Headers of a request.
+/// Header fields of a request.
 const MAX_HEADERS: usize = 100;
-/// Bytes of a request's head.
+/// Size of a request's head, in bytes.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
-/// Time until the next try when no connection can be taken, for want of file descriptors for example.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Time until the next attempt when a connection cannot be accepted, for example for lack of file descriptors.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
-/// Takes connections until `stop`, then waits until those that there are have answered what they were asked.
+/// Accepts connections until `stop`, then waits until the open ones have answered their requests.
 pub(super) async fn serve(
     listener: TcpListener,
     app: Router,
     options: &HttpOptions,
     stop: CancellationToken,
 ) {
-    let places = Arc::new(Semaphore::new(options.connections));
+    let permits = Arc::new(Semaphore::new(options.connections));
     let trusted: Arc<[Network]> = options.trusted_proxies.clone().into();
     let graceful = GracefulShutdown::new();
     loop {
-        let taken = tokio::select! {
+        let accepted = tokio::select! {
             () = stop.cancelled() => break,
-            taken = take(&listener, &places) => taken,
+            accepted = accept(&listener, &permits) => accepted,
         };
-        let Some((stream, address, place)) = taken else {
+        let Some((stream, address, permit)) = accepted else {
             continue;
         };
-        // Answers are small and written whole; waiting for more would only delay them.
+        // Responses are written whole; Nagle's algorithm would only delay them.
         let _unset = stream.set_nodelay(true);
         let trusted = Arc::clone(&trusted);
         let with_address = app.clone().map_request(move |mut request: Request<Incoming>| {
@@ -57,8 +57,8 @@ pub(super) async fn serve(
         let connection = graceful.watch(
             http1::Builder::new()
                 .timer(TokioTimer::new())
-                // Also the time that a connection may be idle between two requests.
-                .header_read_timeout(options.patience)
+                // Also the idle time between two requests.
+                .header_read_timeout(options.request_timeout)
                 .max_headers(MAX_HEADERS)
                 .max_buf_size(MAX_HEAD_BYTES)
                 .serve_connection(TokioIo::new(stream), service),
@@ -67,31 +67,30 @@ pub(super) async fn serve(
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended");
             }
-            drop(place);
+            drop(permit);
         });
     }
     drop(listener);
     graceful.shutdown().await;
 }
 
-async fn take(
+async fn accept(
     listener: &TcpListener,
-    places: &Arc<Semaphore>,
+    permits: &Arc<Semaphore>,
 ) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
-    // Without a free place the next connection waits in the listener's queue.
-    let place = Arc::clone(places).acquire_owned().await.ok()?;
+    // Without a permit the next connection waits in the listener's backlog.
+    let permit = Arc::clone(permits).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, address)) => Some((stream, address, place)),
+        Ok((stream, address)) => Some((stream, address, permit)),
         Err(error) => {
-            tracing::warn!(%error, "a connection could not be taken");
-            tokio::time::sleep(PAUSE).await;
+            tracing::warn!(%error, "a connection could not be accepted");
+            tokio::time::sleep(RETRY_PAUSE).await;
             None
         }
     }
 }
 
-/// Takes all the file descriptors that the system lets this process have: each connection needs one, and the usual
-/// soft limit of 1,024 is less than what one office may open.
+/// Raises the soft limit of file descriptors to the hard one: each connection needs one, and the usual soft limit is 1,024.
 pub(super) fn raise_descriptor_limit() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {

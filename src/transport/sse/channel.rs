@@ -1,6 +1,6 @@
-//! The two channels between a session's HTTP requests and the protocol.
+//! The channels between a session's HTTP requests and rmcp.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,124 +12,82 @@ use rmcp::transport::Transport;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// Messages that may wait for a client to read them. A client that reads none for a while loses its session.
+/// Messages to the client that may wait in the queue.
 const OUTBOX: usize = 64;
-/// How long one may wait for a place among them.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Messages that may wait for the protocol.
+/// How long a message waits for the queue. A client that reads nothing for so long loses its session.
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+/// Messages of the client that may wait for rmcp.
 const INBOX: usize = 64;
 
-/// The client does not take what is sent to it.
+/// The client does not read its event stream.
 #[derive(Debug, thiserror::Error)]
 #[error("the event stream is not read")]
-pub(super) struct Unread;
+pub(super) struct StreamNotRead;
 
-/// A request without an answer.
-#[derive(Clone, Copy)]
-enum Waiting {
-    /// It is done, or will be.
-    Running,
-    /// Taken back by the client, and still done: what changes something is brought to its end.
-    TakenBack,
-    /// Done; its answer is under way.
-    Done,
-}
-
-/// The requests of a session that have no answer yet.
+/// The ids of a session's requests that have no response yet.
 #[derive(Clone, Default)]
-pub(super) struct PendingRequests(Arc<Mutex<HashMap<RequestId, Waiting>>>);
+pub(super) struct PendingRequests(Arc<Mutex<HashSet<RequestId>>>);
 
-/// Why a session takes no more requests.
+/// Why a session accepts no further request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TrackError {
-    /// As many as may be are without an answer.
+    /// The limit of pending requests is reached.
     TooManyInFlight,
-    /// One with the same id is.
+    /// A pending request has the same id.
     DuplicateId,
 }
 
-/// A request that is being done; no longer so when this is dropped.
-pub(super) struct InFlightGuard {
-    id: RequestId,
-    pending: PendingRequests,
-}
-
 impl PendingRequests {
-    fn waiting(&self) -> MutexGuard<'_, HashMap<RequestId, Waiting>> {
+    fn ids(&self) -> MutexGuard<'_, HashSet<RequestId>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a message of the client; of a request, what must live for as long as it is being done.
-    pub(super) fn note(
-        &self,
-        message: &ClientJsonRpcMessage,
-        most: usize,
-    ) -> Result<Option<InFlightGuard>, TrackError> {
-        let mut waiting = self.waiting();
+    /// Tracks a request of the client until its response is sent, or until the client cancels it, since a cancelled request
+    /// gets no response. (A cancelled call that still runs counts against the tenant's limit of running calls.)
+    pub(super) fn track(&self, message: &ClientJsonRpcMessage, limit: usize) -> Result<(), TrackError> {
+        let mut ids = self.ids();
         match message {
             JsonRpcMessage::Request(request) => {
-                if waiting.contains_key(&request.id) {
+                if ids.contains(&request.id) {
                     return Err(TrackError::DuplicateId);
                 }
-                if waiting.len() >= most {
+                if ids.len() >= limit {
                     return Err(TrackError::TooManyInFlight);
                 }
-                waiting.insert(request.id.clone(), Waiting::Running);
-                Ok(Some(InFlightGuard {
-                    id: request.id.clone(),
-                    pending: self.clone(),
-                }))
+                ids.insert(request.id.clone());
             }
             JsonRpcMessage::Notification(sent) => {
-                // What is taken back gets no answer.
                 if let ClientNotification::CancelledNotification(cancelled) = &sent.notification
                     && let Some(id) = &cancelled.params.request_id
                 {
-                    match waiting.get_mut(id) {
-                        Some(state @ (Waiting::Running | Waiting::TakenBack)) => *state = Waiting::TakenBack,
-                        Some(Waiting::Done) => drop(waiting.remove(id)),
-                        None => {}
-                    }
+                    ids.remove(id);
                 }
-                Ok(None)
             }
-            JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_) => Ok(None),
+            JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_) => {}
         }
+        Ok(())
     }
 
-    /// Takes back what was noted of a message that went no further.
-    pub(super) fn forget(&self, message: &ClientJsonRpcMessage) {
+    /// Undoes [`Self::track`] for a message that could not be queued.
+    pub(super) fn untrack(&self, message: &ClientJsonRpcMessage) {
         if let JsonRpcMessage::Request(request) = message {
-            self.waiting().remove(&request.id);
+            self.ids().remove(&request.id);
         }
     }
 
-    /// Notes a message to the client.
-    fn note_sent(&self, message: &ServerJsonRpcMessage) {
+    fn sent(&self, message: &ServerJsonRpcMessage) {
         let id = match message {
             JsonRpcMessage::Response(response) => Some(&response.id),
             JsonRpcMessage::Error(error) => error.id.as_ref(),
             JsonRpcMessage::Request(_) | JsonRpcMessage::Notification(_) => None,
         };
         if let Some(id) = id {
-            self.waiting().remove(id);
+            self.ids().remove(id);
         }
     }
 }
 
-impl Drop for InFlightGuard {
-    fn drop(&mut self) {
-        let mut waiting = self.pending.waiting();
-        match waiting.get_mut(&self.id) {
-            Some(state @ (Waiting::Running | Waiting::Done)) => *state = Waiting::Done,
-            Some(Waiting::TakenBack) => drop(waiting.remove(&self.id)),
-            // Answered without having been done.
-            None => {}
-        }
-    }
-}
-
-/// The protocol's end of a session.
+/// A session as a transport of rmcp.
 pub(super) struct SseTransport {
     outbox: mpsc::Sender<ServerJsonRpcMessage>,
     inbox: mpsc::Receiver<ClientJsonRpcMessage>,
@@ -137,54 +95,57 @@ pub(super) struct SseTransport {
     ended: CancellationToken,
 }
 
-/// HTTP's end of it.
+/// The same session for the HTTP handlers.
 pub(super) struct SessionHandles {
     pub(super) outbox: mpsc::Receiver<ServerJsonRpcMessage>,
     pub(super) inbox: mpsc::Sender<ClientJsonRpcMessage>,
     pub(super) pending: PendingRequests,
 }
 
-/// Both ends of a session, which to the protocol is over when `ended` says so.
-pub(super) fn pipe(ended: CancellationToken) -> (SseTransport, SessionHandles) {
-    let (outbox, sent) = mpsc::channel(OUTBOX);
-    let (received, inbox) = mpsc::channel(INBOX);
+/// Both ends of a session. For rmcp the session ends when `ended` is cancelled.
+pub(super) fn channel(ended: CancellationToken) -> (SseTransport, SessionHandles) {
+    let (to_client, outbox) = mpsc::channel(OUTBOX);
+    let (inbox, from_client) = mpsc::channel(INBOX);
     let pending = PendingRequests::default();
-    let pipe = SseTransport {
-        outbox,
-        inbox,
+    let transport = SseTransport {
+        outbox: to_client,
+        inbox: from_client,
         pending: pending.clone(),
         ended,
     };
-    let ends = SessionHandles {
-        outbox: sent,
-        inbox: received,
+    let handles = SessionHandles {
+        outbox,
+        inbox,
         pending,
     };
-    (pipe, ends)
+    (transport, handles)
 }
 
 impl Transport<RoleServer> for SseTransport {
-    type Error = Unread;
+    type Error = StreamNotRead;
 
     fn send(
         &mut self,
         message: ServerJsonRpcMessage,
-    ) -> impl Future<Output = Result<(), Unread>> + Send + 'static {
+    ) -> impl Future<Output = Result<(), StreamNotRead>> + Send + 'static {
         let outbox = self.outbox.clone();
-        self.pending.note_sent(&message);
-        async move { outbox.send_timeout(message, PATIENCE).await.map_err(|_| Unread) }
+        self.pending.sent(&message);
+        async move {
+            let sent = outbox.send_timeout(message, SEND_TIMEOUT).await;
+            sent.map_err(|_not_sent| StreamNotRead)
+        }
     }
 
     async fn receive(&mut self) -> Option<ClientJsonRpcMessage> {
         tokio::select! {
             biased;
-            // As when a client closes its pipe: what is in flight is ended because nobody is there, not taken back.
+            // Calls in flight are then recorded as `client_gone`, not as cancelled.
             () = self.ended.cancelled() => None,
             message = self.inbox.recv() => message,
         }
     }
 
-    async fn close(&mut self) -> Result<(), Unread> {
+    async fn close(&mut self) -> Result<(), StreamNotRead> {
         self.inbox.close();
         Ok(())
     }

@@ -9,9 +9,11 @@ use rmcp::service::RequestContext;
 use rmcp::task_manager::TaskManager;
 use rmcp::{ErrorData, RoleServer};
 use serde_json::{Value, json};
+use skillkeep::db::DbError;
 use skillkeep::registry::usage::CallOutcome;
-use skillkeep::server::{Completion, ExecutionContext, RecordedRequest, RequestSummary};
-use skillkeep::tools::SideEffect;
+use skillkeep::server::{Completion, RecordedRequest, RequestSummary};
+use skillkeep::tenancy::Principal;
+use skillkeep::tools::{CallContext, SideEffect};
 use std::time::Duration;
 
 use super::handler::Changes;
@@ -33,6 +35,7 @@ pub(super) struct FixtureCall {
 
 impl RecordedRequest for FixtureCall {
     type Reply = CallToolResponse;
+    type Checked = Self;
 
     fn summary(&self) -> RequestSummary {
         RequestSummary {
@@ -42,18 +45,19 @@ impl RecordedRequest for FixtureCall {
         }
     }
 
-    async fn run(self, stage: &ExecutionContext<'_>) -> Completion<CallToolResponse> {
-        let name = self.request.name.to_string();
-        match stage
-            .run_with_deadline(&name, SideEffect::Reads, self.answer())
-            .await
-        {
-            Ok(Ok(reply)) => Completion::success(reply, 0),
-            Ok(Err(error)) => Completion::failure(CallOutcome::ToolError, "fixture", Err(error)),
-            Err(stopped) => Completion::stopped(&name, &stopped, |words| {
-                Err(ErrorData::internal_error(words, None))
-            }),
-        }
+    fn check(self, _principal: &Principal) -> Result<Self, Completion<CallToolResponse>> {
+        Ok(self)
+    }
+
+    fn side_effect(_checked: &Self) -> SideEffect {
+        SideEffect::Reads
+    }
+
+    async fn run(call: Self, _cx: &CallContext<'_>) -> Result<Completion<CallToolResponse>, DbError> {
+        Ok(match call.answer().await {
+            Ok(reply) => Completion::success(reply, 0),
+            Err(error) => Completion::failure(CallOutcome::ToolError, "fixture", Err(error)),
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::json;
 use skillkeep::db::{DatabaseUrl, ServerDb};
 use skillkeep::ids::TenantId;
 use skillkeep::isolation_probe::{Fixtures, InMemoryClient, ProbeClient as _, attacks};
-use skillkeep::server::{CallService, Limits, ProtocolProfile};
+use skillkeep::server::{CallService, ProtocolProfile, ServiceLimits};
 use skillkeep::tenancy::{ApiKey, authenticate};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
@@ -62,7 +62,7 @@ impl Wire {
     /// A service behind it with so many connections.
     fn service(&self, db: &TestDb, connections: usize) -> Arc<CallService> {
         let server = ServerDb::new(&url(self.folder.path(), &db.name), connections).unwrap();
-        Arc::new(CallService::new(server, Limits::default()))
+        Arc::new(CallService::new(server, ServiceLimits::default()))
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 use serde_json::json;
-use skillkeep::server::{CallService, Limits};
+use skillkeep::server::{CallService, ServiceLimits};
 use tokio::sync::Semaphore;
 
 use super::{Laptop, McpHandler, PATIENCE, hello, new_era, old, set_up, told, whoami};
@@ -23,7 +23,7 @@ fn slow_door(db: &TestDb) -> (Arc<CallService>, Arc<Semaphore>, Arc<Semaphore>) 
         }
         .boxed()
     });
-    (db.service_with_faults(Limits::default(), block), begun, go)
+    (db.service_with_faults(ServiceLimits::default(), block), begun, go)
 }
 
 /// Waits until one more call has begun.

@@ -7,7 +7,7 @@ use serde_json::json;
 use skillkeep::db::provision::Provisioned;
 use skillkeep::db::{AdminDb, ServerDb, connect_owner, isolation_checks};
 use skillkeep::ids::TenantId;
-use skillkeep::server::{CallService, Limits};
+use skillkeep::server::{CallService, ServiceLimits};
 
 use crate::command::{CommandOutput, admin, program};
 use crate::harness::{Client, Cluster, TestDb};
@@ -117,7 +117,7 @@ async fn a_restored_backup_has_its_walls_and_goes_on_where_it_was() {
     // The same key, and the log's chain goes on.
     let service = std::sync::Arc::new(CallService::new(
         ServerDb::new(server, 2).unwrap(),
-        Limits::default(),
+        ServiceLimits::default(),
     ));
     let client = Client::connect(&service, &key).await;
     client

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use skillkeep::access::{Denial, DenialReason};
 use skillkeep::db::{ServerDb, Sql};
-use skillkeep::server::{CallService, Denial, Limits, Reason};
+use skillkeep::server::{CallService, ServiceLimits};
 
 use super::proxy::{Mode, Proxy};
 use super::{door_through, install, left, with_a_skill, words};
@@ -74,8 +75,9 @@ async fn the_database_ends_a_statement_that_takes_too_long_and_a_transaction_tha
     let db = TestDb::new().await;
     let tenant = with_a_skill(&db, "acme").await;
     let key = db.full_key(tenant).await;
-    let limits = Limits {
-        call: Duration::from_secs(120),
+    let limits = ServiceLimits {
+        call_timeout: Duration::from_secs(120),
+        ..ServiceLimits::default()
     };
     // Statements may take four fifths of what is waited for them.
     let server = || {
@@ -156,7 +158,7 @@ async fn a_database_that_says_nothing_is_waited_for_once() {
     });
     let patience = Duration::from_secs(3);
     let server = ServerDb::new(&proxy.url(), 4).unwrap().with_patience(patience);
-    let service = Arc::new(CallService::new(server, Limits::default()).with_test_hook(block));
+    let service = Arc::new(CallService::new(server, ServiceLimits::default()).with_test_hook(block));
     let client = Client::connect(&service, &key).await;
     let told = words(client.call("install_skill", install()).await);
     assert!(told.contains("database"), "{told}");
@@ -183,16 +185,16 @@ async fn a_refusal_that_cannot_be_written_now_is_written_later() {
     let denial = Denial {
         tenant,
         api_key: None,
-        reason: Reason::Limit,
+        reason: DenialReason::Limit,
         what: "whoami".to_owned(),
         source: "test".to_owned(),
     };
     proxy.set(Mode::Away).await;
     for _ in 0..3 {
-        service.denials().note(denial.clone());
+        service.access().denials().record(denial.clone());
     }
     // Looked through while the database is away.
-    service.denials().write_counted(true).await;
+    service.access().denials().flush(true).await;
     proxy.set(Mode::Pass).await;
     service.drain().await;
     let counted: i64 = db

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures::FutureExt as _;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use skillkeep::server::{CallService, Limits};
+use skillkeep::server::{CallService, ServiceLimits};
 use skillkeep::tenancy::ApiKey;
 use skillkeep::transport::http::HttpOptions;
 use tokio::sync::Semaphore;
@@ -46,12 +46,10 @@ async fn stuck(calls_per_tenant: usize) -> Stuck {
         }
         .boxed()
     });
-    let service = db.service_with_faults(Limits::default(), block);
-    let options = HttpOptions {
-        calls_per_tenant,
-        ..HttpOptions::default()
-    };
-    let served = Served::start(Arc::clone(&service), options).await;
+    let mut limits = ServiceLimits::default();
+    limits.access.calls_per_tenant = calls_per_tenant;
+    let service = db.service_with_faults(limits, block);
+    let served = Served::start(Arc::clone(&service), HttpOptions::default()).await;
     Stuck {
         db,
         service,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use serde_json::{Value, json};
-use skillkeep::server::{CallService, Limits, TestHook};
+use skillkeep::server::{CallService, ServiceLimits, TestHook};
 use tokio_util::sync::CancellationToken;
 
 use super::{Server, call};
@@ -23,7 +23,11 @@ fn slow_door(db: &TestDb) -> (Arc<CallService>, CancellationToken, CancellationT
         }
         .boxed()
     });
-    (db.service_with_faults(Limits::default(), test_hook), begun, go)
+    (
+        db.service_with_faults(ServiceLimits::default(), test_hook),
+        begun,
+        go,
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,7 @@ use futures::FutureExt as _;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use skillkeep::ids::TenantId;
-use skillkeep::server::Limits;
+use skillkeep::server::{CallService, ServiceLimits};
 use skillkeep::tenancy::{ApiKey, Scope};
 use skillkeep::transport::http::HttpOptions;
 use tokio::io::AsyncWriteExt as _;
@@ -32,7 +32,7 @@ async fn status(at: SocketAddr, key: &ApiKey) -> StatusCode {
 
 /// How often keys were refused, as far as the log knows by now.
 async fn refused_keys(db: &TestDb, service: &skillkeep::server::CallService) -> u64 {
-    service.denials().write_counted(true).await;
+    service.access().denials().flush(true).await;
     let denials = denials(db).await;
     let counts = denials
         .iter()
@@ -144,11 +144,10 @@ async fn a_good_key_that_comes_from_an_address_that_has_to_wait_gets_in_when_the
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let key = db.full_key(tenant).await;
-    let options = HttpOptions {
-        bad_keys_window: Duration::from_secs(5),
-        ..HttpOptions::default()
-    };
-    let served = Served::start(db.service(), options).await;
+    let mut limits = ServiceLimits::default();
+    limits.access.failed_key_window = Duration::from_secs(5);
+    let service = Arc::new(CallService::new(db.server.clone(), limits));
+    let served = Served::start(service, HttpOptions::default()).await;
     // A slow machine may need more than one window for as many.
     let mut statuses = Vec::new();
     while statuses.last() != Some(&StatusCode::TOO_MANY_REQUESTS) {
@@ -186,7 +185,7 @@ async fn while_a_tenant_is_busy_a_stranger_who_names_it_is_answered_as_for_any_o
         }
         .boxed()
     });
-    let at = serve(&db.service_with_faults(Limits::default(), block)).await;
+    let at = serve(&db.service_with_faults(ServiceLimits::default(), block)).await;
     // Six of the eight places, and some who wait for one.
     let busy: Vec<_> = (0..20)
         .map(|_| {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use skillkeep::access::{Denial, DenialReason};
 use skillkeep::db::TenantTx;
 use skillkeep::ids::TenantId;
-use skillkeep::server::{Denial, Reason};
 use skillkeep::tenancy::{ApiKey, KeyRejectionReason, Scope, api_keys};
 
 use super::{alter, key_id};
@@ -309,10 +309,10 @@ async fn refusals_of_ever_new_kinds_do_not_fill_the_log() {
     let tenant = db.tenant("acme").await;
     let service = db.service();
     for number in 0..5_000 {
-        service.denials().note(Denial {
+        service.access().denials().record(Denial {
             tenant,
             api_key: None,
-            reason: Reason::Key(KeyRejectionReason::UnknownKey),
+            reason: DenialReason::Key(KeyRejectionReason::UnknownKey),
             what: String::new(),
             source: format!("http 2001:db8::{number:x}"),
         });

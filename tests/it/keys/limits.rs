@@ -4,7 +4,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use skillkeep::db::TenantTx;
 use skillkeep::ids::TenantId;
-use skillkeep::server::Limits;
+use skillkeep::server::ServiceLimits;
 use skillkeep::tenancy::api_keys;
 use skillkeep::tenancy::tenants;
 use skillkeep::tenancy::{ApiKey, CallLimits};
@@ -362,7 +362,7 @@ async fn calls_that_run_on_without_their_caller_count_against_the_month() {
     limit_tenant(&db, "acme", a_month(2)).await;
     let stumbling = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
     let block = Stumble::Wait.of(tenant, &stumbling);
-    let at = serve(&db.service_with_faults(Limits::default(), block)).await;
+    let at = serve(&db.service_with_faults(ServiceLimits::default(), block)).await;
     let install = call(
         1,
         "install_skill",

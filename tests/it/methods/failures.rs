@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use skillkeep::db::ServerDb;
 use skillkeep::ids::TenantId;
-use skillkeep::server::{CallService, Limits};
+use skillkeep::server::{CallService, ServiceLimits};
 use skillkeep::tenancy::ApiKey;
 use tokio::sync::Semaphore;
 
@@ -45,7 +45,16 @@ impl Scene {
         let stumbling = Arc::new(Semaphore::new(0));
         let block = stumble.of(unlucky, &stumbling);
         let server = ServerDb::new(&db.ways.server, connections).unwrap();
-        let service = Arc::new(CallService::new(server, Limits { call: limit }).with_test_hook(block));
+        let service = Arc::new(
+            CallService::new(
+                server,
+                ServiceLimits {
+                    call_timeout: limit,
+                    ..ServiceLimits::default()
+                },
+            )
+            .with_test_hook(block),
+        );
         Self {
             db,
             service,

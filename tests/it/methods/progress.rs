@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use serde_json::{Value, json};
 use skillkeep::ids::TenantId;
-use skillkeep::server::{CallService, Limits};
+use skillkeep::server::{CallService, ServiceLimits};
 use tokio::sync::Semaphore;
 
 use super::client::{Speaker, WAYS, Way};
@@ -32,7 +32,7 @@ fn waiting_door(db: &TestDb) -> (Arc<CallService>, Arc<Semaphore>) {
         let go_on = Arc::clone(&inside);
         async move { go_on.acquire().await.unwrap().forget() }.boxed()
     });
-    (db.service_with_faults(Limits::default(), block), go_on)
+    (db.service_with_faults(ServiceLimits::default(), block), go_on)
 }
 
 /// Reads of a skill, a tool call and the lists.

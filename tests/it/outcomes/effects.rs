@@ -8,7 +8,7 @@ use serde_json::json;
 use skillkeep::db::{Sql, TenantTx};
 use skillkeep::ids::TenantId;
 use skillkeep::registry::audit::{self, Actor, Entry};
-use skillkeep::server::{Limits, TestHook};
+use skillkeep::server::{ServiceLimits, TestHook};
 use tokio::sync::Semaphore;
 
 use crate::harness::{Client, TestDb};
@@ -90,8 +90,9 @@ async fn what_a_call_did_stands_with_its_record_only_if_it_went_well() {
         (Then::BadStatement, install(), "internal_error", 0),
     ] {
         let (db, tenant) = with_a_skill().await;
-        let limits = Limits {
-            call: Duration::from_secs(1),
+        let limits = ServiceLimits {
+            call_timeout: Duration::from_secs(1),
+            ..ServiceLimits::default()
         };
         let service = single_connection_service(&db, limits, mark_and_then(then));
         let client = Client::connect(&service, &db.full_key(tenant).await).await;
@@ -106,7 +107,7 @@ async fn what_a_call_did_stands_with_its_record_only_if_it_went_well() {
 async fn a_call_that_cannot_be_recorded_is_not_answered_and_leaves_nothing() {
     let (db, tenant) = with_a_skill().await;
     let key = db.full_key(tenant).await;
-    let service = single_connection_service(&db, Limits::default(), mark_and_then(Then::Nothing));
+    let service = single_connection_service(&db, ServiceLimits::default(), mark_and_then(Then::Nothing));
     let client = Client::connect(&service, &key).await;
     let superuser = db.superuser().await;
     let month: String = db
@@ -152,7 +153,8 @@ async fn a_call_that_cannot_be_recorded_is_not_answered_and_leaves_nothing() {
 async fn a_call_whose_connection_breaks_is_an_error_and_the_next_one_works() {
     let (db, tenant) = with_a_skill().await;
     let key = db.full_key(tenant).await;
-    let service = single_connection_service(&db, Limits::default(), mark_and_then(Then::SlowStatement));
+    let service =
+        single_connection_service(&db, ServiceLimits::default(), mark_and_then(Then::SlowStatement));
     let client = Client::connect(&service, &key).await;
     let kill = async {
         loop {
@@ -173,7 +175,7 @@ async fn a_call_whose_connection_breaks_is_an_error_and_the_next_one_works() {
     assert_eq!((marks(&db).await, installs(&db).await), (0, 0));
     assert_eq!(db.events(tenant).await, []);
     // The same pool, with tools that do not stumble.
-    let healthy = single_connection_service(&db, Limits::default(), mark_and_then(Then::Nothing));
+    let healthy = single_connection_service(&db, ServiceLimits::default(), mark_and_then(Then::Nothing));
     Client::connect(&healthy, &key)
         .await
         .ok("install_skill", install())
@@ -195,7 +197,7 @@ async fn a_changing_call_that_is_taken_back_is_brought_to_its_end_and_recorded_a
             }
             .boxed()
         });
-        let service = single_connection_service(&db, Limits::default(), block);
+        let service = single_connection_service(&db, ServiceLimits::default(), block);
         let mut wire = Wire::connect(&service, &db.full_key(tenant).await).await;
         wire.start(1, json!({"name": "install_skill", "arguments": install()}))
             .await;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use skillkeep::db::{ServerDb, Sql};
 use skillkeep::ids::TenantId;
 use skillkeep::registry::audit::{self, Actor, Entry};
-use skillkeep::server::{CallService, Limits};
+use skillkeep::server::{CallService, ServiceLimits};
 use skillkeep::tenancy::{ApiKey, authenticate};
 use tokio::sync::Semaphore;
 
@@ -35,7 +35,14 @@ impl Scene {
         let (unlucky_key, other_key) = (db.full_key(unlucky).await, db.full_key(other).await);
         let stumbling = Arc::new(Semaphore::new(0));
         let block = stumble.of(unlucky, &stumbling);
-        let service = single_connection_service(&db, Limits { call: limit }, block);
+        let service = single_connection_service(
+            &db,
+            ServiceLimits {
+                call_timeout: limit,
+                ..ServiceLimits::default()
+            },
+            block,
+        );
         Self {
             db,
             service,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use serde_json::json;
 use skillkeep::ids::TenantId;
-use skillkeep::server::Limits;
+use skillkeep::server::ServiceLimits;
 use tokio::sync::Semaphore;
 
 use crate::command::{CommandOutput, admin, program_as};
@@ -112,7 +112,10 @@ async fn a_call_in_flight_is_told_that_nothing_was_done_and_leaves_no_record() {
         let key = db.full_key(tenant).await;
         let (begun, go) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
         let (told, held) = (Arc::clone(&begun), Arc::clone(&go));
-        let limits = Limits { call: PATIENCE * 5 };
+        let limits = ServiceLimits {
+            call_timeout: PATIENCE * 5,
+            ..ServiceLimits::default()
+        };
         let service = db.service_with_faults(
             limits,
             test_hook(move |_, _| {
