@@ -1,6 +1,5 @@
-//! What is recorded of a call: this file is the whole list.
-//!
-//! Of the arguments only names and sizes are kept, and the text that was searched for. Contents and secrets never are.
+//! What a usage event holds of a request. Of the arguments only names and sizes are recorded, and the search text.
+//! Contents and secrets are never recorded.
 
 use ring::hmac;
 use rmcp::model::JsonObject;
@@ -8,22 +7,21 @@ use serde_json::{Map, Value};
 
 use crate::tenancy::{PREFIX, Principal, SearchText};
 
-/// How the call came in.
+/// The transport of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransportKind {
     /// Standard input and output.
     Stdio,
     /// Streamable HTTP.
     Http,
-    /// HTTP+SSE, of the protocol's revision 2024-11-05.
+    /// HTTP+SSE of protocol version 2024-11-05.
     Sse,
 }
 
 impl TransportKind {
-    /// Every transport.
     pub const ALL: [Self; 3] = [Self::Stdio, Self::Http, Self::Sse];
 
-    /// As the database spells it.
+    /// The value of the column `transport`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -34,16 +32,14 @@ impl TransportKind {
     }
 }
 
-/// What the transport and the protocol know of a call.
+/// What transport and protocol say about a request.
 #[derive(Debug, Clone)]
 pub struct RequestMetadata {
-    /// How it came in.
     pub transport: TransportKind,
-    /// The protocol revision.
+    /// The protocol version that the client uses.
     pub protocol_version: Option<String>,
-    /// The caller's program.
+    /// The name of the client program.
     pub client_name: Option<String>,
-    /// Its version.
     pub client_version: Option<String>,
     /// The id of the JSON-RPC request.
     pub request_id: Option<String>,
@@ -52,7 +48,7 @@ pub struct RequestMetadata {
 }
 
 impl RequestMetadata {
-    /// The same, cut to what the columns hold.
+    /// The same, truncated to the lengths of the columns.
     pub(super) fn recordable(self) -> Self {
         let cut = |text: Option<String>, max| {
             text.map(|text| recordable(&text, max))
@@ -74,7 +70,7 @@ pub(super) fn trace_id(traceparent: &str) -> Option<String> {
     let mut parts = traceparent.split('-');
     let (version, id) = (parts.next()?, parts.next()?);
     let (parent, flags) = (parts.next()?, parts.next()?);
-    // Later versions may say more at the end.
+    // Later versions may add fields at the end.
     let ends = version != "00" || parts.next().is_none();
     let well_formed = is_hex(version, 2)
         && version != "ff"
@@ -90,14 +86,14 @@ fn is_hex(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// `text` without control characters and keys, cut to `max` characters: what a stranger sends must fit and must not
-/// garble a log, and what he pastes into the wrong place must not stay there.
+/// `text` without control characters and API keys, truncated to `max` characters: it must fit the column, must not corrupt
+/// a log, and a key that was pasted into the wrong field must not be stored.
 pub(super) fn recordable(text: &str, max: usize) -> String {
     let clean: String = text.chars().filter(|c| !c.is_control()).collect();
     without_keys(&clean).chars().take(max).collect()
 }
 
-/// The text with what follows each key's prefix hidden.
+/// The text with the rest of each API key hidden.
 fn without_keys(text: &str) -> String {
     let mut parts = text.split(PREFIX);
     let mut shown = parts.next().unwrap_or_default().to_owned();
@@ -110,21 +106,21 @@ fn without_keys(text: &str) -> String {
     shown
 }
 
-/// The tool that was called, as it is recorded and logged. What cannot be the name of a tool is not repeated.
+/// The tool's name as it is recorded and logged. A text that cannot be a tool's name is replaced.
 pub(super) fn tool_name(name: &str) -> String {
-    let could_be = (1..=TOOL_NAME_BYTES).contains(&name.len())
+    let is_valid = (1..=TOOL_NAME_BYTES).contains(&name.len())
         && name
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
         && !name.contains(PREFIX);
-    if could_be {
+    if is_valid {
         name.to_owned()
     } else {
         INVALID_TOOL_NAME.to_owned()
     }
 }
 
-/// The longest name that the protocol advises (2026-07-28, server/tools, tool names).
+/// The longest name that the protocol recommends (2026-07-28, server/tools, tool names).
 const TOOL_NAME_BYTES: usize = 128;
 const INVALID_TOOL_NAME: &str = "(not a name)";
 
@@ -158,7 +154,7 @@ pub(super) fn redact(tool: &str, arguments: Option<&JsonObject>) -> Value {
     Value::Object(recorded)
 }
 
-/// The same, with as much of the search text as the tenant wants to be kept.
+/// Keeps, hashes or removes the search text, as the tenant has set.
 pub(super) fn keep_search_text(mut arguments: Value, principal: &Principal) -> Value {
     let Some(fields) = arguments.as_object_mut() else {
         return arguments;
@@ -179,11 +175,11 @@ pub(super) fn keep_search_text(mut arguments: Value, principal: &Principal) -> V
     arguments
 }
 
-/// The same for the same words in any case and spacing, and nothing without the tenant's secret.
+/// Equal for the same words in any case and spacing. Keyed, so that nobody can guess the text without the tenant's secret.
 fn hash_search_text(text: &str, secret: &[u8]) -> String {
     let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
-    // A purpose of its own: cursors are signed with the same secret.
+    // The prefix separates it from cursors, which are signed with the same secret.
     let sum = hmac::sign(&key, format!("search text:{}", words.join(" ")).as_bytes());
     let hex: String = sum
         .as_ref()
@@ -194,7 +190,7 @@ fn hash_search_text(text: &str, secret: &[u8]) -> String {
     format!("hmac:{hex}")
 }
 
-/// Characters of a text, members of a list or object, 1 for anything else.
+/// The recorded size of an argument: characters of a string, members of an array or object, 1 for any other value.
 fn size(value: &Value) -> usize {
     match value {
         Value::String(text) => text.chars().count(),
@@ -226,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_was_put_into_the_wrong_place_does_not_stay_there() {
+    fn api_keys_in_other_fields_are_hidden() {
         let key = ApiKey::generate(TenantId::new(), &mut rand::rng());
         let text = format!("use {} and {}, please", key.reveal(), key.reveal());
         assert_eq!(
@@ -238,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_tools_name_is_not_repeated() {
+    fn invalid_tool_name_is_replaced() {
         assert_eq!(tool_name("search_skills"), "search_skills");
         assert_eq!(tool_name("vendor.tool_v2-x"), "vendor.tool_v2-x");
         for name in ["", "../x", "find my secret", "a\nb", "ü", &"x".repeat(129)] {
@@ -247,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_searched_for_is_recorded_of_searches_only() {
+    fn search_text_is_recorded_for_searches_only() {
         let query = arguments(json!({"query": "fill a pdf form"}));
         assert_eq!(
             redact("search_skills", Some(&query))["search_text"],
@@ -257,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_stranger_sends_is_cut_and_cleaned() {
+    fn hostile_arguments_are_truncated_and_cleaned() {
         let hostile = arguments(json!({"query": "a\u{0}b".repeat(1000), "x\u{0}\n": 1}));
         let recorded = redact("search_skills", Some(&hostile));
         assert_eq!(
@@ -269,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_id_is_taken_from_a_well_formed_header_only() {
+    fn trace_id_needs_a_well_formed_header() {
         let id = "0af7651916cd43dd8448eb211c80319c";
         assert_eq!(
             trace_id(&format!("00-{id}-b7ad6b7169203331-01")).as_deref(),

@@ -1,25 +1,25 @@
-//! How many of something each tenant may have at once in one process, so that none takes what belongs to all.
+//! Concurrency limits per tenant in one process, so that one tenant cannot use up what all share.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::ids::TenantId;
 
-/// Places of which each tenant may take so many.
+/// A semaphore with the same number of permits for each tenant.
 #[derive(Clone)]
 pub struct TenantSemaphore {
     per_tenant: usize,
     taken: Arc<Mutex<HashMap<TenantId, usize>>>,
 }
 
-/// A place that was taken; given back when it is dropped.
+/// A permit, released when it is dropped.
 pub struct TenantPermit {
     tenant: TenantId,
     taken: Arc<Mutex<HashMap<TenantId, usize>>>,
 }
 
 impl TenantSemaphore {
-    /// So many places for each tenant.
+    /// A semaphore with `per_tenant` permits for each tenant.
     #[must_use]
     pub fn new(per_tenant: usize) -> Self {
         Self {
@@ -28,13 +28,13 @@ impl TenantSemaphore {
         }
     }
 
-    /// How many each tenant may take.
+    /// The number of permits of each tenant.
     #[must_use]
     pub const fn per_tenant(&self) -> usize {
         self.per_tenant
     }
 
-    /// A place for this tenant; `None` when it has all that it may have.
+    /// Takes a permit of this tenant; `None` when all are taken.
     #[must_use]
     pub fn take(&self, tenant: TenantId) -> Option<TenantPermit> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
@@ -67,16 +67,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tenant_takes_so_many_places_and_none_of_anothers() {
-        let quota = TenantSemaphore::new(3);
-        let (mine, theirs) = (TenantId::new(), TenantId::new());
-        let mut places: Vec<TenantPermit> = (0..3).map(|_| quota.take(mine).unwrap()).collect();
-        assert!(quota.take(mine).is_none());
-        assert!(quota.take(theirs).is_some());
-        places.pop();
-        let again = quota.take(mine);
+    fn tenant_takes_its_own_permits_only() {
+        let semaphore = TenantSemaphore::new(3);
+        let (tenant, other) = (TenantId::new(), TenantId::new());
+        let mut permits: Vec<TenantPermit> = (0..3).map(|_| semaphore.take(tenant).unwrap()).collect();
+        assert!(semaphore.take(tenant).is_none());
+        assert!(semaphore.take(other).is_some());
+        permits.pop();
+        let again = semaphore.take(tenant);
         assert!(again.is_some());
-        drop((places, again));
-        assert!(quota.taken.lock().unwrap().is_empty());
+        drop((permits, again));
+        assert!(semaphore.taken.lock().unwrap().is_empty());
     }
 }

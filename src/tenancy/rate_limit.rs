@@ -1,8 +1,8 @@
-//! Counts calls against what tenants and keys may make.
+//! Limits of calls per minute and per month, of API keys and of tenants.
 //!
-//! Minutes are counted in this process alone, by a bucket that fills evenly and begins with what the last minute's records leave
-//! of it: a server more is that much more call_limits. Months are counted from the recorded calls, so they hold across servers; between two
-//! counts each server adds its own.
+//! Calls per minute are counted in this process alone, by a token bucket that starts with what the last minute's records
+//! leave of it: each server has the whole limit. Calls per month are counted from the recorded calls, so the limit holds
+//! across servers; between two counts each server adds the calls that it admitted.
 
 mod monthly_quota;
 mod token_bucket;
@@ -15,34 +15,33 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::OwnedMutexGuard;
 
-use self::monthly_quota::{Count, MonthlyQuota, cut, min_uuid_v7, next_month};
+use self::monthly_quota::{Count, MonthlyQuota, min_uuid_v7, next_month, settle_boundary};
 use self::token_bucket::TokenBucket;
 use super::{CallLimits, Principal};
 use crate::db::{DbError, TenantTx};
 use crate::ids::{ApiKeyId, TenantId};
 use crate::sql;
 
-/// Meters that are kept before those that are of no use are forgotten.
+/// Subjects that are kept before idle ones are evicted.
 const MAX_SUBJECTS: usize = 10_000;
-/// What the buckets hold.
 const MINUTE: SignedDuration = SignedDuration::from_secs(60);
 
-/// Whose calls are counted.
+/// The key or tenant whose calls are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum LimitSubject {
     Tenant(TenantId),
     Key(ApiKeyId),
 }
 
-/// A limit that is reached.
+/// A limit is reached.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{whose} may make {limit} calls a {period}, and has made them. {next}")]
+#[error("{subject} has reached its limit of {limit} calls per {period}. {next}")]
 pub struct OverLimit {
-    whose: &'static str,
+    subject: &'static str,
     limit: i64,
     period: &'static str,
     next: String,
-    /// Seconds until trying again may help, at least 1.
+    /// Seconds until the next call may be admitted, at least 1.
     pub retry_after: u32,
 }
 
@@ -50,26 +49,26 @@ pub struct OverLimit {
 struct LimiterState {
     minutes: HashMap<LimitSubject, TokenBucket>,
     months: HashMap<LimitSubject, MonthlyQuota>,
-    /// Held by whoever asks the database about a tenant's calls, so that its callers do not all do so at once.
-    asking: HashMap<TenantId, Arc<tokio::sync::Mutex<()>>>,
+    /// One lock for each tenant, held while its calls are counted in the database.
+    refresh_locks: HashMap<TenantId, Arc<tokio::sync::Mutex<()>>>,
 }
 
-/// The meters of one process. Cheap to share.
+/// Counts the calls of one process. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct CallLimiter(Arc<Mutex<LimiterState>>);
 
-/// A call that was let in. It counts as running until this is dropped.
+/// An admitted call. It counts as running until this is dropped.
 #[must_use]
 pub struct CallPermit {
-    meter: CallLimiter,
+    limiter: CallLimiter,
     months: [Option<LimitSubject>; 2],
 }
 
 impl Drop for CallPermit {
     fn drop(&mut self) {
-        let mut meters = self.meter.meters();
-        for whose in self.months.iter().flatten() {
-            if let Some(month) = meters.months.get_mut(whose) {
+        let mut state = self.limiter.state();
+        for subject in self.months.iter().flatten() {
+            if let Some(month) = state.months.get_mut(subject) {
                 month.finish();
             }
         }
@@ -77,14 +76,14 @@ impl Drop for CallPermit {
 }
 
 impl CallLimiter {
-    fn meters(&self) -> MutexGuard<'_, LimiterState> {
+    fn state(&self) -> MutexGuard<'_, LimiterState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a call of this principal, unless that would be more than his key or his tenant may make.
+    /// Counts a call of this principal, unless the key or the tenant has reached a limit.
     ///
     /// # Errors
-    /// [`OverLimit`] with the limit that is reached; then nothing is counted.
+    /// [`OverLimit`]; then nothing is counted.
     pub fn admit(&self, principal: &Principal) -> Result<CallPermit, OverLimit> {
         self.admit_at(principal, Instant::now(), Timestamp::now())
     }
@@ -93,82 +92,82 @@ impl CallLimiter {
         &self,
         principal: &Principal,
         now: Instant,
-        moment: Timestamp,
+        time: Timestamp,
     ) -> Result<CallPermit, OverLimit> {
-        let mut meters = self.meters();
+        let mut state = self.state();
         let limits = limits(principal);
-        for (whose, call_limits) in &limits {
+        for (subject, call_limits) in &limits {
             if let Some(limit) = call_limits.calls_per_minute {
-                let bucket = meters
+                let bucket = state
                     .minutes
-                    .entry(*whose)
+                    .entry(*subject)
                     .or_insert_with(|| TokenBucket::new(limit, 0, now));
-                bucket.fill(limit, now);
-                if bucket.left < 1.0 {
-                    return Err(over_minute(*whose, bucket));
+                bucket.refill(limit, now);
+                if bucket.tokens < 1.0 {
+                    return Err(over_minute(*subject, bucket));
                 }
             }
-            if let (Some(limit), Some(month)) = (call_limits.calls_per_month, meters.months.get(whose))
-                && month.is_of(moment)
+            if let (Some(limit), Some(month)) = (call_limits.calls_per_month, state.months.get(subject))
+                && month.covers(time)
                 && month.used() >= limit
             {
-                return Err(over_month(*whose, limit, moment));
+                return Err(over_month(*subject, limit, time));
             }
         }
-        let months = limits.map(|(whose, call_limits)| {
+        let months = limits.map(|(subject, call_limits)| {
             if call_limits.calls_per_minute.is_some()
-                && let Some(bucket) = meters.minutes.get_mut(&whose)
+                && let Some(bucket) = state.minutes.get_mut(&subject)
             {
-                bucket.left -= 1.0;
+                bucket.tokens -= 1.0;
             }
-            let month = meters.months.get_mut(&whose)?;
+            let month = state.months.get_mut(&subject)?;
             month.start();
-            Some(whose)
+            Some(subject)
         });
-        meters.evict_idle(now);
+        state.evict_idle(now);
         Ok(CallPermit {
-            meter: self.clone(),
+            limiter: self.clone(),
             months,
         })
     }
 
-    /// Whether the database must be asked before this principal can be judged.
+    /// Whether [`Self::refresh`] is needed before [`Self::admit`].
     #[must_use]
     pub fn needs_refresh(&self, principal: &Principal) -> bool {
-        let (now, moment) = (Instant::now(), Timestamp::now());
-        let meters = self.meters();
-        limits(principal).iter().any(|(whose, call_limits)| {
-            let minute = call_limits.calls_per_minute.is_some() && !meters.minutes.contains_key(whose);
+        let (now, time) = (Instant::now(), Timestamp::now());
+        let state = self.state();
+        limits(principal).iter().any(|(subject, call_limits)| {
+            let minute = call_limits.calls_per_minute.is_some() && !state.minutes.contains_key(subject);
             let month = call_limits.calls_per_month.is_some_and(|limit| {
-                let known = meters.months.get(whose);
-                known.is_none_or(|month| month.is_out_of_date(limit, now, moment))
+                let known = state.months.get(subject);
+                known.is_none_or(|month| month.is_out_of_date(limit, now, time))
             });
             minute || month
         })
     }
 
-    /// Waits until nobody else asks about this tenant, who may then have got the answer.
+    /// The lock around refreshing the counts of a tenant. Check [`Self::needs_refresh`] again after acquiring it.
     pub async fn refresh_lock(&self, tenant: TenantId) -> OwnedMutexGuard<()> {
-        let turn = Arc::clone(self.meters().asking.entry(tenant).or_default());
-        turn.lock_owned().await
+        let lock = Arc::clone(self.state().refresh_locks.entry(tenant).or_default());
+        lock.lock_owned().await
     }
 
-    /// Asks for the calls of the month and of the last minute, in the principal's own transaction.
+    /// Counts the calls of the month and of the last minute in the principal's own transaction.
     ///
     /// # Errors
-    /// When the database is away or refuses.
+    /// [`DbError`] of the query.
     pub async fn refresh(&self, tx: &TenantTx, principal: &Principal) -> Result<(), DbError> {
         let limits = limits(principal);
         if limits.iter().any(|(_, limit)| limit.calls_per_minute.is_some()) {
-            self.ask_for_the_minute(tx, principal).await?;
+            self.count_minute(tx, principal).await?;
         }
         if limits.iter().any(|(_, limit)| limit.calls_per_month.is_some()) {
-            self.ask_for_the_month(tx, principal).await?;
+            self.count_month(tx, principal).await?;
         }
         Ok(())
     }
 
-    async fn ask_for_the_minute(&self, tx: &TenantTx, principal: &Principal) -> Result<(), DbError> {
+    async fn count_minute(&self, tx: &TenantTx, principal: &Principal) -> Result<(), DbError> {
         let since = min_uuid_v7(Timestamp::now().saturating_sub(MINUTE).unwrap_or_default());
         let row = tx
             .query_one(
@@ -178,25 +177,25 @@ impl CallLimiter {
             .await?;
         let taken: [i64; 2] = [row.try_get("of_key")?, row.try_get("of_tenant")?];
         let now = Instant::now();
-        let mut meters = self.meters();
-        for ((whose, call_limits), taken) in limits(principal).into_iter().zip(taken) {
+        let mut state = self.state();
+        for ((subject, call_limits), taken) in limits(principal).into_iter().zip(taken) {
             if let Some(limit) = call_limits.calls_per_minute {
                 let taken = i32::try_from(taken).unwrap_or(i32::MAX);
-                meters
+                state
                     .minutes
-                    .entry(whose)
+                    .entry(subject)
                     .or_insert_with(|| TokenBucket::new(limit, taken, now));
             }
         }
         Ok(())
     }
 
-    async fn ask_for_the_month(&self, tx: &TenantTx, principal: &Principal) -> Result<(), DbError> {
-        let (now, moment) = (Instant::now(), Timestamp::now());
-        let cut = cut(moment);
+    async fn count_month(&self, tx: &TenantTx, principal: &Principal) -> Result<(), DbError> {
+        let (now, time) = (Instant::now(), Timestamp::now());
+        let boundary = settle_boundary(time);
         let [of_key, of_tenant] = {
-            let meters = self.meters();
-            limits(principal).map(|(whose, _)| Count::of(meters.months.get(&whose), cut, now, moment))
+            let state = self.state();
+            limits(principal).map(|(subject, _)| Count::of(state.months.get(&subject), boundary, now, time))
         };
         let row = tx
             .query_one(
@@ -206,21 +205,21 @@ impl CallLimiter {
                     principal.api_key.as_uuid(),
                     &min_uuid_v7(of_tenant.from),
                     &min_uuid_v7(of_key.from),
-                    &min_uuid_v7(cut),
+                    &min_uuid_v7(boundary),
                 ],
             )
             .await?;
         let tenants = (row.try_get("tenant_settled")?, row.try_get("tenant_recent")?);
         let keys = (row.try_get("key_settled")?, row.try_get("key_recent")?);
-        self.counted(principal, cut, [(of_key, keys), (of_tenant, tenants)]);
+        self.apply_count(principal, boundary, [(of_key, keys), (of_tenant, tenants)]);
         Ok(())
     }
 
-    fn counted(&self, principal: &Principal, cut: Timestamp, found: [(Count, (i64, i64)); 2]) {
-        let mut meters = self.meters();
-        for ((whose, _), (count, found)) in limits(principal).into_iter().zip(found) {
-            let month = MonthlyQuota::counted(meters.months.get(&whose), &count, cut, found);
-            meters.months.insert(whose, month);
+    fn apply_count(&self, principal: &Principal, boundary: Timestamp, found: [(Count, (i64, i64)); 2]) {
+        let mut state = self.state();
+        for ((subject, _), (count, found)) in limits(principal).into_iter().zip(found) {
+            let month = MonthlyQuota::counted(state.months.get(&subject), &count, boundary, found);
+            state.months.insert(subject, month);
         }
     }
 }
@@ -233,13 +232,13 @@ impl LimiterState {
         if self.months.len() > MAX_SUBJECTS {
             self.months.retain(|_, month| !month.is_idle(now));
         }
-        if self.asking.len() > MAX_SUBJECTS {
-            self.asking.retain(|_, turn| Arc::strong_count(turn) > 1);
+        if self.refresh_locks.len() > MAX_SUBJECTS {
+            self.refresh_locks.retain(|_, lock| Arc::strong_count(lock) > 1);
         }
     }
 }
 
-/// Those of the key before those of the tenant.
+/// The limits of the key, then those of the tenant.
 fn limits(principal: &Principal) -> [(LimitSubject, CallLimits); 2] {
     [
         (LimitSubject::Key(principal.api_key), principal.key_allowance),
@@ -247,18 +246,18 @@ fn limits(principal: &Principal) -> [(LimitSubject, CallLimits); 2] {
     ]
 }
 
-fn subject(whose: LimitSubject) -> &'static str {
-    match whose {
+fn describe(subject: LimitSubject) -> &'static str {
+    match subject {
         LimitSubject::Tenant(_) => "Your organisation",
         LimitSubject::Key(_) => "This API key",
     }
 }
 
-fn over_minute(whose: LimitSubject, bucket: &TokenBucket) -> OverLimit {
+fn over_minute(subject: LimitSubject, bucket: &TokenBucket) -> OverLimit {
     let retry_after = bucket.seconds_until_next();
     let seconds = if retry_after == 1 { "second" } else { "seconds" };
     OverLimit {
-        whose: subject(whose),
+        subject: describe(subject),
         limit: bucket.limit.into(),
         period: "minute",
         next: format!("Try again in {retry_after} {seconds}."),
@@ -266,11 +265,11 @@ fn over_minute(whose: LimitSubject, bucket: &TokenBucket) -> OverLimit {
     }
 }
 
-fn over_month(whose: LimitSubject, limit: i64, moment: Timestamp) -> OverLimit {
-    let next = next_month(moment);
-    let seconds = next.duration_since(moment).as_secs();
+fn over_month(subject: LimitSubject, limit: i64, time: Timestamp) -> OverLimit {
+    let next = next_month(time);
+    let seconds = next.duration_since(time).as_secs();
     OverLimit {
-        whose: subject(whose),
+        subject: describe(subject),
         limit,
         period: "month",
         next: format!(

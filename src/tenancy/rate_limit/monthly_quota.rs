@@ -1,4 +1,4 @@
-//! Calls a month: those that the database has recorded, and those that this process has let in since it was asked.
+//! Calls per calendar month (UTC): those that the database has recorded, plus those that this process admitted since.
 
 use std::time::{Duration, Instant};
 
@@ -6,16 +6,16 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-/// How old a count may be.
+/// Maximum age of a count.
 const COUNT_AGE: Duration = Duration::from_secs(30);
-/// How old it may be where the limit seems to be reached, so that nobody is refused for an old count.
-const CLOSE_COUNT_AGE: Duration = Duration::from_secs(1);
-/// How often all of the month is counted. In between only what is younger than [`SETTLED_AFTER`] is.
-const WHOLE_AGE: Duration = Duration::from_secs(60 * 60);
-/// A call that began so long ago has been recorded, if it ever will be: it may take half a minute.
+/// Maximum age of a count that says the limit is reached, so that no call is refused for an old count.
+const LIMIT_COUNT_AGE: Duration = Duration::from_secs(1);
+/// How often the whole month is counted. In between only calls younger than [`SETTLED_AFTER`] are.
+const FULL_COUNT_AGE: Duration = Duration::from_secs(60 * 60);
+/// A call older than this is recorded, if it ever will be: it may take 30 seconds.
 const SETTLED_AFTER: SignedDuration = SignedDuration::from_mins(5);
 
-/// What is known of one tenant's or key's calls in a month.
+/// The calls of one tenant or key in a month.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MonthlyQuota {
     begins: Timestamp,
@@ -23,49 +23,50 @@ pub(super) struct MonthlyQuota {
     settled_before: Timestamp,
     recent: i64,
     counted_at: Instant,
-    whole_at: Instant,
-    /// Calls that this process ever let in, and those of them that have not finish yet.
-    start: i64,
+    full_count_at: Instant,
+    /// Calls that this process admitted, ever.
+    admitted: i64,
+    /// Admitted calls that have not finished.
     pub(super) running: i64,
-    /// Of `start`, those that had finish when the count began: if they were recorded, it has seen them.
-    seen: i64,
+    /// Admitted calls that had finished when the count began: if they were recorded, the count has them.
+    already_counted: i64,
 }
 
-/// A count that is to be made.
+/// A count that is about to be read from the database.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Count {
     begins: Timestamp,
-    /// Calls that began before are known already.
+    /// Calls that started earlier are settled.
     pub(super) from: Timestamp,
     settled: i64,
-    seen: i64,
-    began: Instant,
-    is_whole: bool,
+    already_counted: i64,
+    counted_at: Instant,
+    is_full: bool,
 }
 
 impl MonthlyQuota {
-    /// How many calls there were, at most.
+    /// The number of calls, at most.
     pub(super) const fn used(&self) -> i64 {
         self.settled
             .saturating_add(self.recent)
-            .saturating_add(self.start.saturating_sub(self.seen))
+            .saturating_add(self.admitted.saturating_sub(self.already_counted))
     }
 
-    pub(super) fn is_of(&self, moment: Timestamp) -> bool {
-        self.begins == month_of(moment)
+    pub(super) fn covers(&self, time: Timestamp) -> bool {
+        self.begins == month_start(time)
     }
 
-    pub(super) fn is_out_of_date(&self, limit: i64, now: Instant, moment: Timestamp) -> bool {
+    pub(super) fn is_out_of_date(&self, limit: i64, now: Instant, time: Timestamp) -> bool {
         let max_age = if self.used() >= limit {
-            CLOSE_COUNT_AGE
+            LIMIT_COUNT_AGE
         } else {
             COUNT_AGE
         };
-        !self.is_of(moment) || now.saturating_duration_since(self.counted_at) >= max_age
+        !self.covers(time) || now.saturating_duration_since(self.counted_at) >= max_age
     }
 
     pub(super) const fn start(&mut self) {
-        self.start = self.start.saturating_add(1);
+        self.admitted = self.admitted.saturating_add(1);
         self.running = self.running.saturating_add(1);
     }
 
@@ -73,77 +74,87 @@ impl MonthlyQuota {
         self.running = self.running.saturating_sub(1);
     }
 
-    /// Whether nothing is lost by forgetting it.
+    /// Whether it can be evicted: nothing runs, and the next call counts anew.
     pub(super) fn is_idle(&self, now: Instant) -> bool {
         self.running == 0 && now.saturating_duration_since(self.counted_at) >= COUNT_AGE
     }
 
-    /// What is known after a count.
-    pub(super) fn counted(before: Option<&Self>, count: &Count, cut: Timestamp, found: (i64, i64)) -> Self {
+    /// The quota after a count, which found this many settled and recent calls.
+    pub(super) fn counted(
+        before: Option<&Self>,
+        count: &Count,
+        boundary: Timestamp,
+        found: (i64, i64),
+    ) -> Self {
         let (settled, recent) = found;
         Self {
             begins: count.begins,
             settled: count.settled.saturating_add(settled),
-            settled_before: cut.max(count.from),
+            settled_before: boundary.max(count.from),
             recent,
-            counted_at: count.began,
-            whole_at: match before {
-                Some(before) if !count.is_whole => before.whole_at,
-                Some(_) | None => count.began,
+            counted_at: count.counted_at,
+            full_count_at: match before {
+                Some(before) if !count.is_full => before.full_count_at,
+                Some(_) | None => count.counted_at,
             },
-            start: before.map_or(0, |month| month.start),
+            admitted: before.map_or(0, |month| month.admitted),
             running: before.map_or(0, |month| month.running),
-            seen: count.seen,
+            already_counted: count.already_counted,
         }
     }
 }
 
 impl Count {
-    /// The count that brings what is known up to date.
-    pub(super) fn of(known: Option<&MonthlyQuota>, cut: Timestamp, now: Instant, moment: Timestamp) -> Self {
-        let begins = month_of(moment);
+    /// The smallest count that updates `known`.
+    pub(super) fn of(
+        known: Option<&MonthlyQuota>,
+        boundary: Timestamp,
+        now: Instant,
+        time: Timestamp,
+    ) -> Self {
+        let begins = month_start(time);
         let usable = known.filter(|month| {
-            // Where the clock went back, calls come before what was settled.
+            // After the clock was set back, new calls are older than settled ones.
             month.begins == begins
-                && month.settled_before <= cut
-                && now.saturating_duration_since(month.whole_at) < WHOLE_AGE
+                && month.settled_before <= boundary
+                && now.saturating_duration_since(month.full_count_at) < FULL_COUNT_AGE
         });
         Self {
             begins,
             from: usable.map_or(begins, |month| month.settled_before),
             settled: usable.map_or(0, |month| month.settled),
-            seen: known.map_or(0, |month| month.start.saturating_sub(month.running)),
-            began: now,
-            is_whole: usable.is_none(),
+            already_counted: known.map_or(0, |month| month.admitted.saturating_sub(month.running)),
+            counted_at: now,
+            is_full: usable.is_none(),
         }
     }
 }
 
-/// What began before it has finish by now, and is counted once.
-pub(super) fn cut(moment: Timestamp) -> Timestamp {
-    let settled = moment.saturating_sub(SETTLED_AFTER).unwrap_or(moment);
-    settled.max(month_of(moment))
+/// Calls that started before this time have finished, and are counted once.
+pub(super) fn settle_boundary(time: Timestamp) -> Timestamp {
+    let settled = time.saturating_sub(SETTLED_AFTER).unwrap_or(time);
+    settled.max(month_start(time))
 }
 
-/// The first moment of the calendar month, in UTC.
-pub(super) fn month_of(moment: Timestamp) -> Timestamp {
-    let first = moment.to_zoned(TimeZone::UTC).date().first_of_month();
-    // Midnight of a date in UTC exists for every date that a timestamp has.
+/// Midnight of the first day of the calendar month, in UTC.
+pub(super) fn month_start(time: Timestamp) -> Timestamp {
+    let first = time.to_zoned(TimeZone::UTC).date().first_of_month();
+    // In UTC every date of a timestamp has a midnight.
     first
         .to_zoned(TimeZone::UTC)
-        .map_or(moment, |zoned| zoned.timestamp())
+        .map_or(time, |zoned| zoned.timestamp())
 }
 
-pub(super) fn next_month(moment: Timestamp) -> Timestamp {
-    let last = moment.to_zoned(TimeZone::UTC).date().last_of_month();
+pub(super) fn next_month(time: Timestamp) -> Timestamp {
+    let last = time.to_zoned(TimeZone::UTC).date().last_of_month();
     last.tomorrow()
         .and_then(|first| first.to_zoned(TimeZone::UTC))
-        .map_or(moment, |zoned| zoned.timestamp())
+        .map_or(time, |zoned| zoned.timestamp())
 }
 
-/// The smallest event id of a moment: a UUIDv7 begins with its milliseconds.
-pub(super) fn min_uuid_v7(moment: Timestamp) -> Uuid {
-    let millis = u128::try_from(moment.as_millisecond()).unwrap_or(0);
+/// The smallest event id of a time: a UUIDv7 begins with its milliseconds (RFC 9562, section 5.7).
+pub(super) fn min_uuid_v7(time: Timestamp) -> Uuid {
+    let millis = u128::try_from(time.as_millisecond()).unwrap_or(0);
     Uuid::from_u128(millis << 80)
 }
 
@@ -154,61 +165,64 @@ mod tests {
     const NOON: &str = "2026-11-24T12:00:00Z";
 
     fn counted(known: Option<&MonthlyQuota>, at: Timestamp, now: Instant, found: (i64, i64)) -> MonthlyQuota {
-        let count = Count::of(known, cut(at), now, at);
-        MonthlyQuota::counted(known, &count, cut(at), found)
+        let count = Count::of(known, settle_boundary(at), now, at);
+        MonthlyQuota::counted(known, &count, settle_boundary(at), found)
     }
 
     #[test]
-    fn a_month_begins_at_midnight_of_its_first_day() {
-        let moment: Timestamp = "2026-11-24T10:00:00Z".parse().unwrap();
-        assert_eq!(month_of(moment).to_string(), "2026-11-01T00:00:00Z");
-        assert_eq!(next_month(moment).to_string(), "2026-12-01T00:00:00Z");
+    fn month_starts_at_midnight_of_its_first_day() {
+        let time: Timestamp = "2026-11-24T10:00:00Z".parse().unwrap();
+        assert_eq!(month_start(time).to_string(), "2026-11-01T00:00:00Z");
+        assert_eq!(next_month(time).to_string(), "2026-12-01T00:00:00Z");
         let last: Timestamp = "2026-12-31T23:59:59Z".parse().unwrap();
         assert_eq!(next_month(last).to_string(), "2027-01-01T00:00:00Z");
         assert_eq!(
-            min_uuid_v7(month_of(moment)).to_string(),
+            min_uuid_v7(month_start(time)).to_string(),
             "01a19467-e800-0000-0000-000000000000"
         );
     }
 
     #[test]
-    fn what_is_settled_is_not_counted_again() {
+    fn settled_calls_are_not_counted_again() {
         let (at, now): (Timestamp, _) = (NOON.parse().unwrap(), Instant::now());
         let first = counted(None, at, now, (100, 7));
         assert_eq!(first.used(), 107);
         let later = at + SignedDuration::from_mins(10);
-        let again = Count::of(Some(&first), cut(later), now, later);
-        assert_eq!(again.from, cut(at));
-        let second = MonthlyQuota::counted(Some(&first), &again, cut(later), (9, 3));
+        let again = Count::of(Some(&first), settle_boundary(later), now, later);
+        assert_eq!(again.from, settle_boundary(at));
+        let second = MonthlyQuota::counted(Some(&first), &again, settle_boundary(later), (9, 3));
         assert_eq!(second.used(), 112);
-        // An hour later all of it is, in case something was recorded late after all.
-        let whole = Count::of(Some(&second), cut(later), now + WHOLE_AGE, later);
-        assert_eq!((whole.from, whole.settled), (month_of(later), 0));
+        // After an hour the whole month is counted again, for calls that were recorded late.
+        let full = Count::of(Some(&second), settle_boundary(later), now + FULL_COUNT_AGE, later);
+        assert_eq!((full.from, full.settled), (month_start(later), 0));
     }
 
     #[test]
-    fn a_clock_that_goes_back_makes_all_be_counted() {
+    fn clock_set_back_causes_full_count() {
         let (at, now): (Timestamp, _) = (NOON.parse().unwrap(), Instant::now());
         let known = counted(None, at, now, (100, 7));
         let back = at - SignedDuration::from_hours(1);
-        assert_eq!(Count::of(Some(&known), cut(back), now, back).from, month_of(at));
+        assert_eq!(
+            Count::of(Some(&known), settle_boundary(back), now, back).from,
+            month_start(at)
+        );
         let next = next_month(at);
         assert!(known.is_out_of_date(1_000, now, next));
         assert_eq!(counted(Some(&known), next, now, (0, 1)).used(), 1);
     }
 
     #[test]
-    fn what_runs_while_it_is_counted_is_not_forgotten() {
+    fn calls_admitted_during_count_are_not_lost() {
         let (at, now): (Timestamp, _) = (NOON.parse().unwrap(), Instant::now());
         let mut known = counted(None, at, now, (0, 0));
         known.start();
         known.start();
         known.finish();
-        let count = Count::of(Some(&known), cut(at), now, at);
-        // Let in while the database counts.
+        let count = Count::of(Some(&known), settle_boundary(at), now, at);
+        // Admitted while the database counts.
         known.start();
-        // It has seen the one that had finish.
-        let after = MonthlyQuota::counted(Some(&known), &count, cut(at), (0, 1));
+        // The count has the one that had finished.
+        let after = MonthlyQuota::counted(Some(&known), &count, settle_boundary(at), (0, 1));
         assert_eq!(after.used(), 3);
     }
 }
