@@ -1,4 +1,7 @@
-"""Lets `run` steer the Python SDK, either major version: a JSON command a line in, a JSON answer a line out."""
+"""Runs the commands of the client check with the Python SDK (either major version).
+
+Reads one JSON command per line and writes one JSON answer per line. CLIENT_CONFIG has the connection as JSON.
+"""
 
 import asyncio
 import contextlib
@@ -13,48 +16,48 @@ from mcp.client.streamable_http import create_mcp_http_client, streamable_http_c
 OLD = "2025-11-25"
 
 
-def transport(order):
-    if order["transport"] == "stdio":
-        command, *args = order["command"]
-        return mcp.stdio_client(mcp.StdioServerParameters(command=command, args=args, env=order["env"]))
-    if order["transport"] == "sse":
-        return sse_client(order["url"], headers={"Authorization": f"Bearer {order['key']}"})
-    http = create_mcp_http_client(headers={"Authorization": f"Bearer {order['key']}"})
-    return streamable_http_client(order["url"], http_client=http)
+def transport(config):
+    if config["transport"] == "stdio":
+        command, *args = config["command"]
+        return mcp.stdio_client(mcp.StdioServerParameters(command=command, args=args, env=config["env"]))
+    if config["transport"] == "sse":
+        return sse_client(config["url"], headers={"Authorization": f"Bearer {config['api_key']}"})
+    http = create_mcp_http_client(headers={"Authorization": f"Bearer {config['api_key']}"})
+    return streamable_http_client(config["url"], http_client=http)
 
 
 @contextlib.asynccontextmanager
-async def connect(order):
-    """Yields the client and the protocol revision that was agreed on."""
-    info = mcp.types.Implementation(**order["client"])
-    mode = "legacy" if order["revision"] == OLD else "auto"
-    if order["package"].startswith("fastmcp"):
-        async with fast_client(order, info, mode) as client:
-            yield Fast(client), client.protocol_version
+async def connect(config):
+    """Yields the client and the negotiated protocol version."""
+    info = mcp.types.Implementation(**config["client"])
+    mode = "legacy" if config["protocol_version"] == OLD else "auto"
+    if config["package"].startswith("fastmcp"):
+        async with open_fastmcp(config, info, mode) as client:
+            yield FastClient(client), client.protocol_version
     elif hasattr(mcp, "Client"):
-        async with mcp.Client(transport(order), client_info=info, mode=mode) as client:
+        async with mcp.Client(transport(config), client_info=info, mode=mode) as client:
             yield client, client.protocol_version
     else:
-        async with transport(order) as (read, write, *_), mcp.ClientSession(read, write, client_info=info) as session:
+        async with transport(config) as (read, write, *_), mcp.ClientSession(read, write, client_info=info) as session:
             yield session, (await session.initialize()).protocolVersion
 
 
-def fast_client(order, info, mode):
+def open_fastmcp(config, info, mode):
     import fastmcp
     from fastmcp.client import transports
 
-    headers = {"Authorization": f"Bearer {order['key']}"}
-    command, *args = order["command"]
-    way = {
-        "stdio": lambda: transports.StdioTransport(command, args, env=order["env"], keep_alive=False),
-        "http": lambda: transports.StreamableHttpTransport(order["url"], headers=headers),
-        "sse": lambda: transports.SSETransport(order["url"], headers=headers),
-    }[order["transport"]]()
-    return fastmcp.Client(way, client_info=info, mode=mode)
+    headers = {"Authorization": f"Bearer {config['api_key']}"}
+    command, *args = config["command"]
+    transport = {
+        "stdio": lambda: transports.StdioTransport(command, args, env=config["env"], keep_alive=False),
+        "http": lambda: transports.StreamableHttpTransport(config["url"], headers=headers),
+        "sse": lambda: transports.SSETransport(config["url"], headers=headers),
+    }[config["transport"]]()
+    return fastmcp.Client(transport, client_info=info, mode=mode)
 
 
-class Fast:
-    """fastmcp's methods that give the protocol's own results, under the names of the SDK."""
+class FastClient:
+    """fastmcp's methods that return the protocol's results, under the SDK's names."""
 
     def __init__(self, client):
         self.list_tools, self.list_resources = client.list_tools_mcp, client.list_resources_mcp
@@ -67,8 +70,8 @@ def plain(result):
 
 async def main():
     failure = getattr(mcp, "MCPError", None) or mcp.McpError
-    async with connect(json.loads(os.environ["ORDER"])) as (client, revision):
-        print(json.dumps({"revision": revision}), flush=True)
+    async with connect(json.loads(os.environ["CLIENT_CONFIG"])) as (client, version):
+        print(json.dumps({"protocol_version": version}), flush=True)
         while line := await asyncio.to_thread(sys.stdin.readline):
             command = json.loads(line)
             try:
