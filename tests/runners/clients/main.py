@@ -50,9 +50,9 @@ def run_verify(skillkeep, url, number, row):
 def run_all(skillkeep):
     url = skillkeep.serve()
     report, recorded = Report(), 0
-    print(f"{'client':<42} {'transport':<10} {'version':<11} result")
+    print(f"{'client':<48} {'transport':<10} {'version':<11} result")
     for number, row in enumerate(rows()):
-        print(f"{row.label:<42} {row.transport:<10} {row.version:<11} ", end="", flush=True)
+        print(f"{row.label:<48} {row.transport:<10} {row.version:<11} ", end="", flush=True)
         try:
             recorded += (run_verify if row.verify else run_client)(skillkeep, url, number, row)
             report.passes("ok")
