@@ -1,14 +1,15 @@
-// Lets `run` steer the TypeScript SDK, either major version: a JSON command a line in, a JSON answer a line out.
+// Runs the commands of the client check with the TypeScript SDK (either major version).
+// Reads one JSON command per line and writes one JSON answer per line. CLIENT_CONFIG has the connection as JSON.
 
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 
-const order = JSON.parse(process.env.ORDER);
-// The SDKs are installed far from this file, where an import does not look.
-const load = createRequire(`${order.modules}/`);
+const config = JSON.parse(process.env.CLIENT_CONFIG);
+// The SDKs are not installed beside this file, so `import` does not find them.
+const load = createRequire(`${config.modules}/`);
 
 function sdk() {
-  if (order.package === '@modelcontextprotocol/client') {
+  if (config.package === '@modelcontextprotocol/client') {
     return { ...load('@modelcontextprotocol/client'), ...load('@modelcontextprotocol/client/stdio') };
   }
   return {
@@ -20,28 +21,28 @@ function sdk() {
 }
 
 const { Client, SSEClientTransport, StdioClientTransport, StreamableHTTPClientTransport } = sdk();
-const [command, ...args] = order.command;
-const options = { requestInit: { headers: { Authorization: `Bearer ${order.key}` } } };
+const [command, ...args] = config.command;
+const options = { requestInit: { headers: { Authorization: `Bearer ${config.api_key}` } } };
 const transport = {
-  stdio: () => new StdioClientTransport({ command, args, env: order.env }),
-  http: () => new StreamableHTTPClientTransport(new URL(order.url), options),
-  sse: () => new SSEClientTransport(new URL(order.url), options),
-}[order.transport]();
-// The older SDK speaks only the old revision, and its transport is the only one to tell which.
-let revision;
+  stdio: () => new StdioClientTransport({ command, args, env: config.env }),
+  http: () => new StreamableHTTPClientTransport(new URL(config.url), options),
+  sse: () => new SSEClientTransport(new URL(config.url), options),
+}[config.transport]();
+// The older SDK reports the negotiated version only to its transport.
+let negotiated;
 const setProtocolVersion = transport.setProtocolVersion?.bind(transport);
 transport.setProtocolVersion = (version) => {
-  revision = version;
+  negotiated = version;
   setProtocolVersion?.(version);
 };
-const mode = order.revision === '2025-11-25' ? 'legacy' : 'auto';
-const client = new Client(order.client, { versionNegotiation: { mode } });
+const mode = config.protocol_version === '2025-11-25' ? 'legacy' : 'auto';
+const client = new Client(config.client, { versionNegotiation: { mode } });
 await client.connect(transport);
-console.log(JSON.stringify({ revision: client.getNegotiatedProtocolVersion?.() ?? revision }));
+console.log(JSON.stringify({ protocol_version: client.getNegotiatedProtocolVersion?.() ?? negotiated }));
 
 for await (const line of createInterface({ input: process.stdin })) {
   const { method, name, uri, arguments: given } = JSON.parse(line);
-  const ask = {
+  const request = {
     'tools/list': () => client.listTools(),
     'tools/call': () => client.callTool({ name, arguments: given }),
     'resources/list': () => client.listResources(),
@@ -49,7 +50,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   }[method];
   let answer;
   try {
-    answer = { result: await ask() };
+    answer = { result: await request() };
   } catch (error) {
     answer = { error: { code: error.code, message: error.message } };
   }

@@ -1,0 +1,6 @@
+"""Runs the official MCP clients against the program: each client, over each transport, in each protocol version.
+
+SKILLKEEP_BIN names the program (default: target/debug/skillkeep). The clients are installed once, below target/clients.
+The last line is "N passed, N failed". The exit code is 0 when all passed, 1 when one failed, and 2 when the check could
+not be made.
+"""
