@@ -1,7 +1,7 @@
-//! The tenants' indexes, kept true by the catalog's revision.
+//! One in-memory search index per tenant, kept current by the revision of the tenant's catalog.
 //!
-//! The revision is read in the caller's own transaction, with his key. An index that is behind it catches up in that
-//! same transaction before it answers, so a caller never misses what was published before his call.
+//! The caller's transaction reads the revision together with the API key. An index with an older revision is updated in
+//! the same transaction before it is searched, so a search never misses a skill that was published before the call.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,61 +13,57 @@ use crate::db::{DbError, TenantTx};
 use crate::ids::{SkillId, TenantId};
 use crate::registry::skills::{self, Changed};
 use crate::tenancy::Principal;
-use skill_search::{SearchIndex, SkillText};
+use skill_search::{Document, Hit, Query, SearchIndex};
 
-/// Skills that are read at once while an index catches up: about two megabytes of text.
-const BATCH: i64 = 200;
-/// Above this many bytes of all indexes together, those of tenants that have not searched for longest are dropped.
-const MEMORY_BUDGET_BYTES: usize = 1 << 30;
+/// Number of skills that one statement reads to update an index: about two megabytes of text.
+const BATCH_SIZE: i64 = 200;
+/// Limit for all indexes together. Above it, the least recently used ones are dropped.
+const MEMORY_BUDGET_BYTES: u64 = 1 << 30;
 
-/// One tenant's skills as far as searching needs them.
+/// The searchable skills of one tenant.
 #[derive(Default)]
 pub struct TenantCatalog {
     revision: i64,
-    index: SearchIndex,
+    index: SearchIndex<SkillId>,
     facets: HashMap<SkillId, Facets>,
     by_slug: BTreeMap<String, SkillId>,
 }
 
-/// What a search can be narrowed by.
+/// The values of a skill by which a search can be filtered. All are lowercase.
 #[derive(Debug, Clone)]
 pub struct Facets {
-    /// The skill's unique name.
     pub slug: String,
-    /// Its category, in small letters.
     pub category: Option<String>,
-    /// Its tags, in small letters.
     pub tags: Vec<String>,
-    /// Its author, in small letters.
     pub author: Option<String>,
 }
 
 impl TenantCatalog {
-    /// The index.
+    /// The best `limit` skills for which `filter` is true, best first.
     #[must_use]
-    pub const fn index(&self) -> &SearchIndex {
-        &self.index
+    pub fn search(&self, query: &Query, limit: usize, filter: impl Fn(&Facets) -> bool) -> Vec<Hit<SkillId>> {
+        self.index
+            .search(query, limit, |skill| self.facets(skill).is_some_and(&filter))
     }
 
-    /// What a skill can be narrowed by; `None` for one that is not in the catalog.
     #[must_use]
     pub fn facets(&self, skill: SkillId) -> Option<&Facets> {
         self.facets.get(&skill)
     }
 
-    /// The skills in the order of their slugs, after a slug or from the first.
+    /// The skills ordered by slug, starting after the slug `after`.
     pub fn in_order(&self, after: Option<&str>) -> impl Iterator<Item = (&str, SkillId)> {
         use std::ops::Bound::{Excluded, Unbounded};
-        let from = after.map_or(Unbounded, Excluded);
+        let start = after.map_or(Unbounded, Excluded);
         self.by_slug
-            .range::<str, _>((from, Unbounded))
+            .range::<str, _>((start, Unbounded))
             .map(|(slug, skill)| (slug.as_str(), *skill))
     }
 
     fn apply(&mut self, changes: Vec<Changed>) {
         for change in changes {
             self.revision = change.revision;
-            self.index.remove(*change.id.as_uuid());
+            self.index.remove(change.id);
             if let Some(old) = self.facets.remove(&change.id) {
                 self.by_slug.remove(&old.slug);
             }
@@ -79,11 +75,14 @@ impl TenantCatalog {
 
     fn add(&mut self, change: Changed) {
         let bytes = change.skill_md.as_deref().unwrap_or_default();
-        // A version was readable when it was published; should it not be now, its name and description still are.
+        // SKILL.md was readable when the version was published. If this version of the program rejects it, the name
+        // and the description from the database are still indexed.
         let document = agent_skills::read_document(bytes, &change.slug).ok();
-        let (headings, body) = document.map(|d| (d.headings, d.body)).unwrap_or_default();
-        self.index.upsert(&SkillText {
-            skill: *change.id.as_uuid(),
+        let (headings, body) = document
+            .map(|document| (document.headings, document.body))
+            .unwrap_or_default();
+        self.index.upsert(&Document {
+            id: change.id,
             name: &change.name,
             description: &change.description,
             tags: &change.tags,
@@ -103,52 +102,53 @@ impl TenantCatalog {
     }
 }
 
-struct Slot {
+struct CacheEntry {
     catalog: Arc<RwLock<TenantCatalog>>,
-    /// The cache's clock at the last search.
+    /// Value of [`SearchCache::clock`] at the last search.
     last_used: AtomicU64,
-    /// The index's size when it last caught up, in bytes.
-    bytes: AtomicU64,
+    /// Size of the index after its last update.
+    memory_bytes: AtomicU64,
 }
 
-/// The catalogues of the tenants that searched lately.
+/// The catalogs of the tenants that searched recently.
 #[derive(Default)]
 pub struct SearchCache {
-    tenants: Mutex<HashMap<TenantId, Arc<Slot>>>,
+    tenants: Mutex<HashMap<TenantId, Arc<CacheEntry>>>,
+    /// Number of searches so far.
     clock: AtomicU64,
 }
 
 impl SearchCache {
-    /// The caller's catalog, true as of his transaction. While the guard lives, nobody changes it.
+    /// The catalog of the caller's tenant, current as of the transaction. It does not change while the guard exists.
     ///
     /// # Errors
-    /// When the database is away or refuses.
+    /// Returns a [`DbError`] if the catalog's changes cannot be read.
     pub async fn current(
         &self,
         tx: &TenantTx,
         principal: &Principal,
     ) -> Result<OwnedRwLockReadGuard<TenantCatalog>, DbError> {
-        let slot = self.slot(principal.tenant);
+        let entry = self.entry(principal.tenant);
         loop {
-            let catalog = Arc::clone(&slot.catalog).read_owned().await;
+            let catalog = Arc::clone(&entry.catalog).read_owned().await;
             if catalog.revision >= principal.catalogue_revision {
                 return Ok(catalog);
             }
             drop(catalog);
-            self.catch_up(&slot, tx, principal).await?;
+            self.update(&entry, tx, principal).await?;
         }
     }
 
-    async fn catch_up(&self, slot: &Slot, tx: &TenantTx, principal: &Principal) -> Result<(), DbError> {
-        let mut catalog = Arc::clone(&slot.catalog).write_owned().await;
+    async fn update(&self, entry: &CacheEntry, tx: &TenantTx, principal: &Principal) -> Result<(), DbError> {
+        let mut catalog = Arc::clone(&entry.catalog).write_owned().await;
         while catalog.revision < principal.catalogue_revision {
-            let changes = skills::changed_since(tx, catalog.revision, BATCH).await?;
+            let changes = skills::changed_since(tx, catalog.revision, BATCH_SIZE).await?;
             if changes.is_empty() {
-                // The last revisions belong to skills that changed again since, or to none.
+                // No skill has one of the remaining revisions.
                 catalog.revision = principal.catalogue_revision;
                 break;
             }
-            // Taking words apart would hold up the other calls of this thread.
+            // Indexing would block the other calls on this thread.
             catalog = tokio::task::spawn_blocking(move || {
                 catalog.apply(changes);
                 catalog
@@ -157,41 +157,41 @@ impl SearchCache {
             .map_err(|error| DbError::Corrupt(format!("the search index could not be built: {error}")))?;
         }
         let bytes = u64::try_from(catalog.index.memory_bytes()).unwrap_or(u64::MAX);
-        slot.bytes.store(bytes, Ordering::Relaxed);
+        entry.memory_bytes.store(bytes, Ordering::Relaxed);
         drop(catalog);
         self.evict(principal.tenant);
         Ok(())
     }
 
-    fn slot(&self, tenant: TenantId) -> Arc<Slot> {
+    fn entry(&self, tenant: TenantId) -> Arc<CacheEntry> {
         let now = self.clock.fetch_add(1, Ordering::Relaxed);
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = tenants.entry(tenant).or_insert_with(|| {
-            Arc::new(Slot {
+        let entry = tenants.entry(tenant).or_insert_with(|| {
+            Arc::new(CacheEntry {
                 catalog: Arc::default(),
                 last_used: AtomicU64::new(now),
-                bytes: AtomicU64::new(0),
+                memory_bytes: AtomicU64::new(0),
             })
         });
-        slot.last_used.store(now, Ordering::Relaxed);
-        Arc::clone(slot)
+        entry.last_used.store(now, Ordering::Relaxed);
+        Arc::clone(entry)
     }
 
+    /// Drops the least recently used catalogs, but not that of `keep`, until all fit into [`MEMORY_BUDGET_BYTES`].
     fn evict(&self, keep: TenantId) {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
-        let budget = u64::try_from(MEMORY_BUDGET_BYTES).unwrap_or(u64::MAX);
         loop {
             let total: u64 = tenants
                 .values()
-                .map(|slot| slot.bytes.load(Ordering::Relaxed))
+                .map(|entry| entry.memory_bytes.load(Ordering::Relaxed))
                 .sum();
             let oldest = tenants
                 .iter()
                 .filter(|(tenant, _)| **tenant != keep)
-                .min_by_key(|(_, slot)| slot.last_used.load(Ordering::Relaxed))
+                .min_by_key(|(_, entry)| entry.last_used.load(Ordering::Relaxed))
                 .map(|(tenant, _)| *tenant);
             match oldest {
-                Some(tenant) if total > budget => tenants.remove(&tenant),
+                Some(tenant) if total > MEMORY_BUDGET_BYTES => tenants.remove(&tenant),
                 Some(_) | None => return,
             };
         }

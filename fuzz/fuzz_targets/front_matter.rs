@@ -1,10 +1,11 @@
-//! Files that somebody passes off as a `SKILL.md`. Whatever is taken is within the limits, and mends into what conforms.
+//! Arbitrary bytes as a `SKILL.md`. A document that is accepted is within the limits, and its repair is conformant.
 
 #![no_main]
 
+use agent_skills::limits::MAX_DESCRIPTION_CHARS;
+use agent_skills::{fix, read_document};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
-use agent_skills::{fix, read_document};
 
 fn has_nul(value: &Value) -> bool {
     match value {
@@ -19,18 +20,18 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(document) = read_document(bytes, "folder") else {
         return;
     };
-    let characters = document.description.chars().count();
-    assert!((1..=1024).contains(&characters), "{characters}");
+    let chars = document.description.chars().count();
+    assert!((1..=MAX_DESCRIPTION_CHARS).contains(&chars), "{chars}");
     assert!(!document.description.chars().any(|c| c.is_control() && c != '\n' && c != '\t'));
     assert!(document.tags.iter().all(|tag| !tag.is_empty() && !tag.contains('\0')));
-    assert!(bytes.ends_with(document.body.as_bytes()), "the body is the file's own");
-    // As the database wants it.
+    assert!(bytes.ends_with(document.body.as_bytes()), "the body is the end of the file");
+    // PostgreSQL's jsonb cannot store a NUL.
     assert!(document.front_matter.iter().all(|(name, value)| !name.contains('\0') && !has_nul(value)));
-    if let Ok(Some(mended)) = fix(bytes, "folder") {
+    if let Ok(Some(repaired)) = fix(bytes, "folder") {
         let name = document.name.as_str();
-        let again = read_document(&mended, name).expect("what was mended is read");
-        assert!(again.is_conformant(), "{:?}", again.notes);
-        assert_eq!(again.name.as_str(), name);
-        assert_eq!(again.body, document.body);
+        let reread = read_document(&repaired, name).expect("a repaired document can be read");
+        assert!(reread.is_conformant(), "{:?}", reread.notes);
+        assert_eq!(reread.name.as_str(), name);
+        assert_eq!(reread.body, document.body);
     }
 });

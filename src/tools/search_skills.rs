@@ -243,18 +243,14 @@ fn rank(catalog: &TenantCatalog, filter: &Filter<'_>, position: &Position, limit
     let until = (from + limit).min(MAX_RANK);
     let query = Query::new(&filter.query);
     // One more than the page, to know whether there is another.
-    let hits = catalog.index().search(&query, until + 1, |skill| {
-        catalog
-            .facets(SkillId::from_uuid(skill))
-            .is_some_and(|facets| filter.keeps(facets))
-    });
+    let hits = catalog.search(&query, until + 1, |facets| filter.keeps(facets));
     let more = hits.len() > until && until < MAX_RANK;
     let hits = hits
         .into_iter()
         .take(until)
         .skip(from)
         .map(|hit| Chosen {
-            skill: SkillId::from_uuid(hit.skill),
+            skill: hit.id,
             ranked: Some((hit.score, hit.why(WHY_TERMS))),
         })
         .collect();

@@ -1,17 +1,16 @@
-//! Whole folders of real skills, from import to install, digest by digest.
+//! Imports whole folders of real skills, and checks that an install gives the same files.
 //!
-//! `SKILLKEEP_CORPUS` names a folder with `skills-folders.tar.gz`. Without it the same is checked on the samples, so
-//! that this test never passes without having looked at anything.
+//! `SKILLKEEP_CORPUS` names a folder with `skills-folders.tar.gz`. Without it, the test uses the sample skills.
 
 use std::path::{Path, PathBuf};
 
 use crate::harness::{Client, TestDb};
 use crate::import::{assert_installs_what_is_on_disk, import, samples};
 
-/// As many skills as are compared file by file.
-const COMPARED: usize = 120;
+/// Approximate number of skills that are compared file by file.
+const COMPARED_SKILLS: usize = 120;
 
-fn unpacked(corpus: &Path) -> tempfile::TempDir {
+fn unpack(corpus: &Path) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     let archive = corpus.join("skills-folders.tar.gz");
     let file = std::fs::File::open(&archive).unwrap_or_else(|error| panic!("{}: {error}", archive.display()));
@@ -22,13 +21,13 @@ fn unpacked(corpus: &Path) -> tempfile::TempDir {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn real_skills_are_installed_as_they_lie_on_disk() {
+async fn installed_files_equal_the_imported_ones() {
     let db = TestDb::new().await;
     let acme = db.tenant("acme").await;
     let corpus = std::env::var_os("SKILLKEEP_CORPUS").map(PathBuf::from);
-    let kept = corpus.as_deref().map(unpacked);
-    let (root, expected) = match &kept {
-        Some(kept) => (kept.path().to_path_buf(), 400),
+    let unpacked = corpus.as_deref().map(unpack);
+    let (root, expected) = match &unpacked {
+        Some(folder) => (folder.path().to_path_buf(), 400),
         None => (samples(), 5),
     };
 
@@ -38,13 +37,13 @@ async fn real_skills_are_installed_as_they_lie_on_disk() {
     let (refused, stored): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line["outcome"] == "refused");
     for line in refused {
         assert!(
-            line["reason"].as_str().is_some_and(|why| why.len() > 10),
+            line["reason"].as_str().is_some_and(|reason| reason.len() > 10),
             "{line}"
         );
     }
 
     let client = Client::connect(&db.service(), &db.full_key(acme).await).await;
-    let step = stored.len().div_ceil(COMPARED).max(1);
+    let step = stored.len().div_ceil(COMPARED_SKILLS).max(1);
     let (mut skills, mut files) = (0, 0);
     for line in stored.iter().step_by(step) {
         let source = line["source"].as_str().unwrap();
@@ -54,5 +53,5 @@ async fn real_skills_are_installed_as_they_lie_on_disk() {
         skills += 1;
     }
     assert!(skills >= expected.min(100), "only {skills} skills were compared");
-    assert!(files > skills, "some skills have more than one file");
+    assert!(files > skills, "no skill has more than one file");
 }

@@ -1,120 +1,108 @@
-//! What a skill breaks of the format, and what was taken instead.
+//! Diagnostics: deviations of a skill from the format.
 
 use std::fmt;
 
-use crate::Slug;
+use crate::limits::{MAX_COMPATIBILITY_CHARS, MAX_DESCRIPTION_CHARS};
+use crate::slug::Slug;
+use crate::text::quoted;
 
-use super::text::quoted;
+/// Maximum number of unknown keys in a message.
+const MAX_KEYS_SHOWN: usize = 12;
 
-/// How much a deviation matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// The skill is within the format, but some reader of skills stumbles over it.
+    /// Allowed by the format, but some programs that read skills may fail.
     Warning,
-    /// The skill breaks a rule of the format, and something was derived in its place.
+    /// Breaks a rule of the format. A replacement value was derived.
     Error,
 }
 
-/// One deviation from the Agent Skills format.
+/// A deviation from the Agent Skills format.
 ///
-/// Shown, it is a sentence that also says what was done about it. Texts out of the skill are quoted, escaped
-/// and cut short in it, because they come from strangers.
+/// `Display` gives one sentence: the problem, how it was handled, and how to fix it. Texts from the skill are untrusted,
+/// so they are quoted, escaped and cut.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Diagnostic {
-    /// The file begins with a byte order mark.
     ByteOrderMark,
-    /// Blank lines come before the front matter.
     LeadingBlankLines,
-    /// There is no front matter.
     NoFrontMatter,
-    /// The front matter has no `---` line above it.
-    Unopened,
-    /// The front matter has no `---` line below it.
-    Unclosed,
-    /// The front matter is not YAML; its keys were read line by line.
+    /// No `---` line before the front matter.
+    FrontMatterUnopened,
+    /// No `---` line after the front matter.
+    FrontMatterUnclosed,
+    /// The front matter is not valid YAML; its keys were read line by line.
     NotYaml {
-        /// The line of the file at which YAML ends, counted from 1.
+        /// Line of the file with the syntax error, from 1.
         line: usize,
-        /// What the YAML parser says.
+        /// Message of the YAML parser.
         reason: String,
     },
-    /// A key is there twice; the last one counts.
+    /// A key occurs more than once; the last value was used.
     DuplicateKey {
-        /// The key.
         key: String,
     },
-    /// Lists or mappings in brackets, which the reference validator refuses.
+    /// Lists or mappings in brackets, which the reference validator rejects.
     FlowStyle,
-    /// `---` inside the front matter, where the reference validator takes it for the end.
+    /// `---` inside the front matter, which the reference validator treats as its end.
     DashesInside,
-    /// A tab, control character or Unicode line end in the front matter, which YAML 1.2 allows and many readers
-    /// refuse or take for something else.
+    /// A tab, control character or Unicode line end in the front matter, which YAML 1.2 allows but other parsers reject
+    /// or misread.
     OddCharacter {
         /// The first such character.
         character: char,
     },
-    /// There is no name.
     NameMissing {
-        /// The name taken instead.
+        /// The name used instead.
         derived: Slug,
     },
-    /// The name is not a slug.
     NameInvalid {
-        /// The name as it is written.
+        /// The name as written.
         name: String,
-        /// The name taken instead.
+        /// The name used instead.
         derived: Slug,
     },
-    /// The name is not the folder's.
+    /// The name differs from the folder's name; the name was used.
     NameNotFolder {
-        /// The name, which counts.
         name: Slug,
-        /// The folder.
         folder: String,
     },
-    /// There is no description; one was taken from the body.
+    /// The description was taken from the body.
     DescriptionMissing,
-    /// The description has more than 1024 characters; it was shortened at a word.
+    /// The description has more than [`MAX_DESCRIPTION_CHARS`] characters and was shortened.
     DescriptionTooLong {
-        /// Its length in characters.
         chars: usize,
     },
-    /// The compatibility has more than 500 characters.
+    /// The compatibility text has more than [`MAX_COMPATIBILITY_CHARS`] characters.
     CompatibilityTooLong {
-        /// Its length in characters.
         chars: usize,
     },
-    /// A key whose value has to be text holds a number, a truth value or a date.
+    /// A number or boolean as the value of a key that must be text.
     NumberForText {
-        /// The key.
         key: String,
     },
-    /// A key whose value has to be text holds a list, a mapping or nothing.
+    /// A list, mapping or null as the value of a key that must be text.
     NotText {
-        /// The key.
         key: String,
     },
-    /// `metadata` is not a mapping.
     MetadataNotMapping,
-    /// Keys that the format does not know. They are kept.
+    /// Keys that the format does not define. They were kept.
     UnknownKeys {
-        /// The keys, sorted.
+        /// Sorted.
         keys: Vec<String>,
     },
-    /// `SKILL.md` is spelled with other capitals; it is stored as `SKILL.md`.
+    /// The file name `SKILL.md` is in another case.
     SkillMdCase {
-        /// The name on disk.
+        /// The file name on disk.
         found: String,
     },
-    /// A file or folder that belongs to another program was left out.
+    /// A file or folder of another program, which is not part of the skill.
     LeftOut {
-        /// Its path inside the skill.
+        /// Path relative to the skill's folder.
         path: String,
     },
 }
 
 impl Diagnostic {
-    /// How much the deviation matters.
     #[must_use]
     pub const fn severity(&self) -> Severity {
         match self {
@@ -128,8 +116,8 @@ impl Diagnostic {
             | Self::LeftOut { .. } => Severity::Warning,
             Self::LeadingBlankLines
             | Self::NoFrontMatter
-            | Self::Unopened
-            | Self::Unclosed
+            | Self::FrontMatterUnopened
+            | Self::FrontMatterUnclosed
             | Self::NotYaml { .. }
             | Self::DuplicateKey { .. }
             | Self::NameMissing { .. }
@@ -143,15 +131,15 @@ impl Diagnostic {
         }
     }
 
-    /// A short name for programs, which stays the same from version to version.
+    /// A stable identifier for programs.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
             Self::ByteOrderMark => "byte_order_mark",
             Self::LeadingBlankLines => "leading_blank_lines",
             Self::NoFrontMatter => "no_front_matter",
-            Self::Unopened => "front_matter_unopened",
-            Self::Unclosed => "front_matter_unclosed",
+            Self::FrontMatterUnopened => "front_matter_unopened",
+            Self::FrontMatterUnclosed => "front_matter_unclosed",
             Self::NotYaml { .. } => "not_yaml",
             Self::DuplicateKey { .. } => "duplicate_key",
             Self::FlowStyle => "flow_style",
@@ -172,9 +160,8 @@ impl Diagnostic {
         }
     }
 
-    /// Whether rewriting the front matter removes the deviation: true but for those of the folder.
-    #[must_use]
-    pub const fn is_in_front_matter(&self) -> bool {
+    /// Whether a repair of the front matter removes the deviation. `false` for deviations of the folder.
+    pub(crate) const fn is_in_front_matter(&self) -> bool {
         !matches!(
             self,
             Self::NameNotFolder { .. } | Self::SkillMdCase { .. } | Self::LeftOut { .. }
@@ -185,85 +172,114 @@ impl Diagnostic {
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ByteOrderMark => f.write_str("the file begins with a byte order mark; it was passed over"),
-            Self::LeadingBlankLines => f.write_str("blank lines come before the front matter; they were passed over"),
-            Self::NoFrontMatter => f.write_str("there is no front matter; the whole file was taken as the body"),
-            Self::Unopened => f.write_str("the front matter has no \"---\" line above it; it was taken all the same"),
-            Self::Unclosed => {
-                f.write_str("the front matter has no \"---\" line below it; it was taken to end where its keys do")
+            Self::ByteOrderMark => {
+                f.write_str("the file starts with a byte order mark, which was ignored: save it as UTF-8 without BOM")
             }
-            Self::NotYaml { line, reason } => {
-                write!(f, "the front matter is not YAML at line {line} ({}); its keys were read one by one", quoted(reason))
+            Self::LeadingBlankLines => {
+                f.write_str("there are blank lines before the front matter, which were ignored: remove them")
             }
-            Self::DuplicateKey { key } => write!(f, "the key {} is there twice; the last one counts", quoted(key)),
-            Self::FlowStyle => {
-                f.write_str("the front matter has brackets ([] or {}), which the reference validator refuses")
+            Self::NoFrontMatter => f.write_str(
+                "there is no front matter; the whole file was read as the body: add \"---\" lines with name and description between them at the top",
+            ),
+            Self::FrontMatterUnopened => {
+                f.write_str("the \"---\" line before the front matter is missing; the keys were read anyway: add the line")
             }
-            Self::DashesInside => {
-                f.write_str("the front matter has \"---\" inside a value, where the reference validator takes it for the end")
+            Self::FrontMatterUnclosed => f.write_str(
+                "the \"---\" line after the front matter is missing; the front matter was read up to its last key: add the line",
+            ),
+            Self::NotYaml { line, reason } => write!(
+                f,
+                "the front matter is not YAML at line {line} ({}); its keys were read line by line: put the value in quotes",
+                quoted(reason)
+            ),
+            Self::DuplicateKey { key } => write!(
+                f,
+                "the key {} occurs more than once; the last value was used: remove the others",
+                quoted(key)
+            ),
+            Self::FlowStyle => f.write_str(
+                "the front matter contains lists or mappings in brackets ([] or {}), which the reference validator rejects: write one item per line",
+            ),
+            Self::DashesInside => f.write_str(
+                "a value in the front matter contains \"---\", which the reference validator reads as the end of the front matter: remove it",
+            ),
+            Self::OddCharacter { character } => write!(
+                f,
+                "the front matter contains the character U+{:04X}, which some YAML parsers reject: replace it",
+                u32::from(*character)
+            ),
+            Self::NameMissing { derived } => {
+                write!(f, "the name is missing; {derived} was used: add \"name: {derived}\"")
             }
-            Self::OddCharacter { character } => {
-                write!(f, "the front matter has the character U+{:04X}, over which many readers of YAML stumble", u32::from(*character))
-            }
-            Self::NameMissing { derived } => write!(f, "there is no name; {derived} was taken"),
             Self::NameInvalid { name, derived } => write!(
                 f,
-                "the name {} is not 1 to 64 lowercase letters, digits and single hyphens; {derived} was taken",
+                "the name {} is invalid; {derived} was used: use 1 to 64 lowercase letters, digits and single hyphens",
                 quoted(name)
             ),
-            Self::NameNotFolder { name, folder } => {
-                write!(f, "the name {name} is not the folder's, {}; the name counts", quoted(folder))
+            Self::NameNotFolder { name, folder } => write!(
+                f,
+                "the name {name} differs from the folder's name {}; the name was used: rename one of them",
+                quoted(folder)
+            ),
+            Self::DescriptionMissing => {
+                f.write_str("the description is missing; the beginning of the body was used: add a description")
             }
-            Self::DescriptionMissing => f.write_str("there is no description; the body's first words were taken"),
-            Self::DescriptionTooLong { chars } => {
-                write!(f, "the description has {chars} characters of at most 1024; the catalog has its beginning")
-            }
-            Self::CompatibilityTooLong { chars } => {
-                write!(f, "the compatibility has {chars} characters of at most 500")
-            }
-            Self::NumberForText { key } => {
-                write!(f, "the value of {} has to be text: put it in quotes; it was taken as it is written", quoted(key))
-            }
-            Self::NotText { key } => write!(f, "the value of {} has to be text, not a list, a mapping or nothing", quoted(key)),
-            Self::MetadataNotMapping => f.write_str("the value of \"metadata\" has to be a mapping of text to text"),
+            Self::DescriptionTooLong { chars } => write!(
+                f,
+                "the description has {chars} characters (limit: {MAX_DESCRIPTION_CHARS}); catalogs show its beginning: shorten it"
+            ),
+            Self::CompatibilityTooLong { chars } => write!(
+                f,
+                "the compatibility text has {chars} characters (limit: {MAX_COMPATIBILITY_CHARS}): shorten it"
+            ),
+            Self::NumberForText { key } => write!(
+                f,
+                "the value of {} must be text, but is a number or boolean; it was used as written: put it in quotes",
+                quoted(key)
+            ),
+            Self::NotText { key } => write!(
+                f,
+                "the value of {} must be text, but is a list, a mapping or empty: write it as text",
+                quoted(key)
+            ),
+            Self::MetadataNotMapping => f.write_str(
+                "the value of \"metadata\" must be a mapping of text to text: write one \"key: value\" per line below it",
+            ),
             Self::UnknownKeys { keys } => {
-                f.write_str("the format does not know the keys ")?;
-                for (at, key) in keys.iter().take(MAX_KEYS_SHOWN).enumerate() {
-                    write!(f, "{}{}", if at == 0 { "" } else { ", " }, quoted(key))?;
+                let shown: Vec<String> = keys.iter().take(MAX_KEYS_SHOWN).map(|key| quoted(key)).collect();
+                write!(f, "the format does not define the keys {}", shown.join(", "))?;
+                if keys.len() > shown.len() {
+                    write!(f, " and {} more", keys.len() - shown.len())?;
                 }
-                if keys.len() > MAX_KEYS_SHOWN {
-                    write!(f, " and {} more", keys.len() - MAX_KEYS_SHOWN)?;
-                }
-                f.write_str("; they were kept")
+                f.write_str("; they were kept: move them below \"metadata\"")
             }
-            Self::SkillMdCase { found } => write!(f, "the file {} is called SKILL.md; it was stored so", quoted(found)),
-            Self::LeftOut { path } => write!(f, "{} is not part of a skill; it was left out", quoted(path)),
+            Self::SkillMdCase { found } => {
+                write!(f, "the file {} was read as SKILL.md: rename it", quoted(found))
+            }
+            Self::LeftOut { path } => write!(f, "{} is not part of a skill and was left out", quoted(path)),
         }
     }
 }
-
-/// How many unknown keys a sentence lists.
-const MAX_KEYS_SHOWN: usize = 12;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_sentence_shows_a_strangers_text_escaped_and_cut() {
+    fn message_escapes_and_cuts_text_of_the_skill() {
         let key = format!("a\u{202E}\u{1B}[31m{}", "x".repeat(500));
-        let sentence = Diagnostic::DuplicateKey { key }.to_string();
+        let message = Diagnostic::DuplicateKey { key }.to_string();
         assert!(
-            sentence.starts_with("the key \"a\\u{202e}\\u{1b}[31mxx"),
-            "{sentence}"
+            message.starts_with("the key \"a\\u{202e}\\u{1b}[31mxx"),
+            "{message}"
         );
-        assert!(sentence.chars().count() < 200, "{sentence}");
+        assert!(message.chars().count() < 200, "{message}");
     }
 
     #[test]
-    fn a_long_list_of_keys_is_cut() {
+    fn message_cuts_long_list_of_keys() {
         let keys = (10..50).map(|n| n.to_string()).collect();
-        let sentence = Diagnostic::UnknownKeys { keys }.to_string();
-        assert!(sentence.contains("\"21\" and 28 more"), "{sentence}");
+        let message = Diagnostic::UnknownKeys { keys }.to_string();
+        assert!(message.contains("\"21\" and 28 more"), "{message}");
     }
 }

@@ -1,4 +1,4 @@
-//! The SHA-256 digest of files and manifests.
+//! SHA-256 digests.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,31 +6,38 @@ use std::str::FromStr;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::IdError;
+use crate::error::IdError;
 
-/// The SHA-256 of some bytes: the one digest of the registry, in tools, manifests and installs alike.
+/// A SHA-256 digest, written as `sha256:` and 64 lowercase hexadecimal digits (SEP-2640).
 ///
-/// Written as `sha256:` and 64 lowercase hexadecimal digits, the form of SEP-2640.
+/// # Examples
+/// ```
+/// use agent_skills::Digest;
+///
+/// let digest = Digest::of(b"");
+/// let text = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+/// assert_eq!(digest.to_string(), text);
+/// assert_eq!(text.parse(), Ok(digest));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// The digest of `bytes`.
+    /// Computes the digest of `bytes`.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// The 32 bytes, as the database stores them.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// Takes the 32 bytes that the database holds.
+    /// Converts the 32 bytes of a digest, for example from a database.
     ///
     /// # Errors
-    /// When there are not exactly 32.
+    /// Returns [`IdError::Digest`] if `bytes` is not 32 bytes long.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, IdError> {
         bytes.try_into().map(Self).map_err(|_| IdError::Digest)
     }
@@ -39,10 +46,7 @@ impl Digest {
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("sha256:")?;
-        for byte in self.0 {
-            write!(f, "{byte:02x}")?;
-        }
-        Ok(())
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -57,8 +61,8 @@ impl FromStr for Digest {
 
     fn from_str(text: &str) -> Result<Self, IdError> {
         let hex = text.strip_prefix("sha256:").ok_or(IdError::Digest)?;
-        let lowercase_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-        if hex.len() != 64 || !hex.bytes().all(lowercase_hex) {
+        let is_lowercase_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        if hex.len() != 64 || !hex.bytes().all(is_lowercase_hex) {
             return Err(IdError::Digest);
         }
         let mut bytes = [0_u8; 32];
@@ -81,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_digest_reads_back_what_it_writes() {
+    fn digest_round_trips_through_text() {
         let digest = Digest::of(b"skill");
         assert_eq!(digest.to_string().parse::<Digest>().unwrap(), digest);
         assert_eq!(
@@ -91,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_has_one_spelling() {
+    fn other_spellings_of_a_digest_are_rejected() {
         let good = Digest::of(b"skill").to_string();
         for bad in [
             good.to_uppercase(),

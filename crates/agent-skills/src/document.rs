@@ -1,24 +1,21 @@
-//! A `SKILL.md`, read with patience: what can be taken is taken, and each deviation becomes a note.
+//! Reads a `SKILL.md`. Deviations from the format are tolerated where possible and reported as diagnostics.
 
 use serde_json::{Map, Value};
 
-use crate::{Digest, Slug};
+use crate::body;
+use crate::diagnostics::{Diagnostic, Severity};
+use crate::digest::Digest;
+use crate::error::DocumentError;
+use crate::front_matter;
+use crate::limits::{
+    MAX_COMPATIBILITY_CHARS, MAX_DESCRIPTION_CHARS, MAX_LABEL_CHARS, MAX_LICENSE_CHARS, MAX_SKILL_MD_BYTES,
+};
+use crate::metadata::{label, metadata_label, tags_of};
+use crate::slug::Slug;
+use crate::text::{cleaned, one_line, shortened, value_text};
 
-use super::body;
-use super::diagnostics::{Diagnostic, Severity};
-use super::error::DocumentError;
-use super::front_matter;
-use super::metadata::{MAX_LABEL_CHARS, MAX_LICENSE_CHARS, label, metadata_label, tags_of};
-use super::text::{cleaned, one_line, shortened, value_text};
-
-/// The most bytes of a `SKILL.md`.
-pub const MAX_SKILL_MD_BYTES: usize = 1024 * 1024;
-/// The most characters of a description (Agent Skills specification, `description`).
-pub const MAX_DESCRIPTION_CHARS: usize = 1024;
-/// The most characters of a compatibility text (Agent Skills specification, `compatibility`).
-pub const MAX_COMPATIBILITY_CHARS: usize = 500;
-/// The keys that the format knows.
-pub(super) const KNOWN_KEYS: [&str; 6] = [
+/// The front matter keys that the specification defines.
+pub(crate) const KNOWN_KEYS: [&str; 6] = [
     "name",
     "description",
     "license",
@@ -27,28 +24,39 @@ pub(super) const KNOWN_KEYS: [&str; 6] = [
     "allowed-tools",
 ];
 
-/// What a `SKILL.md` says.
+/// A parsed `SKILL.md`.
+///
+/// # Examples
+/// ```
+/// let text = "---\nname: PDF Tools\ndescription: Extracts tables.\n---\n# Usage\n";
+/// let document = agent_skills::read_document(text.as_bytes(), "pdf-tools")?;
+/// assert_eq!(document.name.as_str(), "pdf-tools");
+/// assert_eq!(document.headings, ["Usage"]);
+/// assert!(!document.is_conformant());
+/// assert_eq!(document.notes[0].code(), "name_invalid");
+/// # Ok::<(), agent_skills::DocumentError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct SkillDocument {
-    /// The front matter as it is written. Dates, and numbers that would print otherwise, are text.
+    /// The front matter as written. Dates, and numbers that JSON would write differently (`1.10`), are strings.
     pub front_matter: Map<String, Value>,
-    /// The name where it is valid, else one derived from the folder or from it.
+    /// The front matter's `name` if it is valid, else a name derived from the folder's name or from `name`.
     pub name: Slug,
-    /// 1 to [`MAX_DESCRIPTION_CHARS`] characters, with no control characters but line feeds and tabs; taken from the body where missing.
+    /// 1 to [`MAX_DESCRIPTION_CHARS`] characters, without control characters except line feeds and tabs. Taken from
+    /// the body if the front matter has none.
     pub description: String,
-    /// From `tags`, `keywords` and the same in `metadata`: lower case, each once, in the order of the file.
+    /// From `tags`, `keywords`, `metadata.tags` and `metadata.keywords`: lowercase, without duplicates, in file order.
     pub tags: Vec<String>,
     /// `category` or `metadata.category`.
     pub category: Option<String>,
-    /// `license`.
     pub license: Option<String>,
-    /// `metadata.version`, or `version` beside it.
+    /// `metadata.version` or `version`.
     pub version: Option<String>,
-    /// The body's headings.
+    /// The headings of the body without markup.
     pub headings: Vec<String>,
-    /// The Markdown after the front matter, to the byte.
+    /// Everything after the front matter, unchanged.
     pub body: String,
-    /// Each deviation from the format.
+    /// Deviations from the format.
     pub notes: Vec<Diagnostic>,
 }
 
@@ -56,21 +64,24 @@ impl SkillDocument {
     /// Whether no rule of the format is broken. Warnings do not count.
     #[must_use]
     pub fn is_conformant(&self) -> bool {
-        self.notes.iter().all(|note| note.severity() < Severity::Error)
+        self.notes
+            .iter()
+            .all(|diagnostic| diagnostic.severity() < Severity::Error)
     }
 }
 
-/// Reads the bytes of a `SKILL.md` that lies in a folder called `folder_name`.
+/// Parses the bytes of the `SKILL.md` in a folder called `folder_name`.
 ///
 /// # Errors
-/// Only where nothing of use can be taken, or a limit is passed: see [`DocumentError`].
+/// Returns a [`DocumentError`] if a limit is exceeded, the bytes are not text, or there is neither a description nor
+/// text to derive one from.
 pub fn read_document(bytes: &[u8], folder_name: &str) -> Result<SkillDocument, DocumentError> {
     let text = text_of(bytes)?;
-    let read = front_matter::read(text)?;
-    let (map, mut notes) = (read.map, read.notes);
-    let name = name_of(&map, folder_name, bytes, &mut notes);
-    let description = description_of(&map, read.body, &mut notes)?;
-    check_other_keys(&map, &mut notes);
+    let parsed = front_matter::read(text)?;
+    let (map, mut diagnostics) = (parsed.map, parsed.diagnostics);
+    let name = name_of(&map, folder_name, bytes, &mut diagnostics);
+    let description = description_of(&map, parsed.body, &mut diagnostics)?;
+    check_optional_keys(&map, &mut diagnostics);
     Ok(SkillDocument {
         name,
         description,
@@ -78,10 +89,10 @@ pub fn read_document(bytes: &[u8], folder_name: &str) -> Result<SkillDocument, D
         category: label(&map, "category", MAX_LABEL_CHARS).or_else(|| metadata_label(&map, "category")),
         license: label(&map, "license", MAX_LICENSE_CHARS),
         version: metadata_label(&map, "version").or_else(|| label(&map, "version", MAX_LABEL_CHARS)),
-        headings: body::headings(read.body),
-        body: read.body.to_owned(),
+        headings: body::headings(parsed.body),
+        body: parsed.body.to_owned(),
         front_matter: map,
-        notes,
+        notes: diagnostics,
     })
 }
 
@@ -104,28 +115,38 @@ fn text_of(bytes: &[u8]) -> Result<&str, DocumentError> {
     Ok(text)
 }
 
-/// The value of a key that has to hold text. A number or truth value is taken with a note.
-fn required_text(map: &Map<String, Value>, key: &str, notes: &mut Vec<Diagnostic>) -> Option<String> {
-    match map.get(key)? {
-        Value::String(text) => Some(text.clone()),
-        value @ (Value::Number(_) | Value::Bool(_)) => {
-            notes.push(Diagnostic::NumberForText { key: key.to_owned() });
-            value_text(value)
-        }
-        Value::Null | Value::Array(_) | Value::Object(_) => {
-            notes.push(Diagnostic::NotText { key: key.to_owned() });
-            None
-        }
+/// The value of a key that must be text. Numbers and booleans are accepted with a diagnostic.
+fn text_at(map: &Map<String, Value>, key: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
+    let value = map.get(key)?;
+    diagnostics.extend(check_is_text(key, value));
+    match value {
+        Value::String(_) | Value::Number(_) | Value::Bool(_) => value_text(value),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
 }
 
-/// The author's name where it is valid: it travels with the file, while folders are renamed by whoever copies them.
-fn name_of(map: &Map<String, Value>, folder_name: &str, bytes: &[u8], notes: &mut Vec<Diagnostic>) -> Slug {
-    let written = required_text(map, "name", notes).unwrap_or_default();
+fn check_is_text(key: &str, value: &Value) -> Option<Diagnostic> {
+    let key = key.to_owned();
+    match value {
+        Value::String(_) => None,
+        Value::Number(_) | Value::Bool(_) => Some(Diagnostic::NumberForText { key }),
+        Value::Null | Value::Array(_) | Value::Object(_) => Some(Diagnostic::NotText { key }),
+    }
+}
+
+/// A valid `name` in the front matter has priority over the folder's name: it travels with the file, while copies of
+/// the folder may be renamed.
+fn name_of(
+    map: &Map<String, Value>,
+    folder_name: &str,
+    bytes: &[u8],
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Slug {
+    let written = text_at(map, "name", diagnostics).unwrap_or_default();
     let written = written.trim();
     if let Ok(name) = written.parse::<Slug>() {
         if name.as_str() != folder_name {
-            notes.push(Diagnostic::NameNotFolder {
+            diagnostics.push(Diagnostic::NameNotFolder {
                 name: name.clone(),
                 folder: folder_name.to_owned(),
             });
@@ -137,8 +158,8 @@ fn name_of(map: &Map<String, Value>, folder_name: &str, bytes: &[u8], notes: &mu
         .ok()
         .or_else(|| Slug::derive(written))
         .or_else(|| Slug::derive(folder_name))
-        .unwrap_or_else(|| name_of_last_resort(bytes));
-    notes.push(if written.is_empty() {
+        .unwrap_or_else(|| fallback_name(bytes));
+    diagnostics.push(if written.is_empty() {
         Diagnostic::NameMissing {
             derived: derived.clone(),
         }
@@ -151,13 +172,13 @@ fn name_of(map: &Map<String, Value>, folder_name: &str, bytes: &[u8], notes: &mu
     derived
 }
 
-/// A name for a skill whose own name and folder have no Latin letter or digit: the same for the same bytes.
-fn name_of_last_resort(bytes: &[u8]) -> Slug {
+/// A name for a skill whose `name` and folder contain no ASCII letter or digit. Equal bytes give equal names.
+fn fallback_name(bytes: &[u8]) -> Slug {
     let digest = Digest::of(bytes).to_string();
     let hex = digest.trim_start_matches("sha256:").get(..12).unwrap_or("");
     #[expect(
         clippy::expect_used,
-        reason = "\"skill\" alone has letters, so a slug is left whatever follows"
+        reason = "`derive` fails only on text without letters, and \"skill\" has some"
     )]
     Slug::derive(&format!("skill-{hex}")).expect("a slug of letters")
 }
@@ -165,46 +186,38 @@ fn name_of_last_resort(bytes: &[u8]) -> Slug {
 fn description_of(
     map: &Map<String, Value>,
     body: &str,
-    notes: &mut Vec<Diagnostic>,
+    diagnostics: &mut Vec<Diagnostic>,
 ) -> Result<String, DocumentError> {
-    let written = required_text(map, "description", notes).unwrap_or_default();
+    let written = text_at(map, "description", diagnostics).unwrap_or_default();
     let text = cleaned(&written);
     if text.is_empty() {
-        notes.push(Diagnostic::DescriptionMissing);
-        let words = body::first_words(body).ok_or(DocumentError::MissingDescription)?;
-        return Ok(one_line(&words, MAX_DESCRIPTION_CHARS));
+        diagnostics.push(Diagnostic::DescriptionMissing);
+        let summary = body::summary(body).ok_or(DocumentError::MissingDescription)?;
+        return Ok(one_line(&summary, MAX_DESCRIPTION_CHARS));
     }
     let chars = written.chars().count();
     if chars > MAX_DESCRIPTION_CHARS {
-        notes.push(Diagnostic::DescriptionTooLong { chars });
+        diagnostics.push(Diagnostic::DescriptionTooLong { chars });
     }
     Ok(shortened(&text, MAX_DESCRIPTION_CHARS))
 }
 
-/// The rules for the keys that are not required.
-fn check_other_keys(map: &Map<String, Value>, notes: &mut Vec<Diagnostic>) {
+fn check_optional_keys(map: &Map<String, Value>, diagnostics: &mut Vec<Diagnostic>) {
     for key in ["license", "compatibility", "allowed-tools"] {
-        let chars = required_text(map, key, notes).map_or(0, |text| text.chars().count());
+        let chars = text_at(map, key, diagnostics).map_or(0, |text| text.chars().count());
         if key == "compatibility" && chars > MAX_COMPATIBILITY_CHARS {
-            notes.push(Diagnostic::CompatibilityTooLong { chars });
+            diagnostics.push(Diagnostic::CompatibilityTooLong { chars });
         }
     }
     match map.get("metadata") {
         None => {}
-        Some(Value::Object(metadata)) => {
-            for (key, value) in metadata {
-                let key = format!("metadata.{key}");
-                match value {
-                    Value::String(_) => {}
-                    Value::Number(_) | Value::Bool(_) => notes.push(Diagnostic::NumberForText { key }),
-                    Value::Null | Value::Array(_) | Value::Object(_) => {
-                        notes.push(Diagnostic::NotText { key })
-                    }
-                }
-            }
-        }
+        Some(Value::Object(metadata)) => diagnostics.extend(
+            metadata
+                .iter()
+                .filter_map(|(key, value)| check_is_text(&format!("metadata.{key}"), value)),
+        ),
         Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
-            notes.push(Diagnostic::MetadataNotMapping);
+            diagnostics.push(Diagnostic::MetadataNotMapping);
         }
     }
     let mut keys: Vec<String> = map
@@ -214,7 +227,7 @@ fn check_other_keys(map: &Map<String, Value>, notes: &mut Vec<Diagnostic>) {
         .collect();
     if !keys.is_empty() {
         keys.sort();
-        notes.push(Diagnostic::UnknownKeys { keys });
+        diagnostics.push(Diagnostic::UnknownKeys { keys });
     }
 }
 
@@ -223,8 +236,8 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    use super::super::metadata::MAX_TAGS;
     use super::*;
+    use crate::limits::MAX_TAGS;
 
     fn read(text: &str) -> SkillDocument {
         read_document(text.as_bytes(), "folder").unwrap()
@@ -235,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_conformant_skill_is_read_as_it_is() {
+    fn conformant_skill_has_no_diagnostics() {
         let document = read(
             "---\nname: folder\ndescription: Does it.\nlicense: MIT\nmetadata:\n  version: \"1.10\"\n  tags: A, b,a\n  category: ops\nallowed-tools: Bash Read\n---\n\n# Title\n",
         );
@@ -256,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_does_not_hurt_and_stays_a_date() {
+    fn date_is_kept_as_text() {
         let document =
             read("---\nname: folder\ndescription: d\ndate_added: 2026-02-27\nversion: 1.10\n---\n");
         assert_eq!(
@@ -269,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_taken_from_where_there_is_one() {
+    fn name_is_derived_from_front_matter_or_folder() {
         for (front_matter, folder, name, code) in [
             ("name: other", "folder", "other", "name_not_folder"),
             ("name: My Skill!", "folder", "folder", "name_invalid"),
@@ -293,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_description_is_always_there_and_within_its_limit() {
+    fn description_is_shortened_or_taken_from_body() {
         let long = format!("---\nname: folder\ndescription: {}\n---\n", "word ".repeat(300));
         let document = read(&long);
         assert!(document.description.ends_with("word…") && document.description.chars().count() <= 1024);
@@ -313,16 +326,16 @@ mod tests {
     }
 
     #[test]
-    fn values_of_the_wrong_kind_are_named() {
+    fn values_of_wrong_type_are_reported() {
         let document = read(
             "---\nname: folder\ndescription: d\nallowed-tools:\n- Bash\nlicense: 2\nmetadata:\n  a: 1\n  b:\n  - c\n---\n",
         );
-        let sentences: Vec<String> = document.notes.iter().map(Diagnostic::to_string).collect();
+        let messages: Vec<String> = document.notes.iter().map(Diagnostic::to_string).collect();
         assert_eq!(
             codes(&document),
             ["number_for_text", "not_text", "number_for_text", "not_text"]
         );
-        assert!(sentences[1].contains("\"allowed-tools\"") && sentences[3].contains("\"metadata.b\""));
+        assert!(messages[1].contains("\"allowed-tools\"") && messages[3].contains("\"metadata.b\""));
         assert_eq!(
             codes(&read("---\nname: folder\ndescription: d\nmetadata: x\n---\n")),
             ["metadata_not_mapping"]
@@ -330,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_refused_with_the_place() {
+    fn non_text_is_rejected_with_its_offset() {
         for (bytes, error) in [
             (&b""[..], DocumentError::Empty),
             (b"\xEF\xBB\xBF \n", DocumentError::Empty),
@@ -351,12 +364,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..200), folder in ".{0,8}") {
+        fn any_bytes_are_accepted_or_rejected(bytes in prop::collection::vec(any::<u8>(), 0..200), folder in ".{0,8}") {
             let _ = read_document(&bytes, &folder);
         }
 
         #[test]
-        fn what_is_read_is_fit_for_the_catalogue(
+        fn parsed_document_is_within_limits(
             lines in prop::collection::vec("(name|description|tags|metadata|license|  [a-z]+|- |#)?:? ?[\"'\\[{@&*!|>]?.{0,12}", 0..8),
             body in any::<String>(),
         ) {

@@ -1,29 +1,30 @@
-//! Finding the skills below a folder.
+//! Finds the skills below a folder.
 
 use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
-use super::SKILL_MD;
-use super::error::{FolderError, unreadable};
+use crate::error::FolderError;
+use crate::path::SKILL_MD;
 
-/// Every folder at or below `root` that holds a `SKILL.md`, in the order of their names.
+/// Finds every folder at or below `root` that contains a `SKILL.md` in any case, in the order of their names.
 ///
-/// Links are not followed, `.git` and `node_modules` not entered. A skill inside a skill's folder belongs to the
-/// outer one and is not found by itself. A folder that cannot be read is one item that says so; the walk goes on.
+/// Does not follow links, except if `root` itself is one, and does not enter `.git` and `node_modules`. A skill inside
+/// the folder of another skill is part of the outer skill and not returned. An unreadable folder yields one `Err`
+/// item, and the search continues.
 pub fn find_skill_folders(root: &Path) -> impl Iterator<Item = Result<PathBuf, FolderError>> + use<> {
     let mut walk = WalkDir::new(root).sort_by_file_name().into_iter();
     let mut is_done = false;
     std::iter::from_fn(move || {
         loop {
             match walk.next().filter(|_| !is_done)? {
-                Err(error) => return Some(Err(unreadable(error))),
-                // The root is what the person named, whatever it is called and also through a link.
+                Err(error) => return Some(Err(error.into())),
+                // The root was named explicitly, so it is searched whatever its name and kind are.
                 Ok(entry) if entry.depth() > 0 && !entry.file_type().is_dir() => {}
-                Ok(entry) if entry.depth() > 0 && is_never_entered(&entry) => walk.skip_current_dir(),
-                Ok(entry) if holds_skill_md(entry.path()) => {
+                Ok(entry) if entry.depth() > 0 && is_excluded(&entry) => walk.skip_current_dir(),
+                Ok(entry) if contains_skill_md(entry.path()) => {
                     walk.skip_current_dir();
-                    // `walkdir` does not skip what is below a root that is a link.
+                    // `skip_current_dir` has no effect if the root is a link.
                     is_done = entry.depth() == 0;
                     return Some(Ok(entry.into_path()));
                 }
@@ -33,12 +34,12 @@ pub fn find_skill_folders(root: &Path) -> impl Iterator<Item = Result<PathBuf, F
     })
 }
 
-fn is_never_entered(entry: &DirEntry) -> bool {
+fn is_excluded(entry: &DirEntry) -> bool {
     entry.file_name() == ".git" || entry.file_name() == "node_modules"
 }
 
-/// Whether the folder has a `SKILL.md`, in whatever case. What cannot be listed is told by the walk itself.
-fn holds_skill_md(folder: &Path) -> bool {
+/// Returns `false` for an unreadable folder; the walk reports it.
+fn contains_skill_md(folder: &Path) -> bool {
     let Ok(entries) = folder.read_dir() else {
         return false;
     };
@@ -70,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn skills_are_found_in_order_and_not_inside_one_another() {
+    fn skills_are_found_in_order_without_nested_ones() {
         let root = tree(&[
             "b/x/SKILL.md",
             "b/x/inner/SKILL.md",
@@ -84,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_root_may_be_a_skill_itself_also_through_a_link() {
+    fn root_may_be_a_skill_or_a_link_to_one() {
         let root = tree(&["s/SKILL.md", "s/inner/SKILL.md"]);
         assert_eq!(found(&root.path().join("s")), [""]);
         let link = root.path().join("link");
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_root_that_is_not_there_is_an_error_that_names_it() {
+    fn missing_root_is_an_error_that_names_it() {
         let found: Vec<_> = find_skill_folders(Path::new("/nowhere/at/all")).collect();
         assert!(matches!(&found[..], [Err(error)] if error.to_string().contains("/nowhere/at/all")));
     }

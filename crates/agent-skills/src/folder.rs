@@ -1,4 +1,4 @@
-//! Reading a skill's folder into memory, however hostile the folder is.
+//! Reads a skill's folder into memory. The folder may be hostile: huge, full of links, or changing while it is read.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
@@ -7,49 +7,40 @@ use std::path::Path;
 
 use nix::fcntl::OFlag;
 
-use crate::Digest;
+use crate::diagnostics::Diagnostic;
+use crate::digest::Digest;
+use crate::error::FolderError;
+use crate::limits::MAX_FILES;
+use crate::listing::{PlannedFile, entries, plan};
+use crate::manifest::{ManifestEntry, manifest_digest};
+use crate::path::{SKILL_MD, SkillPath, check_collisions};
 
-use super::SKILL_MD;
-use super::diagnostics::Diagnostic;
-use super::error::FolderError;
-use super::listing::{Planned, entries, plan};
-use super::manifest::{ManifestEntry, manifest_digest};
-use super::path::{SkillPath, check_collisions};
-
-/// The most files of a skill (SEP-2640).
-pub const MAX_FILES: usize = 512;
-/// The most bytes of all files of a skill together (SEP-2640).
-pub const MAX_TOTAL_BYTES: u64 = 16 * 1024 * 1024;
-
-/// One file of a skill.
+/// A file of a skill.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SkillFile {
-    /// Where it is in the skill.
+    /// Path relative to the skill's folder.
     pub path: SkillPath,
-    /// What is in it.
     pub bytes: Vec<u8>,
-    /// Whether its owner may run it.
+    /// Whether the owner's executable bit is set.
     pub is_executable: bool,
 }
 
 impl SkillFile {
-    /// The digest of the file's bytes.
     #[must_use]
     pub fn digest(&self) -> Digest {
         Digest::of(&self.bytes)
     }
 }
 
-/// A skill as it lies on disk.
+/// The folder of a skill, read into memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SkillFolder {
-    /// The folder's own name.
     pub folder_name: String,
-    /// The name of the folder around it.
+    /// Name of the folder that contains the skill's folder.
     pub parent_name: Option<String>,
-    /// The files by the bytes of their paths, `SKILL.md` among them.
+    /// Sorted by the bytes of their paths; includes `SKILL.md`.
     pub files: Vec<SkillFile>,
-    /// What was left out or stored under another name.
+    /// Files that were left out or renamed.
     pub notes: Vec<Diagnostic>,
 }
 
@@ -63,7 +54,7 @@ impl SkillFolder {
             .map_or(&[], |file| &file.bytes)
     }
 
-    /// The digest of a version with these files.
+    /// The digest of all files, see [`manifest_digest`].
     #[must_use]
     pub fn manifest_digest(&self) -> Digest {
         manifest_digest(self.files.iter().map(|file| ManifestEntry {
@@ -75,29 +66,29 @@ impl SkillFolder {
     }
 }
 
-/// Reads the folder of one skill, with everything in it.
+/// Reads the folder of one skill with all its files.
 ///
-/// Sizes are checked before any file is opened, so a file of 100 MB costs nothing; links and special files are never
-/// opened. What other programs leave behind (`.git`, `.DS_Store`, …) is left out, with a note.
+/// Checks sizes before it opens a file, and never opens links or special files. Leaves out what other programs create
+/// (`.git`, `.DS_Store`, …) and reports it in [`SkillFolder::notes`]. `path` itself may be a link.
 ///
 /// # Errors
-/// [`FolderError`] names the file and what to do about it.
+/// Returns a [`FolderError`] that names the file: it cannot be read, is not a regular file, has an invalid path, or
+/// exceeds [`MAX_FILES`] or [`MAX_TOTAL_BYTES`](crate::limits::MAX_TOTAL_BYTES); or there is no `SKILL.md`.
 pub fn read_folder(path: &Path) -> Result<SkillFolder, FolderError> {
-    let io_error = |source| FolderError::Unreadable {
+    let root = path.canonicalize().map_err(|source| FolderError::Unreadable {
         path: path.to_path_buf(),
         source,
-    };
-    // The person named this folder, so it may be a link; what is inside may not.
-    let root = path.canonicalize().map_err(io_error)?;
-    let mut notes = Vec::new();
+    })?;
+    let mut diagnostics = Vec::new();
     let mut planned = Vec::new();
     let mut total_bytes = 0;
-    for entry in entries(&root, &mut notes)? {
-        if let Some(file) = plan(&root, entry, &mut total_bytes)? {
-            planned.push(file);
-        }
+    for entry in entries(&root, &mut diagnostics)? {
+        planned.extend(plan(&root, entry, &mut total_bytes)?);
     }
-    name_skill_md(&root, &mut planned, &mut notes)?;
+    if planned.len() > MAX_FILES {
+        return Err(FolderError::TooManyFiles { path: root });
+    }
+    diagnostics.extend(rename_skill_md(&root, &mut planned)?);
     planned.sort_by(|a, b| a.path.cmp(&b.path));
     check_collisions(planned.iter().map(|file| &file.path))?;
     let files = planned.into_iter().map(read_file).collect::<Result<_, _>>()?;
@@ -106,23 +97,14 @@ pub fn read_folder(path: &Path) -> Result<SkillFolder, FolderError> {
         folder_name: name(&root).unwrap_or_default(),
         parent_name: root.parent().and_then(name),
         files,
-        notes,
+        notes: diagnostics,
     })
 }
 
-/// Checks the number of files, and finds `SKILL.md`, which is renamed where only its case differs.
-fn name_skill_md(
-    root: &Path,
-    planned: &mut [Planned],
-    notes: &mut Vec<Diagnostic>,
-) -> Result<(), FolderError> {
-    if planned.len() > MAX_FILES {
-        return Err(FolderError::TooManyFiles {
-            path: root.to_path_buf(),
-        });
-    }
+/// Corrects the case of `SKILL.md` (`skill.md`, `Skill.md`, …).
+fn rename_skill_md(root: &Path, planned: &mut [PlannedFile]) -> Result<Option<Diagnostic>, FolderError> {
     if planned.iter().any(|file| file.path.as_str() == SKILL_MD) {
-        return Ok(());
+        return Ok(None);
     }
     let other_case = planned
         .iter_mut()
@@ -130,21 +112,23 @@ fn name_skill_md(
     let file = other_case.ok_or_else(|| FolderError::NoSkillMd {
         path: root.to_path_buf(),
     })?;
-    notes.push(Diagnostic::SkillMdCase {
-        found: file.path.to_string(),
-    });
+    let found = file.path.to_string();
     file.path = SkillPath::skill_md();
-    Ok(())
+    Ok(Some(Diagnostic::SkillMdCase { found }))
 }
 
-fn read_file(planned: Planned) -> Result<SkillFile, FolderError> {
-    let Planned { path, on_disk, seen } = planned;
-    let bytes = match open(&on_disk, &seen).and_then(|file| read_at_most(file, seen.len())) {
+fn read_file(planned: PlannedFile) -> Result<SkillFile, FolderError> {
+    let PlannedFile {
+        path,
+        path_on_disk,
+        metadata,
+    } = planned;
+    let bytes = match open(&path_on_disk, &metadata).and_then(|file| read_exactly(file, metadata.len())) {
         Ok(Some(bytes)) => bytes,
-        Ok(None) => return Err(FolderError::Changed { path: on_disk }),
+        Ok(None) => return Err(FolderError::Changed { path: path_on_disk }),
         Err(source) => {
             return Err(FolderError::Unreadable {
-                path: on_disk,
+                path: path_on_disk,
                 source,
             });
         }
@@ -152,25 +136,26 @@ fn read_file(planned: Planned) -> Result<SkillFile, FolderError> {
     Ok(SkillFile {
         path,
         bytes,
-        is_executable: seen.mode() & 0o100 != 0,
+        is_executable: metadata.mode() & 0o100 != 0,
     })
 }
 
-/// Opens a file, which has to be the very one that was seen: between the two somebody may have put a link or a pipe
-/// in its place. `None` where it is another.
-fn open(path: &Path, seen: &Metadata) -> io::Result<Option<File>> {
+/// Opens a file. Returns `None` if it is not the file that `listed` describes: it may have been replaced with a link
+/// or a pipe since it was listed.
+fn open(path: &Path, listed: &Metadata) -> io::Result<Option<File>> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(flags.bits())
         .open(path)?;
     let opened = file.metadata()?;
-    let is_same = opened.is_file() && opened.dev() == seen.dev() && opened.ino() == seen.ino();
+    let is_same = opened.is_file() && opened.dev() == listed.dev() && opened.ino() == listed.ino();
     Ok(is_same.then_some(file))
 }
 
-/// The file's bytes. `None` where there are not as many as were seen, so that a growing file cannot pass the limit.
-fn read_at_most(file: Option<File>, size_bytes: u64) -> io::Result<Option<Vec<u8>>> {
+/// Returns `None` if the file does not have `size_bytes` bytes. Never reads more than one byte beyond, so that a
+/// growing file cannot exceed the limits.
+fn read_exactly(file: Option<File>, size_bytes: u64) -> io::Result<Option<Vec<u8>>> {
     let Some(file) = file else {
         return Ok(None);
     };
@@ -184,8 +169,9 @@ mod tests {
     use std::fs::{self, Permissions};
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-    use super::super::path::PathError;
     use super::*;
+    use crate::limits::MAX_TOTAL_BYTES;
+    use crate::path::PathError;
 
     fn skill(files: &[(&str, &[u8])]) -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
@@ -203,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_read_to_the_byte_and_in_order() {
+    fn files_are_read_unchanged_and_in_order() {
         let root = skill(&[
             ("scripts/run.sh", b"#!/bin/sh\n"),
             ("assets/a.bin", b"\0\xFF"),
@@ -216,8 +202,8 @@ mod tests {
             ["SKILL.md", "assets-2", "assets/a.bin", "scripts/run.sh"]
         );
         assert_eq!(folder.files[2].bytes, b"\0\xFF");
-        let may_run: Vec<bool> = folder.files.iter().map(|file| file.is_executable).collect();
-        assert_eq!(may_run, [false, false, false, true]);
+        let executable: Vec<bool> = folder.files.iter().map(|file| file.is_executable).collect();
+        assert_eq!(executable, [false, false, false, true]);
         assert_eq!(folder.skill_md(), b"text");
         assert_eq!(
             folder.folder_name,
@@ -227,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_other_programs_leave_behind_is_left_out_and_said() {
+    fn files_of_other_programs_are_left_out_and_reported() {
         let root = skill(&[
             (".git/config", b""),
             ("a/.DS_Store", b""),
@@ -238,11 +224,11 @@ mod tests {
         assert_eq!(paths(&folder), [".gitignore", "SKILL.md"]);
         let left_out: Vec<String> = folder.notes.iter().map(Diagnostic::to_string).collect();
         assert_eq!(left_out.len(), 3, "{left_out:?}");
-        assert!(left_out.iter().any(|note| note.contains("a/.DS_Store")));
+        assert!(left_out.iter().any(|message| message.contains("a/.DS_Store")));
     }
 
     #[test]
-    fn links_are_refused_wherever_they_lead() {
+    fn links_are_rejected_whatever_their_target() {
         for target in ["/etc/passwd", "SKILL.md", "nowhere", "."] {
             let root = skill(&[]);
             symlink(target, root.path().join("link")).unwrap();
@@ -255,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_is_refused_without_waiting_for_a_writer() {
+    fn pipe_is_rejected_without_waiting_for_a_writer() {
         let root = skill(&[]);
         let mode = nix::sys::stat::Mode::S_IRWXU;
         nix::unistd::mkfifo(&root.path().join("pipe"), mode).unwrap();
@@ -267,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_too_large_is_not_read() {
+    fn too_large_file_is_not_read() {
         let root = skill(&[]);
         let sparse = File::create(root.path().join("large")).unwrap();
         sparse.set_len(1 << 40).unwrap();
@@ -279,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limits_are_for_the_whole_skill() {
+    fn limits_apply_to_the_whole_skill() {
         let root = skill(&[]);
         for n in 0..MAX_FILES - 1 {
             fs::write(root.path().join(format!("{n}")), "").unwrap();
@@ -307,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_of_nothing_but_folders_is_refused() {
+    fn too_many_empty_folders_are_rejected() {
         let root = skill(&[]);
         for n in 0..=2 * MAX_FILES {
             fs::create_dir(root.path().join(format!("{n}"))).unwrap();
@@ -319,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_not_every_machine_holds_are_refused() {
+    fn names_invalid_on_some_system_are_rejected() {
         for (name, rule) in [
             ("a:b", PathError::Colon),
             ("nul.txt", PathError::Reserved),
@@ -336,14 +322,14 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn names_that_are_one_on_another_machine_are_refused() {
+    fn names_that_collide_on_another_system_are_rejected() {
         let root = skill(&[("Docs/a", b"1"), ("docs/b", b"2")]);
         let found = read_folder(root.path());
         assert!(matches!(&found, Err(FolderError::Collision(_))), "{found:?}");
     }
 
     #[test]
-    fn a_skill_md_in_other_letters_is_stored_under_its_name() {
+    fn skill_md_in_other_case_is_renamed() {
         let root = skill(&[]);
         fs::rename(root.path().join("SKILL.md"), root.path().join("Skill.md")).unwrap();
         let folder = read_folder(root.path()).unwrap();
@@ -359,29 +345,29 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_changed_since_it_was_seen_is_not_taken() {
+    fn file_changed_after_listing_is_rejected() {
         let root = skill(&[("a", b"12"), ("b", b"12")]);
         let (a, b) = (root.path().join("a"), root.path().join("b"));
-        let seen = fs::metadata(&a).unwrap();
-        let plan = |on_disk: &Path| Planned {
+        let listed = fs::metadata(&a).unwrap();
+        let planned = |path_on_disk: &Path| PlannedFile {
             path: SkillPath::parse("a").unwrap(),
-            on_disk: on_disk.to_path_buf(),
-            seen: seen.clone(),
+            path_on_disk: path_on_disk.to_path_buf(),
+            metadata: listed.clone(),
         };
-        assert_eq!(read_file(plan(&a)).unwrap().bytes, b"12");
+        assert_eq!(read_file(planned(&a)).unwrap().bytes, b"12");
         assert!(
-            matches!(read_file(plan(&b)), Err(FolderError::Changed { .. })),
+            matches!(read_file(planned(&b)), Err(FolderError::Changed { .. })),
             "another file"
         );
         fs::write(&a, "123").unwrap();
         assert!(
-            matches!(read_file(plan(&a)), Err(FolderError::Changed { .. })),
+            matches!(read_file(planned(&a)), Err(FolderError::Changed { .. })),
             "a file that grew"
         );
         fs::remove_file(&a).unwrap();
         symlink(&b, &a).unwrap();
         assert!(
-            matches!(read_file(plan(&a)), Err(FolderError::Unreadable { .. })),
+            matches!(read_file(planned(&a)), Err(FolderError::Unreadable { .. })),
             "a link"
         );
     }

@@ -1,166 +1,169 @@
-//! Where the front matter of a `SKILL.md` begins and ends, and its keys, also where it is not quite YAML.
+//! Locates the front matter of a `SKILL.md` and reads its keys, also if it is not valid YAML.
 
 use serde_json::{Map, Value};
 
-use super::diagnostics::Diagnostic;
-use super::error::DocumentError;
-use super::lenient_parse::{chunks, count, is_indented, is_item, key_line, text_value};
-use super::yaml::{self, MAX_VALUES, YamlError};
+use crate::diagnostics::Diagnostic;
+use crate::error::DocumentError;
+use crate::lenient_parse::{
+    count_values, is_indented, is_list_item, key_line, lenient_value, split_into_entries,
+};
+use crate::limits::{MAX_FRONT_MATTER_BYTES, MAX_YAML_VALUES};
+use crate::yaml::{self, YamlError};
 
-/// The most bytes of front matter.
-pub const MAX_FRONT_MATTER_BYTES: usize = 64 * 1024;
-
-/// A file taken apart.
 #[derive(Debug)]
-pub(super) struct FrontMatter<'a> {
-    pub(super) map: Map<String, Value>,
-    /// Everything after the front matter, to the byte.
-    pub(super) body: &'a str,
-    pub(super) notes: Vec<Diagnostic>,
+pub(crate) struct FrontMatter<'a> {
+    pub(crate) map: Map<String, Value>,
+    /// Everything after the front matter, unchanged.
+    pub(crate) body: &'a str,
+    pub(crate) diagnostics: Vec<Diagnostic>,
 }
 
-/// Reads the front matter strictly, and where that fails key by key.
-pub(super) fn read(text: &str) -> Result<FrontMatter<'_>, DocumentError> {
-    let mut notes = Vec::new();
-    let Some(split) = split(text, &mut notes)? else {
-        return Ok(without(text));
+/// Parses the front matter as YAML, and key by key if that fails.
+pub(crate) fn read(text: &str) -> Result<FrontMatter<'_>, DocumentError> {
+    let mut diagnostics = Vec::new();
+    let Some(sections) = locate(text, &mut diagnostics)? else {
+        return Ok(body_only(text));
     };
-    match yaml::parse(split.yaml) {
+    match yaml::parse(sections.yaml) {
         Ok(parsed) => {
-            notes.extend(
+            diagnostics.extend(
                 parsed
                     .duplicates
                     .into_iter()
                     .map(|key| Diagnostic::DuplicateKey { key }),
             );
             if parsed.has_flow_style {
-                notes.push(Diagnostic::FlowStyle);
+                diagnostics.push(Diagnostic::FlowStyle);
             }
-            if let Some(character) = split.yaml.chars().find(|c| is_odd(*c)) {
-                notes.push(Diagnostic::OddCharacter { character });
+            if let Some(character) = sections.yaml.chars().find(|c| is_odd(*c)) {
+                diagnostics.push(Diagnostic::OddCharacter { character });
             }
-            if split.yaml.contains("---") {
-                notes.push(Diagnostic::DashesInside);
+            if sections.yaml.contains("---") {
+                diagnostics.push(Diagnostic::DashesInside);
             }
             Ok(FrontMatter {
                 map: parsed.map,
-                body: split.body,
-                notes,
+                body: sections.body,
+                diagnostics,
             })
         }
         Err(YamlError::TooDeep) => Err(DocumentError::TooDeep),
-        Err(YamlError::TooMany) => Err(DocumentError::TooManyValues),
+        Err(YamlError::TooManyValues) => Err(DocumentError::TooManyValues),
         Err(YamlError::Syntax { line, reason }) => {
-            notes.push(Diagnostic::NotYaml {
-                line: line + split.lines_above,
+            diagnostics.push(Diagnostic::NotYaml {
+                line: line + sections.lines_before,
                 reason,
             });
-            recover(text, &split, notes)
+            read_leniently(text, &sections, diagnostics)
         }
     }
 }
 
-/// A file that is all body.
-fn without(text: &str) -> FrontMatter<'_> {
+/// The result for a file without front matter.
+fn body_only(text: &str) -> FrontMatter<'_> {
     let body = text.strip_prefix('\u{FEFF}').unwrap_or(text);
     let bom = (body.len() < text.len()).then_some(Diagnostic::ByteOrderMark);
-    let notes = bom.into_iter().chain([Diagnostic::NoFrontMatter]).collect();
     FrontMatter {
         map: Map::new(),
         body,
-        notes,
+        diagnostics: bom.into_iter().chain([Diagnostic::NoFrontMatter]).collect(),
     }
 }
 
-struct Split<'a> {
+/// The sections of a file with front matter.
+struct Sections<'a> {
     yaml: &'a str,
     body: &'a str,
-    /// Both, and the line between them.
-    rest: &'a str,
-    /// How many lines of the file come before the YAML.
-    lines_above: usize,
+    /// `yaml`, the closing delimiter and `body`.
+    yaml_to_end: &'a str,
+    /// Number of lines before `yaml`.
+    lines_before: usize,
 }
 
-/// Finds the front matter. `None` where there is none.
-fn split<'a>(text: &'a str, notes: &mut Vec<Diagnostic>) -> Result<Option<Split<'a>>, DocumentError> {
-    let rest = text.strip_prefix('\u{FEFF}').unwrap_or(text);
-    if rest.len() < text.len() {
-        notes.push(Diagnostic::ByteOrderMark);
+/// Returns `None` if there is no front matter.
+fn locate<'a>(
+    text: &'a str,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Result<Option<Sections<'a>>, DocumentError> {
+    let without_bom = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+    if without_bom.len() < text.len() {
+        diagnostics.push(Diagnostic::ByteOrderMark);
     }
-    let blank: usize = rest
+    let blank: usize = without_bom
         .split_inclusive('\n')
         .take_while(|line| line.trim().is_empty())
         .map(str::len)
         .sum();
-    let (above, rest) = rest.split_at_checked(blank).unwrap_or((rest, ""));
-    let mut lines_above = above.matches('\n').count();
+    let (blank_lines, rest) = without_bom.split_at_checked(blank).unwrap_or((without_bom, ""));
+    let mut lines_before = blank_lines.matches('\n').count();
     let first = rest.split_inclusive('\n').next().unwrap_or("");
-    let opened = is_dashes(first);
+    let is_opened = is_delimiter(first);
     let begins_with_key = matches!(key_line(first), Some(("name" | "description", _)));
-    if !opened && !begins_with_key {
+    if !is_opened && !begins_with_key {
         return Ok(None);
     }
-    let yaml_and_body = if opened {
-        lines_above += 1;
+    let yaml_to_end = if is_opened {
+        lines_before += 1;
         rest.get(first.len()..).unwrap_or("")
     } else {
         rest
     };
-    let (end, body_start) = match closing_line(yaml_and_body) {
+    let (yaml_end, body_start) = match closing_delimiter(yaml_to_end) {
         Some(found) => found,
-        // Without either line nothing tells a key from a sentence of the body.
-        None if !opened => return Ok(None),
+        // Without any delimiter, `name: x` may as well be a sentence of the body.
+        None if !is_opened => return Ok(None),
         None => {
-            let end = end_of_keys(yaml_and_body);
+            let end = end_of_keys(yaml_to_end);
             if end == 0 {
                 return Ok(None);
             }
             if end > MAX_FRONT_MATTER_BYTES {
                 return Err(DocumentError::FrontMatterTooLarge);
             }
-            notes.push(Diagnostic::Unclosed);
+            diagnostics.push(Diagnostic::FrontMatterUnclosed);
             (end, end)
         }
     };
-    if !opened {
-        notes.push(Diagnostic::Unopened);
+    if !is_opened {
+        diagnostics.push(Diagnostic::FrontMatterUnopened);
     }
     if blank > 0 {
-        notes.push(Diagnostic::LeadingBlankLines);
+        diagnostics.push(Diagnostic::LeadingBlankLines);
     }
-    Ok(yaml_and_body
-        .get(..end)
-        .zip(yaml_and_body.get(body_start..))
-        .map(|(yaml, body)| Split {
+    Ok(yaml_to_end
+        .get(..yaml_end)
+        .zip(yaml_to_end.get(body_start..))
+        .map(|(yaml, body)| Sections {
             yaml,
             body,
-            rest: yaml_and_body,
-            lines_above,
+            yaml_to_end,
+            lines_before,
         }))
 }
 
-/// Where the first `---` line begins and ends, when the front matter above it is within its limit.
-fn closing_line(text: &str) -> Option<(usize, usize)> {
-    let mut at = 0;
+/// Byte offsets of the start and end of the first `---` line. `None` if there is none within
+/// [`MAX_FRONT_MATTER_BYTES`].
+fn closing_delimiter(text: &str) -> Option<(usize, usize)> {
+    let mut offset = 0;
     for line in text.split_inclusive('\n') {
-        if at > MAX_FRONT_MATTER_BYTES {
+        if offset > MAX_FRONT_MATTER_BYTES {
             return None;
         }
-        if is_dashes(line) {
-            return Some((at, at + line.len()));
+        if is_delimiter(line) {
+            return Some((offset, offset + line.len()));
         }
-        at += line.len();
+        offset += line.len();
     }
     None
 }
 
-/// Where the keys at the beginning of `text` end, in bytes: at a blank line, or at one that is neither a key nor
-/// a part of a key's value. Zero where there is no key.
+/// Byte offset at which the keys at the beginning of `text` end: at a blank line, or at a line that is neither a key
+/// nor part of a key's value. 0 if there is no key.
 fn end_of_keys(text: &str) -> usize {
     let mut end = 0;
     for line in text.split_inclusive('\n') {
-        let belongs = key_line(line).is_some() || (end > 0 && (is_indented(line) || is_item(line)));
-        if line.trim().is_empty() || !belongs {
+        let is_part = key_line(line).is_some() || (end > 0 && (is_indented(line) || is_list_item(line)));
+        if line.trim().is_empty() || !is_part {
             break;
         }
         end += line.len();
@@ -168,59 +171,64 @@ fn end_of_keys(text: &str) -> usize {
     end
 }
 
-/// YAML 1.1 ends lines at U+0085, U+2028 and U+2029, and its readers refuse other control characters and many tabs.
+/// Whether other YAML parsers may reject or misread `c`: YAML 1.1 treats U+0085, U+2028 and U+2029 as line ends, and
+/// its parsers reject other control characters and many tabs.
 fn is_odd(c: char) -> bool {
     (c.is_control() && !matches!(c, '\n' | '\r'))
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{FEFF}' | '\u{FFFE}' | '\u{FFFF}')
 }
 
-fn is_dashes(line: &str) -> bool {
+fn is_delimiter(line: &str) -> bool {
     line.trim_end() == "---"
 }
 
-/// Reads each key for itself: as YAML where it is, as text where it is not.
+/// Reads each key on its own: as YAML if its lines are valid YAML, else as text. So a broken line costs one key, not
+/// all of them.
 ///
-/// A broken line costs one key, not the others. The work grows with the length of the text, since every chunk is
-/// parsed once.
-fn recover<'a>(
+/// The cost is linear in the length of the text, since each line is parsed once.
+fn read_leniently<'a>(
     text: &'a str,
-    split: &Split<'a>,
-    mut notes: Vec<Diagnostic>,
+    sections: &Sections<'a>,
+    mut diagnostics: Vec<Diagnostic>,
 ) -> Result<FrontMatter<'a>, DocumentError> {
-    let (chunks, end) = chunks(split.yaml);
-    if chunks.is_empty() {
-        // Two `---` lines with prose between them are Markdown, and all of it is the body.
-        return Ok(without(text));
+    let (entries, end) = split_into_entries(sections.yaml);
+    if entries.is_empty() {
+        // Prose between two `---` lines: Markdown rules, so the whole file is the body.
+        return Ok(body_only(text));
     }
     let mut map = Map::new();
-    let mut budget = MAX_VALUES;
-    for chunk in chunks {
-        let value = match yaml::parse(chunk.source) {
+    let mut values_left = MAX_YAML_VALUES;
+    for entry in entries {
+        let value = match yaml::parse(entry.source) {
             Ok(parsed) => parsed
                 .map
                 .into_iter()
                 .next()
                 .map_or(Value::Null, |(_, value)| value),
             Err(YamlError::TooDeep) => return Err(DocumentError::TooDeep),
-            Err(YamlError::TooMany) => return Err(DocumentError::TooManyValues),
-            Err(YamlError::Syntax { .. }) => text_value(&chunk),
+            Err(YamlError::TooManyValues) => return Err(DocumentError::TooManyValues),
+            Err(YamlError::Syntax { .. }) => lenient_value(&entry),
         };
-        budget = budget
-            .checked_sub(count(&value))
+        values_left = values_left
+            .checked_sub(count_values(&value))
             .ok_or(DocumentError::TooManyValues)?;
-        if map.insert(chunk.key.to_owned(), value).is_some() {
-            notes.push(Diagnostic::DuplicateKey {
-                key: chunk.key.to_owned(),
+        if map.insert(entry.key.to_owned(), value).is_some() {
+            diagnostics.push(Diagnostic::DuplicateKey {
+                key: entry.key.to_owned(),
             });
         }
     }
-    let mut body = split.body;
-    if end < split.yaml.len() {
-        // A `---` line far below, of the body, was taken for the end: the front matter was never closed.
-        notes.push(Diagnostic::Unclosed);
-        body = split.rest.get(end..).unwrap_or(split.body);
+    let mut body = sections.body;
+    if end < sections.yaml.len() {
+        // The `---` line found belongs to the body; the front matter has no closing delimiter.
+        diagnostics.push(Diagnostic::FrontMatterUnclosed);
+        body = sections.yaml_to_end.get(end..).unwrap_or(sections.body);
     }
-    Ok(FrontMatter { map, body, notes })
+    Ok(FrontMatter {
+        map,
+        body,
+        diagnostics,
+    })
 }
 
 #[cfg(test)]
@@ -235,35 +243,35 @@ mod tests {
         (
             Value::Object(read.map),
             read.body.to_owned(),
-            read.notes.iter().map(Diagnostic::code).collect(),
+            read.diagnostics.iter().map(Diagnostic::code).collect(),
         )
     }
 
     #[test]
-    fn a_well_formed_file_needs_no_note() {
-        let (map, body, notes) = read_map("---\nname: a\nmetadata:\n  b: c\n---\n\n# Body\n---\nmore");
+    fn well_formed_file_has_no_diagnostics() {
+        let (map, body, diagnostics) = read_map("---\nname: a\nmetadata:\n  b: c\n---\n\n# Body\n---\nmore");
         assert_eq!(map, json!({"name": "a", "metadata": {"b": "c"}}));
         assert_eq!(body, "\n# Body\n---\nmore");
-        assert!(notes.is_empty(), "{notes:?}");
+        assert!(diagnostics.is_empty(), "{diagnostics:?}");
     }
 
     #[test]
-    fn carriage_returns_are_no_deviation() {
-        let (map, body, notes) = read_map("---\r\nname: a\r\ndescription: b\r\n---\r\nBody\r\n");
+    fn carriage_returns_are_not_reported() {
+        let (map, body, diagnostics) = read_map("---\r\nname: a\r\ndescription: b\r\n---\r\nBody\r\n");
         assert_eq!(map, json!({"name": "a", "description": "b"}));
         assert_eq!(body, "Body\r\n");
-        assert!(notes.is_empty(), "{notes:?}");
+        assert!(diagnostics.is_empty(), "{diagnostics:?}");
     }
 
     #[test]
-    fn what_comes_before_the_front_matter_is_passed_over() {
-        let (map, body, notes) = read_map("\u{FEFF}\n \n---\nname: a\n---\nBody");
+    fn bom_and_blank_lines_before_front_matter_are_ignored() {
+        let (map, body, diagnostics) = read_map("\u{FEFF}\n \n---\nname: a\n---\nBody");
         assert_eq!((map, body.as_str()), (json!({"name": "a"}), "Body"));
-        assert_eq!(notes, ["byte_order_mark", "leading_blank_lines"]);
+        assert_eq!(diagnostics, ["byte_order_mark", "leading_blank_lines"]);
     }
 
     #[test]
-    fn a_missing_line_of_dashes_is_supplied() {
+    fn missing_delimiter_is_tolerated() {
         let keys = json!({"name": "a", "tags": ["b"]});
         let unclosed = read_map("---\nname: a\ntags:\n- b\n\n# Body\n");
         assert_eq!(
@@ -287,15 +295,16 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_of_the_body_is_not_the_end_of_a_broken_front_matter() {
-        let (map, body, notes) = read_map("---\nname: a\ndescription: b: c\n\nHello there.\n\n---\nMore.\n");
+    fn markdown_rule_does_not_close_broken_front_matter() {
+        let (map, body, diagnostics) =
+            read_map("---\nname: a\ndescription: b: c\n\nHello there.\n\n---\nMore.\n");
         assert_eq!(map, json!({"name": "a", "description": "b: c"}));
         assert_eq!(body, "Hello there.\n\n---\nMore.\n");
-        assert_eq!(notes, ["not_yaml", "front_matter_unclosed"]);
+        assert_eq!(diagnostics, ["not_yaml", "front_matter_unclosed"]);
     }
 
     #[test]
-    fn a_file_without_front_matter_is_all_body() {
+    fn file_without_front_matter_is_all_body() {
         for text in [
             "# Title\n\nText",
             "",
@@ -313,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_yaml_takes_for_signs_is_still_read() {
+    fn text_with_yaml_indicators_is_read_as_text() {
         for (line, value) in [
             ("d: Use when: the sky falls", json!("Use when: the sky falls")),
             ("d: @team owns `this`", json!("@team owns `this`")),
@@ -332,33 +341,37 @@ mod tests {
             ("d: one: two\nrunning on\n", json!("one: two running on")),
         ] {
             let text = format!("---\nbefore: 1\n{line}\nafter: [x, y]\n---\nBody");
-            let (map, body, notes) = read_map(&text);
+            let (map, body, diagnostics) = read_map(&text);
             assert_eq!(
                 map,
                 json!({"before": 1, "d": value, "after": ["x", "y"]}),
                 "{line:?}"
             );
-            assert_eq!((body.as_str(), notes), ("Body", vec!["not_yaml"]), "{line:?}");
+            assert_eq!(
+                (body.as_str(), diagnostics),
+                ("Body", vec!["not_yaml"]),
+                "{line:?}"
+            );
         }
     }
 
     #[test]
-    fn the_line_that_is_not_yaml_is_counted_in_the_file() {
+    fn syntax_error_line_is_counted_from_file_start() {
         let read = read("\n---\nname: a\ndescription: @b\n---\n").unwrap();
-        let sentence = read
-            .notes
+        let message = read
+            .diagnostics
             .iter()
             .map(Diagnostic::to_string)
             .find(|note| note.contains("not YAML"));
         assert!(
-            sentence.is_some_and(|sentence| sentence.contains("at line 4 ")),
+            message.is_some_and(|message| message.contains("at line 4 ")),
             "{:?}",
-            read.notes
+            read.diagnostics
         );
     }
 
     #[test]
-    fn characters_that_other_readers_stumble_over_are_warned_of() {
+    fn characters_that_other_parsers_reject_are_reported() {
         for (text, character) in [
             ("name: a\tb", "U+0009"),
             ("name: a\u{85}b", "U+0085"),
@@ -366,12 +379,16 @@ mod tests {
         ] {
             let text = format!("---\n{text}\n---\n");
             let read = read(&text).unwrap();
-            assert!(read.notes[0].to_string().contains(character), "{:?}", read.notes);
+            assert!(
+                read.diagnostics[0].to_string().contains(character),
+                "{:?}",
+                read.diagnostics
+            );
         }
     }
 
     #[test]
-    fn a_bomb_is_refused_whole() {
+    fn front_matter_over_a_limit_is_rejected() {
         let deep = format!("---\nname: a\nx: {}\n---\n", "[".repeat(1000));
         assert_eq!(read(&deep).unwrap_err(), DocumentError::TooDeep);
         let many = format!("---\nname: a: b\n{}---\n", "k: [1, 2, 3, 4, 5]\n".repeat(1000));
@@ -382,7 +399,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_body_is_the_end_of_the_file(text in "(---\n)?(([a-c]|name): ?[a\"\\[@:>|-]{0,3}\n|[ \t#a-]{0,3}\n){0,6}(---\n)?[ab\n-]{0,8}") {
+        fn body_is_a_suffix_of_the_file(text in "(---\n)?(([a-c]|name): ?[a\"\\[@:>|-]{0,3}\n|[ \t#a-]{0,3}\n){0,6}(---\n)?[ab\n-]{0,8}") {
             if let Ok(read) = read(&text) {
                 prop_assert!(text.ends_with(read.body));
             }

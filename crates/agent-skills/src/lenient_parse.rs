@@ -1,121 +1,123 @@
-//! Front matter that is not quite YAML, read line by line as a person would.
+//! Reads the keys of a front matter that is not valid YAML, line by line.
 
 use serde_json::{Map, Value};
 
-use super::text::cleaned;
+use crate::text::cleaned;
 
-/// The longest key that the line-by-line reading takes for one.
+/// A longer run of characters before a colon is not a key.
 const MAX_KEY_BYTES: usize = 64;
 
-/// One key with the lines that belong to it.
-pub(super) struct Chunk<'a> {
-    pub(super) key: &'a str,
-    /// What stands after the colon.
-    pub(super) inline: &'a str,
-    /// The whole of it, as it is written.
-    pub(super) source: &'a str,
+/// A key with the lines of its value.
+pub(crate) struct Entry<'a> {
+    pub(crate) key: &'a str,
+    /// The text after the colon, on the key's line.
+    inline: &'a str,
+    /// The key's line and the lines of its value.
+    pub(crate) source: &'a str,
 }
 
-pub(super) fn is_indented(line: &str) -> bool {
+pub(crate) fn is_indented(line: &str) -> bool {
     line.starts_with([' ', '\t'])
 }
 
-pub(super) fn is_item(line: &str) -> bool {
+pub(crate) fn is_list_item(line: &str) -> bool {
     line.trim_end() == "-" || line.starts_with("- ")
 }
 
-/// `key: value` or `key:` at the beginning of a line.
-pub(super) fn key_line(line: &str) -> Option<(&str, &str)> {
+/// Splits a line that starts with `key: value` or `key:`.
+pub(crate) fn key_line(line: &str) -> Option<(&str, &str)> {
     let (key, value) = line.split_once(':')?;
     let is_key_char = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
     let is_key = !key.is_empty()
         && key.len() <= MAX_KEY_BYTES
         && !key.starts_with('-')
         && key.chars().all(is_key_char);
-    let separated = value.is_empty() || value.starts_with([' ', '\t', '\r', '\n']);
-    (is_key && separated).then_some((key, value))
+    let is_separated = value.is_empty() || value.starts_with([' ', '\t', '\r', '\n']);
+    (is_key && is_separated).then_some((key, value))
 }
 
-/// How many values a value is, with those inside it.
-pub(super) fn count(value: &Value) -> usize {
+/// Number of values in `value`, itself included.
+pub(crate) fn count_values(value: &Value) -> usize {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 1,
-        Value::Array(items) => 1 + items.iter().map(count).sum::<usize>(),
-        Value::Object(map) => 1 + map.values().map(count).sum::<usize>(),
+        Value::Array(items) => 1 + items.iter().map(count_values).sum::<usize>(),
+        Value::Object(map) => 1 + map.values().map(count_values).sum::<usize>(),
     }
 }
 
-/// Cuts the front matter at its keys, and says where its keys end: after a blank line, a line that is not a key
-/// and not indented is taken for the body's first.
-pub(super) fn chunks(yaml: &str) -> (Vec<Chunk<'_>>, usize) {
+/// Splits the front matter at its keys. Also returns the byte offset at which the last entry ends: after a blank
+/// line, a line that is neither indented nor a key nor a list item belongs to the body.
+pub(crate) fn split_into_entries(yaml: &str) -> (Vec<Entry<'_>>, usize) {
     let mut starts: Vec<(usize, &str, &str)> = Vec::new();
-    let (mut at, mut end, mut after_blank) = (0, yaml.len(), false);
+    let (mut offset, mut end, mut is_after_blank) = (0, yaml.len(), false);
     for line in yaml.split_inclusive('\n') {
         if let Some((key, value)) = key_line(line) {
-            starts.push((at, key, value));
-        } else if after_blank && !line.trim().is_empty() && !is_indented(line) && !is_item(line) {
-            end = at;
+            starts.push((offset, key, value));
+        } else if is_after_blank && !line.trim().is_empty() && !is_indented(line) && !is_list_item(line) {
+            end = offset;
             break;
         }
-        after_blank = line.trim().is_empty();
-        at += line.len();
+        is_after_blank = line.trim().is_empty();
+        offset += line.len();
     }
     let ends = starts.iter().skip(1).map(|(start, ..)| *start).chain([end]);
-    let chunks = starts
+    let entries = starts
         .iter()
         .zip(ends)
         .filter_map(|((start, key, inline), end)| {
-            yaml.get(*start..end).map(|source| Chunk { key, inline, source })
+            yaml.get(*start..end).map(|source| Entry { key, inline, source })
         })
         .collect();
-    (chunks, end)
+    (entries, end)
 }
 
-/// A value that is not YAML, read as a person would.
-pub(super) fn text_value(chunk: &Chunk<'_>) -> Value {
-    let inline = chunk.inline.trim();
-    let rest: Vec<&str> = chunk
+/// The value of an entry that is not valid YAML: a block scalar, a list, a mapping of texts, or else one text.
+pub(crate) fn lenient_value(entry: &Entry<'_>) -> Value {
+    let inline = entry.inline.trim();
+    let rest: Vec<&str> = entry
         .source
         .lines()
         .skip(1)
-        .filter(|line| !line.trim().is_empty())
+        .map(str::trim_start)
+        .filter(|line| !line.is_empty())
         .collect();
-    let is_block = |sign: char| {
+    let is_block_scalar = |indicator: char| {
         inline
-            .strip_prefix(sign)
+            .strip_prefix(indicator)
             .is_some_and(|more| more.chars().all(|c| matches!(c, '+' | '-' | '0'..='9')))
     };
-    if is_block('|') {
-        return text_of(rest.iter().map(|line| line.trim()), "\n");
+    if is_block_scalar('|') {
+        return joined_text(rest, "\n");
     }
-    if is_block('>') {
-        return text_of(rest.iter().map(|line| line.trim()), " ");
+    if is_block_scalar('>') {
+        return joined_text(rest, " ");
     }
     if inline.is_empty() && !rest.is_empty() {
-        if rest.iter().all(|line| is_item(line.trim_start())) {
+        if rest.iter().all(|line| is_list_item(line)) {
             let items = rest
                 .iter()
-                .map(|line| unquoted(line.trim_start().get(1..).unwrap_or("").trim()));
+                .map(|line| unquoted(line.get(1..).unwrap_or("").trim()));
             return Value::Array(items.map(Value::String).collect());
         }
         let pairs: Option<Map<String, Value>> = rest
             .iter()
-            .map(|line| key_line(line.trim_start()))
+            .map(|line| key_line(line))
             .map(|pair| pair.map(|(key, value)| (key.to_owned(), Value::String(unquoted(value.trim())))))
             .collect();
         if let Some(pairs) = pairs {
             return Value::Object(pairs);
         }
     }
-    let lines = [inline].into_iter().chain(rest.iter().map(|line| line.trim()));
-    text_of(lines.filter(|line| !line.is_empty()), " ")
+    let lines = [inline].into_iter().filter(|line| !line.is_empty()).chain(rest);
+    joined_text(lines, " ")
 }
 
-fn text_of<'a>(lines: impl Iterator<Item = &'a str>, separator: &str) -> Value {
-    Value::String(unquoted(&cleaned(&lines.collect::<Vec<_>>().join(separator))))
+fn joined_text<'a>(lines: impl IntoIterator<Item = &'a str>, separator: &str) -> Value {
+    let lines: Vec<&str> = lines.into_iter().map(str::trim).collect();
+    Value::String(unquoted(&cleaned(&lines.join(separator))))
 }
 
-/// `text` without the quotes around it, when it begins and ends with the same.
+/// Removes a pair of equal quotes around `text`.
 fn unquoted(text: &str) -> String {
     let inside = |quote: char| text.strip_prefix(quote).and_then(|text| text.strip_suffix(quote));
     if let Some(text) = inside('"') {

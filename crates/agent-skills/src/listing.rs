@@ -1,4 +1,4 @@
-//! What a skill's folder holds, decided before a single file is opened.
+//! Lists the files of a skill's folder and checks their names, kinds and sizes before any file is opened.
 
 use std::ffi::OsStr;
 use std::fs::Metadata;
@@ -7,101 +7,106 @@ use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
-use super::diagnostics::Diagnostic;
-use super::error::{FolderError, unreadable};
-use super::folder::{MAX_FILES, MAX_TOTAL_BYTES};
-use super::path::{PathError, SkillPath};
+use crate::diagnostics::Diagnostic;
+use crate::error::FolderError;
+use crate::limits::{MAX_FILES, MAX_TOTAL_BYTES};
+use crate::path::{PathError, SkillPath};
 
-/// Everything below `root` but what is left out, in the order of the paths.
-pub(super) fn entries(root: &Path, notes: &mut Vec<Diagnostic>) -> Result<Vec<DirEntry>, FolderError> {
+/// Names that belong to version control, an operating system or an interpreter's cache.
+const IGNORED_NAMES: [&str; 9] = [
+    ".git",
+    ".hg",
+    ".svn",
+    ".DS_Store",
+    "__MACOSX",
+    "__pycache__",
+    "Thumbs.db",
+    "desktop.ini",
+    ".directory",
+];
+
+/// All entries below `root` in the order of their paths, without the ignored ones, which become diagnostics.
+pub(crate) fn entries(root: &Path, diagnostics: &mut Vec<Diagnostic>) -> Result<Vec<DirEntry>, FolderError> {
     let mut walk = WalkDir::new(root).min_depth(1).into_iter();
     let mut entries = Vec::new();
-    // Unsorted, so that a folder with a million files is refused after the first few hundred.
+    // Sorting inside the walk would read a folder with a million files before the limit applies.
     while let Some(entry) = walk.next() {
-        let entry = entry.map_err(unreadable)?;
-        if is_left_out(entry.file_name()) {
+        let entry = entry?;
+        if is_ignored(entry.file_name()) {
             if entry.file_type().is_dir() {
                 walk.skip_current_dir();
             }
             let path = entry.path().strip_prefix(root).unwrap_or(entry.path());
-            notes.push(Diagnostic::LeftOut {
+            diagnostics.push(Diagnostic::LeftOut {
                 path: path.display().to_string(),
             });
         } else {
             entries.push(entry);
         }
-        // Folders have a limit of their own, as long: a tree of empty ones holds no file at all.
-        if entries.len() + notes.len() > 2 * MAX_FILES {
+        // Twice the limit of files, since folders and ignored files count here too.
+        if entries.len() + diagnostics.len() > 2 * MAX_FILES {
             return Err(FolderError::TooManyFiles {
                 path: root.to_path_buf(),
             });
         }
     }
     entries.sort_by(|a, b| a.path().cmp(b.path()));
-    notes.sort_by_key(Diagnostic::to_string);
+    diagnostics.sort_by_key(Diagnostic::to_string);
     Ok(entries)
 }
 
-/// Whether a name belongs to version control, an operating system or an interpreter's cache.
-fn is_left_out(name: &OsStr) -> bool {
-    const NAMES: [&str; 9] = [
-        ".git",
-        ".hg",
-        ".svn",
-        ".DS_Store",
-        "__MACOSX",
-        "__pycache__",
-        "Thumbs.db",
-        "desktop.ini",
-        ".directory",
-    ];
-    NAMES.iter().any(|other| name == *other) || name.as_encoded_bytes().starts_with(b"._")
+fn is_ignored(name: &OsStr) -> bool {
+    IGNORED_NAMES.iter().any(|ignored| name == *ignored) || name.as_encoded_bytes().starts_with(b"._")
 }
 
-/// A file that is to be read.
-pub(super) struct Planned {
-    pub(super) path: SkillPath,
-    pub(super) on_disk: PathBuf,
-    /// Its metadata, without following links.
-    pub(super) seen: Metadata,
+/// A file to read.
+pub(crate) struct PlannedFile {
+    pub(crate) path: SkillPath,
+    pub(crate) path_on_disk: PathBuf,
+    /// Read without following links.
+    pub(crate) metadata: Metadata,
 }
 
-/// Decides about one entry by its name and metadata alone. `None` is a folder.
-pub(super) fn plan(
+/// Checks the name and metadata of an entry. Adds its size to `total_bytes`. Returns `None` for a folder.
+pub(crate) fn plan(
     root: &Path,
     entry: DirEntry,
     total_bytes: &mut u64,
-) -> Result<Option<Planned>, FolderError> {
-    let on_disk = entry.path().to_path_buf();
+) -> Result<Option<PlannedFile>, FolderError> {
+    let path_on_disk = entry.path().to_path_buf();
     let kind = entry.file_type();
     if kind.is_dir() {
         return Ok(None);
     }
     if kind.is_symlink() {
-        return Err(FolderError::Link { path: on_disk });
+        return Err(FolderError::Link { path: path_on_disk });
     }
     if !kind.is_file() {
         return Err(FolderError::Special {
-            path: on_disk,
+            path: path_on_disk,
             kind: special_kind(kind),
         });
     }
-    let inside = on_disk.strip_prefix(root).unwrap_or(&on_disk);
+    let relative = path_on_disk.strip_prefix(root).unwrap_or(&path_on_disk);
     let bad_path = |source| FolderError::BadPath {
-        path: inside.to_path_buf(),
+        path: relative.to_path_buf(),
         source,
     };
-    let text = inside.to_str().ok_or(PathError::NotUtf8).map_err(bad_path)?;
+    let text = relative.to_str().ok_or(PathError::NotUtf8).map_err(bad_path)?;
     let path = SkillPath::parse(text).map_err(bad_path)?;
-    let seen = entry.metadata().map_err(unreadable)?;
-    *total_bytes = total_bytes.saturating_add(seen.len());
+    let metadata = entry.metadata()?;
+    *total_bytes = total_bytes.saturating_add(metadata.len());
     if *total_bytes > MAX_TOTAL_BYTES {
         return Err(FolderError::TooManyBytes {
-            path: on_disk,
-            bytes: seen.len(),
+            path: path_on_disk,
+            bytes: metadata.len(),
         });
     }
-    Ok(Some(Planned { path, on_disk, seen }))
+    Ok(Some(PlannedFile {
+        path,
+        path_on_disk,
+        metadata,
+    }))
 }
 
 fn special_kind(kind: std::fs::FileType) -> &'static str {

@@ -1,18 +1,12 @@
-//! The short values by which a catalog sorts skills.
+//! Short values of the front matter: tags, category, version, license.
 
 use serde_json::{Map, Value};
 
-use super::text::{one_line, value_text};
+use crate::limits::{MAX_LABEL_CHARS, MAX_TAGS};
+use crate::text::{one_line, value_text};
 
-/// The most tags that the catalog keeps of a skill.
-pub const MAX_TAGS: usize = 32;
-/// The most characters of a tag, a category or a version in the catalog.
-pub const MAX_LABEL_CHARS: usize = 64;
-/// The most characters of a license in the catalog.
-pub(super) const MAX_LICENSE_CHARS: usize = 256;
-
-/// A simple value on one line.
-pub(super) fn label(map: &Map<String, Value>, key: &str, max_chars: usize) -> Option<String> {
+/// A scalar value on one line, shortened to `max_chars`. `None` if it is missing, empty, a list or a mapping.
+pub(crate) fn label(map: &Map<String, Value>, key: &str, max_chars: usize) -> Option<String> {
     match map.get(key)? {
         value @ (Value::String(_) | Value::Number(_) | Value::Bool(_)) => value_text(value)
             .map(|text| one_line(&text, max_chars))
@@ -21,11 +15,11 @@ pub(super) fn label(map: &Map<String, Value>, key: &str, max_chars: usize) -> Op
     }
 }
 
-pub(super) fn metadata_label(map: &Map<String, Value>, key: &str) -> Option<String> {
+pub(crate) fn metadata_label(map: &Map<String, Value>, key: &str) -> Option<String> {
     label(map.get("metadata")?.as_object()?, key, MAX_LABEL_CHARS)
 }
 
-pub(super) fn tags_of(map: &Map<String, Value>) -> Vec<String> {
+pub(crate) fn tags_of(map: &Map<String, Value>) -> Vec<String> {
     let metadata = map.get("metadata").and_then(Value::as_object);
     let mut tags: Vec<String> = Vec::new();
     for value in ["tags", "keywords"].iter().flat_map(|key| {
@@ -44,7 +38,7 @@ pub(super) fn tags_of(map: &Map<String, Value>) -> Vec<String> {
     tags
 }
 
-/// The tags of a list, or of a text that separates them by commas.
+/// The scalar items of a list, or the parts of a text that commas, semicolons or line feeds separate.
 fn split_tags(value: &Value) -> Vec<String> {
     match value {
         Value::String(text) => text
@@ -71,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_come_from_every_place_where_people_put_them() {
+    fn tags_are_collected_from_all_known_keys() {
         let map = json!({
             "tags": "[One, \"two\"]",
             "keywords": ["three", "ONE", ["nested"]],
@@ -81,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_are_few_and_short() {
+    fn number_and_length_of_tags_are_limited() {
         let many: Vec<String> = (0..100).map(|n| format!("{n} {}", "x".repeat(100))).collect();
         let tags = tags(json!({ "tags": many }));
         assert_eq!(tags.len(), MAX_TAGS);
@@ -89,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_is_a_simple_value() {
+    fn label_is_a_scalar_on_one_line() {
         let map = json!({"a": " x\ny ", "b": 1.5, "c": ["d"], "e": " ", "metadata": {"f": true}});
         let map = map.as_object().unwrap();
         assert_eq!(label(map, "a", 10).as_deref(), Some("x y"));

@@ -1,4 +1,4 @@
-//! Paths of files inside a skill, and when two of them would meet on another machine's disk.
+//! Paths of files in a skill, and collisions between them on other file systems.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,15 +7,24 @@ use std::str::FromStr;
 use serde::Serialize;
 use unicode_normalization::UnicodeNormalization as _;
 
-/// The longest path, in bytes of UTF-8.
-pub const MAX_PATH_BYTES: usize = 1024;
-/// The longest segment of a path, in bytes of UTF-8: what common file systems allow a file name.
-pub const MAX_SEGMENT_BYTES: usize = 255;
-/// The most segments that a path has. It bounds the work of comparing the paths of a skill.
-pub const MAX_SEGMENTS: usize = 32;
+use crate::limits::{MAX_PATH_BYTES, MAX_SEGMENT_BYTES, MAX_SEGMENTS};
 
-/// A file's path inside its skill: relative, `/` between its segments, and the same harmless thing on Linux,
-/// macOS and Windows.
+/// The file that makes a folder a skill.
+pub const SKILL_MD: &str = "SKILL.md";
+
+/// Path of a file relative to the skill's folder, with `/` as separator. It names the same file inside the folder on
+/// Linux, macOS and Windows.
+///
+/// # Examples
+/// ```
+/// use agent_skills::{PathError, SkillPath};
+///
+/// let path = SkillPath::parse("scripts/run.sh")?;
+/// assert_eq!(path.as_str(), "scripts/run.sh");
+/// assert_eq!(SkillPath::parse("../secrets"), Err(PathError::DotSegment));
+/// assert_eq!(SkillPath::parse("docs/aux.md"), Err(PathError::Reserved));
+/// # Ok::<(), PathError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct SkillPath(String);
@@ -23,64 +32,54 @@ pub struct SkillPath(String);
 /// The rule that a path breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
-    /// There is no text at all.
-    #[error("a path is not empty")]
+    #[error("the path is empty")]
     Empty,
-    /// More than [`MAX_PATH_BYTES`].
-    #[error("a path has at most {MAX_PATH_BYTES} bytes")]
+    #[error("the path has more than {MAX_PATH_BYTES} bytes")]
     TooLong,
-    /// A segment has more than [`MAX_SEGMENT_BYTES`].
-    #[error("a file or folder name has at most {MAX_SEGMENT_BYTES} bytes")]
+    #[error("a file or folder name has more than {MAX_SEGMENT_BYTES} bytes")]
     SegmentTooLong,
-    /// More than [`MAX_SEGMENTS`].
-    #[error("a path goes at most {MAX_SEGMENTS} levels deep")]
+    #[error("the path has more than {MAX_SEGMENTS} levels")]
     TooDeep,
-    /// It begins at the root.
-    #[error("a path is relative to the skill's folder, so it does not begin with \"/\"")]
+    #[error("the path starts with \"/\", but must be relative to the skill's folder")]
     Absolute,
-    /// Two slashes in a row, or one at the end.
-    #[error("a path has no empty segment (\"//\", or \"/\" at its end)")]
+    #[error("the path contains an empty segment (\"//\", or \"/\" at the end)")]
     EmptySegment,
-    /// A segment is `.` or `..`.
-    #[error("a path has no \".\" or \"..\" in it")]
+    #[error("the path contains the segment \".\" or \"..\"")]
     DotSegment,
-    /// A backslash separates folders on Windows.
-    #[error("a path separates folders with \"/\", never with a backslash")]
+    #[error("the path contains a backslash, which separates folders on Windows")]
     Backslash,
-    /// A colon begins a drive's root or an alternate data stream on Windows.
-    #[error("a path has no \":\" in it (on Windows it names a drive or a hidden stream)")]
+    #[error("the path contains \":\", which marks a drive or an alternate data stream on Windows")]
     Colon,
-    /// A NUL or another control character.
-    #[error("a path has no control characters in it")]
+    #[error("the path contains a control character")]
     Control,
-    /// A character that is not seen, or that changes the order in which others are shown.
-    #[error("a path has no invisible or text-direction characters in it")]
+    /// A soft hyphen, bidirectional control (UAX #9), zero-width character, line separator or tag character.
+    #[error("the path contains an invisible or text-direction character")]
     Hidden,
-    /// A name that means a device on Windows.
-    #[error("a path has no name in it that Windows reserves (CON, PRN, AUX, NUL, COM1, LPT1, …)")]
+    #[error(
+        "the path contains a name that Windows reserves for a device (CON, PRN, AUX, NUL, COM1, LPT1, …)"
+    )]
     Reserved,
-    /// A dot or space at a segment's end, which Windows drops.
-    #[error("a file or folder name does not end with a dot or a space")]
+    /// Windows removes dots and spaces at the end of a name.
+    #[error("a file or folder name ends with a dot or a space")]
     TrailingDotOrSpace,
-    /// A `.git` segment: what lies there is run by git.
-    #[error("a path does not lead into a \".git\" folder")]
+    /// Git runs programs from this folder.
+    #[error("the path leads into a \".git\" folder")]
     GitFolder,
-    /// A name on disk that is not text.
-    #[error("a path is UTF-8")]
+    #[error("the path is not UTF-8")]
     NotUtf8,
 }
 
 impl SkillPath {
-    /// The path of the file that makes a folder a skill.
+    /// The path of [`SKILL_MD`].
     #[must_use]
     pub fn skill_md() -> Self {
-        Self(super::SKILL_MD.to_owned())
+        Self(SKILL_MD.to_owned())
     }
 
-    /// Takes a path as it is written; nothing is normalised, because two spellings of one path would be two keys.
+    /// Checks a path. Does not normalise it: paths are keys, so each has one spelling.
     ///
     /// # Errors
-    /// [`PathError`] names the first rule that the path breaks.
+    /// Returns the first rule that the path breaks.
     pub fn parse(text: &str) -> Result<Self, PathError> {
         if text.is_empty() {
             return Err(PathError::Empty);
@@ -99,13 +98,12 @@ impl SkillPath {
         Ok(Self(text.to_owned()))
     }
 
-    /// The path's text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The path and each folder above it, shortest first.
+    /// The path's folders, outermost first, and the path itself.
     fn prefixes(&self) -> impl Iterator<Item = &str> {
         let ends = self.0.match_indices('/').map(|(at, _)| at).chain([self.0.len()]);
         ends.filter_map(|end| self.0.get(..end))
@@ -122,10 +120,9 @@ fn check_char(c: char) -> Result<(), PathError> {
     }
 }
 
-/// Whether a reader does not see `c`, or sees the text around it in another order: the Unicode bidirectional
-/// controls (UAX #9), zero-width characters, line separators and tag characters.
-#[must_use]
-pub fn is_hidden(c: char) -> bool {
+/// Whether `c` is invisible or changes the display order of the text around it: soft hyphen, bidirectional controls
+/// (UAX #9), zero-width characters, line separators and tag characters.
+pub(crate) fn is_hidden(c: char) -> bool {
     matches!(
         c,
         '\u{00AD}'
@@ -153,7 +150,7 @@ fn check_segment(segment: &str) -> Result<(), PathError> {
     if segment.ends_with(['.', ' ']) {
         return Err(PathError::TrailingDotOrSpace);
     }
-    if folded(segment) == ".git" {
+    if case_folded(segment) == ".git" {
         return Err(PathError::GitFolder);
     }
     if is_reserved(segment) {
@@ -162,8 +159,8 @@ fn check_segment(segment: &str) -> Result<(), PathError> {
     Ok(())
 }
 
-/// Whether Windows takes `segment` for a device, whatever its case and extension, and with spaces before the
-/// extension as well. The superscript digits count (Microsoft, "Naming Files, Paths, and Namespaces").
+/// Whether Windows reads `segment` as a device, in any case, with any extension, and with spaces before the
+/// extension. The superscript digits count too (Microsoft, "Naming Files, Paths, and Namespaces").
 fn is_reserved(segment: &str) -> bool {
     let stem = segment.split('.').next().unwrap_or(segment).trim_end();
     let stem = stem.to_ascii_uppercase();
@@ -181,10 +178,10 @@ fn is_reserved(segment: &str) -> bool {
     )
 }
 
-/// One spelling for all the texts that a case-insensitive, normalising file system takes for the same name.
+/// Equal for texts that are the same name on a case-insensitive, normalising file system.
 ///
-/// Upper case comes before lower case so that characters whose capital is longer (ß and SS) meet as well.
-fn folded(text: &str) -> String {
+/// Uppercases before it lowercases, so that characters with a longer uppercase form match it too (`ß` and `SS`).
+fn case_folded(text: &str) -> String {
     let cased: String = text
         .nfd()
         .flat_map(char::to_uppercase)
@@ -193,39 +190,31 @@ fn folded(text: &str) -> String {
     cased.nfc().collect()
 }
 
-/// Two paths of one skill that cannot both exist on every machine.
+/// Two paths of a skill that cannot both exist on every file system.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Collision {
-    /// They differ by case or Unicode normalisation alone, or not at all.
+    /// The paths are equal, or differ only in case or Unicode normalisation.
     #[error(
-        "{first:?} and {second:?} are one name where case or the spelling of accents does not count: rename one"
+        "{first:?} and {second:?} are the same name on file systems that ignore case or normalise Unicode: rename one"
     )]
-    SameName {
-        /// The one met first.
-        first: String,
-        /// The other.
-        second: String,
-    },
-    /// One is a file and the other needs it to be a folder.
-    #[error("{path:?} is a file and a folder at once: rename one")]
-    FileAndFolder {
-        /// The path that is both.
-        path: String,
-    },
+    SameName { first: String, second: String },
+    /// The path is a file, and a folder of another path.
+    #[error("{path:?} is both a file and a folder: rename one")]
+    FileAndFolder { path: String },
 }
 
-/// Checks that the paths of a skill can live beside one another on every file system.
+/// Checks that the paths of a skill can exist together on every file system.
 ///
-/// Folders count as much as files: `Docs/a` and `docs/b` would end up in one folder on macOS and in two on Linux.
+/// Compares folders too: `Docs/a` and `docs/b` are in one folder on macOS and in two on Linux.
 ///
 /// # Errors
-/// [`Collision`] names the first two paths that meet.
+/// Returns the first [`Collision`].
 pub fn check_collisions<'a>(paths: impl IntoIterator<Item = &'a SkillPath>) -> Result<(), Collision> {
     let mut seen: BTreeMap<String, (&str, bool)> = BTreeMap::new();
     for path in paths {
         for prefix in path.prefixes() {
             let is_file = prefix.len() == path.0.len();
-            let Some((first, first_is_file)) = seen.insert(folded(prefix), (prefix, is_file)) else {
+            let Some((first, first_is_file)) = seen.insert(case_folded(prefix), (prefix, is_file)) else {
                 continue;
             };
             if first != prefix || (first_is_file && is_file) {
@@ -275,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_paths_are_taken_as_written() {
+    fn valid_paths_are_kept_as_written() {
         for text in [
             "SKILL.md",
             "references/a b.md",
@@ -290,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn each_rule_refuses_what_it_is_for() {
+    fn invalid_paths_are_rejected_with_their_rule() {
         let long_segment = "x".repeat(MAX_SEGMENT_BYTES + 1);
         let long_path = vec!["x".repeat(200); 6].join("/");
         let deep_path = vec!["x"; MAX_SEGMENTS + 1].join("/");
@@ -326,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_that_meet_on_some_disk_are_refused() {
+    fn paths_that_collide_on_some_system_are_rejected() {
         for texts in [
             ["Read.md", "read.md"],
             ["Docs/a", "docs/b"],
@@ -350,7 +339,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_path_that_is_taken_stays_below_its_folder(text in "[a-c./\\\\: \u{0}\u{202E}é]{0,24}") {
+        fn valid_path_stays_below_its_folder(text in "[a-c./\\\\: \u{0}\u{202E}é]{0,24}") {
             if let Ok(path) = SkillPath::parse(&text) {
                 let joined = std::path::Path::new("/skill").join(path.as_str());
                 let only_names = joined.components().skip(1)
@@ -361,7 +350,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_answered(text in any::<String>()) {
+        fn any_text_is_accepted_or_rejected(text in any::<String>()) {
             let _ = SkillPath::parse(&text).map(|path| check_collisions([&path]));
         }
     }

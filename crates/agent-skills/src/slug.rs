@@ -1,30 +1,29 @@
-//! Short unique names of skills.
+//! Names of skills.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::Serialize;
 
-use crate::IdError;
+use crate::error::IdError;
 
-/// A name that is unique in its tenant and safe in a URI, a path and a shell: 1 to 64 lowercase letters,
-/// digits and single hyphens (the rule of the Agent Skills format for `name`).
+/// A name of 1 to 64 lowercase letters, digits and single hyphens, safe in URIs, paths and shells (Agent Skills
+/// specification, `name`).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Slug(String);
 
 impl Slug {
-    /// The longest slug, in characters, which are bytes here.
+    /// Maximum length in characters, all of which are ASCII.
     pub const MAX_LEN: usize = 64;
 
-    /// The slug's text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The slug nearest to `text`: letters lowered, everything else turned into single hyphens, cut at 64.
-    /// `None` where nothing is left.
+    /// Converts `text` to a slug: lowercases letters, replaces each run of other characters with one hyphen, and cuts
+    /// at 64 characters. Returns `None` if `text` contains no ASCII letter or digit.
     #[must_use]
     pub fn derive(text: &str) -> Option<Self> {
         let mut slug = String::new();
@@ -47,14 +46,14 @@ impl FromStr for Slug {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        let well_formed = !text.is_empty()
+        let is_allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        let is_slug = !text.is_empty()
             && text.len() <= Self::MAX_LEN
-            && text.bytes().all(allowed)
+            && text.bytes().all(is_allowed)
             && !text.starts_with('-')
             && !text.ends_with('-')
             && !text.contains("--");
-        if well_formed {
+        if is_slug {
             Ok(Self(text.to_owned()))
         } else {
             Err(IdError::Slug)
@@ -82,14 +81,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_derived_slug_is_a_slug(text in ".*") {
+        fn derived_slug_is_valid(text in ".*") {
             if let Some(slug) = Slug::derive(&text) {
                 prop_assert_eq!(slug.as_str().parse::<Slug>().unwrap(), slug);
             }
         }
 
         #[test]
-        fn a_slug_is_its_own_derivation(text in "[a-z0-9]{1,20}(-[a-z0-9]{1,20}){0,2}") {
+        fn deriving_from_a_slug_changes_nothing(text in "[a-z0-9]{1,20}(-[a-z0-9]{1,20}){0,2}") {
             prop_assert_eq!(Slug::derive(&text).unwrap(), text.parse::<Slug>().unwrap());
         }
     }

@@ -1,54 +1,48 @@
-//! Small work on text that comes from strangers.
+//! Text helpers. All input is untrusted.
 
 use serde_json::Value;
 
-/// `text` in quotes, escaped and cut at 80 characters, for a sentence that people read in a terminal.
-pub(super) fn quoted(text: &str) -> String {
+use crate::path::is_hidden;
+
+/// `text` in quotes for a message in a terminal: hidden and control characters escaped, cut at 80 characters.
+pub(crate) fn quoted(text: &str) -> String {
     const MAX_CHARS: usize = 80;
-    let mut shown: String = text.chars().take(MAX_CHARS).flat_map(escaped).collect();
-    if text.chars().nth(MAX_CHARS).is_some() {
-        shown.push('…');
+    let mut quoted = String::from("\"");
+    for c in text.chars().take(MAX_CHARS) {
+        if is_hidden(c) || c.is_control() {
+            quoted.extend(c.escape_unicode());
+        } else {
+            quoted.push(c);
+        }
     }
-    format!("\"{shown}\"")
+    if text.chars().nth(MAX_CHARS).is_some() {
+        quoted.push('…');
+    }
+    quoted.push('"');
+    quoted
 }
 
-fn escaped(c: char) -> impl Iterator<Item = char> {
-    let hidden = super::path::is_hidden(c) || c.is_control();
-    let (escape, plain) = if hidden {
-        (Some(c.escape_unicode()), None)
-    } else {
-        (None, Some(c))
-    };
-    escape.into_iter().flatten().chain(plain)
+/// Trims `text` and replaces control characters, except line feeds and tabs, with spaces.
+pub(crate) fn cleaned(text: &str) -> String {
+    let is_kept = |c: char| !c.is_control() || c == '\n' || c == '\t';
+    text.replace("\r\n", "\n")
+        .replace(|c| !is_kept(c), " ")
+        .trim()
+        .to_owned()
 }
 
-/// `text` without white space around it and with spaces in place of control characters; line feeds and tabs stay.
-pub(super) fn cleaned(text: &str) -> String {
-    let spaced: String = text
-        .replace("\r\n", "\n")
-        .chars()
-        .map(|c| {
-            if c.is_control() && c != '\n' && c != '\t' {
-                ' '
-            } else {
-                c
-            }
-        })
-        .collect();
-    spaced.trim().to_owned()
-}
-
-/// `text` on one line, with a single space where there was white space, cut at `max_chars`.
-pub(super) fn one_line(text: &str, max_chars: usize) -> String {
+/// `text` on one line: each run of white space and control characters becomes one space. Shortened to `max_chars`.
+pub(crate) fn one_line(text: &str, max_chars: usize) -> String {
     let words: Vec<&str> = text
         .split(|c: char| c.is_whitespace() || c.is_control())
-        .filter(|w| !w.is_empty())
+        .filter(|word| !word.is_empty())
         .collect();
     shortened(&words.join(" "), max_chars)
 }
 
-/// `text` with at most `max_chars` characters: cut after a whole word where there is one, and ended with `…`.
-pub(super) fn shortened(text: &str, max_chars: usize) -> String {
+/// Shortens `text` to at most `max_chars` characters, the last of which is `…`. Cuts after a word, unless that would
+/// remove more than half of the text.
+pub(crate) fn shortened(text: &str, max_chars: usize) -> String {
     if text.chars().nth(max_chars).is_none() {
         return text.to_owned();
     }
@@ -58,15 +52,15 @@ pub(super) fn shortened(text: &str, max_chars: usize) -> String {
     format!("{}…", kept.trim_end())
 }
 
-/// A front matter value as text: a list of simple values with commas, anything deeper as JSON. `None` for nothing.
-pub(super) fn value_text(value: &Value) -> Option<String> {
+/// A front matter value as text: the items of a flat list separated by commas, nested values as JSON. `None` for null.
+pub(crate) fn value_text(value: &Value) -> Option<String> {
     match value {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),
         Value::Bool(_) | Value::Number(_) | Value::Object(_) => Some(value.to_string()),
         Value::Array(items) => {
-            let simple = items.iter().all(|item| !item.is_array() && !item.is_object());
-            Some(if simple {
+            let is_flat = items.iter().all(|item| !item.is_array() && !item.is_object());
+            Some(if is_flat {
                 joined(items, ", ")
             } else {
                 value.to_string()
@@ -75,8 +69,8 @@ pub(super) fn value_text(value: &Value) -> Option<String> {
     }
 }
 
-/// The items of a list as text, with `separator` between them.
-pub(super) fn joined(items: &[Value], separator: &str) -> String {
+/// The items of a list as text, without nulls.
+pub(crate) fn joined(items: &[Value], separator: &str) -> String {
     let texts: Vec<String> = items.iter().filter_map(value_text).collect();
     texts.join(separator)
 }
@@ -89,14 +83,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_text_ends_after_a_word() {
+    fn long_text_is_cut_after_a_word() {
         assert_eq!(shortened("one two three", 10), "one two…");
         assert_eq!(shortened("one two", 7), "one two");
         assert_eq!(shortened("abcdefghij", 5), "abcd…");
     }
 
     #[test]
-    fn values_become_text() {
+    fn value_text_joins_flat_lists_and_writes_json_otherwise() {
         assert_eq!(value_text(&json!(["a", 1, null, true])).unwrap(), "a, 1, true");
         assert_eq!(value_text(&json!({"a": ["b"]})).unwrap(), r#"{"a":["b"]}"#);
         assert_eq!(value_text(&json!(null)), None);
@@ -104,7 +98,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_shortened_text_fits(text in any::<String>(), max in 1_usize..64) {
+        fn shortened_text_is_within_limit(text in any::<String>(), max in 1_usize..64) {
             prop_assert!(shortened(&text, max).chars().count() <= max);
             prop_assert!(one_line(&text, max).chars().count() <= max);
         }

@@ -1,47 +1,42 @@
-//! The small part of YAML that front matter needs, as JSON values.
+//! Parses the subset of YAML that a front matter needs into JSON values.
 //!
-//! Works on a parser's events rather than through serde, for three reasons: a version `1.10` and a date stay the
-//! text that was written, an alias is never expanded (so no input is larger in memory than on disk), and every
-//! limit is ours.
+//! Uses the events of a YAML parser instead of serde, for three reasons: a version `1.10` and a date keep their text,
+//! aliases are rejected (so no input expands in memory), and the limits apply while parsing.
 
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle};
 use serde_json::{Map, Value};
 
-/// The most values in a front matter, keys not counted.
-pub const MAX_VALUES: usize = 4096;
-/// How deep lists and mappings may lie in one another.
-pub const MAX_NESTING: usize = 16;
+use crate::limits::{MAX_YAML_NESTING, MAX_YAML_VALUES};
 
-/// A front matter that is YAML.
 #[derive(Debug, Default)]
-pub(super) struct Parsed {
-    pub(super) map: Map<String, Value>,
-    /// Keys that were there before, in the same mapping.
-    pub(super) duplicates: Vec<String>,
-    /// Whether there are lists or mappings in brackets.
-    pub(super) has_flow_style: bool,
+pub(crate) struct Parsed {
+    pub(crate) map: Map<String, Value>,
+    /// Keys that occur more than once in the same mapping.
+    pub(crate) duplicates: Vec<String>,
+    /// Whether there are lists or mappings in brackets (YAML's flow style).
+    pub(crate) has_flow_style: bool,
 }
 
-/// Why a text is not the YAML that we take.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum YamlError {
-    /// Deeper than [`MAX_NESTING`].
+pub(crate) enum YamlError {
+    /// Deeper than [`MAX_YAML_NESTING`].
     TooDeep,
-    /// More than [`MAX_VALUES`].
-    TooMany,
-    /// Not YAML, or of YAML what we do not take.
+    /// More than [`MAX_YAML_VALUES`].
+    TooManyValues,
+    /// Invalid YAML, or YAML outside of the supported subset.
     Syntax { line: usize, reason: String },
 }
 
-/// Parses a document that is one mapping with scalar keys. Nothing at all is an empty mapping.
+/// Parses one document whose root is a mapping with scalar keys. An empty document is an empty mapping.
 ///
-/// Lines are counted from 1. Where a key is there twice the last value stays.
-pub(super) fn parse(text: &str) -> Result<Parsed, YamlError> {
+/// Line numbers start at 1. The last value of a duplicate key is kept.
+pub(crate) fn parse(text: &str) -> Result<Parsed, YamlError> {
     let mut options = granit_parser::Options::default();
     options.set_emit_comments(false);
-    // The parser refuses by itself what our own count would refuse a level later, before it queues closing tokens.
-    options.flow_nesting_limit = MAX_NESTING + 1;
-    options.block_nesting_limit = MAX_NESTING + 1;
+    // The builder rejects MAX_YAML_NESTING + 1 levels. The parser's own limit is needed too: it applies before the
+    // parser queues a closing token for each level.
+    options.flow_nesting_limit = MAX_YAML_NESTING + 1;
+    options.block_nesting_limit = MAX_YAML_NESTING + 1;
     let mut builder = Builder::default();
     for event in Parser::new_from_str_with_options(text, options) {
         let (event, span) = event.map_err(|error| {
@@ -51,7 +46,7 @@ pub(super) fn parse(text: &str) -> Result<Parsed, YamlError> {
                 syntax(error.marker().line(), error.kind().to_string())
             }
         })?;
-        builder.take(event, span.start.line())?;
+        builder.handle(event, span.start.line())?;
     }
     builder.finish()
 }
@@ -63,7 +58,7 @@ fn syntax(line: usize, reason: impl Into<String>) -> YamlError {
     }
 }
 
-/// A list or mapping that is not yet closed.
+/// A list or mapping whose end was not reached yet.
 enum Open {
     Map {
         map: Map<String, Value>,
@@ -82,28 +77,28 @@ struct Builder {
 }
 
 impl Builder {
-    fn take(&mut self, event: Event<'_>, line: usize) -> Result<(), YamlError> {
+    fn handle(&mut self, event: Event<'_>, line: usize) -> Result<(), YamlError> {
         match event {
             Event::StreamStart | Event::StreamEnd | Event::DocumentEnd | Event::Comment(..) => Ok(()),
             Event::DocumentStart(..) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    Err(syntax(line, "a second document begins"))
+                    Err(syntax(line, "a second document starts here"))
                 } else {
                     Ok(())
                 }
             }
-            Event::Alias(_) | Event::UnresolvedAlias(_) | Event::Anchor(..) => Err(aliases(line)),
+            Event::Alias(_) | Event::UnresolvedAlias(_) | Event::Anchor(..) => Err(alias_error(line)),
             Event::Scalar(text, style, anchor, tag) => {
-                refuse_extras(anchor, tag.is_some(), line)?;
+                reject_anchor_and_tag(anchor, tag.is_some(), line)?;
                 self.scalar(&text, style, line)
             }
             Event::SequenceStart(style, anchor, tag) => {
-                refuse_extras(anchor, tag.is_some(), line)?;
+                reject_anchor_and_tag(anchor, tag.is_some(), line)?;
                 self.begin(Open::List(Vec::new()), style, line)
             }
             Event::MappingStart(style, anchor, tag) => {
-                refuse_extras(anchor, tag.is_some(), line)?;
+                reject_anchor_and_tag(anchor, tag.is_some(), line)?;
                 self.begin(
                     Open::Map {
                         map: Map::new(),
@@ -114,7 +109,7 @@ impl Builder {
                 )
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(line),
-            _ => Err(syntax(line, "a kind of YAML that is not known here")),
+            _ => Err(syntax(line, "unsupported YAML")),
         }
     }
 
@@ -125,9 +120,9 @@ impl Builder {
         line: usize,
     ) -> Result<(), YamlError> {
         if matches!(self.open.last(), Some(Open::Map { key: None, .. })) {
-            return Err(syntax(line, "a list or mapping stands where a key has to be"));
+            return Err(syntax(line, "a list or mapping is used as a key"));
         }
-        if self.open.len() >= MAX_NESTING {
+        if self.open.len() >= MAX_YAML_NESTING {
             return Err(YamlError::TooDeep);
         }
         self.parsed.has_flow_style |= style == granit_parser::StructureStyle::Flow;
@@ -139,13 +134,13 @@ impl Builder {
         let value = match self.open.pop() {
             Some(Open::Map { map, .. }) => Value::Object(map),
             Some(Open::List(items)) => Value::Array(items),
-            None => return Err(syntax(line, "a list or mapping ends that never began")),
+            None => return Err(syntax(line, "unexpected end of a list or mapping")),
         };
         self.put(value)
     }
 
     fn scalar(&mut self, text: &str, style: ScalarStyle, line: usize) -> Result<(), YamlError> {
-        // PostgreSQL's text and jsonb hold every character but this one, which "\0" in YAML writes.
+        // "\0" in YAML gives a NUL, the only character that PostgreSQL's text and jsonb cannot store.
         let text = text.replace('\0', "\u{FFFD}");
         if let Some(Open::Map { map, key: key @ None }) = self.open.last_mut() {
             if map.contains_key(&text) {
@@ -155,10 +150,10 @@ impl Builder {
             return Ok(());
         }
         if self.open.is_empty() && !text.is_empty() {
-            return Err(syntax(line, "it is not a mapping of keys to values"));
+            return Err(syntax(line, "the document is not a mapping of keys to values"));
         }
         self.put(if style == ScalarStyle::Plain {
-            resolved(text)
+            resolve(text)
         } else {
             Value::String(text)
         })
@@ -166,8 +161,8 @@ impl Builder {
 
     fn put(&mut self, value: Value) -> Result<(), YamlError> {
         self.values += 1;
-        if self.values > MAX_VALUES {
-            return Err(YamlError::TooMany);
+        if self.values > MAX_YAML_VALUES {
+            return Err(YamlError::TooManyValues);
         }
         match self.open.last_mut() {
             Some(Open::Map { map, key }) => {
@@ -186,41 +181,41 @@ impl Builder {
             None | Some(Value::Null) => {}
             Some(Value::Object(map)) => self.parsed.map = map,
             Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
-                return Err(syntax(1, "it is not a mapping of keys to values"));
+                return Err(syntax(1, "the document is not a mapping of keys to values"));
             }
         }
         Ok(self.parsed)
     }
 }
 
-fn aliases(line: usize) -> YamlError {
+fn alias_error(line: usize) -> YamlError {
     syntax(
         line,
-        "anchors (&) and aliases (*) are not taken: put the text in quotes",
+        "anchors (&) and aliases (*) are not supported: put the text in quotes",
     )
 }
 
-fn refuse_extras(anchor: usize, has_tag: bool, line: usize) -> Result<(), YamlError> {
+fn reject_anchor_and_tag(anchor: usize, has_tag: bool, line: usize) -> Result<(), YamlError> {
     if anchor != 0 {
-        Err(aliases(line))
+        Err(alias_error(line))
     } else if has_tag {
-        Err(syntax(line, "tags (!) are not taken: put the text in quotes"))
+        Err(syntax(line, "tags (!) are not supported: put the text in quotes"))
     } else {
         Ok(())
     }
 }
 
-/// A plain scalar by YAML 1.2's core schema (section 10.3.2), as far as the value writes itself as it was written:
-/// `1.10`, `0x1F`, `2026-01-31`, `yes` and `.inf` stay text.
-pub(super) fn resolved(text: String) -> Value {
+/// Resolves a plain scalar by YAML 1.2's core schema (section 10.3.2). A number that would be written differently
+/// stays text: `1.10`, `0x1F`. So do `2026-01-31`, `yes` and `.inf`.
+fn resolve(text: String) -> Value {
     match text.as_str() {
         "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
         "true" | "True" | "TRUE" => return Value::Bool(true),
         "false" | "False" | "FALSE" => return Value::Bool(false),
         _ => {}
     }
-    let as_integer = text.parse::<i64>().ok().map(Value::from);
-    let number = as_integer.or_else(|| text.parse::<f64>().ok().map(Value::from));
+    let integer = text.parse::<i64>().ok().map(Value::from);
+    let number = integer.or_else(|| text.parse::<f64>().ok().map(Value::from));
     let written = number.as_ref().map(Value::to_string);
     match number {
         Some(number) if written.as_deref() == Some(text.as_str()) => number,
@@ -242,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn values_stay_what_was_written() {
+    fn scalars_keep_their_written_form() {
         assert_eq!(
             map(
                 "a: 2026-01-31\nb: 1.10\nc: 1.5\nd: yes\ne: 0x1F\nf: 7\ng:\nh: true\ni: '7'\nj: 1e3\nk: -0\nl: nan"
@@ -255,20 +250,20 @@ mod tests {
     }
 
     #[test]
-    fn lists_and_mappings_nest() {
+    fn lists_and_mappings_are_nested() {
         assert_eq!(map("a:\n- b\n- {c: [d]}\n"), json!({"a": ["b", {"c": ["d"]}]}));
         assert_eq!(map("# only a comment\n"), json!({}));
     }
 
     #[test]
-    fn the_last_of_two_equal_keys_stays_and_is_reported() {
+    fn last_value_of_duplicate_key_is_kept_and_reported() {
         let parsed = parse("a: 1\nb: {c: 1, c: 2}\na: 2").unwrap();
         assert_eq!(Value::Object(parsed.map), json!({"a": 2, "b": {"c": 2}}));
         assert_eq!(parsed.duplicates, ["c", "a"]);
     }
 
     #[test]
-    fn what_is_not_a_mapping_is_refused_with_its_line() {
+    fn unsupported_yaml_is_rejected_with_its_line() {
         for (text, line) in [
             ("- a", 1),
             ("just text", 1),
@@ -289,12 +284,12 @@ mod tests {
     }
 
     #[test]
-    fn a_nul_from_an_escape_becomes_a_character_that_databases_hold() {
+    fn escaped_nul_becomes_replacement_character() {
         assert_eq!(map(r#""a\0": "\0b""#), json!({"a\u{FFFD}": "\u{FFFD}b"}));
     }
 
     #[test]
-    fn bombs_are_refused_and_cost_no_time() {
+    fn alias_and_nesting_bombs_are_rejected_quickly() {
         let started = Instant::now();
         let aliases: String = (1..30)
             .map(|n| format!("a{n}: &a{n} [*a{0}, *a{0}, *a{0}]\n", n - 1))
@@ -314,7 +309,7 @@ mod tests {
         }
         assert_eq!(
             parse(&format!("a: [{}]", "x,".repeat(depth))).unwrap_err(),
-            YamlError::TooMany
+            YamlError::TooManyValues
         );
         assert!(
             started.elapsed() < Duration::from_secs(5),
@@ -325,12 +320,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_answered(text in any::<String>()) {
+        fn any_text_is_accepted_or_rejected(text in any::<String>()) {
             let _ = parse(&text);
         }
 
         #[test]
-        fn text_of_yaml_signs_is_answered(text in "[-a:?,{}\\[\\]#&*!|>'\"%@`~<=\\\\ \t\n\r.0\u{85}\u{FEFF}]{0,80}") {
+        fn text_of_yaml_indicators_is_accepted_or_rejected(text in "[-a:?,{}\\[\\]#&*!|>'\"%@`~<=\\\\ \t\n\r.0\u{85}\u{FEFF}]{0,80}") {
             let _ = parse(&text);
         }
     }

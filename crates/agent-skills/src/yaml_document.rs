@@ -1,33 +1,33 @@
-//! YAML outside of skills, by the same rules.
+//! Strict YAML for documents that are not skills, such as configuration files.
 
 use serde_json::Value;
 
-use super::yaml::{self, MAX_NESTING, MAX_VALUES, YamlError};
+use crate::limits::{MAX_YAML_NESTING, MAX_YAML_VALUES};
+use crate::yaml::{self, YamlError};
 
-/// Where a text is not the YAML that is taken, and why.
+/// Where and why a text is not supported YAML.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {reason}")]
-pub struct YamlProblem {
-    /// From 1.
+pub struct YamlSyntaxError {
+    /// Line number, from 1.
     pub line: usize,
-    /// In words.
     pub reason: String,
 }
 
-/// Reads a document that is one mapping; one that holds nothing is an empty mapping.
+/// Parses a YAML document whose root is a mapping. An empty document is an empty mapping.
 ///
 /// # Errors
-/// When it is not YAML, or YAML of a kind that is not taken: anchors, tags, several documents, a key that is there
-/// twice, more than [`MAX_VALUES`] values, deeper than [`MAX_NESTING`].
-pub fn yaml_value(text: &str) -> Result<Value, YamlProblem> {
-    let problem = |line, reason: String| YamlProblem { line, reason };
-    let parsed = yaml::parse(text).map_err(|error| match error {
-        YamlError::Syntax { line, reason } => problem(line, reason),
-        YamlError::TooDeep => problem(1, format!("it is nested deeper than {MAX_NESTING} levels")),
-        YamlError::TooMany => problem(1, format!("it holds more than {MAX_VALUES} values")),
+/// Returns a [`YamlSyntaxError`] for invalid YAML, anchors, aliases, tags, several documents, duplicate keys, more than
+/// [`MAX_YAML_VALUES`] values, or nesting deeper than [`MAX_YAML_NESTING`].
+pub fn yaml_value(text: &str) -> Result<Value, YamlSyntaxError> {
+    let error = |line, reason: String| YamlSyntaxError { line, reason };
+    let parsed = yaml::parse(text).map_err(|problem| match problem {
+        YamlError::Syntax { line, reason } => error(line, reason),
+        YamlError::TooDeep => error(1, format!("nested more than {MAX_YAML_NESTING} levels deep")),
+        YamlError::TooManyValues => error(1, format!("more than {MAX_YAML_VALUES} values")),
     })?;
     match parsed.duplicates.first() {
-        Some(key) => Err(problem(1, format!("the key \"{key}\" is there twice"))),
+        Some(key) => Err(error(1, format!("duplicate key \"{key}\""))),
         None => Ok(Value::Object(parsed.map)),
     }
 }

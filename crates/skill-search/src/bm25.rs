@@ -1,34 +1,32 @@
-//! The numbers and formulas of the ranking.
+//! Parameters and formulas of the ranking.
 //!
-//! The numbers were tuned on one half of some six thousand requests for real skills and confirmed on the other half;
-//! each stands on a flat top, so none needs to be tuned for a tenant.
+//! The parameters were tuned on one half of about 6,000 requests for real skills and confirmed on the other half.
+//! Small changes of each parameter do not change the quality, so they need no tuning per tenant.
 
-use super::Field;
-use super::postings::Counts;
-use super::query::QueryTerm;
-use super::tokenizer::TermKind;
+use crate::document::Field;
+use crate::postings::FieldCounts;
+use crate::query::QueryTerm;
+use crate::tokenizer::TermKind;
 
-/// How many fields there are.
-pub(super) const FIELDS: usize = Field::ALL.len();
+/// Weighted occurrences at which a term has half of its maximum effect (BM25's k1). High, because skills are long and
+/// repeat the words of their topic.
+pub(crate) const K1: f32 = 6.0;
+/// Added for the presence of a term, as a share of its maximum effect. Keeps documents with long bodies above those
+/// without the term.
+pub(crate) const PRESENCE_BONUS: f32 = 0.05;
+/// Each further occurrence in a field counts less.
+const OCCURRENCE_EXPONENT: f32 = 0.85;
+/// Weight of a phrase of two adjacent words, in addition to the two words.
+const PHRASE_WEIGHT: f32 = 0.35;
+/// Preference for documents that contain more of the query's terms.
+pub(crate) const COVERAGE_EXPONENT: f32 = 0.2;
+/// Weight of the bonus for names whose words occur in the query.
+pub(crate) const NAME_WEIGHT: f32 = 0.5;
+/// Reduction of that bonus by words of the name that are not in the query.
+pub(crate) const NAME_COVERAGE_EXPONENT: f32 = 0.5;
 
-/// Weighted occurrences at which a term has half of its effect. High, because skills are long and what they are
-/// about is said many times.
-pub(super) const K1: f32 = 6.0;
-/// What the mere presence of a term adds, in parts of its full effect: a long body must not lose to one without it.
-pub(super) const PRESENCE: f32 = 0.05;
-/// Each further occurrence in a field tells a little less.
-pub(super) const OCCURRENCE_EXPONENT: f32 = 0.85;
-/// What two neighbouring words of the query that are neighbours in the skill add, beside the two words.
-pub(super) const PHRASE_WEIGHT: f32 = 0.35;
-/// How much a skill is preferred that has more of the query's words.
-pub(super) const COVERAGE_EXPONENT: f32 = 0.2;
-/// What a name adds whose words the query says.
-pub(super) const NAME_WEIGHT: f32 = 0.5;
-/// How much a name loses by words that the query does not say.
-pub(super) const NAME_COVERAGE_EXPONENT: f32 = 0.5;
-
-/// A field's weight, and how far its length counts against it (BM25F's b).
-pub(super) const fn weight_and_b(field: Field) -> (f32, f32) {
+/// Weight of a field, and the strength of its length normalisation, 0 to 1 (BM25F's b).
+pub(crate) const fn weight_and_b(field: Field) -> (f32, f32) {
     match field {
         Field::Name => (9.0, 1.0),
         Field::Tags => (3.0, 0.75),
@@ -38,24 +36,29 @@ pub(super) const fn weight_and_b(field: Field) -> (f32, f32) {
     }
 }
 
-/// How telling a term is that `having` of `skills` have: BM25's inverse document frequency, never below zero.
-pub(super) fn rarity(skills: usize, having: usize) -> f32 {
-    let (skills, having) = (as_f32(skills as u64), as_f32(having as u64));
-    (1.0 + (skills - having + 0.5) / (having + 0.5)).ln()
+/// Inverse document frequency of a term that `matching` of `documents` contain. Never negative.
+pub(crate) fn idf(documents: usize, matching: usize) -> f32 {
+    let (documents, matching) = (documents as f32, matching as f32);
+    (1.0 + (documents - matching + 0.5) / (matching + 0.5)).ln()
 }
 
-pub(super) const fn weight(term: &QueryTerm) -> f32 {
+pub(crate) const fn term_weight(term: &QueryTerm) -> f32 {
     match term.kind {
         TermKind::Word => 1.0,
         TermKind::Phrase => PHRASE_WEIGHT,
     }
 }
 
-pub(super) fn weighted_occurrences(counts: Counts, norms: &[f32; FIELDS], effects: &[f32; 256]) -> f32 {
+/// Occurrences in all fields, each weighted with its field's factor. `damped` is [`damped_occurrences`].
+pub(crate) fn weighted_occurrences(
+    counts: FieldCounts,
+    field_factors: &[f32; Field::COUNT],
+    damped: &[f32; 256],
+) -> f32 {
     let mut sum = 0.0;
-    for (field, norm) in Field::ALL.into_iter().zip(norms) {
-        sum += norm
-            * effects
+    for (field, factor) in Field::ALL.into_iter().zip(field_factors) {
+        sum += factor
+            * damped
                 .get(usize::from(counts.get(field)))
                 .copied()
                 .unwrap_or_default();
@@ -63,22 +66,13 @@ pub(super) fn weighted_occurrences(counts: Counts, norms: &[f32; FIELDS], effect
     sum
 }
 
-/// The effect of each number of occurrences.
-pub(super) fn occurrence_effects() -> [f32; 256] {
-    let mut effects = [0.0; 256];
-    for (effect, occurrences) in effects.iter_mut().zip(0_u16..) {
+/// The effect of 0 to 255 occurrences in a field.
+pub(crate) fn damped_occurrences() -> [f32; 256] {
+    let mut damped = [0.0; 256];
+    for (effect, occurrences) in damped.iter_mut().zip(0_u16..) {
         *effect = f32::from(occurrences).powf(OCCURRENCE_EXPONENT);
     }
-    effects
-}
-
-/// Counts of words and skills need no more digits than an f32 has.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "scores compare sizes; the 24 bits of an f32 are plenty"
-)]
-pub(super) const fn as_f32(count: u64) -> f32 {
-    count as f32
+    damped
 }
 
 #[cfg(test)]
@@ -86,16 +80,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rare_term_tells_more_than_a_common_one_and_none_tells_against() {
-        let rarities = [1, 10, 500, 1_000].map(|having| rarity(1_000, having));
-        assert!(rarities.is_sorted_by(|rare, common| rare > common));
-        assert!(rarities.iter().all(|rarity| *rarity > 0.0));
+    fn idf_decreases_with_frequency_and_stays_positive() {
+        let idfs = [1, 10, 500, 1_000].map(|matching| idf(1_000, matching));
+        assert!(idfs.is_sorted_by(|rare, common| rare > common));
+        assert!(idfs.iter().all(|idf| *idf > 0.0));
     }
 
     #[test]
-    fn a_further_occurrence_adds_but_less_than_the_one_before() {
-        let effects = occurrence_effects();
-        let steps: Vec<f32> = effects.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    fn each_further_occurrence_adds_less() {
+        let damped = damped_occurrences();
+        let steps: Vec<f32> = damped.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert!(steps.is_sorted_by(|earlier, later| earlier > later));
         assert!(steps.iter().all(|step| *step > 0.0));
     }

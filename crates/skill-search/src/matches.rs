@@ -1,29 +1,32 @@
-//! Why a skill was found: which words of the query it has, and where.
+//! Finds the words of the query that each hit contains, and their fields.
 
-use super::index::SearchIndex;
-use super::postings::Posting;
-use super::query::Query;
-use super::tokenizer::TermKind;
-use super::{Field, Match};
+use std::hash::Hash;
 
-impl SearchIndex {
-    /// For each skill, by slot, which of the query's words it has and where.
-    pub(super) fn matches(&self, query: &Query, chosen: &[u32]) -> Vec<Vec<Match>> {
-        let mut matched: Vec<Vec<Match>> = chosen.iter().map(|_| Vec::new()).collect();
-        let mut order = vec![None; self.slots().len()];
-        for (at, slot) in chosen.iter().enumerate() {
-            if let Some(place) = order.get_mut(*slot as usize) {
-                *place = Some(at);
+use crate::document::Field;
+use crate::hit::Match;
+use crate::index::SearchIndex;
+use crate::postings::Posting;
+use crate::query::Query;
+use crate::tokenizer::TermKind;
+
+impl<Id: Copy + Eq + Hash> SearchIndex<Id> {
+    /// The matches of each document of `slots`, in that order.
+    pub(crate) fn matches(&self, query: &Query, slots: &[u32]) -> Vec<Vec<Match>> {
+        let mut matches: Vec<Vec<Match>> = slots.iter().map(|_| Vec::new()).collect();
+        let mut position_of_slot = vec![None; self.documents().len()];
+        for (position, slot) in slots.iter().enumerate() {
+            if let Some(entry) = position_of_slot.get_mut(*slot as usize) {
+                *entry = Some(position);
             }
         }
         for term in query.terms().iter().filter(|term| term.kind == TermKind::Word) {
             for Posting { slot, counts } in self.postings(term.key) {
-                let Some(at) = order.get(*slot as usize).copied().flatten() else {
+                let Some(position) = position_of_slot.get(*slot as usize).copied().flatten() else {
                     continue;
                 };
                 let field = Field::ALL.into_iter().find(|field| counts.get(*field) > 0);
-                if let (Some(matched), Some(field)) = (matched.get_mut(at), field) {
-                    // The parts of an identifier were written as one word.
+                if let (Some(matched), Some(field)) = (matches.get_mut(position), field) {
+                    // The parts of an identifier are terms of one written word.
                     if matched.iter().all(|earlier| earlier.term != term.written) {
                         matched.push(Match {
                             term: term.written.clone(),
@@ -33,9 +36,9 @@ impl SearchIndex {
                 }
             }
         }
-        for matched in &mut matched {
+        for matched in &mut matches {
             matched.sort_by_key(|found| found.field);
         }
-        matched
+        matches
     }
 }

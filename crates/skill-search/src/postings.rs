@@ -1,27 +1,27 @@
-//! Which skills have a term and how often, in eight bytes a skill.
+//! Postings: which documents contain a term and how often, in eight bytes per document.
 
-use super::Field;
+use crate::document::Field;
 
-/// The skills that have a term. Three in four terms are of one skill only and need no allocation.
-pub(super) enum Postings {
+/// The postings of a term. Three in four terms occur in one document only and need no allocation.
+pub(crate) enum Postings {
     One(Posting),
     Many(Vec<Posting>),
 }
 
-/// A skill that has a term, and how often.
+/// A document that contains a term.
 #[derive(Clone, Copy)]
-pub(super) struct Posting {
-    pub(super) slot: u32,
-    pub(super) counts: Counts,
+pub(crate) struct Posting {
+    pub(crate) slot: u32,
+    pub(crate) counts: FieldCounts,
 }
 
-/// Occurrences by field in the order of [`Field::ALL`], in 4, 4, 8, 8 and 8 bits. What exceeds them does not count:
-/// a word said 255 times is no more telling than one said 300 times.
+/// Occurrences per field, in the order of [`Field::ALL`], in 4, 4, 8, 8 and 8 bits. The counts saturate: 300
+/// occurrences are no stronger a signal than 255.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Counts(u32);
+pub(crate) struct FieldCounts(u32);
 
-impl Counts {
-    const fn place(field: Field) -> (u32, u32) {
+impl FieldCounts {
+    const fn shift_and_mask(field: Field) -> (u32, u32) {
         match field {
             Field::Name => (0, 0xf),
             Field::Tags => (4, 0xf),
@@ -31,62 +31,51 @@ impl Counts {
         }
     }
 
-    pub(super) const fn get(self, field: Field) -> u8 {
-        let (shift, mask) = Self::place(field);
+    pub(crate) const fn get(self, field: Field) -> u8 {
+        let (shift, mask) = Self::shift_and_mask(field);
         let [count, ..] = ((self.0 >> shift) & mask).to_le_bytes();
         count
     }
 
-    pub(super) fn increment(&mut self, field: Field) {
-        let (shift, mask) = Self::place(field);
+    pub(crate) fn increment(&mut self, field: Field) {
+        let (shift, mask) = Self::shift_and_mask(field);
         if (self.0 >> shift) & mask < mask {
             self.0 += 1 << shift;
         }
     }
 }
 
-/// What is left of a term after a removal.
-#[derive(PartialEq, Eq)]
-pub(super) enum Left {
-    Nothing,
-    Something,
-}
-
 impl Postings {
-    pub(super) fn as_slice(&self) -> &[Posting] {
+    pub(crate) fn as_slice(&self) -> &[Posting] {
         match self {
             Self::One(posting) => std::slice::from_ref(posting),
             Self::Many(postings) => postings,
         }
     }
 
-    pub(super) fn push(&mut self, posting: Posting) {
+    pub(crate) fn push(&mut self, posting: Posting) {
         match self {
             Self::One(first) => *self = Self::Many(vec![*first, posting]),
             Self::Many(postings) => postings.push(posting),
         }
     }
 
-    /// Takes a skill out.
-    pub(super) fn remove(&mut self, slot: u32) -> Left {
+    /// Removes the posting of a document. Returns whether no posting is left.
+    #[must_use]
+    pub(crate) fn remove(&mut self, slot: u32) -> bool {
         match self {
-            Self::One(posting) if posting.slot == slot => Left::Nothing,
-            Self::One(_) => Left::Something,
+            Self::One(posting) => posting.slot == slot,
             Self::Many(postings) => {
-                // The latest are the likeliest to be replaced.
+                // From the end: recently added documents are replaced most often.
                 if let Some(at) = postings.iter().rposition(|posting| posting.slot == slot) {
                     postings.swap_remove(at);
                 }
-                if postings.is_empty() {
-                    Left::Nothing
-                } else {
-                    Left::Something
-                }
+                postings.is_empty()
             }
         }
     }
 
-    pub(super) const fn heap_bytes(&self) -> usize {
+    pub(crate) const fn heap_bytes(&self) -> usize {
         match self {
             Self::One(_) => 0,
             Self::Many(postings) => postings.capacity() * size_of::<Posting>(),
@@ -99,8 +88,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_stop_at_the_room_they_have() {
-        let mut counts = Counts::default();
+    fn counts_saturate() {
+        let mut counts = FieldCounts::default();
         for _ in 0..300 {
             counts.increment(Field::Tags);
             counts.increment(Field::Body);
@@ -109,19 +98,19 @@ mod tests {
     }
 
     #[test]
-    fn postings_lose_only_what_is_removed() {
+    fn removal_keeps_the_other_postings() {
         let posting = |slot| Posting {
             slot,
-            counts: Counts::default(),
+            counts: FieldCounts::default(),
         };
         let slots = |postings: &Postings| postings.as_slice().iter().map(|one| one.slot).collect::<Vec<_>>();
         let mut postings = Postings::One(posting(1));
-        assert!(postings.remove(9) == Left::Something);
+        assert!(!postings.remove(9));
         postings.push(posting(2));
         postings.push(posting(3));
-        assert!(postings.remove(2) == Left::Something);
+        assert!(!postings.remove(2));
         assert_eq!(slots(&postings), [1, 3]);
-        assert!(postings.remove(1) == Left::Something);
-        assert!(postings.remove(3) == Left::Nothing);
+        assert!(!postings.remove(1));
+        assert!(postings.remove(3));
     }
 }

@@ -1,33 +1,34 @@
-//! A reader's request as terms, read once.
+//! Queries: a user's request as terms.
 
-use super::tokenizer::{TermKey, TermKind, Tokenizer};
+use crate::tokenizer::{TermKey, TermKind, Tokenizer};
 
-/// How many characters of a query count. Longer ones are cut, because a request says what it is about early.
+/// Maximum number of characters of a query; the rest is ignored.
 pub const MAX_QUERY_CHARS: usize = 2_000;
 
-/// How many different words of a query count, the first ones; as many pairs of neighbours count besides. This bounds
-/// the cost of a query whatever is in it.
+/// Maximum number of distinct words of a query, and also of its distinct phrases (pairs of adjacent words); the rest
+/// is ignored. Bounds the cost of a search.
 pub const MAX_QUERY_WORDS: usize = 64;
 
-/// How much of a word is repeated to the reader. Scripts without spaces may write a sentence as one word.
+/// Maximum number of characters of a word in [`Match::term`](crate::Match::term). Some scripts write a sentence as one
+/// word.
 const MAX_WRITTEN_CHARS: usize = 32;
 
-/// A request in a reader's own words. There is no syntax: quotes, brackets and operators separate words and mean
-/// nothing else.
+/// A request in plain words. It has no syntax: quotes, brackets and operators only separate words.
 #[derive(Debug, Clone)]
 pub struct Query {
     terms: Vec<QueryTerm>,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct QueryTerm {
-    pub(super) key: TermKey,
-    pub(super) kind: TermKind,
-    pub(super) written: String,
+pub(crate) struct QueryTerm {
+    pub(crate) key: TermKey,
+    pub(crate) kind: TermKind,
+    /// The word as written.
+    pub(crate) written: String,
 }
 
 impl Query {
-    /// Reads a request. Words beyond [`MAX_QUERY_CHARS`] and [`MAX_QUERY_WORDS`] are left out.
+    /// Parses a request, up to [`MAX_QUERY_CHARS`] and [`MAX_QUERY_WORDS`].
     #[must_use]
     pub fn new(text: &str) -> Self {
         let end = text
@@ -53,13 +54,13 @@ impl Query {
         Self { terms }
     }
 
-    /// Whether nothing is left to search for: no text, or words such as "the" and "of" alone.
+    /// Whether there is nothing to search for: no words, or only stop words such as "the".
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.terms.is_empty()
     }
 
-    pub(super) fn terms(&self) -> &[QueryTerm] {
+    pub(crate) fn terms(&self) -> &[QueryTerm] {
         &self.terms
     }
 }
@@ -71,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn signs_are_plain_text() {
+    fn operators_are_plain_text() {
         let keys = |text| {
             Query::new(text)
                 .terms()
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_without_words_is_empty() {
+    fn query_without_words_is_empty() {
         for text in ["", " \t", "!!! ((", "the of a", "\0"] {
             assert!(Query::new(text).is_empty(), "{text:?}");
         }
@@ -98,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_said_twice_is_one_term_as_first_written() {
+    fn repeated_word_is_one_term_as_first_written() {
         let query = Query::new("Tables; table; TABLES");
         let written: Vec<_> = query.terms().iter().map(|term| term.written.as_str()).collect();
         assert_eq!(written, ["Tables"]);
@@ -106,7 +107,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_query_is_bounded(text in "(\\PC{0,4}[a-z0-9]{1,3} ?){0,900}") {
+        fn number_of_terms_is_limited(text in "(\\PC{0,4}[a-z0-9]{1,3} ?){0,900}") {
             prop_assert!(Query::new(&text).terms().len() <= 2 * MAX_QUERY_WORDS);
         }
     }

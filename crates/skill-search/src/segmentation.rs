@@ -1,46 +1,47 @@
-//! Finds the words in a text, and folds what readers do not tell apart.
+//! Splits text into words and folds case, width and accents.
 
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::{decompose_canonical, is_combining_mark};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Script {
+pub(crate) enum Script {
+    /// Words are separated by spaces.
     Spaced,
     Unspaced,
 }
 
-pub(super) struct Word<'t> {
-    pub(super) text: &'t str,
-    pub(super) script: Script,
-    /// One character that joins, or a single space, is all that stands between this word and the one before.
-    pub(super) touches_previous: bool,
+pub(crate) struct Word<'t> {
+    pub(crate) text: &'t str,
+    pub(crate) script: Script,
+    /// Whether only a single space or joining character is between this word and the previous one.
+    pub(crate) is_adjacent: bool,
 }
 
-/// Takes the next word off the front of `rest`.
-pub(super) fn next_word<'t>(rest: &mut &'t str) -> Option<Word<'t>> {
+/// Removes the next word from the front of `rest` and returns it.
+pub(crate) fn next_word<'t>(rest: &mut &'t str) -> Option<Word<'t>> {
     let start = rest.find(char::is_alphanumeric)?;
     let (gap, from_word) = rest.split_at(start);
-    let touches_previous = matches!(gap, " " | "-" | "." | "_" | "/");
+    let is_adjacent = matches!(gap, " " | "-" | "." | "_" | "/");
     let script = if from_word.starts_with(is_unspaced) {
         Script::Unspaced
     } else {
         Script::Spaced
     };
-    let goes_on = |c: char| match script {
+    let continues = |c: char| match script {
         Script::Spaced => is_word_char(c) && !is_unspaced(c),
         Script::Unspaced => is_unspaced(c),
     };
-    let end = from_word.find(|c| !goes_on(c)).unwrap_or(from_word.len());
+    let end = from_word.find(|c| !continues(c)).unwrap_or(from_word.len());
     let (text, after) = from_word.split_at(end);
-    let (text, after) = match script {
-        Script::Spaced => (with_language_signs(from_word, text), after),
-        Script::Unspaced => (text, after),
+    let text = match script {
+        Script::Spaced => with_language_suffix(from_word, text),
+        Script::Unspaced => text,
     };
     *rest = without_contraction(after);
     Some(Word {
         text,
         script,
-        touches_previous,
+        is_adjacent,
     })
 }
 
@@ -48,7 +49,7 @@ fn is_word_char(c: char) -> bool {
     c.is_alphanumeric() || (!c.is_ascii() && is_combining_mark(c))
 }
 
-/// Letters of scripts that do not separate words with spaces, and Hangul, whose particles hang on the words.
+/// Letters of scripts that do not separate words with spaces, and Hangul, which attaches particles to words.
 fn is_unspaced(c: char) -> bool {
     if c.is_ascii() {
         return false;
@@ -63,22 +64,22 @@ fn is_unspaced(c: char) -> bool {
     }
 }
 
-/// `C`, `F` or `j` with the signs that make it `C++`, `F#` or `j#`: another language.
-fn with_language_signs<'t>(from_word: &'t str, word: &'t str) -> &'t str {
+/// Extends a word of one or two bytes by one or two `+` or `#`, so that `C`, `C++` and `C#` are different words.
+fn with_language_suffix<'t>(from_word: &'t str, word: &'t str) -> &'t str {
     if word.len() > 2 {
         return word;
     }
     let after = from_word.strip_prefix(word).unwrap_or_default();
-    let signs = after.len() - after.trim_start_matches(['+', '#']).len();
-    let ends = !after.trim_start_matches(['+', '#']).starts_with(is_word_char);
-    if (1..=2).contains(&signs) && ends {
-        from_word.get(..word.len() + signs).unwrap_or(word)
+    let after_suffix = after.trim_start_matches(['+', '#']);
+    let suffix = after.len() - after_suffix.len();
+    if (1..=2).contains(&suffix) && !after_suffix.starts_with(is_word_char) {
+        from_word.get(..word.len() + suffix).unwrap_or(word)
     } else {
         word
     }
 }
 
-/// Skips the `'s` of `user's` and the `'t` of `don't`, which are no words.
+/// Skips the `'s` of `user's` and the `'t` of `don't`, which are not words.
 fn without_contraction(after: &str) -> &str {
     let Some(letters) = after.strip_prefix(['\'', '\u{2019}']) else {
         return after;
@@ -90,10 +91,11 @@ fn without_contraction(after: &str) -> &str {
     }
 }
 
-/// The words of an identifier such as `useEffect`, `XmlHttpRequest` or `parseJSONFile`.
+/// The words in an identifier such as `useEffect`, `XmlHttpRequest` or `parseJSONFile`.
 ///
-/// `None` for one word, and for two that begin with a capital: `GitHub` is a name, and about neither gits nor hubs.
-pub(super) fn identifier_humps(word: &str) -> Option<impl Iterator<Item = &str>> {
+/// `None` for a single word, and for two words that start with a capital: `GitHub` is a name, its parts do not describe
+/// it.
+pub(crate) fn identifier_parts(word: &str) -> Option<impl Iterator<Item = &str>> {
     if !word.bytes().skip(1).any(|byte| byte.is_ascii_uppercase()) {
         return None;
     }
@@ -103,10 +105,10 @@ pub(super) fn identifier_humps(word: &str) -> Option<impl Iterator<Item = &str>>
         .skip(1)
         .zip(word.chars().skip(2).map(Some).chain([None]));
     for ((at, previous), (current, next)) in word.char_indices().zip(next_two) {
-        let rises = previous.is_lowercase() && current.is_uppercase();
+        let starts_capitalised = previous.is_lowercase() && current.is_uppercase();
         let acronym_ends =
             previous.is_uppercase() && current.is_uppercase() && next.is_some_and(char::is_lowercase);
-        if rises || acronym_ends {
+        if starts_capitalised || acronym_ends {
             starts.push(at + previous.len_utf8());
         }
     }
@@ -120,12 +122,13 @@ pub(super) fn identifier_humps(word: &str) -> Option<impl Iterator<Item = &str>>
             .into_iter()
             .zip(ends)
             .filter_map(|(start, end)| word.get(start..end))
-            .filter(|hump| hump.len() > 1),
+            .filter(|part| part.len() > 1),
     )
 }
 
-/// Lowers case, widths (NFKC) and accents of Latin letters, so that `Café` and `ＣＡＦＥ` are found with `cafe`.
-pub(super) fn fold(word: &str, folded: &mut String) {
+/// Writes `word` to `folded` in lowercase, with compatibility characters (NFKC) and accents of Latin letters removed:
+/// `Café` and `ＣＡＦＥ` become `cafe`.
+pub(crate) fn fold(word: &str, folded: &mut String) {
     folded.clear();
     if word.is_ascii() {
         folded.push_str(word);
@@ -155,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_cut_where_its_script_cuts_it() {
+    fn words_end_where_their_script_ends_them() {
         assert_eq!(
             words("user's C++ (v2), don\u{2019}t!"),
             ["user", "C++", "v2", "don"]
@@ -170,12 +173,12 @@ mod tests {
     }
 
     #[test]
-    fn an_identifier_has_humps_and_a_name_has_none() {
-        let humps = |word| identifier_humps(word).map(|humps| humps.collect::<Vec<_>>());
-        assert_eq!(humps("parseJSONFile"), Some(vec!["parse", "JSON", "File"]));
-        assert_eq!(humps("XmlHttpRequest"), Some(vec!["Xml", "Http", "Request"]));
+    fn identifiers_have_parts_and_names_have_none() {
+        let parts = |word| identifier_parts(word).map(|parts| parts.collect::<Vec<_>>());
+        assert_eq!(parts("parseJSONFile"), Some(vec!["parse", "JSON", "File"]));
+        assert_eq!(parts("XmlHttpRequest"), Some(vec!["Xml", "Http", "Request"]));
         for name in ["GitHub", "PDF", "word", "Word", ""] {
-            assert_eq!(humps(name), None, "{name}");
+            assert_eq!(parts(name), None, "{name}");
         }
     }
 }

@@ -1,23 +1,22 @@
-//! Cuts text into the terms of the index.
+//! Splits text into the terms of the index.
 //!
-//! Words are runs of letters and digits, folded (case, width, accents) and stemmed. Scripts that are written without
-//! spaces become overlapping pairs of characters, which needs no dictionary. Two words that stand next to each other
-//! make a phrase term as well.
+//! Words are runs of letters and digits, folded (case, width, accents) and stemmed. Scripts without spaces become
+//! overlapping pairs of characters (bigrams), which need no dictionary. Two adjacent words are also a phrase term.
 
 use std::collections::HashMap;
 
 use rust_stemmers::{Algorithm, Stemmer};
 
-use super::segmentation::{Script, fold, identifier_humps, next_word};
+use crate::segmentation::{Script, fold, identifier_parts, next_word};
 
-/// Words longer than this are digests, encoded data or noise, and nobody searches for them.
+/// Longer words are ignored: they are digests, encoded data or noise.
 const MAX_WORD_BYTES: usize = 64;
 
-/// How many stems are remembered. English skills repeat a few thousand words, and stemming is most of the work of
+/// Maximum number of cached stems. Skills in English repeat a few thousand words, and stemming is most of the cost of
 /// indexing.
-const MAX_REMEMBERED_STEMS: usize = 16_384;
+const MAX_CACHED_STEMS: usize = 16_384;
 
-/// Words that nearly every request and skill has and that say nothing of what it is about.
+/// Words that occur in nearly every request and skill and do not describe its topic. Sorted.
 const STOP_WORDS: &[&str] = &[
     "a", "about", "all", "also", "an", "and", "any", "are", "as", "at", "be", "been", "between", "both",
     "but", "by", "can", "could", "did", "do", "does", "don", "during", "each", "every", "few", "for", "from",
@@ -31,16 +30,17 @@ const STOP_WORDS: &[&str] = &[
 
 /// A term of the index: a 64-bit FNV-1a hash of the stem.
 ///
-/// The hash of two stems one after the other equals the hash of the joined word, so `code review`, `code-review` and
-/// `codereview` are one term without a string being built. A made-up collision gains nothing: whoever can publish
-/// the colliding word can publish the word itself. The maps that hold these keys hash them again with a secret.
+/// FNV-1a hashes byte by byte, so the hash of two adjacent stems equals the hash of the joined word: `code review`,
+/// `code-review` and `codereview` are one term, without building a string. A deliberate collision has no benefit: an
+/// author who can publish the colliding word can publish the word itself. `HashMap` hashes these keys again with a
+/// random seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct TermKey(u64);
+pub(crate) struct TermKey(u64);
 
 impl TermKey {
     const EMPTY: Self = Self(0xcbf2_9ce4_8422_2325);
 
-    fn followed_by(self, text: &str) -> Self {
+    fn extended(self, text: &str) -> Self {
         let hash = text.bytes().fold(self.0, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });
@@ -48,29 +48,29 @@ impl TermKey {
     }
 }
 
-/// What a term stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TermKind {
-    /// A word, or a pair of characters of a script without spaces.
+pub(crate) enum TermKind {
+    /// A word, or a pair of characters in a script without spaces.
     Word,
-    /// Two neighbouring words.
+    /// Two adjacent words.
     Phrase,
 }
 
 /// One occurrence of a term.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Token<'t> {
-    pub(super) key: TermKey,
-    pub(super) kind: TermKind,
-    /// The text as written; of a phrase, its second word.
-    pub(super) written: &'t str,
+pub(crate) struct Token<'t> {
+    pub(crate) key: TermKey,
+    pub(crate) kind: TermKind,
+    /// The word as written. For a phrase, its second word.
+    pub(crate) written: &'t str,
 }
 
-/// Turns texts into tokens. Kept between texts for the stems that it remembers.
-pub(super) struct Tokenizer {
+/// Splits texts into tokens. Reuse it for many texts: it caches stems.
+pub(crate) struct Tokenizer {
     stemmer: Stemmer,
-    /// A folded word's stem; `None` for a stop word.
+    /// The stem of a folded word; `None` for a stop word.
     stems: HashMap<Box<str>, Option<Box<str>>>,
+    /// Buffer for the current word.
     folded: String,
 }
 
@@ -85,8 +85,8 @@ impl Default for Tokenizer {
 }
 
 impl Tokenizer {
-    /// What the remembered stems take, in bytes.
-    pub(super) fn memory_bytes(&self) -> usize {
+    /// Size of the stem cache in bytes.
+    pub(crate) fn memory_bytes(&self) -> usize {
         let texts: usize = self
             .stems
             .iter()
@@ -95,68 +95,61 @@ impl Tokenizer {
         self.stems.capacity() * (size_of::<(Box<str>, Option<Box<str>>)>() + 1) + texts
     }
 
-    /// Calls `each` for the tokens of `text`, in order.
-    pub(super) fn tokens<'t>(&mut self, text: &'t str, each: &mut impl FnMut(Token<'t>)) {
+    /// Calls `each` with the tokens of `text`, in order.
+    pub(crate) fn tokens<'t>(&mut self, text: &'t str, each: &mut impl FnMut(Token<'t>)) {
         let mut rest = text;
-        let mut before: Option<TermKey> = None;
+        let mut previous: Option<TermKey> = None;
         while let Some(word) = next_word(&mut rest) {
-            if !word.touches_previous {
-                before = None;
+            if !word.is_adjacent {
+                previous = None;
             }
-            before = match word.script {
-                Script::Spaced => self.word(word.text, before, each),
+            previous = match word.script {
+                Script::Spaced => self.word_tokens(word.text, previous, each),
                 Script::Unspaced => {
-                    self.character_pairs(word.text, each);
+                    self.bigram_tokens(word.text, each);
                     None
                 }
             };
         }
     }
 
-    /// The tokens of a word; its key where a phrase may go on from it.
-    fn word<'t>(
+    /// Returns the key of the word if the next word may form a phrase with it.
+    fn word_tokens<'t>(
         &mut self,
         word: &'t str,
-        before: Option<TermKey>,
+        previous: Option<TermKey>,
         each: &mut impl FnMut(Token<'t>),
     ) -> Option<TermKey> {
         if word.len() > MAX_WORD_BYTES {
             return None;
         }
-        let (key, phrase) = self.keys(word, before)?;
-        each(Token {
-            key,
-            kind: TermKind::Word,
-            written: word,
-        });
-        if let Some(key) = phrase {
+        let (key, phrase) = self.keys(word, previous)?;
+        let mut emit = |key, kind| {
             each(Token {
                 key,
-                kind: TermKind::Phrase,
+                kind,
                 written: word,
             });
+        };
+        emit(key, TermKind::Word);
+        if let Some(phrase) = phrase {
+            emit(phrase, TermKind::Phrase);
         }
-        if let Some(humps) = identifier_humps(word) {
-            for hump in humps {
-                if let Some((key, _)) = self.keys(hump, None) {
-                    each(Token {
-                        key,
-                        kind: TermKind::Word,
-                        written: word,
-                    });
-                }
+        for part in identifier_parts(word).into_iter().flatten() {
+            if let Some((key, _)) = self.keys(part, None) {
+                emit(key, TermKind::Word);
             }
         }
         Some(key)
     }
 
-    /// The key of a word, and that of the phrase with the word before. `None` for a stop word.
-    fn keys(&mut self, word: &str, before: Option<TermKey>) -> Option<(TermKey, Option<TermKey>)> {
+    /// The key of a word, and the key of the phrase with the previous word. `None` for a stop word.
+    fn keys(&mut self, word: &str, previous: Option<TermKey>) -> Option<(TermKey, Option<TermKey>)> {
         fold(word, &mut self.folded);
         let keys = |stem: &str| {
             (
-                TermKey::EMPTY.followed_by(stem),
-                before.map(|before| before.followed_by(stem)),
+                TermKey::EMPTY.extended(stem),
+                previous.map(|previous| previous.extended(stem)),
             )
         };
         if let Some(stem) = self.stems.get(self.folded.as_str()) {
@@ -164,28 +157,28 @@ impl Tokenizer {
         }
         let is_stop_word = STOP_WORDS.binary_search(&self.folded.as_str()).is_ok();
         let stem = (!is_stop_word).then(|| self.stemmer.stem(&self.folded));
-        if self.stems.len() < MAX_REMEMBERED_STEMS {
+        if self.stems.len() < MAX_CACHED_STEMS {
             self.stems
                 .insert(self.folded.as_str().into(), stem.as_deref().map(Box::from));
         }
         stem.as_deref().map(keys)
     }
 
-    fn character_pairs<'t>(&mut self, run: &'t str, each: &mut impl FnMut(Token<'t>)) {
+    fn bigram_tokens<'t>(&mut self, run: &'t str, each: &mut impl FnMut(Token<'t>)) {
         fold(run, &mut self.folded);
         let folded = self.folded.as_str();
         let mut token = |start: usize, end: usize| {
             let Some(pair) = folded.get(start..end) else {
                 return;
             };
-            // Folding may have moved the characters; then the run stands for its pairs.
+            // If folding changed the text, the offsets do not apply to the run as written.
             let written = if folded == run {
                 run.get(start..end).unwrap_or(run)
             } else {
                 run
             };
             each(Token {
-                key: TermKey::EMPTY.followed_by(pair),
+                key: TermKey::EMPTY.extended(pair),
                 kind: TermKind::Word,
                 written,
             });
@@ -222,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn stop_words_are_in_order_for_the_search_among_them() {
+    fn stop_words_are_sorted_for_binary_search() {
         assert!(STOP_WORDS.is_sorted());
     }
 
@@ -242,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn languages_that_differ_by_a_sign_are_different_terms() {
+    fn language_names_with_different_suffix_are_different_terms() {
         let languages = ["c", "c++", "C#", "f#"].map(words);
         for (i, one) in languages.iter().enumerate() {
             assert_eq!(one.len(), 1);
@@ -253,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn compound_words_meet_however_they_are_joined() {
+    fn compounds_match_however_they_are_joined() {
         let joined = words("codereview");
         for text in ["code review", "code-review", "Code_Review", "code/reviews"] {
             assert_eq!(keys(text, TermKind::Phrase), joined, "{text}");
@@ -264,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn identifiers_are_found_by_their_words_and_names_are_not_cut() {
+    fn identifiers_are_split_and_names_are_not() {
         assert_eq!(words("parseJSONFile"), words("parsejsonfile parse json file"));
         assert_eq!(words("useEffect"), words("useeffect use effect"));
         assert_eq!(words("GitHub"), words("github"));
@@ -272,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn scripts_without_spaces_become_pairs_of_characters() {
+    fn scripts_without_spaces_become_bigrams() {
         assert_eq!(words("装修合同"), words("装修 修合 合同"));
         assert_eq!(words("字").len(), 1);
         assert_eq!(words("PDF変換"), words("pdf 変換"));
@@ -280,19 +273,19 @@ mod tests {
     }
 
     #[test]
-    fn words_that_nobody_types_are_left_out() {
+    fn long_words_stop_words_and_symbols_are_ignored() {
         assert_eq!(words(&"x".repeat(MAX_WORD_BYTES + 1)), []);
         assert_eq!(words("the of AND \u{1f600} -- ()"), []);
     }
 
     proptest! {
         #[test]
-        fn any_text_has_tokens_that_stand_in_it(text in ".*") {
+        fn tokens_of_any_text_occur_in_it(text in ".*") {
             Tokenizer::default().tokens(&text, &mut |token| assert!(text.contains(token.written)));
         }
 
         #[test]
-        fn remembered_stems_change_nothing(text in "[a-zA-Z' ]{0,60}") {
+        fn cached_stems_do_not_change_tokens(text in "[a-zA-Z' ]{0,60}") {
             let mut tokenizer = Tokenizer::default();
             let [mut first, mut second] = [Vec::new(), Vec::new()];
             tokenizer.tokens(&text, &mut |token| first.push(token.key));
