@@ -70,7 +70,8 @@ async fn dry_run_in(session: &RollbackSession) -> Result<ProbeReport, ProbeError
     report.merge(run.execute(&mut attacker, &mut control).await?);
     let after = table_sums(&admin, fixtures.victim.tenant).await?;
     report.findings.extend(
-        changed_tables(&before, &after).map(|table| format!("the attacks changed the victim's rows in {table}")),
+        changed_tables(&before, &after)
+            .map(|table| format!("the attacks changed the victim's rows in {table}")),
     );
     let attacker_rows = row_counts(&admin, fixtures.attacker.tenant).await?;
     let control_rows = row_counts(&admin, fixtures.control.tenant).await?;

@@ -78,9 +78,7 @@ impl AttackCoverage {
                     .push(format!("{target}: only {reached} of {sent} attacks reached it"));
             }
             let executed = [CallOutcome::Ok, CallOutcome::ToolError];
-            if coverage.recorded > 0
-                && target != NO_TOOL
-                && new_events(before, after, target, &executed) == 0
+            if coverage.recorded > 0 && target != NO_TOOL && new_events(before, after, target, &executed) == 0
             {
                 report
                     .findings

@@ -62,9 +62,8 @@ impl<'a> Oracle<'a> {
         let mut findings = Vec::new();
         let response = attacker_response.to_string();
         let request = attack.attacker_params.to_string();
-        let is_echo = |secret: &str| {
-            request.contains(secret) || (reports_own_calls(attack) && echoed.contains(secret))
-        };
+        let is_echo =
+            |secret: &str| request.contains(secret) || (reports_own_calls(attack) && echoed.contains(secret));
         if self.contains_secret(&response, is_echo) || includes_victim_reports(attacker_response) {
             findings.push("the response contains data of the other tenant".to_owned());
         }

@@ -24,7 +24,12 @@ pub(super) fn attacks_on_tool(fixtures: &Fixtures, tool: ToolName) -> Vec<Attack
     let call = |arguments: Value| json!({"name": name, "arguments": arguments});
     let (attacker, control) = (&fixtures.attacker, &fixtures.control);
     let mut attacks = Vec::new();
-    for id in fixtures.identifiers.iter().cloned().chain(injection_identifiers()) {
+    for id in fixtures
+        .identifiers
+        .iter()
+        .cloned()
+        .chain(injection_identifiers())
+    {
         for path in string_arguments(&schema) {
             attacks.push(attack(
                 format!("{} as {}", id.kind, path.join(".")),
@@ -61,10 +66,18 @@ pub(super) fn attacks_on_tool_names(fixtures: &Fixtures) -> Vec<Attack> {
     let forms: [(&str, fn(&str) -> Value); 3] = [
         ("as a tool's name", |text| json!({"name": text})),
         ("without a tool", |text| json!({"arguments": {"skill": text}})),
-        ("as arguments", |text| json!({"name": "whoami", "arguments": text})),
+        (
+            "as arguments",
+            |text| json!({"name": "whoami", "arguments": text}),
+        ),
     ];
     let mut attacks = Vec::new();
-    for id in fixtures.identifiers.iter().cloned().chain(injection_identifiers()) {
+    for id in fixtures
+        .identifiers
+        .iter()
+        .cloned()
+        .chain(injection_identifiers())
+    {
         for (description, params) in forms {
             attacks.push(Attack {
                 target: "tools/call".to_owned(),
