@@ -79,7 +79,7 @@ impl Cluster {
 /// Where the cluster's folder is created: in memory if there is room, otherwise in the folder for temporary files.
 ///
 /// Each test's database has some 300 files. Creating and deleting them takes about half of PostgreSQL's CPU time on ext4.
-fn data_root() -> PathBuf {
+pub(crate) fn data_root() -> PathBuf {
     const SHARED_MEMORY: &str = "/dev/shm";
     const NEEDED_BYTES: u64 = 6 << 30;
     let free = nix::sys::statvfs::statvfs(SHARED_MEMORY).map_or(0, |found| {
