@@ -1,4 +1,4 @@
-//! How the attacks reach a server: one question at a time, over whatever transport.
+//! Clients that send the attacks: one request at a time, over any transport.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -11,6 +11,7 @@ use tokio::io::{
     AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, Lines, ReadHalf, WriteHalf,
 };
 
+use super::error::{ClientError, ProbeError};
 use crate::server::{CallService, CredentialSource, McpHandler, ProtocolProfile};
 use crate::tenancy::ApiKey;
 
@@ -18,43 +19,24 @@ use crate::tenancy::ApiKey;
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// Why there was no answer.
-#[derive(Debug, thiserror::Error)]
-#[error("{method} got no answer: {why}")]
-pub struct ClientError {
-    /// What was asked.
-    pub method: String,
-    /// What came instead.
-    pub why: String,
-}
-
-impl ClientError {
-    /// No answer to this method, for this reason.
-    #[must_use]
-    pub fn new(method: &str, why: impl std::fmt::Display) -> Self {
-        Self {
-            method: method.to_owned(),
-            why: why.to_string(),
-        }
-    }
-}
-
-/// A connection that asks one thing at a time.
+/// An MCP client that sends one request at a time.
 pub trait ProbeClient: Send {
-    /// The whole answer: `{"result": …}` or `{"error": …}`.
+    /// Sends a request and returns the whole response: `{"result": …}` or `{"error": …}`.
     ///
     /// # Errors
-    /// When none comes.
-    fn ask(&mut self, method: &str, params: Value)
-    -> impl Future<Output = Result<Value, ClientError>> + Send;
+    /// When no response arrives.
+    fn request(
+        &mut self,
+        method: &str,
+        params: Value,
+    ) -> impl Future<Output = Result<Value, ClientError>> + Send;
 
-    /// How it speaks.
     fn protocol_profile(&self) -> ProtocolProfile;
 }
 
-/// A request as it stands on the wire, with what the newest revision wants in each.
+/// Builds a JSON-RPC request. The current protocol version requires the client's data in each request's `_meta`.
 #[must_use]
-pub fn request(protocol_profile: ProtocolProfile, id: u64, method: &str, mut params: Value) -> Value {
+pub fn build_request(protocol_profile: ProtocolProfile, id: u64, method: &str, mut params: Value) -> Value {
     if protocol_profile == ProtocolProfile::Current
         && let Some(params) = params.as_object_mut()
         && let Some(meta) = params.entry("_meta").or_insert_with(|| json!({})).as_object_mut()
@@ -62,7 +44,7 @@ pub fn request(protocol_profile: ProtocolProfile, id: u64, method: &str, mut par
         for (name, value) in [
             ("protocolVersion", json!("2026-07-28")),
             ("clientCapabilities", json!({})),
-            ("clientInfo", json!({"name": "skillkeep-proof", "version": "1"})),
+            ("clientInfo", json!({"name": "skillkeep-probe", "version": "1"})),
         ] {
             meta.insert(format!("io.modelcontextprotocol/{name}"), value);
         }
@@ -70,57 +52,55 @@ pub fn request(protocol_profile: ProtocolProfile, id: u64, method: &str, mut par
     json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
 }
 
-/// Whether this message answers the request with this id. A subscription's answer is what tells that it has begun.
+/// Whether this message is the response to the request with this id. For a subscription it is the notification that
+/// acknowledges it.
 #[must_use]
-pub fn answers(message: &Value, id: u64, method: &str) -> bool {
+pub fn is_response_to(message: &Value, id: u64, method: &str) -> bool {
     message.get("id").and_then(Value::as_u64) == Some(id)
         || (method == LISTEN
             && message.get("method").and_then(Value::as_str)
                 == Some("notifications/subscriptions/acknowledged"))
 }
 
-/// A subscription of the newest revision: it has an answer only when it ends.
+/// Subscribes in the current protocol version. Its response is sent only when the subscription ends.
 pub const LISTEN: &str = "subscriptions/listen";
 
-/// A connection in memory, which is to the server what stdio is.
+/// Connects to the server's handler through an in-memory duplex stream, with the framing of stdio.
 pub struct InMemoryClient {
     lines: Lines<BufReader<ReadHalf<DuplexStream>>>,
     out: WriteHalf<DuplexStream>,
     protocol_profile: ProtocolProfile,
     next_id: u64,
-    heard: VecDeque<Value>,
+    notifications: VecDeque<Value>,
 }
 
 impl InMemoryClient {
-    /// Connects with this key, as a client of the revision that every server speaks.
+    /// Connects with protocol version 2025-11-25, including its handshake.
     ///
     /// # Errors
-    /// When the server does not greet back.
-    pub async fn connect(service: &Arc<CallService>, key: ApiKey) -> Result<Self, ClientError> {
-        let mut pipe = Self::open(service, key, ProtocolProfile::LegacyStateful);
-        let hello = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "skillkeep-proof", "version": "1"}});
-        pipe.ask("initialize", hello).await?;
-        pipe.send(
-            "notifications/initialized",
-            &json!({"jsonrpc": "2.0", "method": "notifications/initialized"}),
-        )
-        .await?;
-        Ok(pipe)
+    /// When the server does not complete the handshake.
+    pub async fn connect_legacy(service: &Arc<CallService>, key: ApiKey) -> Result<Self, ClientError> {
+        let mut client = Self::open(service, key, ProtocolProfile::LegacyStateful);
+        let initialize = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "skillkeep-probe", "version": "1"}});
+        client.request("initialize", initialize).await?;
+        let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+        client.send("notifications/initialized", &initialized).await?;
+        Ok(client)
     }
 
-    /// Connects with this key, as a client of the newest revision, which introduces itself in each request.
+    /// Connects with protocol version 2026-07-28, which has no handshake.
     #[must_use]
-    pub fn connect_newest(service: &Arc<CallService>, key: ApiKey) -> Self {
+    pub fn connect_current(service: &Arc<CallService>, key: ApiKey) -> Self {
         Self::open(service, key, ProtocolProfile::Current)
     }
 
     fn open(service: &Arc<CallService>, key: ApiKey, protocol_profile: ProtocolProfile) -> Self {
         let (near, far) = tokio::io::duplex(BUFFER_BYTES);
-        let registry = McpHandler::new(Arc::clone(service), CredentialSource::Stdio(key));
+        let handler = McpHandler::new(Arc::clone(service), CredentialSource::Stdio(key));
         tokio::spawn(async move {
-            if let Ok(service) = registry.serve(far).await {
+            if let Ok(running) = handler.serve(far).await {
                 // Ends when the near end is dropped.
-                let _quit = service.waiting().await;
+                let _quit = running.waiting().await;
             }
         });
         let (read, out) = tokio::io::split(near);
@@ -129,22 +109,37 @@ impl InMemoryClient {
             out,
             protocol_profile,
             next_id: 0,
-            heard: VecDeque::new(),
+            notifications: VecDeque::new(),
         }
     }
 
-    /// The next message that answers nothing.
+    /// Returns the next message that is no response.
     ///
     /// # Errors
     /// When the connection ends.
-    pub async fn hear(&mut self) -> Result<Value, ClientError> {
-        match self.heard.pop_front() {
+    pub async fn next_notification(&mut self) -> Result<Value, ClientError> {
+        match self.notifications.pop_front() {
             Some(message) => Ok(message),
-            None => self.next("a notification").await,
+            None => self.next_message("a notification").await,
         }
     }
 
-    async fn next(&mut self, method: &str) -> Result<Value, ClientError> {
+    /// Calls a tool and returns its structured content.
+    ///
+    /// # Errors
+    /// When the call does not succeed.
+    pub(super) async fn call_tool(&mut self, tool: &str, arguments: Value) -> Result<Value, ProbeError> {
+        let response = self
+            .request("tools/call", json!({"name": tool, "arguments": arguments}))
+            .await?;
+        response
+            .pointer("/result/structuredContent")
+            .filter(|_| response.pointer("/result/isError") != Some(&Value::Bool(true)))
+            .cloned()
+            .ok_or_else(|| ProbeError::Broken(format!("{tool} failed for its own tenant: {response}")))
+    }
+
+    async fn next_message(&mut self, method: &str) -> Result<Value, ClientError> {
         let line = self
             .lines
             .next_line()
@@ -164,23 +159,23 @@ impl InMemoryClient {
 }
 
 impl ProbeClient for InMemoryClient {
-    async fn ask(&mut self, method: &str, params: Value) -> Result<Value, ClientError> {
+    async fn request(&mut self, method: &str, params: Value) -> Result<Value, ClientError> {
         self.next_id += 1;
         let id = self.next_id;
-        let message = request(self.protocol_profile, id, method, params);
+        let message = build_request(self.protocol_profile, id, method, params);
         self.send(method, &message).await?;
-        let answer = async {
+        let response = async {
             loop {
-                let message = self.next(method).await?;
-                if answers(&message, id, method) {
+                let message = self.next_message(method).await?;
+                if is_response_to(&message, id, method) {
                     return Ok(message);
                 }
-                self.heard.push_back(message);
+                self.notifications.push_back(message);
             }
         };
-        tokio::time::timeout(RESPONSE_TIMEOUT, answer)
+        tokio::time::timeout(RESPONSE_TIMEOUT, response)
             .await
-            .map_err(|_| ClientError::new(method, "it took too long"))?
+            .map_err(|_| ClientError::new(method, "timed out"))?
     }
 
     fn protocol_profile(&self) -> ProtocolProfile {

@@ -1,114 +1,117 @@
-//! Whether the attacks reached what they were meant for: a refusal on the way there says nothing about tenants.
+//! Whether the attacks reached their targets. A rejection before the target (key, limit, validation) says nothing about tenants.
 
 use std::collections::BTreeMap;
 
 use rmcp::model::skill_name_from_uri;
 use serde_json::Value;
 
-use super::ProbeReport;
 use super::attack::Attack;
+use super::report::ProbeReport;
 use crate::registry::usage::CallOutcome;
 use crate::server;
 
-/// Calls by tool and outcome, as they are recorded.
-type Counts = BTreeMap<(String, String), usize>;
+/// Usage events by tool and outcome.
+type EventCounts = BTreeMap<(String, String), usize>;
 
-/// What the tool or the method itself came to.
-const ITS_OWN: [CallOutcome; 3] = [
+/// Outcomes that the tool or method itself produces.
+const TARGET_OUTCOMES: [CallOutcome; 3] = [
     CallOutcome::Ok,
     CallOutcome::ToolError,
     CallOutcome::InvalidArguments,
 ];
-/// What a call that names no tool comes to.
-const OF_NO_TOOL: [CallOutcome; 2] = [CallOutcome::UnknownTool, CallOutcome::Malformed];
+/// Outcomes of a call that names no existing tool.
+const NO_TOOL_OUTCOMES: [CallOutcome; 2] = [CallOutcome::UnknownTool, CallOutcome::Malformed];
+/// The target of the calls that name no existing tool.
 const NO_TOOL: &str = "tools/call";
 
-/// What was asked, by target.
+/// The requests sent, by target.
 #[derive(Default)]
-pub(super) struct AttackCoverage(BTreeMap<String, Expected>);
+pub(super) struct AttackCoverage(BTreeMap<String, TargetCoverage>);
 
 #[derive(Default)]
-struct Expected {
-    /// Of these there must be a record.
+struct TargetCoverage {
+    /// Requests that must leave a usage event.
     recorded: usize,
-    /// Of these there is none, and the answer tells who gave it.
+    /// Requests that leave none; whether they reached the target is judged from the response.
     unrecorded: usize,
-    reached: usize,
+    unrecorded_reached: usize,
 }
 
 impl AttackCoverage {
-    pub(super) fn note(&mut self, attack: &Attack, answer: &Value) {
-        let expected = self.0.entry(attack.target.clone()).or_default();
+    pub(super) fn record(&mut self, attack: &Attack, response: &Value) {
+        let coverage = self.0.entry(attack.target.clone()).or_default();
         if server::is_recorded(attack.method) {
-            // The framework refuses what cannot be a skill before the server sees it.
+            // rmcp rejects a URI that cannot be a skill's before the server sees the request.
             let uri = attack
-                .foreign
+                .attacker_params
                 .get("uri")
                 .and_then(Value::as_str)
                 .unwrap_or_default();
-            let is_seen = attack.method != "skills/get" || skill_name_from_uri(uri).is_some();
-            expected.recorded += usize::from(is_seen);
+            let reaches_server = attack.method != "skills/get" || skill_name_from_uri(uri).is_some();
+            coverage.recorded += usize::from(reaches_server);
         } else {
-            expected.unrecorded += 1;
-            expected.reached += usize::from(is_the_methods_own(answer));
+            coverage.unrecorded += 1;
+            coverage.unrecorded_reached += usize::from(is_from_target(response));
         }
     }
 
-    /// Puts into the proof how many attacks reached their target, and finds where it was fewer than it must be.
-    pub(super) fn compare(&self, before: &Counts, after: &Counts, proof: &mut ProbeReport) {
-        let mut all = 0;
-        for (target, expected) in &self.0 {
-            let new = |outcomes: &[CallOutcome]| -> usize {
-                let is_meant = |(tool, outcome): &(String, String)| {
-                    (tool == target || target == NO_TOOL)
-                        && outcomes.iter().any(|meant| meant.as_str() == outcome)
-                };
-                let sum = |counts: &Counts| -> usize {
-                    let meant = counts.iter().filter(|(key, _)| is_meant(key));
-                    meant.map(|(_, count)| count).sum()
-                };
-                sum(after).saturating_sub(sum(before))
-            };
-            let recorded = if target == NO_TOOL {
-                new(&OF_NO_TOOL)
+    /// Compares the attacker's usage events before and after the attacks with the requests sent. Sets `reached` of each target
+    /// in the report, and adds a finding for each difference.
+    pub(super) fn check(&self, before: &EventCounts, after: &EventCounts, report: &mut ProbeReport) {
+        let mut all_recorded = 0;
+        for (target, coverage) in &self.0 {
+            let outcomes: &[CallOutcome] = if target == NO_TOOL {
+                &NO_TOOL_OUTCOMES
             } else {
-                new(&ITS_OWN)
+                &TARGET_OUTCOMES
             };
-            all += recorded;
-            let reached = expected.reached + recorded;
-            if let Some(tally) = proof.targets.get_mut(target) {
+            let recorded = new_events(before, after, target, outcomes);
+            all_recorded += recorded;
+            let reached = coverage.unrecorded_reached + recorded;
+            if let Some(tally) = report.targets.get_mut(target) {
                 tally.reached = reached;
             }
-            let meant = expected.recorded + expected.unrecorded;
-            if reached != meant {
-                proof
+            let sent = coverage.recorded + coverage.unrecorded;
+            if reached != sent {
+                report
                     .findings
-                    .push(format!("{target}: only {reached} of {meant} attacks reached it"));
+                    .push(format!("{target}: only {reached} of {sent} attacks reached it"));
             }
-            if expected.recorded > 0
-                && target != NO_TOOL
-                && new(&[CallOutcome::Ok, CallOutcome::ToolError]) == 0
+            let executed = [CallOutcome::Ok, CallOutcome::ToolError];
+            if coverage.recorded > 0 && target != NO_TOOL && new_events(before, after, target, &executed) == 0
             {
-                proof
+                report
                     .findings
-                    .push(format!("{target}: no attack came so far that it ran"));
+                    .push(format!("{target}: no attack was executed by it"));
             }
         }
-        let grown = after
+        let new: usize = after
             .values()
             .sum::<usize>()
             .saturating_sub(before.values().sum());
-        if grown != all {
-            proof.findings.push(format!(
-                "the attacker's record grew by {grown} calls, and {all} attacks belong in it"
+        if new != all_recorded {
+            report.findings.push(format!(
+                "the attacker has {new} new usage events, but {all_recorded} attacks should have left one"
             ));
         }
     }
 }
 
-/// Whether an answer that leaves no record is the method's own, and not that of a key, a limit or a screen before it.
-fn is_the_methods_own(answer: &Value) -> bool {
-    match answer.pointer("/error/code").and_then(Value::as_i64) {
+/// Counts the new events of a target with one of these outcomes. Those of `NO_TOOL` can have any tool name.
+fn new_events(before: &EventCounts, after: &EventCounts, target: &str, outcomes: &[CallOutcome]) -> usize {
+    let is_counted = |(tool, outcome): &(String, String)| {
+        (tool == target || target == NO_TOOL) && outcomes.iter().any(|counted| counted.as_str() == outcome)
+    };
+    let sum = |counts: &EventCounts| -> usize {
+        let counted = counts.iter().filter(|(key, _)| is_counted(key));
+        counted.map(|(_, count)| count).sum()
+    };
+    sum(after).saturating_sub(sum(before))
+}
+
+/// Whether a response that leaves no usage event comes from the method itself, not from a check before it.
+fn is_from_target(response: &Value) -> bool {
+    match response.pointer("/error/code").and_then(Value::as_i64) {
         // Invalid parameters and unknown resources.
         Some(code) => code == -32_602 || code == -32_002,
         None => true,
@@ -120,47 +123,47 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::isolation_probe::Tally;
+    use crate::isolation_probe::report::Tally;
 
     fn attack(target: &str, method: &'static str) -> Attack {
         Attack {
             target: target.to_owned(),
-            what: String::new(),
+            description: String::new(),
             method,
-            foreign: json!({}),
-            absent: json!({}),
+            attacker_params: json!({}),
+            control_params: json!({}),
         }
     }
 
-    fn findings(outcome: &str, answer: &Value) -> Vec<String> {
-        let mut asked = AttackCoverage::default();
-        asked.note(&attack("whoami", "tools/call"), answer);
-        asked.note(&attack("tools/list", "tools/list"), answer);
+    fn findings(outcome: &str, response: &Value) -> Vec<String> {
+        let mut coverage = AttackCoverage::default();
+        coverage.record(&attack("whoami", "tools/call"), response);
+        coverage.record(&attack("tools/list", "tools/list"), response);
         let after = BTreeMap::from([(("whoami".to_owned(), outcome.to_owned()), 1)]);
-        let mut proof = ProbeReport::default();
-        proof.targets.insert("whoami".to_owned(), Tally::default());
-        asked.compare(&BTreeMap::new(), &after, &mut proof);
-        proof.findings
+        let mut report = ProbeReport::default();
+        report.targets.insert("whoami".to_owned(), Tally::default());
+        coverage.check(&BTreeMap::new(), &after, &mut report);
+        report.findings
     }
 
     #[test]
-    fn an_attack_that_ran_or_was_refused_by_its_target_has_reached_it() {
+    fn attack_executed_or_rejected_by_its_target_counts_as_reached() {
         assert_eq!(findings("ok", &json!({"result": {}})), Vec::<String>::new());
         let invalid = json!({"error": {"code": -32_602}});
         assert_eq!(findings("tool_error", &invalid), Vec::<String>::new());
     }
 
     #[test]
-    fn an_attack_that_was_stopped_on_its_way_is_found() {
+    fn attack_rejected_before_its_target_is_a_finding() {
         let limit = json!({"error": {"code": -31_029}});
         let found = findings("over_limit", &limit).join("; ");
-        for wanted in [
+        for expected in [
             "whoami: only 0 of 1 attacks reached it",
-            "whoami: no attack came so far",
+            "whoami: no attack was executed",
             "tools/list: only 0 of 1",
-            "grew by 1 calls, and 0",
+            "has 1 new usage events, but 0",
         ] {
-            assert!(found.contains(wanted), "{found}");
+            assert!(found.contains(expected), "{found}");
         }
     }
 }

@@ -1,205 +1,152 @@
-//! Whether an answer to the attacker tells more than the answer to his control.
+//! Decides whether a response to the attacker reveals more than the response to the control.
+
+mod normalizer;
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::attack::Attack;
-use super::fixtures::{Fixtures, Identifier, TestTenant, VICTIMS_MINUTES};
+use super::fixtures::Fixtures;
+use super::test_tenant::VICTIM_MINUTES;
 use crate::tools::ToolName;
+use normalizer::Normalizer;
 
-/// What an attacker has said of the other's: it may come back to him in the reports of his own doings.
+/// Numbers that are no counts: how long a list may be cached, a request's id, and the limits in a tool's schema.
+const NOT_COUNTS: [&str; 3] = ["ttlMs", "id", "maximum"];
+/// Length of a response in a finding.
+const MAX_EXCERPT_CHARS: usize = 400;
+
+/// The victim's secrets that the attacker has sent. Reports of the attacker's own calls may repeat them.
 #[derive(Debug, Default)]
 pub struct EchoedSecrets(BTreeSet<String>);
 
 impl EchoedSecrets {
-    /// Keeps what of the other's secrets is sent with this attack.
-    pub(super) fn note(&mut self, world: &Fixtures, attack: &Attack) {
-        let sent = attack.foreign.to_string();
-        let secrets = world.secrets.iter();
+    /// Remembers the secrets that this attack sends.
+    pub(super) fn record(&mut self, fixtures: &Fixtures, attack: &Attack) {
+        let sent = attack.attacker_params.to_string();
+        let secrets = fixtures.secrets.iter();
         self.0
             .extend(secrets.filter(|secret| sent.contains(secret.as_str())).cloned());
     }
 
-    pub(super) fn holds(&self, secret: &str) -> bool {
+    pub(super) fn contains(&self, secret: &str) -> bool {
         self.0.contains(secret)
     }
 }
 
-/// Whether this holds anything of the victim's that is not among the texts that may come back: a text, or a number that is only
-/// there where the victim's reports are counted.
-pub(super) fn leaks(world: &Fixtures, told: &Value, may_come_back: impl Fn(&str) -> bool) -> bool {
-    let text = told.to_string();
-    let has_text = world
-        .secrets
-        .iter()
-        .any(|secret| text.contains(secret.as_str()) && !may_come_back(secret));
-    has_text || counts_the_victims(told)
+/// Compares the responses to the attacker with those to the control.
+pub(super) struct Oracle<'a> {
+    fixtures: &'a Fixtures,
+    attacker: Normalizer<'a>,
+    control: Normalizer<'a>,
 }
 
-/// Whether a number is so large that the victim's reports must be in it. All else that is counted stays far below.
-fn counts_the_victims(told: &Value) -> bool {
-    match told {
+impl<'a> Oracle<'a> {
+    pub(super) fn new(fixtures: &'a Fixtures) -> Self {
+        Self {
+            fixtures,
+            attacker: Normalizer::new(fixtures, &fixtures.attacker, |id| &id.existing),
+            control: Normalizer::new(fixtures, &fixtures.control, |id| &id.missing),
+        }
+    }
+
+    /// Returns what is wrong with the response to the attacker; empty if nothing is.
+    pub(super) fn check_response(
+        &self,
+        attack: &Attack,
+        echoed: &EchoedSecrets,
+        attacker_response: &Value,
+        control_response: &Value,
+    ) -> Vec<String> {
+        let mut findings = Vec::new();
+        let response = attacker_response.to_string();
+        let request = attack.attacker_params.to_string();
+        let is_echo =
+            |secret: &str| request.contains(secret) || (reports_own_calls(attack) && echoed.contains(secret));
+        if self.contains_secret(&response, is_echo) || includes_victim_reports(attacker_response) {
+            findings.push("the response contains data of the other tenant".to_owned());
+        }
+        if response.contains("failed to answer")
+            || attacker_response.pointer("/error/code") == Some(&Value::from(-32_603))
+        {
+            findings.push(format!(
+                "the request causes an internal error: {}",
+                excerpt(attacker_response)
+            ));
+        }
+        let found = self.attacker.normalize(attacker_response);
+        let expected = self.control.normalize(control_response);
+        if found != expected {
+            findings.push(format!(
+                "the response differs from that for a missing identifier: {} instead of {}",
+                excerpt(&found),
+                excerpt(&expected)
+            ));
+        }
+        findings
+    }
+
+    /// Compares two responses about own data: to the attacker before the victim existed, and to the control afterwards.
+    pub(super) fn differs_from_baseline(&self, before: &Value, after: &Value) -> Option<String> {
+        let before = self.attacker.normalize(before);
+        let after = self.control.normalize(after);
+        (before != after).then(|| {
+            format!(
+                "the response about own data changed when another tenant was created: {} instead of {}",
+                excerpt(&after),
+                excerpt(&before)
+            )
+        })
+    }
+
+    /// Whether a response contains a secret of the victim, except those that may be echoed, or a number that includes the
+    /// victim's reports.
+    pub(super) fn leaks(&self, response: &Value, may_be_echoed: impl Fn(&str) -> bool) -> bool {
+        self.contains_secret(&response.to_string(), may_be_echoed) || includes_victim_reports(response)
+    }
+
+    fn contains_secret(&self, text: &str, may_be_echoed: impl Fn(&str) -> bool) -> bool {
+        let mut secrets = self.fixtures.secrets.iter();
+        secrets.any(|secret| text.contains(secret.as_str()) && !may_be_echoed(secret))
+    }
+}
+
+/// Whether a number is so large that it must include the victim's reports. All other counts stay far below.
+fn includes_victim_reports(response: &Value) -> bool {
+    match response {
         Value::Number(number) => number
             .as_u64()
-            .is_some_and(|number| number >= VICTIMS_MINUTES.unsigned_abs().into()),
-        Value::Array(items) => items.iter().any(counts_the_victims),
+            .is_some_and(|number| number >= VICTIM_MINUTES.unsigned_abs().into()),
+        Value::Array(items) => items.iter().any(includes_victim_reports),
         Value::Object(fields) => fields
             .iter()
-            .any(|(name, value)| !MAY_BE_LARGE.contains(&name.as_str()) && counts_the_victims(value)),
+            .any(|(name, value)| !NOT_COUNTS.contains(&name.as_str()) && includes_victim_reports(value)),
         Value::Null | Value::Bool(_) | Value::String(_) => false,
     }
 }
 
-/// Numbers that count nothing: how long a list may be kept, a request's id, and the bounds in a tool's schema.
-const MAY_BE_LARGE: [&str; 3] = ["ttlMs", "id", "maximum"];
-
-/// What is wrong with the attacker's answer; empty where all is well.
-#[must_use]
-pub fn check_response(
-    world: &Fixtures,
-    attack: &Attack,
-    said: &EchoedSecrets,
-    theirs: &Value,
-    nothing: &Value,
-) -> Vec<String> {
-    let mut findings = Vec::new();
-    let answer = theirs.to_string();
-    let echo = attack.foreign.to_string();
-    let comes_back = |secret: &str| echo.contains(secret) || (reports_doings(attack) && said.holds(secret));
-    if leaks(world, theirs, comes_back) {
-        findings.push("the answer holds something of the other tenant's".to_owned());
-    }
-    if answer.contains("failed to answer") || theirs.pointer("/error/code") == Some(&Value::from(-32_603)) {
-        findings.push(format!("it makes the server fail: {}", cut(theirs)));
-    }
-    let seen = Plain::of(world, &world.attacker, |handle| &handle.foreign).value(theirs);
-    let expected = Plain::of(world, &world.control, |handle| &handle.absent).value(nothing);
-    if seen != expected {
-        let (seen, expected) = (cut(&seen), cut(&expected));
-        findings.push(format!(
-            "the answer differs from that for what does not exist: {seen} instead of {expected}"
-        ));
-    }
-    findings
+fn excerpt(response: &Value) -> String {
+    response.to_string().chars().take(MAX_EXCERPT_CHARS).collect()
 }
 
-/// Whether the control, now that there is a victim, is told anything else than the attacker was before.
-pub(super) fn differs_from_baseline(world: &Fixtures, before: &Value, after: &Value) -> Option<String> {
-    let before = Plain::of(world, &world.attacker, |handle| &handle.foreign).value(before);
-    let after = Plain::of(world, &world.control, |handle| &handle.absent).value(after);
-    (before != after).then(|| {
-        let (before, after) = (cut(&before), cut(&after));
-        format!("the answer about one's own changed when another tenant came: {after} instead of {before}")
-    })
-}
-
-/// Enough of an answer to recognise it.
-fn cut(answer: &Value) -> String {
-    answer.to_string().chars().take(400).collect()
-}
-
-/// Whether the answer tells what its caller did before, the words that he used among it.
-fn reports_doings(attack: &Attack) -> bool {
+/// Whether the response lists the caller's earlier calls, including the texts that it searched for.
+fn reports_own_calls(attack: &Attack) -> bool {
     attack.target == ToolName::UsageReport.as_str()
-}
-
-/// Answers without what differs between two callers who see the same: the words that they asked with, their names, ids,
-/// times, and the order in which these make things appear.
-struct Plain<'a> {
-    words: Vec<(String, &'a str)>,
-}
-
-impl<'a> Plain<'a> {
-    fn of(world: &'a Fixtures, party: &'a TestTenant, word: impl Fn(&'a Identifier) -> &'a str) -> Self {
-        let cursors = world.cursors.iter().map(|(_, handle)| handle);
-        let mut words: Vec<(String, &str)> = world
-            .handles
-            .iter()
-            .chain(cursors)
-            .map(|handle| (word(handle).to_owned(), handle.what))
-            .collect();
-        words.push((party.slug.clone(), "PARTY"));
-        // A word may stand in a longer one.
-        words.sort_by_key(|(word, _)| std::cmp::Reverse(word.len()));
-        Self { words }
-    }
-
-    fn value(&self, answer: &Value) -> Value {
-        match answer {
-            Value::Object(fields) => Value::Object(
-                fields
-                    .iter()
-                    .filter(|(name, _)| *name != "id" && *name != "jsonrpc")
-                    .map(|(name, value)| {
-                        let value = match (name.as_str(), value) {
-                            ("next_cursor" | "nextCursor", Value::String(_)) => Value::from("CURSOR"),
-                            (name, Value::Number(_)) if name.ends_with("_ms") => Value::from("MS"),
-                            _ => self.value(value),
-                        };
-                        (self.text(name), value)
-                    })
-                    .collect(),
-            ),
-            Value::Array(items) => {
-                let mut items: Vec<Value> = items.iter().map(|item| self.value(item)).collect();
-                items.sort_by_key(Value::to_string);
-                Value::Array(items)
-            }
-            Value::String(text) if text.starts_with('{') => {
-                // A structured answer stands in the text as well.
-                match serde_json::from_str::<Value>(text) {
-                    Ok(inside) => self.value(&inside),
-                    Err(_) => Value::from(self.text(text)),
-                }
-            }
-            Value::String(text) if text.parse::<Timestamp>().is_ok() => Value::from("TIME"),
-            Value::String(text) => Value::from(self.text(text)),
-            Value::Null | Value::Bool(_) | Value::Number(_) => answer.clone(),
-        }
-    }
-
-    fn text(&self, text: &str) -> String {
-        let mut plain = text.to_owned();
-        for (word, what) in &self.words {
-            plain = plain.replace(word, what);
-        }
-        without_ids(&plain)
-    }
-}
-
-/// The text with `ID` for each UUID in it.
-fn without_ids(text: &str) -> String {
-    const LEN: usize = 36;
-    let mut plain = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(first) = rest.chars().next() {
-        match rest.get(..LEN) {
-            Some(start) if Uuid::try_parse(start).is_ok() => {
-                plain.push_str("ID");
-                rest = rest.get(LEN..).unwrap_or_default();
-            }
-            Some(_) | None => {
-                plain.push(first);
-                rest = rest.get(first.len_utf8()..).unwrap_or_default();
-            }
-        }
-    }
-    plain
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
     use serde_json::json;
 
     use super::*;
     use crate::ids::TenantId;
+    use crate::isolation_probe::test_tenant::{Identifier, TestTenant};
     use crate::tenancy::ApiKey;
 
-    fn world() -> Fixtures {
-        let party = |slug: &str| {
+    fn fixtures() -> Fixtures {
+        let tenant = |slug: &str| {
             let tenant = TenantId::new();
             TestTenant {
                 tenant,
@@ -210,99 +157,103 @@ mod tests {
             }
         };
         Fixtures {
-            attacker: party("proof-a"),
-            control: party("proof-b"),
-            victim: party("proof-c"),
-            handles: vec![Identifier {
-                what: "a slug",
-                foreign: "theirs".to_owned(),
-                absent: "nobody".to_owned(),
+            attacker: tenant("probe-a"),
+            control: tenant("probe-b"),
+            victim: tenant("probe-c"),
+            identifiers: vec![Identifier {
+                kind: "a slug",
+                existing: "theirs".to_owned(),
+                missing: "nobody".to_owned(),
             }],
             cursors: Vec::new(),
             secrets: vec!["xylophone".to_owned()],
-            own: Vec::new(),
+            baseline: Vec::new(),
         }
     }
 
     fn attack() -> Attack {
         Attack {
             target: "get_skill".to_owned(),
-            what: "a slug".to_owned(),
+            description: "a slug".to_owned(),
             method: "tools/call",
-            foreign: json!({"skill": "theirs"}),
-            absent: json!({"skill": "nobody"}),
+            attacker_params: json!({"skill": "theirs"}),
+            control_params: json!({"skill": "nobody"}),
         }
     }
 
+    fn check(fixtures: &Fixtures, attacker_response: &Value, control_response: &Value) -> Vec<String> {
+        let oracle = Oracle::new(fixtures);
+        oracle.check_response(
+            &attack(),
+            &EchoedSecrets::default(),
+            attacker_response,
+            control_response,
+        )
+    }
+
     #[test]
-    fn the_same_words_about_different_names_are_the_same() {
-        let world = world();
-        let theirs = json!({"id": 1, "error": {"message": "There is no \"theirs\" in proof-a."}});
-        let nothing = json!({"id": 9, "error": {"message": "There is no \"nobody\" in proof-b."}});
+    fn equal_messages_about_different_names_are_equal() {
+        let existing = json!({"id": 1, "error": {"message": "There is no \"theirs\" in probe-a."}});
+        let missing = json!({"id": 9, "error": {"message": "There is no \"nobody\" in probe-b."}});
+        assert_eq!(check(&fixtures(), &existing, &missing), Vec::<String>::new());
+    }
+
+    #[test]
+    fn generated_ids_and_timestamps_may_differ() {
+        let generated = || json!({"result": {"text": format!("Call it with {} then.", TenantId::new()), "at": Timestamp::now().to_string()}});
         assert_eq!(
-            check_response(&world, &attack(), &EchoedSecrets::default(), &theirs, &nothing),
+            check(&fixtures(), &generated(), &generated()),
             Vec::<String>::new()
         );
     }
 
     #[test]
-    fn ids_and_times_made_for_the_answer_differ_as_they_may() {
-        let world = world();
-        let made = || json!({"result": {"text": format!("Call it with {} then.", TenantId::new()), "at": Timestamp::now().to_string()}});
-        assert_eq!(
-            check_response(&world, &attack(), &EchoedSecrets::default(), &made(), &made()),
-            Vec::<String>::new()
-        );
-    }
-
-    #[test]
-    fn a_different_answer_a_leak_and_a_failure_are_found() {
-        let world = world();
-        let nothing = json!({"error": {"message": "There is no \"nobody\"."}});
-        for (theirs, wanted) in [
+    fn different_response_leak_and_internal_error_are_findings() {
+        let missing = json!({"error": {"message": "There is no \"nobody\"."}});
+        for (existing, expected) in [
             (
                 json!({"error": {"message": "You may not see \"theirs\"."}}),
                 "differs",
             ),
             (
                 json!({"result": {"text": "A xylophone."}}),
-                "something of the other",
+                "data of the other tenant",
             ),
             (
                 json!({"result": {"minutes_saved": 77_784}}),
-                "something of the other",
+                "data of the other tenant",
             ),
             (
                 json!({"error": {"code": -32_603, "message": "Oops."}}),
-                "makes the server fail",
+                "internal error",
             ),
         ] {
-            let found =
-                check_response(&world, &attack(), &EchoedSecrets::default(), &theirs, &nothing).join("; ");
-            assert!(found.contains(wanted), "{theirs}: {found}");
+            let found = check(&fixtures(), &existing, &missing).join("; ");
+            assert!(found.contains(expected), "{existing}: {found}");
         }
     }
 
     #[test]
-    fn a_report_may_tell_what_its_caller_said_before_and_nothing_else() {
-        let mut world = world();
-        world.secrets.push("zither".to_owned());
-        let of = |target: &str, word: &str| Attack {
+    fn report_may_repeat_what_its_caller_sent_and_nothing_else() {
+        let mut fixtures = fixtures();
+        fixtures.secrets.push("zither".to_owned());
+        let of = |target: &str, text: &str| Attack {
             target: target.to_owned(),
-            foreign: json!({"query": word}),
-            absent: json!({"query": word}),
+            attacker_params: json!({"query": text}),
+            control_params: json!({"query": text}),
             ..attack()
         };
-        let mut said = EchoedSecrets::default();
-        said.note(&world, &of("search_skills", "xylophone"));
-        for (target, word, leaks) in [
+        let mut echoed = EchoedSecrets::default();
+        echoed.record(&fixtures, &of("search_skills", "xylophone"));
+        let oracle = Oracle::new(&fixtures);
+        for (target, text, leaks) in [
             ("usage_report", "xylophone", false),
             ("usage_report", "zither", true),
             ("get_skill", "xylophone", true),
         ] {
-            let answer = json!({"result": {"empty_searches": [{"query": word}]}});
-            let found = check_response(&world, &of(target, "nothing"), &said, &answer, &answer);
-            assert_eq!(!found.is_empty(), leaks, "{target} {word}: {found:?}");
+            let response = json!({"result": {"empty_searches": [{"query": text}]}});
+            let found = oracle.check_response(&of(target, "nothing"), &echoed, &response, &response);
+            assert_eq!(!found.is_empty(), leaks, "{target} {text}: {found:?}");
         }
     }
 }

@@ -1,52 +1,55 @@
-//! Arguments made from a tool's own schema: something valid, with one text in it replaced.
+//! Builds tool arguments from a tool's input schema: valid values, with one string replaced.
 
 use serde_json::{Map, Value, json};
 
-use super::fixtures::{SHARED, TestTenant};
+use super::test_tenant::{SHARED_SKILL, TestTenant};
 
-/// The places of a schema where a text goes, each as the names that lead there; lists are entered by their items.
-pub(super) fn text_places(schema: &Value) -> Vec<Vec<String>> {
-    let mut places = Vec::new();
-    collect(schema, &mut Vec::new(), &mut places);
-    places
+/// Returns the path of every string argument in a schema. A list is represented by its items.
+pub(super) fn string_arguments(schema: &Value) -> Vec<Vec<String>> {
+    let mut paths = Vec::new();
+    collect(schema, &mut Vec::new(), &mut paths);
+    paths
 }
 
-fn collect(schema: &Value, way: &mut Vec<String>, places: &mut Vec<Vec<String>>) {
+fn collect(schema: &Value, path: &mut Vec<String>, paths: &mut Vec<Vec<String>>) {
     match schema.get("type").and_then(Value::as_str) {
         Some("object") => {
-            for (name, property) in schema
-                .get("properties")
-                .and_then(Value::as_object)
-                .into_iter()
-                .flatten()
-            {
-                way.push(name.clone());
-                collect(property, way, places);
-                way.pop();
+            for (name, property) in properties(schema) {
+                path.push(name.clone());
+                collect(property, path, paths);
+                path.pop();
             }
         }
         Some("array") => {
             if let Some(items) = schema.get("items") {
-                collect(items, way, places);
+                collect(items, path, paths);
             }
         }
-        // A choice of words is a text too, and so is what has no type: whatever else it may be, a text can be sent.
-        Some("string") | None => places.push(way.clone()),
+        // Enums too, and schemas without a type: a string can be sent in their place.
+        Some("string") | None => paths.push(path.clone()),
         Some(_) => {}
     }
 }
 
-/// What the schema asks for, with `text` at this place. What is not required is left out unless it leads there.
-pub(super) fn instance(schema: &Value, place: &[String], text: &str, party: &TestTenant) -> Value {
-    fill(schema, "", Some((place, text)), party)
+fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    schema
+        .get("properties")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
 }
 
-/// What the schema asks for and nothing more.
-pub(super) fn minimal(schema: &Value, party: &TestTenant) -> Value {
-    fill(schema, "", None, party)
+/// Returns valid arguments with `text` at `path`. Optional arguments are left out unless the path leads through them.
+pub(super) fn arguments_with(schema: &Value, path: &[String], text: &str, tenant: &TestTenant) -> Value {
+    fill(schema, "", Some((path, text)), tenant)
 }
 
-fn fill(schema: &Value, name: &str, put: Option<(&[String], &str)>, party: &TestTenant) -> Value {
+/// Returns valid arguments without the optional ones.
+pub(super) fn minimal_arguments(schema: &Value, tenant: &TestTenant) -> Value {
+    fill(schema, "", None, tenant)
+}
+
+fn fill(schema: &Value, name: &str, replacement: Option<(&[String], &str)>, tenant: &TestTenant) -> Value {
     match schema.get("type").and_then(Value::as_str) {
         Some("object") => {
             let required: Vec<&str> = schema
@@ -57,53 +60,48 @@ fn fill(schema: &Value, name: &str, put: Option<(&[String], &str)>, party: &Test
                 .filter_map(Value::as_str)
                 .collect();
             let mut object = Map::new();
-            for (name, property) in schema
-                .get("properties")
-                .and_then(Value::as_object)
-                .into_iter()
-                .flatten()
-            {
-                let inside = put
-                    .and_then(|(place, text)| Some((place.split_first()?, text)))
+            for (name, property) in properties(schema) {
+                let inner = replacement
+                    .and_then(|(path, text)| Some((path.split_first()?, text)))
                     .filter(|((first, _), _)| *first == name)
                     .map(|((_, rest), text)| (rest, text));
-                if inside.is_some() || required.contains(&name.as_str()) {
-                    object.insert(name.clone(), fill(property, name, inside, party));
+                if inner.is_some() || required.contains(&name.as_str()) {
+                    object.insert(name.clone(), fill(property, name, inner, tenant));
                 }
             }
             Value::Object(object)
         }
         Some("array") => match schema.get("items") {
-            Some(items) => json!([fill(items, name, put, party)]),
+            Some(items) => json!([fill(items, name, replacement, tenant)]),
             None => json!([]),
         },
         Some("integer" | "number") => schema.get("minimum").cloned().unwrap_or(json!(1)),
         Some("boolean") => json!(false),
-        Some(_) | None => match put {
+        Some(_) | None => match replacement {
             Some((_, text)) => json!(text),
-            None => json!(valid_text(schema, name, party)),
+            None => json!(valid_string(schema, name, tenant)),
         },
     }
 }
 
-/// A text that is right where this party uses it: the first of a choice, or something of its own.
-fn valid_text(schema: &Value, name: &str, party: &TestTenant) -> String {
-    let choice = schema
+/// Returns a valid value for a string argument: the first of an enum, or an identifier of this tenant.
+fn valid_string(schema: &Value, name: &str, tenant: &TestTenant) -> String {
+    let first_of_enum = schema
         .get("enum")
         .and_then(Value::as_array)
-        .and_then(|words| words.first());
-    let choice = choice.or_else(|| {
-        let first = schema.get("oneOf").and_then(Value::as_array)?.first()?;
-        first.get("const").or_else(|| first.get("enum")?.get(0))
-    });
-    if let Some(word) = choice.and_then(Value::as_str) {
-        return word.to_owned();
+        .and_then(|values| values.first())
+        .or_else(|| {
+            let first = schema.get("oneOf").and_then(Value::as_array)?.first()?;
+            first.get("const").or_else(|| first.get("enum")?.get(0))
+        });
+    if let Some(value) = first_of_enum.and_then(Value::as_str) {
+        return value.to_owned();
     }
     match name {
-        "skill" => SHARED.to_owned(),
-        "install_id" => party.install.clone(),
+        "skill" => SHARED_SKILL.to_owned(),
+        "install_id" => tenant.install.clone(),
         "path" | "file" => "SKILL.md".to_owned(),
-        "digest" => party.digest.clone(),
+        "digest" => tenant.digest.clone(),
         "version" => "1".to_owned(),
         _ => "x".to_owned(),
     }
@@ -116,11 +114,11 @@ mod tests {
     use crate::tenancy::ApiKey;
     use crate::tools::{Call, ToolName};
 
-    fn party() -> TestTenant {
+    fn tenant() -> TestTenant {
         let tenant = TenantId::new();
         TestTenant {
             tenant,
-            slug: "proof".to_owned(),
+            slug: "probe".to_owned(),
             key: ApiKey::generate(tenant, &mut rand::rng()),
             install: TenantId::new().to_string(),
             digest: format!("sha256:{}", "0".repeat(64)),
@@ -128,10 +126,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_from_a_tools_schema_is_what_the_tool_takes() {
+    fn minimal_arguments_are_accepted_by_each_tool() {
         for tool in ToolName::ALL {
             let schema = Value::Object((*tool.describe().input_schema).clone());
-            let arguments = minimal(&schema, &party());
+            let arguments = minimal_arguments(&schema, &tenant());
             let arguments = arguments.as_object().cloned().unwrap();
             assert!(
                 Call::parse(*tool, arguments.clone()).is_ok(),
@@ -142,19 +140,19 @@ mod tests {
     }
 
     #[test]
-    fn every_text_of_a_schema_is_a_place() {
+    fn every_string_of_a_schema_can_be_replaced() {
         let schema = json!({"type": "object", "required": ["a"], "properties": {
             "a": {"type": "string"}, "n": {"type": "integer"},
             "list": {"type": "array", "items": {"type": "object", "required": ["p", "q"], "properties": {
                 "p": {"type": "string"}, "q": {"enum": ["one", "two"]}}}},
         }});
         assert_eq!(
-            text_places(&schema),
+            string_arguments(&schema),
             [vec!["a"], vec!["list", "p"], vec!["list", "q"]]
         );
-        let place = ["list".to_owned(), "p".to_owned()];
+        let path = ["list".to_owned(), "p".to_owned()];
         assert_eq!(
-            instance(&schema, &place, "T", &party()),
+            arguments_with(&schema, &path, "T", &tenant()),
             json!({"a": "x", "list": [{"p": "T", "q": "one"}]})
         );
     }

@@ -1,6 +1,6 @@
 //! One tenant attacks another through every tool and method, over every transport.
 //!
-//! What is asked comes from the product's own proof, which makes it from the tools' schemas and the server's list of methods.
+//! The attacks are those of `skillkeep doctor`, generated from the tools' schemas and the server's list of methods.
 
 pub(crate) mod clients;
 mod headers;
@@ -16,114 +16,114 @@ use futures::{FutureExt as _, StreamExt as _, stream};
 use serde_json::{Value, json};
 use skillkeep::ids::TenantId;
 use skillkeep::isolation_probe::{
-    ClientError, EchoedSecrets, Extent, Fixtures, ProbeClient, ProbeReport, Run, attacks,
+    AttackRun, AttackSelection, ClientError, EchoedSecrets, Fixtures, ProbeClient, ProbeReport, attacks,
+    dry_run,
 };
 use skillkeep::server::{self, ProtocolProfile, TransportKind};
 use skillkeep::tools::ToolName;
 
 use crate::harness::TestDb;
 use crate::helpers::table_checksums;
-use servers::{Place, Way};
+use servers::{Route, TestServer};
 
-/// Tools and methods that are not attacked. To stay empty.
+/// Tools and methods without attacks. Must stay empty.
 const NOT_COVERED: [&str; 0] = [];
 
-/// Over a pipe everything is asked. Over the real transports, which are slower, every fifth question, unless
-/// `SKILLKEEP_EVERY_ATTACK` is set, as `.ci/run` does.
-fn extent(way: Way) -> Extent {
-    if way.is_fast() || std::env::var_os("SKILLKEEP_EVERY_ATTACK").is_some() {
-        Extent::EveryNth(1)
+/// All attacks in memory; one in five over the slower transports, unless `SKILLKEEP_EVERY_ATTACK` is set, as `.ci/run` does.
+fn selection(route: Route) -> AttackSelection {
+    if route.is_fast() || std::env::var_os("SKILLKEEP_EVERY_ATTACK").is_some() {
+        AttackSelection::EveryNth(1)
     } else {
-        Extent::EveryNth(5)
+        AttackSelection::EveryNth(5)
     }
 }
 
-fn assert_clean(how: &str, protocol_profile: ProtocolProfile, proof: &ProbeReport) {
-    let shown: Vec<&String> = proof.findings.iter().take(10).collect();
+fn assert_no_findings(route: &str, protocol_profile: ProtocolProfile, report: &ProbeReport) {
+    let first: Vec<&String> = report.findings.iter().take(10).collect();
     assert!(
-        proof.findings.is_empty(),
-        "{how}: {} findings, among them {shown:#?}",
-        proof.findings.len()
+        report.findings.is_empty(),
+        "{route}: {} findings, among them {first:#?}",
+        report.findings.len()
     );
-    // One in five of those that there are; the newest revision has fewer methods.
-    let least = match protocol_profile {
+    // One in five of all; the current protocol version has fewer methods.
+    let minimum = match protocol_profile {
         ProtocolProfile::LegacyStateful | ProtocolProfile::LegacyStateless => 1_000,
         ProtocolProfile::Current => 900,
     };
-    assert!(proof.attacks > least, "{how}: {}", proof.attacks);
+    assert!(report.attacks > minimum, "{route}: {}", report.attacks);
 }
 
-/// Attacks, and looks from outside at what it did to the victim.
-async fn attack(way: Way) -> (&'static str, ProbeReport) {
-    let place = Place::new(way).await;
-    let world = &place.world;
-    let before = table_checksums(&place.db, world.victim.tenant).await;
-    let mut attacker = place.connect(way, &world.attacker.key).await;
-    let mut control = place.connect(way, &world.control.key).await;
-    let mut run = Run {
-        world,
-        admin: &place.db.admin,
-        extent: extent(way),
-        said: EchoedSecrets::default(),
+/// Attacks over one route, and checks the rows, the notifications and the server's log afterwards.
+async fn attack(route: Route) -> (&'static str, ProbeReport) {
+    let server = TestServer::new(route).await;
+    let fixtures = &server.fixtures;
+    let before = table_checksums(&server.db, fixtures.victim.tenant).await;
+    let mut attacker = server.connect(route, &fixtures.attacker.key).await;
+    let mut control = server.connect(route, &fixtures.control.key).await;
+    let mut run = AttackRun {
+        fixtures,
+        admin: &server.db.admin,
+        selection: selection(route),
+        echoed: EchoedSecrets::default(),
     };
-    let proof = run.over(&mut attacker, &mut control).await.unwrap();
-    assert_clean(way.name, attacker.protocol_profile(), &proof);
-    let after = table_checksums(&place.db, world.victim.tenant).await;
-    assert_eq!(after, before, "{}", way.name);
+    let report = run.execute(&mut attacker, &mut control).await.unwrap();
+    assert_no_findings(route.name, attacker.protocol_profile(), &report);
+    let after = table_checksums(&server.db, fixtures.victim.tenant).await;
+    assert_eq!(after, before, "{}", route.name);
     let rows = async |tenant: TenantId| -> Vec<(String, i64)> {
-        let table_checksums = table_checksums(&place.db, tenant).await;
-        table_checksums
+        let checksums = table_checksums(&server.db, tenant).await;
+        checksums
             .into_iter()
             .map(|(table, (rows, _))| (table, rows))
             .collect()
     };
     assert_eq!(
-        rows(world.attacker.tenant).await,
-        rows(world.control.tenant).await,
-        "{}: asking for what is another's leaves other traces",
-        way.name
+        rows(fixtures.attacker.tenant).await,
+        rows(fixtures.control.tenant).await,
+        "{}: the attacker's requests leave other rows than the control's",
+        route.name
     );
-    attacker.end().await;
-    control.end().await;
-    if way.can_hear() {
-        subscriptions::listen(&place, way).await;
+    attacker.close().await;
+    control.close().await;
+    if route.has_notifications() {
+        subscriptions::assert_isolated(&server, route).await;
     }
-    if let Some(log) = place.said() {
-        assert_log_tells_nothing(way.name, world, &log);
+    if let Some(log) = server.read_log() {
+        assert_log_has_no_secrets(route.name, fixtures, &log);
     }
-    (way.name, proof)
+    (route.name, report)
 }
 
-/// No key, nothing of the victim's, and nothing that the attackers sent is in a log at its loudest.
-fn assert_log_tells_nothing(how: &str, world: &Fixtures, log: &str) {
-    assert!(log.lines().count() > 1_000, "{how}: the log is on");
-    assert!(!log.contains("skeep_"), "{how}: a key is in the log");
-    let handles = world.handles.iter();
-    let sent = handles.flat_map(|handle| [handle.foreign.clone(), handle.absent.clone()]);
+/// Even at level `trace` the log contains no API key, nothing of the victim and nothing that the attackers sent.
+fn assert_log_has_no_secrets(route: &str, fixtures: &Fixtures, log: &str) {
+    assert!(log.lines().count() > 1_000, "{route}: the log is on");
+    assert!(!log.contains("skeep_"), "{route}: an API key is in the log");
+    let identifiers = fixtures.identifiers.iter();
+    let sent = identifiers.flat_map(|id| [id.existing.clone(), id.missing.clone()]);
     let own = [
         "Fills in the usual forms",
         "tenant_id <> current_tenant_id()",
         "pg_sleep(10)",
         "looked for by",
     ];
-    let texts = world.secrets.iter().cloned().chain(sent);
+    let texts = fixtures.secrets.iter().cloned().chain(sent);
     for text in texts.chain(own.map(str::to_owned)) {
-        // What an attacker calls a tool by is a name like any other, and is logged as the tool's name.
-        let named = format!("tool=\"{text}\"");
+        // The name of an unknown tool is logged like any other tool's name.
+        let as_tool_name = format!("tool=\"{text}\"");
         let lines: Vec<&str> = log
             .lines()
-            .filter(|line| line.contains(&text) && !line.contains(&named))
+            .filter(|line| line.contains(&text) && !line.contains(&as_tool_name))
             .take(3)
             .collect();
-        assert!(lines.is_empty(), "{how}: {text} is in the log: {lines:#?}");
+        assert!(lines.is_empty(), "{route}: {text} is in the log: {lines:#?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_tool_and_method_is_attacked() {
     let db = TestDb::new().await;
-    let world = Fixtures::create(&db.admin, &db.service()).await.unwrap();
-    let (attacks, uncovered) = attacks(&world);
+    let fixtures = Fixtures::create(&db.admin, &db.service()).await.unwrap();
+    let (attacks, uncovered) = attacks(&fixtures);
     assert_eq!(uncovered, NOT_COVERED);
     let tools = ToolName::ALL.iter().map(|tool| tool.as_str());
     for target in tools.chain(server::methods()) {
@@ -134,31 +134,33 @@ async fn every_tool_and_method_is_attacked() {
         let has = |protocol_profile: &ProtocolProfile| protocol_profile.methods().contains(&method);
         assert!(
             ProtocolProfile::ALL.iter().any(has),
-            "{method} is there for nobody"
+            "no protocol profile has {method}"
         );
     }
 }
 
-/// Every transport that the code knows, by every way into it, all at once. The table tells how often each target was attacked.
+/// With `--nocapture` a table shows how often each target was attacked over each route.
 #[tokio::test(flavor = "multi_thread")]
-async fn over_every_transport_every_attack_is_refused() {
-    let ways = TransportKind::ALL.into_iter().flat_map(servers::of);
-    let attacked = stream::iter(ways.map(|way| tokio::spawn(attack(way)).map(Result::unwrap)));
-    // A few at once: each has connections of its own to the one cluster.
-    let proofs: Vec<(&str, ProbeReport)> = attacked.buffered(3).collect().await;
-    table::print(&proofs);
+async fn every_attack_is_refused_over_every_transport() {
+    let routes = TransportKind::ALL.into_iter().flat_map(servers::routes);
+    let attacked = stream::iter(routes.map(|route| tokio::spawn(attack(route)).map(Result::unwrap)));
+    // Three at once: each has its own connections to the one cluster.
+    let reports: Vec<(&str, ProbeReport)> = attacked.buffered(3).collect().await;
+    table::print(&reports);
     let tools = ToolName::ALL.iter().map(|tool| tool.as_str());
     for target in tools.chain(server::methods()) {
-        let was_attacked = proofs.iter().any(|(_, proof)| proof.targets.contains_key(target));
+        let was_attacked = reports
+            .iter()
+            .any(|(_, report)| report.targets.contains_key(target));
         assert!(was_attacked, "{target}");
     }
 }
 
-/// A connection over which everything is refused, whatever is asked.
-struct Deaf;
+/// Rejects every request before it reaches its target.
+struct RejectingClient;
 
-impl ProbeClient for Deaf {
-    async fn ask(&mut self, _: &str, _: Value) -> Result<Value, ClientError> {
+impl ProbeClient for RejectingClient {
+    async fn request(&mut self, _: &str, _: Value) -> Result<Value, ClientError> {
         Ok(json!({"error": {"code": -32_602, "message": "The header is not there."}}))
     }
 
@@ -168,31 +170,34 @@ impl ProbeClient for Deaf {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn attacks_that_reach_nothing_prove_nothing() {
+async fn attacks_that_do_not_reach_their_target_are_findings() {
     let db = TestDb::new().await;
-    let world = Fixtures::create(&db.admin, &db.service()).await.unwrap();
-    let mut run = Run {
-        world: &world,
+    let fixtures = Fixtures::create(&db.admin, &db.service()).await.unwrap();
+    let mut run = AttackRun {
+        fixtures: &fixtures,
         admin: &db.admin,
-        extent: Extent::EveryNth(10),
-        said: EchoedSecrets::default(),
+        selection: AttackSelection::EveryNth(10),
+        echoed: EchoedSecrets::default(),
     };
-    let proof = run.over(&mut Deaf, &mut Deaf).await.unwrap();
-    let found = proof.findings.join("\n");
+    let report = run
+        .execute(&mut RejectingClient, &mut RejectingClient)
+        .await
+        .unwrap();
+    let findings = report.findings.join("\n");
     for tool in ToolName::ALL.iter().map(|tool| tool.as_str()) {
-        for wanted in [
+        for expected in [
             format!("{tool}: only 0 of"),
-            format!("{tool}: it does not even do what is its caller's own to ask before"),
-            format!("{tool}: it does not even do what is its caller's own to ask after"),
+            format!("{tool}: a request for own data failed before"),
+            format!("{tool}: a request for own data failed after"),
         ] {
-            assert!(found.contains(&wanted), "{wanted}: {found}");
+            assert!(findings.contains(&expected), "{expected}: {findings}");
         }
     }
 }
 
-/// The database knows the transports too: one that it lets be recorded is one that is attacked.
+/// Each transport that the database accepts in a usage event is one that is attacked.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_transport_that_can_be_recorded_is_forgotten() {
+async fn every_recordable_transport_is_attacked() {
     let db = TestDb::new().await;
     let mut known: Vec<String> = db
         .value(
@@ -208,22 +213,22 @@ async fn no_transport_that_can_be_recorded_is_forgotten() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_rehearsal_on_a_live_database_proves_it_and_leaves_nothing_behind() {
+async fn dry_run_finds_nothing_and_leaves_nothing() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let tenants = "SELECT count(*) FROM tenants";
     let before = (table_checksums(&db, tenant).await, db.value::<i64>(tenants).await);
-    let proof = skillkeep::isolation_probe::dry_run(&db.ways.admin).await.unwrap();
-    assert_clean("rehearsal", ProtocolProfile::LegacyStateful, &proof);
+    let report = dry_run(&db.ways.admin).await.unwrap();
+    assert_no_findings("dry run", ProtocolProfile::LegacyStateful, &report);
     let after = (table_checksums(&db, tenant).await, db.value::<i64>(tenants).await);
     assert_eq!(after, before);
     assert_eq!(db.value::<i64>("SELECT count(*) FROM usage_events").await, 0);
 }
 
-/// Holes that no look at the rows would show, because the queries stay in their tenant: they show in what callers are told.
+/// These leaks do not show in any row, only in responses, because each query stays in its tenant.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_rehearsal_finds_holes_that_only_show_in_answers() {
-    for (hole, target) in [
+async fn dry_run_finds_leaks_that_show_only_in_responses() {
+    for (leak, finding) in [
         (
             "ALTER TABLE usage_reports ADD CONSTRAINT once UNIQUE (idempotency_key)",
             "record_usage",
@@ -240,7 +245,7 @@ async fn the_rehearsal_finds_holes_that_only_show_in_answers() {
              DO $$ BEGIN EXECUTE format('ALTER FUNCTION tell() OWNER TO %I', current_user); END $$",
             "record_usage",
         ),
-        // One that all see alike: whoever reports reports what others saved as well.
+        // The same for attacker and control: every report includes minutes that other tenants saved.
         (
             "CREATE FUNCTION add() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
              BEGIN
@@ -249,16 +254,16 @@ async fn the_rehearsal_finds_holes_that_only_show_in_answers() {
                  RETURN NEW;
              END $$;
              CREATE TRIGGER add BEFORE INSERT ON usage_reports FOR EACH ROW EXECUTE FUNCTION add()",
-            "usage_report: the answer about one's own changed when another tenant came",
+            "usage_report: the response about own data changed when another tenant was created",
         ),
     ] {
         let db = TestDb::new().await;
-        db.superuser().await.batch_execute(hole).await.unwrap();
-        let proof = skillkeep::isolation_probe::dry_run(&db.ways.admin).await.unwrap();
+        db.superuser().await.batch_execute(leak).await.unwrap();
+        let report = dry_run(&db.ways.admin).await.unwrap();
         assert!(
-            proof.findings.iter().any(|finding| finding.starts_with(target)),
-            "{hole}: {:?}",
-            proof.findings
+            report.findings.iter().any(|found| found.starts_with(finding)),
+            "{leak}: {:?}",
+            report.findings
         );
     }
 }

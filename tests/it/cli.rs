@@ -298,7 +298,7 @@ async fn the_whole_doctor_names_what_was_loosened_in_words_and_in_json() {
         (
             "DROP POLICY tenant_access ON skills",
             "the table skills lacks the policy tenant_access",
-            "the proof could not be brought to its end",
+            "the isolation probe could not finish",
         ),
     ] {
         let db = TestDb::new().await;

@@ -1,4 +1,4 @@
-//! The real program as a child process, and what it said.
+//! Runs the skillkeep program as a child process.
 
 use std::io::Write as _;
 use std::process::{Child, Command, Output, Stdio};
@@ -7,7 +7,7 @@ use crate::harness::{Cluster, TestDb};
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_skillkeep");
 
-/// The program with these arguments, in an environment that holds no setting of the person who runs the tests.
+/// The program with these arguments, without the settings in the environment of the test run.
 pub(crate) fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     command.args(arguments);
@@ -26,14 +26,14 @@ pub(crate) fn program(arguments: &[&str]) -> Command {
     command
 }
 
-/// The program at work on a test's database, as this role.
+/// The program on a test's database, in this role.
 pub(crate) fn program_as(role: &str, db: &TestDb, arguments: &[&str]) -> Command {
     let mut command = program(arguments);
     command.env("DATABASE_URL", Cluster::get().url(role, &db.name));
     command
 }
 
-/// What a run of the program came to.
+/// The exit code and output of the program.
 #[derive(Debug)]
 pub(crate) struct CommandOutput {
     pub(crate) code: i32,
@@ -44,23 +44,23 @@ pub(crate) struct CommandOutput {
 impl CommandOutput {
     fn from(output: Output) -> Self {
         Self {
-            code: output.status.code().expect("no signal ended it"),
+            code: output.status.code().expect("the program exits by itself"),
             out: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
             err: String::from_utf8(output.stderr).expect("stderr is UTF-8"),
         }
     }
 
-    /// Runs to the end.
+    /// Runs the command and waits for its end.
     pub(crate) fn of(command: &mut Command) -> Self {
         Self::from(command.output().unwrap())
     }
 
-    /// Waits for the end of a child that was started before.
+    /// Waits for the end of a running child process.
     pub(crate) fn end(child: Child) -> Self {
         Self::from(child.wait_with_output().unwrap())
     }
 
-    /// The lines of stdout as JSON; a line that is none fails the test.
+    /// The lines of stdout as JSON. A line that is no JSON fails the test.
     pub(crate) fn json_lines(&self) -> Vec<serde_json::Value> {
         self.out
             .lines()
@@ -68,7 +68,7 @@ impl CommandOutput {
             .collect()
     }
 
-    /// The one line of JSON on stdout.
+    /// The single line of stdout as JSON.
     pub(crate) fn json(&self) -> serde_json::Value {
         let mut lines = self.json_lines();
         assert_eq!(lines.len(), 1, "{self:?}");
@@ -76,14 +76,14 @@ impl CommandOutput {
     }
 }
 
-/// Runs an administrative command that must go well, as the owner of the schema.
+/// Runs an administrative command as the owner of the schema, and asserts that it succeeds.
 pub(crate) fn admin(db: &TestDb, arguments: &[&str]) -> CommandOutput {
-    let ran = ended(db, arguments);
-    assert_eq!(ran.code, 0, "{arguments:?}: {ran:?}");
-    ran
+    let output = ended(db, arguments);
+    assert_eq!(output.code, 0, "{arguments:?}: {output:?}");
+    output
 }
 
-/// Runs an administrative command as the owner of the schema, however it ends.
+/// Runs an administrative command as the owner of the schema; it may fail.
 pub(crate) fn ended(db: &TestDb, arguments: &[&str]) -> CommandOutput {
     CommandOutput::of(&mut program_as("skillkeep_owner", db, arguments))
 }

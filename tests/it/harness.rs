@@ -1,10 +1,11 @@
-//! What the tests stand on: a cluster for the whole run, and for each test a database cloned from a migrated template.
+//! The test harness: one PostgreSQL cluster for the whole run, and for each test a database copied from a migrated template.
 //!
-//! Tests work as the server's role. What they look at from outside, they look at as the owner of the cluster.
+//! Tests work in the server's role. `TestDb::superuser` and `TestDb::value` read as the superuser, whom no policy restricts.
+
+mod databases;
 
 use std::path::PathBuf;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use agent_skills::{SkillFile, SkillFolder, SkillPath, read_document};
 use embedded_postgres::{Embedded, EmbeddedOptions, Start};
@@ -12,18 +13,16 @@ use rmcp::ServiceExt as _;
 use rmcp::model::{CallToolRequestParams, CallToolResult};
 use rmcp::service::{RoleClient, RunningService, ServiceError};
 use serde_json::Value;
-use skillkeep::db::provision::{Provisioned, provision_database};
-use skillkeep::db::{AdminDb, DatabaseUrl, ServerDb, TenantTx, connect_owner, migrations};
+use skillkeep::db::provision::Provisioned;
+use skillkeep::db::{AdminDb, DatabaseUrl, ServerDb, TenantTx, connect_owner};
 use skillkeep::ids::{Digest, TenantId, UserId};
 use skillkeep::registry::audit::Actor;
 use skillkeep::registry::publish::{self, NewVersion, Stored};
-use skillkeep::server::{CallService, CredentialSource, McpHandler, ServiceLimits, TestHook};
+use skillkeep::server::{CallService, CredentialSource, ServiceLimits, McpHandler, TestHook};
 use skillkeep::tenancy::api_keys::{self, NewKey};
 use skillkeep::tenancy::{ApiKey, CallLimits, Scope, Scopes, tenants, users};
-use std::sync::Arc;
-use tokio::sync::{Mutex, OnceCell};
 
-/// The run's cluster. Its watcher stops it when this process ends, however it ends.
+/// The run's cluster. Its supervisor stops it when this process ends, even if it is killed.
 pub(crate) struct Cluster {
     embedded: Embedded,
 }
@@ -34,7 +33,7 @@ impl Cluster {
         CLUSTER.get_or_init(|| {
             let program = PathBuf::from(env!("CARGO_BIN_EXE_skillkeep"));
             let options = EmbeddedOptions {
-                data_dir: std::env::temp_dir().join(folder_name()),
+                data_dir: data_root().join(folder_name()),
                 pg_bin: std::env::var_os("SKILLKEEP_PG_BIN").map(PathBuf::from),
                 program,
                 search_path: std::env::var_os("PATH"),
@@ -47,12 +46,17 @@ impl Cluster {
         })
     }
 
-    /// How the superuser reaches a database of the cluster.
+    /// Whether this process found the cluster running: another test run uses it too.
+    fn is_shared(&self) -> bool {
+        self.embedded.outcome() == Start::Joined
+    }
+
+    /// Connection settings of the superuser.
     pub(crate) fn superuser(&self, database: &str) -> DatabaseUrl {
         DatabaseUrl::from_config(self.config(self.embedded.superuser(), database))
     }
 
-    /// The settings for a connection of the test's own.
+    /// Connection settings of a role.
     pub(crate) fn config(&self, role: &str, database: &str) -> tokio_postgres::Config {
         let mut config = tokio_postgres::Config::new();
         config
@@ -63,7 +67,7 @@ impl Cluster {
         config
     }
 
-    /// `DATABASE_URL` for a process that a test starts.
+    /// `DATABASE_URL` for a child process.
     pub(crate) fn url(&self, role: &str, database: &str) -> String {
         format!(
             "host={} port=5432 user={role} dbname={database}",
@@ -72,7 +76,23 @@ impl Cluster {
     }
 }
 
-/// One folder for an account and a PostgreSQL, so that a run with another version finds no data of this one.
+/// Where the cluster's folder is created: in memory if there is room, otherwise in the folder for temporary files.
+///
+/// Each test's database has some 300 files. Creating and deleting them takes about half of PostgreSQL's CPU time on ext4.
+pub(crate) fn data_root() -> PathBuf {
+    const SHARED_MEMORY: &str = "/dev/shm";
+    const NEEDED_BYTES: u64 = 6 << 30;
+    let free = nix::sys::statvfs::statvfs(SHARED_MEMORY).map_or(0, |found| {
+        u64::from(found.blocks_available()) * u64::from(found.fragment_size())
+    });
+    if free >= NEEDED_BYTES {
+        PathBuf::from(SHARED_MEMORY)
+    } else {
+        std::env::temp_dir()
+    }
+}
+
+/// One folder for each OS account and PostgreSQL installation, because other versions cannot read its data.
 fn folder_name() -> String {
     let chosen = std::env::var("SKILLKEEP_PG_BIN").unwrap_or_default();
     let digest = Digest::of(chosen.as_bytes()).to_string();
@@ -83,50 +103,7 @@ fn folder_name() -> String {
     )
 }
 
-const TEMPLATE: &str = "skillkeep_template";
-
-/// One template for the run, made anew: the migrations may have changed since the last.
-async fn template() {
-    static MADE: OnceCell<()> = OnceCell::const_new();
-    MADE.get_or_init(|| async {
-        let cluster = Cluster::get();
-        let superuser = connect_owner(&cluster.superuser("postgres")).await.unwrap();
-        if cluster.embedded.outcome() != Start::Joined {
-            let left = superuser
-                .query(
-                    "SELECT datname FROM pg_database WHERE datname LIKE 'skillkeep_t%'",
-                    &[],
-                )
-                .await;
-            for row in left.unwrap() {
-                let name: String = row.get(0);
-                superuser
-                    .batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)"))
-                    .await
-                    .unwrap();
-            }
-        }
-        let name = template_name();
-        let ways = provision_database(&cluster.superuser("postgres"), &name)
-            .await
-            .unwrap();
-        let mut owner = connect_owner(&ways.owner).await.unwrap();
-        migrations::apply(&mut owner).await.unwrap();
-        // Set by `tests/mutation/run`, which asks whether the tests notice what is missing.
-        if let Ok(mutation) = std::env::var("SKILLKEEP_MUTATION") {
-            let superuser = connect_owner(&cluster.superuser(&name)).await.unwrap();
-            superuser.batch_execute(&mutation).await.unwrap();
-        }
-    })
-    .await;
-}
-
-/// Two runs at once, of different sources, each have their own.
-fn template_name() -> String {
-    format!("{TEMPLATE}_{}", std::process::id())
-}
-
-/// A database of one test.
+/// The database of one test. It is dropped in the background after the test.
 pub(crate) struct TestDb {
     pub(crate) name: String,
     pub(crate) ways: Provisioned,
@@ -136,26 +113,8 @@ pub(crate) struct TestDb {
 
 impl TestDb {
     pub(crate) async fn new() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        // PostgreSQL copies a template only while nobody else is connected to it, so one at a time.
-        static COPYING: Mutex<()> = Mutex::const_new(());
-        template().await;
-        let cluster = Cluster::get();
-        let name = format!(
-            "skillkeep_t{}_{}",
-            std::process::id(),
-            NUMBER.fetch_add(1, Ordering::Relaxed)
-        );
-        {
-            let _copying = COPYING.lock().await;
-            let superuser = connect_owner(&cluster.superuser("postgres")).await.unwrap();
-            let copy = format!(
-                "CREATE DATABASE {name} TEMPLATE {} OWNER skillkeep_owner",
-                template_name()
-            );
-            superuser.batch_execute(&copy).await.unwrap();
-        }
-        let database = cluster.superuser(&name);
+        let name = databases::take().await;
+        let database = Cluster::get().superuser(&name);
         let ways = Provisioned {
             server: database.with_user("skillkeep_app"),
             admin: database.with_user("skillkeep_admin"),
@@ -171,14 +130,14 @@ impl TestDb {
         }
     }
 
-    /// A look from outside, which no policy binds.
+    /// A connection that no policy restricts.
     pub(crate) async fn superuser(&self) -> tokio_postgres::Client {
         connect_owner(&Cluster::get().superuser(&self.name))
             .await
             .unwrap()
     }
 
-    /// The one value of a query, seen from outside.
+    /// The single value of a query, read as the superuser.
     pub(crate) async fn value<T>(&self, query: &str) -> T
     where
         T: for<'a> tokio_postgres::types::FromSql<'a>,
@@ -186,7 +145,7 @@ impl TestDb {
         self.superuser().await.query_one(query, &[]).await.unwrap().get(0)
     }
 
-    /// A tenant with this slug.
+    /// Creates a tenant with this slug.
     pub(crate) async fn tenant(&self, slug: &str) -> TenantId {
         let tenant = TenantId::new();
         let tx = TenantTx::begin_as_admin(&self.admin, tenant).await.unwrap();
@@ -195,7 +154,7 @@ impl TestDb {
         tenant
     }
 
-    /// A user of the tenant, made if need be, and a key with these scopes.
+    /// Creates an API key with these scopes, and its user unless it exists.
     pub(crate) async fn key(&self, tenant: TenantId, email: &str, scopes: &[Scope]) -> (UserId, ApiKey) {
         let tx = TenantTx::begin_as_admin(&self.admin, tenant).await.unwrap();
         let user = users::find_or_create(&tx, &email.parse().unwrap(), "")
@@ -216,12 +175,12 @@ impl TestDb {
         (user, key)
     }
 
-    /// A key with every scope.
+    /// Creates an API key with every scope.
     pub(crate) async fn full_key(&self, tenant: TenantId) -> ApiKey {
         self.key(tenant, "ada@example.com", &Scope::ALL).await.1
     }
 
-    /// A skill with a `SKILL.md` of this description and further files.
+    /// Publishes a skill: a `SKILL.md` with this description, and further files.
     pub(crate) async fn skill(
         &self,
         tenant: TenantId,
@@ -260,17 +219,17 @@ impl TestDb {
         stored
     }
 
-    /// A service to this database with the usual limits.
+    /// A service on this database with the default limits.
     pub(crate) fn service(&self) -> Arc<CallService> {
         Arc::new(CallService::new(self.server.clone(), ServiceLimits::default()))
     }
 
-    /// A service whose tools stumble.
+    /// A service that runs `test_hook` in each call, before the tool.
     pub(crate) fn service_with_faults(&self, limits: ServiceLimits, test_hook: TestHook) -> Arc<CallService> {
         Arc::new(CallService::new(self.server.clone(), limits).with_test_hook(test_hook))
     }
 
-    /// The events of a tenant, oldest first, seen from outside: tool, outcome.
+    /// The usage events of a tenant as (tool, outcome), oldest first.
     pub(crate) async fn events(&self, tenant: TenantId) -> Vec<(String, String)> {
         let rows = self
             .superuser()
@@ -287,32 +246,12 @@ impl TestDb {
 
 impl Drop for TestDb {
     fn drop(&mut self) {
-        let name = self.name.clone();
         self.server.close();
-        // A thread, because a test's runtime may be on its way out.
-        let dropped = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(async {
-                let superuser = connect_owner(&Cluster::get().superuser("postgres"))
-                    .await
-                    .unwrap();
-                superuser
-                    .batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
-                    .await
-                    .unwrap();
-            });
-        })
-        .join();
-        if dropped.is_err() && !std::thread::panicking() {
-            panic!("the database {} could not be dropped", self.name);
-        }
+        databases::discard(std::mem::take(&mut self.name));
     }
 }
 
-/// A real MCP client of a service, over a pipe in memory, as over stdio.
+/// rmcp's client, connected to a service through an in-memory stream, with the framing of stdio.
 pub(crate) struct Client {
     pub(crate) service: RunningService<RoleClient, ()>,
 }
@@ -320,9 +259,9 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) async fn connect(service: &Arc<CallService>, key: &ApiKey) -> Self {
         let (near, far) = tokio::io::duplex(1 << 20);
-        let registry = McpHandler::new(Arc::clone(service), CredentialSource::Stdio(key.clone()));
+        let handler = McpHandler::new(Arc::clone(service), CredentialSource::Stdio(key.clone()));
         tokio::spawn(async move {
-            let service = registry.serve(far).await.unwrap();
+            let service = handler.serve(far).await.unwrap();
             let _ = service.waiting().await;
         });
         Self {
@@ -330,7 +269,7 @@ impl Client {
         }
     }
 
-    /// The whole result of a call.
+    /// The whole result of a call, also of a failed one.
     pub(crate) async fn call(&self, tool: &str, arguments: Value) -> Result<CallToolResult, ServiceError> {
         let arguments = arguments.as_object().cloned().unwrap();
         self.service
@@ -345,7 +284,7 @@ impl Client {
         result.structured_content.unwrap()
     }
 
-    /// The words of a tool error.
+    /// The message of a tool error.
     pub(crate) async fn error(&self, tool: &str, arguments: Value) -> String {
         let result = self.call(tool, arguments).await.unwrap();
         assert_eq!(result.is_error, Some(true), "{result:?}");

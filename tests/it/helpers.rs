@@ -1,4 +1,4 @@
-//! More to stand on: a client that speaks the bare wire, a service with one connection, and table_checksums over whole tables.
+//! Test helpers: a client for raw JSON-RPC messages, fault injection, a service with one connection, and checksums of tables.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use skillkeep::db::{ServerDb, Sql, TenantTx};
 use skillkeep::ids::TenantId;
-use skillkeep::server::{CallService, CredentialSource, McpHandler, ServiceLimits, TestHook};
+use skillkeep::server::{CallService, CredentialSource, ServiceLimits, McpHandler, TestHook};
 use skillkeep::tenancy::ApiKey;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, ReadHalf, WriteHalf};
 use tokio::sync::Semaphore;
@@ -17,9 +17,9 @@ use tokio::sync::Semaphore;
 use crate::harness::TestDb;
 
 /// Longer than anything in a test may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A client that sends whatever it is told to, as a hostile one would.
+/// A client that sends any message, also an invalid one.
 pub(crate) struct Wire {
     lines: tokio::io::Lines<BufReader<ReadHalf<DuplexStream>>>,
     out: WriteHalf<DuplexStream>,
@@ -29,16 +29,16 @@ impl Wire {
     pub(crate) async fn connect(service: &Arc<CallService>, key: &ApiKey) -> Self {
         use rmcp::ServiceExt as _;
         let (near, far) = tokio::io::duplex(1 << 20);
-        let registry = McpHandler::new(Arc::clone(service), CredentialSource::Stdio(key.clone()));
+        let handler = McpHandler::new(Arc::clone(service), CredentialSource::Stdio(key.clone()));
         tokio::spawn(async move {
-            let service = registry.serve(far).await.unwrap();
+            let service = handler.serve(far).await.unwrap();
             let _ = service.waiting().await;
         });
         let (read, out) = tokio::io::split(near);
         let lines = BufReader::new(read).lines();
         let mut wire = Self { lines, out };
-        let hello = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "wire", "version": "1"}});
-        wire.send(json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello}))
+        let initialize = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "wire", "version": "1"}});
+        wire.send(json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": initialize}))
             .await;
         wire.receive(0).await;
         wire.send(json!({"jsonrpc": "2.0", "method": "notifications/initialized"}))
@@ -51,7 +51,7 @@ impl Wire {
         self.out.write_all(line.as_bytes()).await.unwrap();
     }
 
-    /// Sends a `tools/call` with these params, without waiting for its answer.
+    /// Sends a `tools/call` with these parameters, without waiting for its response.
     pub(crate) async fn start(&mut self, id: i64, params: Value) {
         self.send(json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params}))
             .await;
@@ -64,25 +64,35 @@ impl Wire {
         .await;
     }
 
-    /// The answer to the request with this id.
+    /// The response to the request with this id. Other messages before it are discarded.
     pub(crate) async fn receive(&mut self, id: i64) -> Value {
-        let answer = async {
+        let response = async {
             loop {
-                let line = self.lines.next_line().await.unwrap().expect("the server hung up");
+                let line = self
+                    .lines
+                    .next_line()
+                    .await
+                    .unwrap()
+                    .expect("the server closed the connection");
                 let message: Value = serde_json::from_str(&line).unwrap();
                 if message["id"] == id {
                     return message;
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, answer)
+        tokio::time::timeout(TIMEOUT, response)
             .await
-            .expect("no answer came")
+            .expect("no response arrived")
     }
 
-    /// Whatever comes next, an answer or a notification.
+    /// The next message, a response or a notification.
     pub(crate) async fn next_message(&mut self) -> Value {
-        let line = self.lines.next_line().await.unwrap().expect("the server hung up");
+        let line = self
+            .lines
+            .next_line()
+            .await
+            .unwrap()
+            .expect("the server closed the connection");
         serde_json::from_str(&line).unwrap()
     }
 
@@ -92,44 +102,44 @@ impl Wire {
     }
 }
 
-/// Makes a closure a stumbling block.
+/// Makes a test hook of a closure.
 pub(crate) fn test_hook(
-    block: impl for<'a> Fn(&str, &'a TenantTx) -> BoxFuture<'a, ()> + Send + Sync + 'static,
+    hook: impl for<'a> Fn(&str, &'a TenantTx) -> BoxFuture<'a, ()> + Send + Sync + 'static,
 ) -> TestHook {
-    Arc::new(block)
+    Arc::new(hook)
 }
 
-/// Where a call stumbles.
+/// A fault injected into a call.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Stumble {
     Panic,
-    /// In the program, without a statement running.
+    /// Waits in the server, without a running statement.
     Wait,
-    /// In the database.
+    /// Waits in the database.
     SlowStatement,
     BadStatement,
 }
 
 impl Stumble {
-    /// The block over which every request of this tenant stumbles, with a permit for each that has begun to.
-    pub(crate) fn of(self, unlucky: TenantId, stumbling: &Arc<Semaphore>) -> TestHook {
-        let stumbling = Arc::clone(stumbling);
+    /// A test hook that injects the fault into every request of this tenant, and adds a permit for each.
+    pub(crate) fn of(self, target: TenantId, injected: &Arc<Semaphore>) -> TestHook {
+        let injected = Arc::clone(injected);
         test_hook(move |_, tx| {
-            let begun = Arc::clone(&stumbling);
+            let injected = Arc::clone(&injected);
             async move {
-                if tx.tenant() != unlucky {
+                if tx.tenant() != target {
                     return;
                 }
-                begun.add_permits(1);
+                injected.add_permits(1);
                 match self {
                     Self::Panic => panic!("a test's panic"),
                     Self::Wait => tokio::time::sleep(Duration::from_secs(300)).await,
                     Self::SlowStatement => {
-                        let slow = Sql::from_file("SELECT pg_sleep(300) AS stumble");
+                        let slow = Sql::from_file("SELECT pg_sleep(300) AS injected_fault");
                         let _ = tx.query(slow, &[]).await;
                     }
                     Self::BadStatement => {
-                        let bad = Sql::from_file("SELECT 1 / length('') AS stumble");
+                        let bad = Sql::from_file("SELECT 1 / length('') AS injected_fault");
                         assert!(tx.query(bad, &[]).await.is_err());
                     }
                 }
@@ -139,35 +149,31 @@ impl Stumble {
     }
 }
 
-/// A service whose calls all share one connection, so that the next caller gets what the last one left.
-pub(crate) fn single_connection_service(
-    db: &TestDb,
-    limits: ServiceLimits,
-    block: TestHook,
-) -> Arc<CallService> {
+/// A service with one database connection, so that each call gets the connection of the call before.
+pub(crate) fn single_connection_service(db: &TestDb, limits: ServiceLimits, hook: TestHook) -> Arc<CallService> {
     let server = ServerDb::new(&db.ways.server, 1).unwrap();
-    Arc::new(CallService::new(server, limits).with_test_hook(block))
+    Arc::new(CallService::new(server, limits).with_test_hook(hook))
 }
 
-/// Waits until the tenant has this many events and every call in flight has ended; then gives all its events.
+/// Waits until the tenant has this many usage events and every running call has ended, then returns all its events.
 pub(crate) async fn events_after(
     db: &TestDb,
     service: &CallService,
     tenant: TenantId,
     count: usize,
 ) -> Vec<(String, String)> {
-    let enough = async {
+    let all_recorded = async {
         while db.events(tenant).await.len() < count {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let in_time = tokio::time::timeout(PATIENCE, enough).await;
+    let in_time = tokio::time::timeout(TIMEOUT, all_recorded).await;
     assert!(in_time.is_ok(), "{:?}", db.events(tenant).await);
     service.drain().await;
     db.events(tenant).await
 }
 
-/// For every table: how many rows of the tenant it holds, and a sum over all that is in them. Seen from outside.
+/// For every table: the number of the tenant's rows and a checksum of their contents, read as the superuser.
 pub(crate) async fn table_checksums(db: &TestDb, tenant: TenantId) -> BTreeMap<String, (i64, String)> {
     let superuser = db.superuser().await;
     let tables = superuser

@@ -1,4 +1,4 @@
-//! A registry that is served over HTTP on a port of its own, and agents that speak HTTP+SSE to it by hand.
+//! A server over HTTP on its own port, and a client for HTTP+SSE.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -40,16 +40,16 @@ impl Drop for Served {
     }
 }
 
-/// Serves for as long as the test lasts.
+/// Serves until the test ends.
 pub(crate) async fn serve(service: &Arc<CallService>) -> SocketAddr {
     let served = Served::start(Arc::clone(service), HttpOptions::default()).await;
     let at = served.at;
-    // To be dropped is to be stopped.
+    // Dropping it would stop the server.
     std::mem::forget(served);
     at
 }
 
-/// A client of `/mcp` of the older revisions.
+/// A request to `/mcp` with protocol version 2025-11-25.
 pub(crate) fn post(at: SocketAddr, key: &ApiKey, body: &Value) -> RequestBuilder {
     reqwest::Client::new()
         .post(format!("http://{at}/mcp"))
@@ -63,7 +63,7 @@ pub(crate) fn call(id: i64, tool: &str, arguments: &Value) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": tool, "arguments": arguments}})
 }
 
-/// Asks who is asking, and expects to be told: the registry works for this key.
+/// Asserts that a call with this API key succeeds.
 pub(crate) async fn assert_served(at: SocketAddr, key: &ApiKey) {
     let asked = post(at, key, &call(1, "whoami", &json!({})))
         .timeout(PATIENCE)
@@ -75,7 +75,7 @@ pub(crate) async fn assert_served(at: SocketAddr, key: &ApiKey) {
     assert_eq!(answer["result"]["isError"], json!(false), "{answer}");
 }
 
-/// An agent with an event stream.
+/// An HTTP+SSE client with its event stream.
 pub(crate) struct Agent {
     at: SocketAddr,
     key: ApiKey,
@@ -85,7 +85,7 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    /// Opens a stream, or answers with the refusal.
+    /// Opens a stream, or returns the error response.
     pub(crate) async fn open(
         client: &reqwest::Client,
         at: SocketAddr,
@@ -110,24 +110,25 @@ impl Agent {
         Ok(agent)
     }
 
-    /// Opens a stream and introduces the agent.
+    /// Opens a stream and completes the handshake.
     pub(crate) async fn greet(at: SocketAddr, key: &ApiKey) -> Self {
         let opened = Self::open(&reqwest::Client::new(), at, key).await;
-        let mut agent = opened.unwrap_or_else(|refusal| panic!("{refusal:?}"));
-        let me = json!({"name": "old-agent", "version": "0.9"});
-        let hello = json!({"protocolVersion": "2024-11-05", "capabilities": {}, "clientInfo": me});
+        let mut agent = opened.unwrap_or_else(|response| panic!("{response:?}"));
+        let client_info = json!({"name": "old-agent", "version": "0.9"});
+        let initialize =
+            json!({"protocolVersion": "2024-11-05", "capabilities": {}, "clientInfo": client_info});
         agent
-            .say(&json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello}))
+            .say(&json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": initialize}))
             .await;
-        let greeted = agent.receive(0).await;
-        assert_eq!(greeted["result"]["protocolVersion"], "2024-11-05", "{greeted}");
+        let response = agent.receive(0).await;
+        assert_eq!(response["result"]["protocolVersion"], "2024-11-05", "{response}");
         agent
             .say(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}))
             .await;
         agent
     }
 
-    /// A message to this agent's session with a key that may be another's.
+    /// A message to this client's session, with any API key.
     pub(crate) fn message(&self, key: &ApiKey) -> RequestBuilder {
         reqwest::Client::new()
             .post(format!("http://{}{}", self.at, self.endpoint))
@@ -140,11 +141,11 @@ impl Agent {
         assert_eq!(response.text().await.unwrap(), "");
     }
 
-    /// The next event's name and data; nothing when the stream has ended.
+    /// The next event's name and data; `None` when the stream has ended.
     async fn next_event(&mut self) -> Option<(String, String)> {
-        // Over all of it, because comments come for as long as the stream lives.
+        // One time-out for all that is read, because comments arrive as long as the stream is open.
         let next = tokio::time::timeout(PATIENCE, self.event_or_end());
-        next.await.expect("the stream neither says anything nor ends")
+        next.await.expect("the stream neither sends an event nor ends")
     }
 
     async fn event_or_end(&mut self) -> Option<(String, String)> {
@@ -156,7 +157,7 @@ impl Agent {
                 };
                 let found = (field("event:"), field("data:"));
                 self.seen = rest.to_owned();
-                // A comment keeps the stream alive and says nothing.
+                // A comment only keeps the stream open.
                 if let (Some(name), Some(data)) = found {
                     return Some((name, data));
                 }
@@ -172,12 +173,12 @@ impl Agent {
     /// The next message.
     pub(crate) async fn answer(&mut self) -> Value {
         let event = self.next_event().await;
-        let (name, data) = event.expect("the stream ended before the answer");
+        let (name, data) = event.expect("the stream ended before the response");
         assert_eq!(name, "message");
         serde_json::from_str(&data).unwrap()
     }
 
-    /// The answer to this request; what comes before it is passed over.
+    /// The response to the request with this id. Other messages before it are discarded.
     pub(crate) async fn receive(&mut self, id: i64) -> Value {
         loop {
             let message = self.answer().await;

@@ -29,8 +29,8 @@ const SHARED_FILE: &[u8] = b"the same bytes in both\n";
 
 async fn two() -> TwoTenants {
     let db = TestDb::new().await;
-    let (mine, other_tenant) = (db.tenant("mine").await, db.tenant("other_tenant").await);
-    for (tenant, own) in [(mine, "mine"), (other_tenant, "other_tenant")] {
+    let (mine, other_tenant) = (db.tenant("mine").await, db.tenant("theirs").await);
+    for (tenant, own) in [(mine, "mine"), (other_tenant, "theirs")] {
         let description = format!("Fills in the forms of {own}.");
         db.skill(tenant, "shared", &description, &[("notes.txt", SHARED_FILE)])
             .await;
@@ -86,7 +86,7 @@ async fn the_answer_for_anothers_thing_is_word_for_word_that_for_nothing() {
     let cursor = page["next_cursor"].as_str().unwrap();
     let id: String = two
         .db
-        .value("SELECT id::text FROM skills WHERE slug = 'only-other_tenant'")
+        .value("SELECT id::text FROM skills WHERE slug = 'only-theirs'")
         .await;
     let files = json!([{"path": "SKILL.md", "digest": format!("sha256:{}", "0".repeat(64))}]);
     let nothing = InstallId::new().to_string();
@@ -98,14 +98,14 @@ async fn the_answer_for_anothers_thing_is_word_for_word_that_for_nothing() {
         (
             "get_skill",
             Box::new(|w| json!({"skill": w})),
-            "only-other_tenant",
+            "only-theirs",
             "only-nobodys",
         ),
         ("get_skill", Box::new(|w| json!({"skill": w})), &id, &nothing),
         (
             "get_skill",
             Box::new(|w| json!({"skill": w, "file": "SKILL.md"})),
-            "only-other_tenant",
+            "only-theirs",
             "only-nobodys",
         ),
         (
@@ -123,7 +123,7 @@ async fn the_answer_for_anothers_thing_is_word_for_word_that_for_nothing() {
         (
             "install_skill",
             Box::new(|w| json!({"skill": w, "assistant": "codex"})),
-            "only-other_tenant",
+            "only-theirs",
             "only-nobodys",
         ),
         (
@@ -135,7 +135,7 @@ async fn the_answer_for_anothers_thing_is_word_for_word_that_for_nothing() {
         (
             "record_usage",
             Box::new(|w| json!({"skill": w, "outcome": "helped"})),
-            "only-other_tenant",
+            "only-theirs",
             "only-nobodys",
         ),
         (
@@ -165,14 +165,14 @@ async fn the_answer_for_anothers_thing_is_word_for_word_that_for_nothing() {
         (
             "search_skills",
             Box::new(|w| json!({"author": w})),
-            "other_tenant",
+            "theirs",
             "nobody",
         ),
         ("search_skills", Box::new(|w| json!({"tag": w})), &id, &nothing),
         (
             "search_skills",
             Box::new(|w| json!({"category": w})),
-            "only-other_tenant",
+            "only-theirs",
             "only-nobodys",
         ),
     ];
@@ -240,7 +240,7 @@ async fn a_report_counts_the_callers_own_tenant_only() {
     let report = me.ok("usage_report", json!({"top": 100})).await;
     assert_eq!(report["calls"], 1, "{report}");
     assert_eq!(report["minutes_saved"], 0, "{report}");
-    for foreign in ["unobtainium", "only-other_tenant"] {
+    for foreign in ["unobtainium", "only-theirs"] {
         assert!(!report.to_string().contains(foreign), "{report}");
     }
     assert!(
@@ -266,7 +266,7 @@ async fn a_search_finds_and_lists_the_callers_own_skills_only() {
     for _ in 0..2 {
         assert_eq!(
             slugs(them.ok("search_skills", json!({})).await),
-            ["only-other_tenant", "shared"]
+            ["only-theirs", "shared"]
         );
         assert_eq!(
             slugs(them.ok("search_skills", json!({"query": "xylophones"})).await),
@@ -289,7 +289,7 @@ async fn key_for_one_skill(two: &TwoTenants) -> ApiKey {
         user: two.their_user,
         name: "narrow".to_owned(),
         scopes: Scopes::new(Scope::ALL),
-        only_skills: Some(vec!["only-other_tenant".to_owned()]),
+        only_skills: Some(vec!["only-theirs".to_owned()]),
         only_tools: None,
         expires_at: None,
         call_limits: CallLimits::default(),
@@ -305,11 +305,11 @@ async fn to_a_key_limited_to_skills_the_others_do_not_exist() {
     let client = Client::connect(&two.db.service(), &key_for_one_skill(&two).await).await;
     let found = client.ok("search_skills", json!({})).await;
     assert_eq!(found["hits"].as_array().unwrap().len(), 1, "{found}");
-    assert_eq!(found["hits"][0]["skill"], "only-other_tenant");
+    assert_eq!(found["hits"][0]["skill"], "only-theirs");
     let found = client.ok("search_skills", json!({"query": "xylophones"})).await;
     assert!(found["hits"].as_array().unwrap().is_empty(), "{found}");
     client
-        .ok("get_skill", json!({"skill": "only-other_tenant"}))
+        .ok("get_skill", json!({"skill": "only-theirs"}))
         .await;
     let refused = client.error("usage_report", json!({})).await;
     assert!(refused.contains("limited to certain skills"), "{refused}");

@@ -1,11 +1,11 @@
-//! The integration tests: one binary, on a PostgreSQL of its own, in a database of its own for each test.
+//! The integration tests: one binary with its own PostgreSQL cluster, and one database for each test.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test that stumbles has failed, and should say where"
+    reason = "a panic fails the test and shows where"
 )]
 
 mod architecture;

@@ -1,7 +1,7 @@
-//! Random operations by eight tenants at once, each answer compared with a model in memory, while faults are injected.
+//! Random operations by eight concurrent tenants, each response compared with a model in memory, while faults are injected.
 //!
-//! Eight seconds by default; `SKILLKEEP_MODEL_SECONDS` says for how long else, `SKILLKEEP_MODEL_SEED` with which numbers. All
-//! tenants use the same names for everything, so whatever leaks from one to another is a difference.
+//! Runs for 8 seconds, or for `SKILLKEEP_MODEL_SECONDS`. `SKILLKEEP_MODEL_SEED` repeats a run's random numbers. All tenants use the
+//! same names, so data that leaks from one to another is a difference.
 
 mod admin;
 mod calls;
@@ -25,10 +25,10 @@ use crate::http_server::serve;
 use state::Tenant;
 
 const TENANTS: usize = 8;
-/// A call that waits for ever is stopped after this time.
-const CALL: Duration = Duration::from_secs(2);
+/// The time-out of a call.
+const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What happens to a call inside the server.
+/// A fault injected into a call inside the server.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Fault {
     Panic,
@@ -37,10 +37,10 @@ pub(super) enum Fault {
     SlowStatement,
 }
 
-/// The fault that the next call of a tenant meets.
+/// The fault for the next call of each tenant.
 pub(super) type Faults = Arc<Mutex<HashMap<TenantId, Fault>>>;
 
-/// What all tenants share.
+/// Shared by all tenants.
 pub(super) struct Fixtures {
     pub(super) db: TestDb,
     /// Two servers on one database.
@@ -49,19 +49,19 @@ pub(super) struct Fixtures {
     pub(super) faults: Faults,
 }
 
-async fn meet(fault: Option<Fault>, tx: &skillkeep::db::TenantTx) {
+async fn inject(fault: Option<Fault>, tx: &skillkeep::db::TenantTx) {
     match fault {
         None => {}
         Some(Fault::Panic) => panic!("a test's panic"),
         Some(Fault::BadStatement) => {
             let _ = tx
-                .query(Sql::from_file("SELECT 1 / length('') AS stumble"), &[])
+                .query(Sql::from_file("SELECT 1 / length('') AS injected_fault"), &[])
                 .await;
         }
         Some(Fault::Hang) => tokio::time::sleep(Duration::from_secs(300)).await,
         Some(Fault::SlowStatement) => {
             let _ = tx
-                .query(Sql::from_file("SELECT pg_sleep(300) AS stumble"), &[])
+                .query(Sql::from_file("SELECT pg_sleep(300) AS injected_fault"), &[])
                 .await;
         }
     }
@@ -73,17 +73,14 @@ impl Fixtures {
         let faults = Faults::default();
         let service = || {
             let faults = Arc::clone(&faults);
-            let block = test_hook(move |_, tx| {
+            let hook = test_hook(move |_, tx| {
                 let fault = faults.lock().unwrap().remove(&tx.tenant());
-                async move { meet(fault, tx).await }.boxed()
+                async move { inject(fault, tx).await }.boxed()
             });
-            db.service_with_faults(
-                ServiceLimits {
-                    call_timeout: CALL,
-                    ..ServiceLimits::default()
-                },
-                block,
-            )
+            db.service_with_faults(ServiceLimits {
+ call_timeout: CALL_TIMEOUT,
+ ..ServiceLimits::default()
+ }, hook)
         };
         let services = [service(), service()];
         let addresses = [serve(&services[0]).await, serve(&services[1]).await];
@@ -96,9 +93,9 @@ impl Fixtures {
     }
 }
 
-/// Kills what works for the servers, now and then, until it is dropped.
-async fn kill_backends(world: Arc<Fixtures>, mut random: StdRng) {
-    let superuser = world.db.superuser().await;
+/// Terminates database sessions of the servers at random times, until the task is aborted.
+async fn kill_backends(fixtures: Arc<Fixtures>, mut random: StdRng) {
+    let superuser = fixtures.db.superuser().await;
     loop {
         tokio::time::sleep(Duration::from_millis(random.random_range(300..3_000))).await;
         superuser
@@ -116,21 +113,21 @@ fn setting(name: &str, default: u64) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn eight_tenants_see_what_a_model_of_each_alone_says_while_everything_breaks() {
+async fn eight_tenants_match_their_models_under_fault_injection() {
     let seconds = setting("SKILLKEEP_MODEL_SECONDS", 8);
     let seed = setting("SKILLKEEP_MODEL_SEED", rand::random());
     eprintln!("model: {seconds} seconds with SKILLKEEP_MODEL_SEED={seed}");
     let until = Instant::now() + Duration::from_secs(seconds);
-    let world = Fixtures::new().await;
-    let killer = tokio::spawn(kill_backends(Arc::clone(&world), StdRng::seed_from_u64(seed)));
+    let fixtures = Fixtures::new().await;
+    let killer = tokio::spawn(kill_backends(Arc::clone(&fixtures), StdRng::seed_from_u64(seed)));
     let mut running = Vec::new();
     for number in 0..TENANTS {
-        let (world, random) = (
-            Arc::clone(&world),
+        let (fixtures, random) = (
+            Arc::clone(&fixtures),
             StdRng::seed_from_u64(seed.wrapping_add(1 + number as u64)),
         );
         running.push(tokio::spawn(async move {
-            let mut tenant = Tenant::new(world, number, random).await;
+            let mut tenant = Tenant::new(fixtures, number, random).await;
             while Instant::now() < until {
                 tenant.step().await;
             }
@@ -145,7 +142,7 @@ async fn eight_tenants_see_what_a_model_of_each_alone_says_while_everything_brea
         );
     }
     killer.abort();
-    for service in &world.services {
+    for service in &fixtures.services {
         service.drain().await;
     }
     let mut totals = state::Counts::default();
@@ -155,5 +152,5 @@ async fn eight_tenants_see_what_a_model_of_each_alone_says_while_everything_brea
     }
     eprintln!("model: {totals:?}");
     assert!(totals.answered > 20 * seconds, "{totals:?}");
-    assert!(totals.faults > 0 && totals.operator > 0, "{totals:?}");
+    assert!(totals.faults > 0 && totals.admin > 0, "{totals:?}");
 }

@@ -1,4 +1,4 @@
-//! One speaker for each way into a registry.
+//! One MCP client for each kind of route into a server.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -8,7 +8,7 @@ use std::process::Stdio;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
-use skillkeep::isolation_probe::{ClientError, LISTEN, ProbeClient, answers, request};
+use skillkeep::isolation_probe::{ClientError, LISTEN, ProbeClient, build_request, is_response_to};
 use skillkeep::server::ProtocolProfile;
 use skillkeep::tenancy::ApiKey;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -16,32 +16,29 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::http_server::Agent;
 
-pub(crate) const NEW: ProtocolProfile = ProtocolProfile::Current;
-
-/// The revision that an protocol_profile's clients name.
-pub(crate) fn revision(protocol_profile: ProtocolProfile) -> &'static str {
+fn protocol_version(protocol_profile: ProtocolProfile) -> &'static str {
     match protocol_profile {
         ProtocolProfile::LegacyStateful | ProtocolProfile::LegacyStateless => "2025-11-25",
         ProtocolProfile::Current => "2026-07-28",
     }
 }
 
-/// Streamable HTTP, a request at a time.
-pub(crate) struct Http {
+/// Streamable HTTP, one request at a time.
+pub(crate) struct HttpClient {
     client: reqwest::Client,
-    at: SocketAddr,
+    address: SocketAddr,
     key: ApiKey,
     protocol_profile: ProtocolProfile,
     next_id: u64,
-    /// The last subscription, and what came of it that is not read yet.
+    /// The last subscription, and what was received and not parsed yet.
     stream: Option<(reqwest::Response, String)>,
 }
 
-impl Http {
-    pub(crate) fn new(at: SocketAddr, key: &ApiKey, protocol_profile: ProtocolProfile) -> Self {
+impl HttpClient {
+    pub(crate) fn new(address: SocketAddr, key: &ApiKey, protocol_profile: ProtocolProfile) -> Self {
         Self {
             client: reqwest::Client::new(),
-            at,
+            address,
             key: key.clone(),
             protocol_profile,
             next_id: 0,
@@ -50,14 +47,14 @@ impl Http {
     }
 
     /// The next message of the last subscription.
-    pub(crate) async fn hear(&mut self) -> Value {
-        let (response, unread) = self.stream.as_mut().expect("nothing was subscribed to");
+    pub(crate) async fn next_notification(&mut self) -> Value {
+        let (response, unread) = self.stream.as_mut().expect("there is a subscription");
         let event = next_event(response, unread).await;
         event.unwrap().expect("the stream ended")
     }
 }
 
-/// The next event that says something; `None` at the end, with what was no event left in `unread`.
+/// The next event with data. `None` at the end of the response; a body that is no event is then in `unread`.
 async fn next_event(
     response: &mut reqwest::Response,
     unread: &mut String,
@@ -80,16 +77,16 @@ async fn next_event(
     }
 }
 
-impl ProbeClient for Http {
-    async fn ask(&mut self, method: &str, params: Value) -> Result<Value, ClientError> {
+impl ProbeClient for HttpClient {
+    async fn request(&mut self, method: &str, params: Value) -> Result<Value, ClientError> {
         self.next_id += 1;
-        let body = request(self.protocol_profile, self.next_id, method, params);
+        let body = build_request(self.protocol_profile, self.next_id, method, params);
         let mut post = self
             .client
-            .post(format!("http://{}/mcp", self.at))
+            .post(format!("http://{}/mcp", self.address))
             .bearer_auth(self.key.reveal())
             .header("accept", "application/json, text/event-stream")
-            .header("mcp-protocol-version", revision(self.protocol_profile))
+            .header("mcp-protocol-version", protocol_version(self.protocol_profile))
             .json(&body);
         if self.protocol_profile == ProtocolProfile::Current {
             post = post.header("mcp-method", method);
@@ -107,7 +104,7 @@ impl ProbeClient for Http {
             .await
             .map_err(|error| ClientError::new(method, error))?;
         match event {
-            // A subscription has no end: its first message is its answer.
+            // A subscription does not end: its first message acknowledges it.
             Some(message) => {
                 if method == LISTEN {
                     self.stream = Some((response, text));
@@ -125,22 +122,22 @@ impl ProbeClient for Http {
 }
 
 /// HTTP+SSE.
-pub(crate) struct Sse {
+pub(crate) struct SseClient {
     pub(crate) agent: Agent,
     next_id: i64,
 }
 
-impl Sse {
-    pub(crate) async fn greet(at: SocketAddr, key: &ApiKey) -> Self {
+impl SseClient {
+    pub(crate) async fn connect(address: SocketAddr, key: &ApiKey) -> Self {
         Self {
-            agent: Agent::greet(at, key).await,
+            agent: Agent::greet(address, key).await,
             next_id: 0,
         }
     }
 }
 
-impl ProbeClient for Sse {
-    async fn ask(&mut self, method: &str, params: Value) -> Result<Value, ClientError> {
+impl ProbeClient for SseClient {
+    async fn request(&mut self, method: &str, params: Value) -> Result<Value, ClientError> {
         self.next_id += 1;
         let body = json!({"jsonrpc": "2.0", "id": self.next_id, "method": method, "params": params});
         Ok(self.agent.ask(&body).await)
@@ -151,18 +148,18 @@ impl ProbeClient for Sse {
     }
 }
 
-/// The real program on its stdin and stdout: `stdio` or `bridge`.
-pub(crate) struct Lines {
+/// `skillkeep stdio` or `skillkeep bridge` as a child process.
+pub(crate) struct ProcessClient {
     child: Child,
     stdin: ChildStdin,
     stdout: tokio::io::Lines<BufReader<ChildStdout>>,
     protocol_profile: ProtocolProfile,
     next_id: u64,
-    heard: VecDeque<Value>,
+    notifications: VecDeque<Value>,
 }
 
-impl Lines {
-    /// Starts it, with its log in a file, and introduces itself as the protocol_profile wants.
+impl ProcessClient {
+    /// Starts the process, with its log in a file, and completes the handshake if the protocol version has one.
     pub(crate) async fn start(
         command: std::process::Command,
         log: File,
@@ -176,23 +173,24 @@ impl Lines {
             .kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        let mut lines = Self {
+        let mut client = Self {
             child,
             stdin,
             stdout: BufReader::new(stdout).lines(),
             protocol_profile,
             next_id: 0,
-            heard: VecDeque::new(),
+            notifications: VecDeque::new(),
         };
         if protocol_profile != ProtocolProfile::Current {
-            let me = json!({"name": "attacker", "version": "1"});
-            let hello =
-                json!({"protocolVersion": revision(protocol_profile), "capabilities": {}, "clientInfo": me});
-            lines.ask("initialize", hello).await.unwrap();
-            let done = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
-            lines.write("initialized", &done).await.unwrap();
+            let initialize = json!({
+                "protocolVersion": protocol_version(protocol_profile), "capabilities": {},
+                "clientInfo": {"name": "attacker", "version": "1"},
+            });
+            client.request("initialize", initialize).await.unwrap();
+            let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+            client.write("initialized", &initialized).await.unwrap();
         }
-        lines
+        client
     }
 
     async fn write(&mut self, method: &str, message: &Value) -> Result<(), ClientError> {
@@ -202,43 +200,43 @@ impl Lines {
             .map_err(|error| ClientError::new(method, error))
     }
 
-    async fn next(&mut self, method: &str) -> Result<Value, ClientError> {
+    async fn next_message(&mut self, method: &str) -> Result<Value, ClientError> {
         let line = self
             .stdout
             .next_line()
             .await
             .map_err(|error| ClientError::new(method, error))?;
-        let line = line.ok_or_else(|| ClientError::new(method, "the program ended"))?;
+        let line = line.ok_or_else(|| ClientError::new(method, "the process ended"))?;
         serde_json::from_str(&line).map_err(|error| ClientError::new(method, error))
     }
 
-    /// The next message that answers nothing.
-    pub(crate) async fn hear(&mut self) -> Value {
-        match self.heard.pop_front() {
+    /// The next message that is no response.
+    pub(crate) async fn next_notification(&mut self) -> Value {
+        match self.notifications.pop_front() {
             Some(message) => message,
-            None => self.next("a notification").await.unwrap(),
+            None => self.next_message("a notification").await.unwrap(),
         }
     }
 
-    /// Closes its stdin and waits for its end.
-    pub(crate) async fn end(mut self) {
+    /// Closes the process's stdin and asserts that it exits with code 0.
+    pub(crate) async fn close(mut self) {
         drop(self.stdin);
         assert!(self.child.wait().await.unwrap().success());
     }
 }
 
-impl ProbeClient for Lines {
-    async fn ask(&mut self, method: &str, params: Value) -> Result<Value, ClientError> {
+impl ProbeClient for ProcessClient {
+    async fn request(&mut self, method: &str, params: Value) -> Result<Value, ClientError> {
         self.next_id += 1;
         let id = self.next_id;
-        self.write(method, &request(self.protocol_profile, id, method, params))
+        self.write(method, &build_request(self.protocol_profile, id, method, params))
             .await?;
         loop {
-            let message = self.next(method).await?;
-            if answers(&message, id, method) {
+            let message = self.next_message(method).await?;
+            if is_response_to(&message, id, method) {
                 return Ok(message);
             }
-            self.heard.push_back(message);
+            self.notifications.push_back(message);
         }
     }
 

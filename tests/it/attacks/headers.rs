@@ -1,15 +1,15 @@
-//! A tenant named in a header, in the URL or by another's session changes nothing: the key alone decides.
+//! A tenant named in a header, in the URL or by another tenant's session is ignored: only the API key selects the tenant.
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use skillkeep::isolation_probe::Fixtures;
+use skillkeep::isolation_probe::{Fixtures, ProbeClient};
 
-use super::clients::Sse;
+use super::clients::SseClient;
 use crate::harness::TestDb;
 use crate::helpers::table_checksums;
 use crate::http_server::{call, post, serve};
 
-/// Headers that other products take a tenant, a user or a session from.
+/// Headers that other products read a tenant, a user or a session from.
 const HEADERS: [&str; 26] = [
     "x-tenant-id",
     "x-tenant",
@@ -40,141 +40,151 @@ const HEADERS: [&str; 26] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_header_but_the_keys_own_names_a_tenant() {
+async fn tenant_in_any_header_is_ignored_over_http() {
     let db = TestDb::new().await;
     let service = db.service();
-    let world = Fixtures::create(&db.admin, &service).await.unwrap();
-    let at = serve(&service).await;
-    let before = table_checksums(&db, world.victim.tenant).await;
+    let fixtures = Fixtures::create(&db.admin, &service).await.unwrap();
+    let address = serve(&service).await;
+    let before = table_checksums(&db, fixtures.victim.tenant).await;
     let body = call(1, "whoami", &json!({}));
-    let bearer = format!("Bearer {}", world.victim.key.reveal());
+    let bearer = format!("Bearer {}", fixtures.victim.key.reveal());
     for header in HEADERS {
         for value in [
-            world.victim.tenant.to_string().as_str(),
-            &world.victim.slug,
-            world.victim.key.reveal(),
+            fixtures.victim.tenant.to_string().as_str(),
+            &fixtures.victim.slug,
+            fixtures.victim.key.reveal(),
             &bearer,
             "session=1; tenant=1",
         ] {
-            let asked = post(at, &world.attacker.key, &body).header(header, value);
-            let response = asked.send().await.unwrap();
+            let request = post(address, &fixtures.attacker.key, &body).header(header, value);
+            let response = request.send().await.unwrap();
             assert_eq!(response.status(), StatusCode::OK, "{header}: {value}");
-            let answer: Value = response.json().await.unwrap();
+            let response: Value = response.json().await.unwrap();
             assert_eq!(
-                answer["result"]["structuredContent"]["tenant"], world.attacker.slug,
-                "{header}: {value}: {answer}"
+                response["result"]["structuredContent"]["tenant"], fixtures.attacker.slug,
+                "{header}: {value}: {response}"
             );
         }
-        // And without a key of one's own, none of them opens anything.
-        let asked = reqwest::Client::new()
-            .post(format!("http://{at}/mcp"))
+        // Without an API key of its own the request is rejected.
+        let request = reqwest::Client::new()
+            .post(format!("http://{address}/mcp"))
             .header("accept", "application/json, text/event-stream")
             .header(header, &bearer)
             .json(&body);
         assert_eq!(
-            asked.send().await.unwrap().status(),
+            request.send().await.unwrap().status(),
             StatusCode::UNAUTHORIZED,
             "{header}"
         );
     }
-    // The two that may carry a key must not disagree, whichever comes first.
+    // Two different API keys in the two headers that may carry one are rejected.
     for (first, second) in [
-        (&world.attacker.key, &world.victim.key),
-        (&world.victim.key, &world.attacker.key),
+        (&fixtures.attacker.key, &fixtures.victim.key),
+        (&fixtures.victim.key, &fixtures.attacker.key),
     ] {
-        let asked = post(at, first, &body).header("x-api-key", second.reveal());
-        assert_eq!(asked.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
-        let asked = post(at, first, &body).header("authorization", format!("Bearer {}", second.reveal()));
-        assert_eq!(asked.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+        let request = post(address, first, &body).header("x-api-key", second.reveal());
+        assert_eq!(request.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+        let request =
+            post(address, first, &body).header("authorization", format!("Bearer {}", second.reveal()));
+        assert_eq!(request.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
     }
-    assert_eq!(table_checksums(&db, world.victim.tenant).await, before);
+    assert_eq!(table_checksums(&db, fixtures.victim.tenant).await, before);
 }
 
-/// The same on the two routes of HTTP+SSE: the stream and the messages to one's own session.
+/// The same on the two endpoints of HTTP+SSE: the stream and the messages to the session.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_header_but_the_keys_own_names_a_tenant_to_an_event_stream() {
+async fn tenant_in_any_header_is_ignored_over_sse() {
     let db = TestDb::new().await;
     let service = db.service();
-    let world = Fixtures::create(&db.admin, &service).await.unwrap();
-    let at = serve(&service).await;
-    let before = table_checksums(&db, world.victim.tenant).await;
-    let bearer = format!("Bearer {}", world.victim.key.reveal());
-    let mut mine = Sse::greet(at, &world.attacker.key).await;
+    let fixtures = Fixtures::create(&db.admin, &service).await.unwrap();
+    let address = serve(&service).await;
+    let before = table_checksums(&db, fixtures.victim.tenant).await;
+    let bearer = format!("Bearer {}", fixtures.victim.key.reveal());
+    let mut client_of_attacker = SseClient::connect(address, &fixtures.attacker.key).await;
     let client = reqwest::Client::new();
     let mut id = 100;
     for header in HEADERS {
         for value in [
-            world.victim.tenant.to_string().as_str(),
-            &world.victim.slug,
+            fixtures.victim.tenant.to_string().as_str(),
+            &fixtures.victim.slug,
             &bearer,
         ] {
             id += 1;
-            let asked = mine.agent.message(&world.attacker.key).header(header, value);
-            let response = asked.json(&call(id, "whoami", &json!({}))).send().await.unwrap();
+            let request = client_of_attacker
+                .agent
+                .message(&fixtures.attacker.key)
+                .header(header, value);
+            let response = request
+                .json(&call(id, "whoami", &json!({})))
+                .send()
+                .await
+                .unwrap();
             assert_eq!(response.status(), StatusCode::ACCEPTED, "{header}: {value}");
-            let answer = mine.agent.receive(id).await;
+            let response = client_of_attacker.agent.receive(id).await;
             assert_eq!(
-                answer["result"]["structuredContent"]["tenant"], world.attacker.slug,
-                "{header}: {value}: {answer}"
+                response["result"]["structuredContent"]["tenant"], fixtures.attacker.slug,
+                "{header}: {value}: {response}"
             );
         }
-        // Without a key of one's own, neither opens.
-        let stream = client.get(format!("http://{at}/sse")).header(header, &bearer);
+        // Without an API key of its own either request is rejected.
+        let stream = client
+            .get(format!("http://{address}/sse"))
+            .header(header, &bearer);
         let message = client
-            .post(format!("http://{at}{}", mine.agent.endpoint))
+            .post(format!("http://{address}{}", client_of_attacker.agent.endpoint))
             .header(header, &bearer)
             .json(&call(1, "whoami", &json!({})));
-        for asked in [stream, message] {
-            let response = asked.send().await.unwrap();
+        for request in [stream, message] {
+            let response = request.send().await.unwrap();
             assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{header}");
         }
     }
-    // A stream that is opened with the victim's key in another header is the attacker's own all the same.
+    // A key in a header that is not read is ignored.
     let opened = client
-        .get(format!("http://{at}/sse"))
-        .bearer_auth(world.attacker.key.reveal())
-        .header("x-auth-token", world.victim.key.reveal())
+        .get(format!("http://{address}/sse"))
+        .bearer_auth(fixtures.attacker.key.reveal())
+        .header("x-auth-token", fixtures.victim.key.reveal())
         .send()
         .await
         .unwrap();
     assert_eq!(opened.status(), StatusCode::OK);
-    // And one with two keys is nobody's.
+    // Two different API keys are rejected.
     let opened = client
-        .get(format!("http://{at}/sse"))
-        .bearer_auth(world.attacker.key.reveal())
-        .header("x-api-key", world.victim.key.reveal());
+        .get(format!("http://{address}/sse"))
+        .bearer_auth(fixtures.attacker.key.reveal())
+        .header("x-api-key", fixtures.victim.key.reveal());
     assert_eq!(opened.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
-    assert_eq!(table_checksums(&db, world.victim.tenant).await, before);
+    assert_eq!(table_checksums(&db, fixtures.victim.tenant).await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_open_to_strangers_tells_of_no_tenant_and_there_are_no_metrics() {
+async fn unauthenticated_endpoints_reveal_no_tenant_and_no_metrics() {
     let db = TestDb::new().await;
     let service = db.service();
-    let world = Fixtures::create(&db.admin, &service).await.unwrap();
-    let at = serve(&service).await;
+    let fixtures = Fixtures::create(&db.admin, &service).await.unwrap();
+    let address = serve(&service).await;
     let client = reqwest::Client::new();
     let get = async |path: &str, key: Option<&str>| {
-        let asked = client.get(format!("http://{at}{path}"));
-        let asked = match key {
-            Some(key) => asked.bearer_auth(key),
-            None => asked,
+        let request = client.get(format!("http://{address}{path}"));
+        let request = match key {
+            Some(key) => request.bearer_auth(key),
+            None => request,
         };
-        let response = asked.send().await.unwrap();
+        let response = request.send().await.unwrap();
         let headers = format!("{:?}", response.headers());
         (response.status(), headers, response.text().await.unwrap())
     };
-    // The same few words for everybody: with a key, with another's, and with none.
+    // The same response without an API key and with any tenant's.
     for key in [
         None,
-        Some(world.attacker.key.reveal()),
-        Some(world.victim.key.reveal()),
+        Some(fixtures.attacker.key.reveal()),
+        Some(fixtures.victim.key.reveal()),
     ] {
-        for (path, words) in [("/healthz", "ok\n"), ("/readyz", "ready\n")] {
-            for tail in [String::new(), format!("?tenant={}", world.victim.slug)] {
+        for (path, body) in [("/healthz", "ok\n"), ("/readyz", "ready\n")] {
+            for tail in [String::new(), format!("?tenant={}", fixtures.victim.slug)] {
                 let (status, headers, text) = get(&format!("{path}{tail}"), key).await;
-                assert_eq!((status, text.as_str()), (StatusCode::OK, words), "{path}");
-                for secret in &world.secrets {
+                assert_eq!((status, text.as_str()), (StatusCode::OK, body), "{path}");
+                for secret in &fixtures.secrets {
                     assert!(!headers.contains(secret), "{path}: {headers}");
                 }
             }
@@ -193,55 +203,55 @@ async fn what_is_open_to_strangers_tells_of_no_tenant_and_there_are_no_metrics()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_part_of_the_url_names_a_tenant_or_a_key() {
+async fn tenant_or_api_key_in_the_url_is_ignored() {
     let db = TestDb::new().await;
     let service = db.service();
-    let world = Fixtures::create(&db.admin, &service).await.unwrap();
-    let at = serve(&service).await;
+    let fixtures = Fixtures::create(&db.admin, &service).await.unwrap();
+    let address = serve(&service).await;
     let body = call(1, "whoami", &json!({}));
-    let key = world.victim.key.reveal();
+    let key = fixtures.victim.key.reveal();
     for tail in [
-        format!("?tenant={}", world.victim.slug),
-        format!("?tenant_id={}", world.victim.tenant),
+        format!("?tenant={}", fixtures.victim.slug),
+        format!("?tenant_id={}", fixtures.victim.tenant),
         format!("?api_key={key}"),
         format!("?access_token={key}"),
         format!("?authorization=Bearer%20{key}"),
         format!("#{key}"),
     ] {
-        let asked = |with_key: bool| {
+        let request = |with_key: bool| {
             let request = reqwest::Client::new()
-                .post(format!("http://{at}/mcp{tail}"))
+                .post(format!("http://{address}/mcp{tail}"))
                 .header("accept", "application/json, text/event-stream")
                 .header("mcp-protocol-version", "2025-11-25")
                 .json(&body);
             if with_key {
-                request.bearer_auth(world.attacker.key.reveal())
+                request.bearer_auth(fixtures.attacker.key.reveal())
             } else {
                 request
             }
         };
-        let answer: Value = asked(true).send().await.unwrap().json().await.unwrap();
+        let response: Value = request(true).send().await.unwrap().json().await.unwrap();
         assert_eq!(
-            answer["result"]["structuredContent"]["tenant"], world.attacker.slug,
-            "{tail}: {answer}"
+            response["result"]["structuredContent"]["tenant"], fixtures.attacker.slug,
+            "{tail}: {response}"
         );
         assert_eq!(
-            asked(false).send().await.unwrap().status(),
+            request(false).send().await.unwrap().status(),
             StatusCode::UNAUTHORIZED,
             "{tail}"
         );
     }
     for path in [
-        format!("/{}/mcp", world.victim.slug),
-        format!("/mcp/{}", world.victim.tenant),
-        format!("/tenants/{}/mcp", world.victim.slug),
+        format!("/{}/mcp", fixtures.victim.slug),
+        format!("/mcp/{}", fixtures.victim.tenant),
+        format!("/tenants/{}/mcp", fixtures.victim.slug),
     ] {
-        let asked = reqwest::Client::new()
-            .post(format!("http://{at}{path}"))
-            .bearer_auth(world.attacker.key.reveal())
+        let request = reqwest::Client::new()
+            .post(format!("http://{address}{path}"))
+            .bearer_auth(fixtures.attacker.key.reveal())
             .json(&body);
         assert_eq!(
-            asked.send().await.unwrap().status(),
+            request.send().await.unwrap().status(),
             StatusCode::NOT_FOUND,
             "{path}"
         );
@@ -249,12 +259,12 @@ async fn no_part_of_the_url_names_a_tenant_or_a_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_tenants_session_does_not_exist_on_any_transport_that_has_them() {
+async fn session_of_another_tenant_is_not_found() {
     let db = TestDb::new().await;
     let service = db.service();
-    let world = Fixtures::create(&db.admin, &service).await.unwrap();
-    let at = serve(&service).await;
-    let other_tenant = Sse::greet(at, &world.victim.key).await;
+    let fixtures = Fixtures::create(&db.admin, &service).await.unwrap();
+    let address = serve(&service).await;
+    let other_tenant = SseClient::connect(address, &fixtures.victim.key).await;
     let session = other_tenant
         .agent
         .endpoint
@@ -263,20 +273,19 @@ async fn another_tenants_session_does_not_exist_on_any_transport_that_has_them()
         .1
         .to_owned();
     let body = call(1, "whoami", &json!({}));
-    // Where there are sessions.
     let foreign = other_tenant
         .agent
-        .message(&world.attacker.key)
+        .message(&fixtures.attacker.key)
         .json(&body)
         .send()
         .await
         .unwrap();
     let nothing = reqwest::Client::new()
         .post(format!(
-            "http://{at}/messages?sessionId={}",
+            "http://{address}/messages?sessionId={}",
             "0".repeat(session.len())
         ))
-        .bearer_auth(world.attacker.key.reveal())
+        .bearer_auth(fixtures.attacker.key.reveal())
         .json(&body)
         .send()
         .await
@@ -284,24 +293,24 @@ async fn another_tenants_session_does_not_exist_on_any_transport_that_has_them()
     assert_eq!(foreign.status(), StatusCode::NOT_FOUND);
     assert_eq!(nothing.status(), StatusCode::NOT_FOUND);
     assert_eq!(foreign.text().await.unwrap(), nothing.text().await.unwrap());
-    // Where there are none, the id of one is nothing.
-    let asked = post(at, &world.attacker.key, &body).header("mcp-session-id", &session);
-    let answer: Value = asked.send().await.unwrap().json().await.unwrap();
+    // Streamable HTTP has no sessions, so the id is ignored.
+    let request = post(address, &fixtures.attacker.key, &body).header("mcp-session-id", &session);
+    let response: Value = request.send().await.unwrap().json().await.unwrap();
     assert_eq!(
-        answer["result"]["structuredContent"]["tenant"], world.attacker.slug,
-        "{answer}"
+        response["result"]["structuredContent"]["tenant"], fixtures.attacker.slug,
+        "{response}"
     );
     let ended = reqwest::Client::new()
-        .delete(format!("http://{at}/mcp"))
-        .bearer_auth(world.attacker.key.reveal())
+        .delete(format!("http://{address}/mcp"))
+        .bearer_auth(fixtures.attacker.key.reveal())
         .header("mcp-session-id", &session)
         .send()
         .await
         .unwrap();
     assert_eq!(ended.status(), StatusCode::METHOD_NOT_ALLOWED);
     let mut other_tenant = other_tenant;
-    let still = skillkeep::isolation_probe::ProbeClient::ask(&mut other_tenant, "ping", json!({}))
+    let response = ProbeClient::request(&mut other_tenant, "ping", json!({}))
         .await
         .unwrap();
-    assert!(still.get("result").is_some(), "{still}");
+    assert!(response.get("result").is_some(), "{response}");
 }

@@ -1,4 +1,4 @@
-//! The methods that are attacked are those that the server answers: all that the framework knows is sent, in each protocol_profile.
+//! The attacked methods are exactly those that the server knows: every method of rmcp is sent in each protocol profile.
 
 use std::collections::BTreeSet;
 
@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use skillkeep::isolation_probe::{Fixtures, InMemoryClient, ProbeClient};
 use skillkeep::server::{self, ProtocolProfile};
 
-use super::clients::Http;
+use super::clients::HttpClient;
 use crate::harness::TestDb;
 use crate::http_server::serve;
 
-/// Every request of clients that the framework knows, of whatever revision, as its own schema lists them.
-fn known() -> BTreeSet<String> {
+/// Every client request that rmcp's schema lists, of any protocol version.
+fn rmcp_methods() -> BTreeSet<String> {
     fn collect(schema: &Value, methods: &mut BTreeSet<String>) {
         match schema {
             Value::Object(fields) => {
@@ -28,12 +28,12 @@ fn known() -> BTreeSet<String> {
     let schema = schemars::schema_for!(ClientRequest).to_value();
     let mut constants = BTreeSet::new();
     collect(&schema, &mut constants);
-    let is_method = |word: &String| word == "ping" || word == "initialize" || word.contains('/');
+    let is_method = |name: &String| name == "ping" || name == "initialize" || name.contains('/');
     constants.into_iter().filter(is_method).collect()
 }
 
-/// What only servers ask, what was once in the protocol, and what never was.
-const FOREIGN: [&str; 8] = [
+/// Requests that servers send, requests of other protocol versions, and requests that never existed.
+const UNKNOWN_METHODS: [&str; 8] = [
     "sampling/createMessage",
     "roots/list",
     "elicitation/create",
@@ -44,10 +44,10 @@ const FOREIGN: [&str; 8] = [
     "rpc.discover",
 ];
 
-/// How protocol_profiles learn of each other, and answered in any: to introduce oneself as the older do, and to ask what the newest has.
-const HOUSEKEEPING: [&str; 2] = ["initialize", "server/discover"];
+/// The methods with which protocol versions are negotiated, which are answered in each of them.
+const SHARED_METHODS: [&str; 2] = ["initialize", "server/discover"];
 
-/// Parameters with what any of the methods wants, so that none is unknown for the want of them.
+/// Parameters that are sufficient for any method, so that none is rejected for a missing one.
 fn parameters() -> Value {
     json!({
         "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "all", "version": "1"},
@@ -57,15 +57,18 @@ fn parameters() -> Value {
     })
 }
 
-/// The methods that are answered with anything but that there is no such method.
-async fn answered(asking: &mut impl ProbeClient) -> BTreeSet<String> {
+/// The methods that are answered with anything other than "method not found".
+async fn answered(client: &mut impl ProbeClient) -> BTreeSet<String> {
     let mut answered = BTreeSet::new();
-    for method in known().into_iter().chain(FOREIGN.map(str::to_owned)) {
+    for method in rmcp_methods()
+        .into_iter()
+        .chain(UNKNOWN_METHODS.map(str::to_owned))
+    {
         let is_there = |answer: Value| answer.pointer("/error/code") != Some(&json!(-32_601));
-        if is_there(asking.ask(&method, parameters()).await.unwrap()) {
+        if is_there(client.request(&method, parameters()).await.unwrap()) {
             answered.insert(method);
-        } else if is_there(asking.ask(&method, json!({})).await.unwrap()) {
-            // Told that its parameters are wrong, before it is said that it needs a connection.
+        } else if is_there(client.request(&method, json!({})).await.unwrap()) {
+            // Its parameters are validated before the transport is checked.
             assert_eq!(method, "resources/subscribe");
         }
     }
@@ -73,17 +76,17 @@ async fn answered(asking: &mut impl ProbeClient) -> BTreeSet<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_each_era_the_server_answers_the_methods_that_are_attacked_and_no_other() {
-    let known = known();
-    assert!(known.len() >= 20, "{known:?}");
+async fn each_protocol_profile_answers_exactly_the_attacked_methods() {
+    let rmcp_methods = rmcp_methods();
+    assert!(rmcp_methods.len() >= 20, "{rmcp_methods:?}");
     for method in server::methods() {
-        assert!(known.contains(method), "{method}: {known:?}");
+        assert!(rmcp_methods.contains(method), "{method}: {rmcp_methods:?}");
     }
     let db = TestDb::new().await;
     let service = db.service();
-    let world = Fixtures::create(&db.admin, &service).await.unwrap();
-    let key = &world.attacker.key;
-    let at = serve(&service).await;
+    let fixtures = Fixtures::create(&db.admin, &service).await.unwrap();
+    let key = &fixtures.attacker.key;
+    let address = serve(&service).await;
     for protocol_profile in ProtocolProfile::ALL {
         let expected: BTreeSet<String> = protocol_profile
             .methods()
@@ -92,17 +95,21 @@ async fn in_each_era_the_server_answers_the_methods_that_are_attacked_and_no_oth
             .collect();
         let answered = match protocol_profile {
             ProtocolProfile::LegacyStateful => {
-                let mut pipe = InMemoryClient::connect(&service, key.clone()).await.unwrap();
-                answered(&mut pipe).await
+                let mut client = InMemoryClient::connect_legacy(&service, key.clone())
+                    .await
+                    .unwrap();
+                answered(&mut client).await
             }
-            ProtocolProfile::LegacyStateless => answered(&mut Http::new(at, key, protocol_profile)).await,
+            ProtocolProfile::LegacyStateless => {
+                answered(&mut HttpClient::new(address, key, protocol_profile)).await
+            }
             ProtocolProfile::Current => {
-                let mut pipe = InMemoryClient::connect_newest(&service, key.clone());
-                answered(&mut pipe).await
+                let mut client = InMemoryClient::connect_current(&service, key.clone());
+                answered(&mut client).await
             }
         };
         let mut others = answered;
-        others.retain(|method| expected.contains(method) || !HOUSEKEEPING.contains(&method.as_str()));
+        others.retain(|method| expected.contains(method) || !SHARED_METHODS.contains(&method.as_str()));
         assert_eq!(others, expected, "{protocol_profile:?}");
     }
 }

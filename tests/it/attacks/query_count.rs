@@ -1,5 +1,5 @@
-//! What a call costs the database tells nothing either: for another's thing the same statements are sent, in the same flights, as for
-//! what does not exist. Counted on the wire between the server and its database, since clocks prove nothing.
+//! A request for another tenant's resource sends the database the same statements in the same number of round trips as one for a
+//! missing resource. They are counted on the connection between server and database, because measured times prove nothing.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -14,52 +14,52 @@ use skillkeep::tenancy::{ApiKey, authenticate};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 
-use super::servers::Speaker;
-use super::subscriptions::Ear;
+use super::servers::RouteClient;
+use super::subscriptions::Subscriber;
 use crate::harness::{Cluster, TestDb};
 
-/// What the server said to its database: statements by their first line, and the ends of flights.
+/// What the server sent to the database: the first line of each statement, and the end of each pipelined batch.
 #[derive(Clone, Default)]
-struct EchoedSecrets(Arc<Mutex<Vec<String>>>);
+struct SentMessages(Arc<Mutex<Vec<String>>>);
 
-impl EchoedSecrets {
+impl SentMessages {
     fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 
-    fn say(&self, words: String) {
-        self.0.lock().unwrap().push(words);
+    fn push(&self, message: String) {
+        self.0.lock().unwrap().push(message);
     }
 }
 
-/// A way to the database on which one listens.
-struct Wire {
+/// Forwards connections to the database and records what the server sends.
+struct RecordingProxy {
     folder: tempfile::TempDir,
-    said: EchoedSecrets,
+    sent: SentMessages,
     task: tokio::task::JoinHandle<()>,
 }
 
-impl Drop for Wire {
+impl Drop for RecordingProxy {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-impl Wire {
+impl RecordingProxy {
     fn new(db: &TestDb) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = Cluster::get().config("skillkeep_app", &db.name);
-        let tokio_postgres::config::Host::Unix(behind) = &config.get_hosts()[0] else {
+        let tokio_postgres::config::Host::Unix(socket_dir) = &config.get_hosts()[0] else {
             panic!("the cluster of the tests has a socket");
         };
-        let behind = behind.join(".s.PGSQL.5432");
+        let target = socket_dir.join(".s.PGSQL.5432");
         let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).unwrap();
-        let said = EchoedSecrets::default();
-        let task = tokio::spawn(pass_all(listener, behind, said.clone()));
-        Self { folder, said, task }
+        let sent = SentMessages::default();
+        let task = tokio::spawn(forward_all(listener, target, sent.clone()));
+        Self { folder, sent, task }
     }
 
-    /// A service behind it with so many connections.
+    /// A service that connects through the proxy.
     fn service(&self, db: &TestDb, connections: usize) -> Arc<CallService> {
         let server = ServerDb::new(&url(self.folder.path(), &db.name), connections).unwrap();
         Arc::new(CallService::new(server, ServiceLimits::default()))
@@ -76,72 +76,72 @@ fn url(folder: &Path, name: &str) -> DatabaseUrl {
     DatabaseUrl::from_config(config)
 }
 
-async fn pass_all(listener: UnixListener, behind: PathBuf, said: EchoedSecrets) {
+async fn forward_all(listener: UnixListener, target: PathBuf, sent: SentMessages) {
     loop {
         let (near, _) = listener.accept().await.unwrap();
-        let far = UnixStream::connect(&behind).await.unwrap();
-        let said = said.clone();
+        let far = UnixStream::connect(&target).await.unwrap();
+        let sent = sent.clone();
         tokio::spawn(async move {
             let (mut near_read, mut near_write) = near.into_split();
             let (mut far_read, mut far_write) = far.into_split();
-            let back = tokio::io::copy(&mut far_read, &mut near_write);
-            let there = async {
-                let mut heard = Heard::default();
+            let to_server = tokio::io::copy(&mut far_read, &mut near_write);
+            let to_database = async {
+                let mut parser = MessageParser::default();
                 let mut buffer = vec![0; 64 * 1024];
                 while let Ok(count @ 1..) = near_read.read(&mut buffer).await {
-                    // Before it goes on, so that it is known when the answer comes.
-                    heard.listen(&buffer[..count], &said);
+                    // Recorded before it is forwarded, so that the record is complete when the response arrives.
+                    parser.parse(&buffer[..count], &sent);
                     if far_write.write_all(&buffer[..count]).await.is_err() {
                         return;
                     }
                 }
             };
             tokio::select! {
-                _ = back => {}
-                () = there => {}
+                _ = to_server => {}
+                () = to_database => {}
             }
         });
     }
 }
 
-/// The messages of one connection (PostgreSQL's documentation, "Message Formats").
+/// Parses what one connection sends (PostgreSQL's documentation, "Message Formats").
 #[derive(Default)]
-struct Heard {
+struct MessageParser {
     bytes: Vec<u8>,
     has_started: bool,
-    /// Between a statement's preparation, which happens once for a connection, and the end of its flight.
+    /// Between a Parse message, which each connection sends once per statement, and the end of its batch. Not recorded.
     is_preparing: bool,
     statements: HashMap<String, String>,
 }
 
-impl Heard {
-    fn listen(&mut self, bytes: &[u8], said: &EchoedSecrets) {
+impl MessageParser {
+    fn parse(&mut self, bytes: &[u8], sent: &SentMessages) {
         self.bytes.extend_from_slice(bytes);
         loop {
-            // The first message alone has no letter.
-            let letter = usize::from(self.has_started);
-            let Some(length) = self.bytes.get(letter..letter + 4) else {
+            // The startup message has no type byte.
+            let type_len = usize::from(self.has_started);
+            let Some(length) = self.bytes.get(type_len..type_len + 4) else {
                 return;
             };
-            let end = letter + u32::from_be_bytes(length.try_into().unwrap()) as usize;
+            let end = type_len + u32::from_be_bytes(length.try_into().unwrap()) as usize;
             if self.bytes.len() < end {
                 return;
             }
             let message: Vec<u8> = self.bytes.drain(..end).collect();
             if self.has_started {
-                self.message(message[0], &message[5..], said);
+                self.record(message[0], &message[5..], sent);
             }
             self.has_started = true;
         }
     }
 
-    fn message(&mut self, letter: u8, body: &[u8], said: &EchoedSecrets) {
+    fn record(&mut self, message_type: u8, body: &[u8], sent: &SentMessages) {
         let mut texts = body
             .split(|byte| *byte == 0)
             .map(|text| String::from_utf8_lossy(text).into_owned());
         let mut text = || texts.next().unwrap_or_default();
-        match letter {
-            b'Q' => said.say(text()),
+        match message_type {
+            b'Q' => sent.push(text()),
             b'P' => {
                 self.is_preparing = true;
                 let name = text();
@@ -152,113 +152,125 @@ impl Heard {
                 self.is_preparing = false;
                 let _portal = text();
                 let statement = self.statements.get(&text()).cloned();
-                said.say(statement.unwrap_or_default());
+                sent.push(statement.unwrap_or_default());
             }
             b'S' if self.is_preparing => self.is_preparing = false,
-            b'S' => said.say("end of a flight".to_owned()),
+            b'S' => sent.push("end of batch".to_owned()),
             _ => {}
         }
     }
 }
 
-/// The same with one name for each tenant, in an order of their own: what is asked at once may leave in any.
-fn plain(said: Vec<String>, tenant: TenantId) -> Vec<String> {
+/// Replaces the tenant's id, and sorts: concurrent requests can be sent in any order.
+fn normalize(sent: Vec<String>, tenant: TenantId) -> Vec<String> {
     let tenant = tenant.to_string();
-    let mut said: Vec<String> = said
+    let mut sent: Vec<String> = sent
         .into_iter()
-        .map(|words| words.replace(&tenant, "TENANT"))
+        .map(|message| message.replace(&tenant, "TENANT"))
         .collect();
-    said.sort();
-    said
+    sent.sort();
+    sent
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn for_anothers_thing_and_for_nothing_the_same_statements_are_sent() {
+async fn existing_and_missing_identifiers_cause_the_same_statements() {
     let db = TestDb::new().await;
-    let world = Fixtures::create(&db.admin, &db.service()).await.unwrap();
-    let wire = Wire::new(&db);
-    let service = wire.service(&db, 1);
-    let mut attacker = InMemoryClient::connect_newest(&service, world.attacker.key.clone());
-    let mut control = InMemoryClient::connect_newest(&service, world.control.key.clone());
-    let (attacks, _) = attacks(&world);
+    let fixtures = Fixtures::create(&db.admin, &db.service()).await.unwrap();
+    let proxy = RecordingProxy::new(&db);
+    let service = proxy.service(&db, 1);
+    let mut attacker = InMemoryClient::connect_current(&service, fixtures.attacker.key.clone());
+    let mut control = InMemoryClient::connect_current(&service, fixtures.control.key.clone());
+    let (attacks, _) = attacks(&fixtures);
     let methods = ProtocolProfile::Current.methods();
-    // A subscription begins to watch in the background.
+    // A subscription starts a background task, which sends statements of its own.
     let can_be_counted = |method: &&str| *method != "subscriptions/listen" && methods.contains(method);
     let attacks: Vec<_> = attacks
         .iter()
         .filter(|attack| can_be_counted(&attack.method))
         .collect();
-    // Their indexes are made by the first search.
-    for (pipe, party) in [(&mut attacker, &world.attacker), (&mut control, &world.control)] {
-        let search = json!({"name": "search_skills", "arguments": {"query": party.slug}});
-        pipe.ask("tools/call", search).await.unwrap();
+    // The first search of a tenant builds its index.
+    for (client, tenant) in [
+        (&mut attacker, &fixtures.attacker),
+        (&mut control, &fixtures.control),
+    ] {
+        let search = json!({"name": "search_skills", "arguments": {"query": tenant.slug}});
+        client.request("tools/call", search).await.unwrap();
     }
     let (mut compared, mut with_statements) = (0, 0);
     for attack in attacks.iter().step_by(2) {
-        wire.said.take();
-        attacker.ask(attack.method, attack.foreign.clone()).await.unwrap();
-        let foreign = plain(wire.said.take(), world.attacker.tenant);
-        control.ask(attack.method, attack.absent.clone()).await.unwrap();
-        let absent = plain(wire.said.take(), world.control.tenant);
-        assert_eq!(foreign, absent, "{}, {}", attack.target, attack.what);
+        proxy.sent.take();
+        attacker
+            .request(attack.method, attack.attacker_params.clone())
+            .await
+            .unwrap();
+        let existing = normalize(proxy.sent.take(), fixtures.attacker.tenant);
+        control
+            .request(attack.method, attack.control_params.clone())
+            .await
+            .unwrap();
+        let missing = normalize(proxy.sent.take(), fixtures.control.tenant);
+        assert_eq!(existing, missing, "{}, {}", attack.target, attack.description);
         compared += 1;
-        with_statements += usize::from(foreign.len() > 2);
+        with_statements += usize::from(existing.len() > 2);
     }
     assert!(compared > 2_000, "{compared}");
     assert!(with_statements > compared / 2, "{with_statements} of {compared}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_key_costs_the_same_whether_its_tenant_exists_or_not() {
+async fn invalid_key_causes_the_same_statements_for_missing_tenants() {
     let db = TestDb::new().await;
-    let world = Fixtures::create(&db.admin, &db.service()).await.unwrap();
-    let wire = Wire::new(&db);
-    let server = ServerDb::new(&url(wire.folder.path(), &db.name), 1).unwrap();
+    let fixtures = Fixtures::create(&db.admin, &db.service()).await.unwrap();
+    let proxy = RecordingProxy::new(&db);
+    let server = ServerDb::new(&url(proxy.folder.path(), &db.name), 1).unwrap();
     let try_one = async |tenant: TenantId| {
         let key = ApiKey::generate(tenant, &mut rand::rng());
-        wire.said.take();
+        proxy.sent.take();
         assert!(authenticate(&server, &key).await.is_err());
-        plain(wire.said.take(), tenant)
+        normalize(proxy.sent.take(), tenant)
     };
-    // The first finds no connection that it could use.
+    // The first attempt opens the connection.
     try_one(TenantId::new()).await;
     for _ in 0..3 {
-        let exists = try_one(world.victim.tenant).await;
-        let nothing = try_one(TenantId::new()).await;
-        assert_eq!(exists, nothing);
+        let exists = try_one(fixtures.victim.tenant).await;
+        let missing = try_one(TenantId::new()).await;
+        assert_eq!(exists, missing);
         assert!(exists.iter().any(|words| words.contains("keys/")), "{exists:?}");
     }
 }
 
-/// A change wakes its own tenant's subscribers: nobody reads the database because a neighbour published.
+/// A change wakes only its own tenant's subscribers.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_subscriber_does_not_look_when_another_tenant_publishes() {
+async fn subscriber_does_not_poll_when_another_tenant_publishes() {
     let db = TestDb::new().await;
-    let world = Fixtures::create(&db.admin, &db.service()).await.unwrap();
-    let wire = Wire::new(&db);
-    let service = wire.service(&db, 4);
-    let speaker = Speaker::InMemoryClient(InMemoryClient::connect_newest(
+    let fixtures = Fixtures::create(&db.admin, &db.service()).await.unwrap();
+    let proxy = RecordingProxy::new(&db);
+    let service = proxy.service(&db, 4);
+    let client = RouteClient::InMemory(InMemoryClient::connect_current(
         &service,
-        world.attacker.key.clone(),
+        fixtures.attacker.key.clone(),
     ));
-    let mut attacker = Ear::open(&db, &world.attacker, "only-mine", speaker).await;
-    let speaker = Speaker::InMemoryClient(InMemoryClient::connect_newest(&service, world.victim.key.clone()));
-    let mut victim = Ear::open(&db, &world.victim, "only-other_tenant", speaker).await;
+    let mut attacker = Subscriber::new(&db, &fixtures.attacker, "only-mine", client).await;
+    let client = RouteClient::InMemory(InMemoryClient::connect_current(
+        &service,
+        fixtures.victim.key.clone(),
+    ));
+    let mut victim = Subscriber::new(&db, &fixtures.victim, "only-victim", client).await;
     for _ in 0..3 {
-        victim.publish_until_heard().await;
+        victim.publish_until_notified().await;
     }
-    attacker.publish_until_heard().await;
-    let tenant = world.attacker.tenant.to_string();
-    let said = wire.said.take();
-    let looked = said
+    attacker.publish_until_notified().await;
+    let tenant = fixtures.attacker.tenant.to_string();
+    let sent = proxy.sent.take();
+    let polls = sent
         .iter()
-        .filter(|words| words.contains(&tenant) && words.contains("app.current_tenant_id"))
+        .filter(|message| message.contains(&tenant) && message.contains("app.current_tenant_id"))
         .count();
-    // Once when it began, and once for each change of its own.
-    assert!(looked >= 2, "{said:?}");
+    // One when it subscribes, and one for each change of its own.
+    assert!(polls >= 2, "{sent:?}");
     assert!(
-        looked <= 1 + attacker.published,
-        "{looked} looks for {} changes",
+        polls <= 1 + attacker.published,
+        "{polls} polls for {} changes",
         attacker.published
     );
 }

@@ -1,4 +1,4 @@
-//! What somebody could do who had the server's own database role and his tenant's setting: tricks of SQL against policies.
+//! What an attacker could do who runs SQL in the server's role with their own tenant set: SQL that tries to evade the policies.
 
 mod keys;
 mod plans;
@@ -13,24 +13,24 @@ use tokio_postgres::{AsyncMessage, Client, NoTls};
 use crate::harness::{Cluster, TestDb};
 use crate::helpers::table_checksums;
 
-struct Intruder {
+struct SqlAttacker {
     client: Client,
-    /// What the database said beside its answers.
+    /// The notices of the current transaction.
     notices: Arc<Mutex<String>>,
 }
 
-impl Intruder {
-    async fn at(db: &TestDb) -> Self {
+impl SqlAttacker {
+    async fn connect(db: &TestDb) -> Self {
         let config = Cluster::get().config("skillkeep_app", &db.name);
         let (client, mut connection) = config.connect(NoTls).await.unwrap();
         let notices: Arc<Mutex<String>> = Arc::default();
-        let heard = Arc::clone(&notices);
+        let received = Arc::clone(&notices);
         tokio::spawn(async move {
             let messages = futures::stream::poll_fn(move |cx| connection.poll_message(cx));
             messages
                 .for_each(|message| {
                     if let Ok(AsyncMessage::Notice(notice)) = message {
-                        heard.lock().unwrap().push_str(notice.message());
+                        received.lock().unwrap().push_str(notice.message());
                     }
                     futures::future::ready(())
                 })
@@ -39,12 +39,13 @@ impl Intruder {
         Self { client, notices }
     }
 
-    /// All that the statements show: rows, notices, errors. In a transaction of this tenant that is rolled back.
-    async fn learn(&self, tenant: TenantId, sql: &str) -> String {
+    /// Returns everything that the statements reveal: rows, notices, errors. Runs them in a transaction of this tenant, which is
+    /// rolled back.
+    async fn execute(&self, tenant: TenantId, sql: &str) -> String {
         self.notices.lock().unwrap().clear();
         let begin = format!("BEGIN; SET LOCAL app.current_tenant_id = '{tenant}'");
         self.client.batch_execute(&begin).await.unwrap();
-        let mut learned = match self.client.simple_query(sql).await {
+        let mut output = match self.client.simple_query(sql).await {
             Ok(messages) => messages
                 .iter()
                 .filter_map(|message| {
@@ -67,18 +68,18 @@ impl Intruder {
             }
         };
         self.client.batch_execute("ROLLBACK").await.unwrap();
-        learned.push_str(&self.notices.lock().unwrap());
-        learned
+        output.push_str(&self.notices.lock().unwrap());
+        output
     }
 }
 
-async fn two(db: &TestDb) -> (TenantId, TenantId) {
-    let (mine, other_tenant) = (db.tenant("mine").await, db.tenant("other_tenant").await);
+async fn two_tenants(db: &TestDb) -> (TenantId, TenantId) {
+    let (mine, other_tenant) = (db.tenant("mine").await, db.tenant("victim").await);
     db.skill(mine, "shared", "Of mine.", &[]).await;
     db.skill(other_tenant, "shared", "Of xylophones.", &[]).await;
     db.skill(
         other_tenant,
-        "only-other_tenant",
+        "only-victim",
         "Of xylophones.",
         &[("secret.txt", b"xylophone")],
     )
@@ -89,25 +90,25 @@ async fn two(db: &TestDb) -> (TenantId, TenantId) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cheap_functions_operators_casts_and_errors_never_see_another_tenants_row() {
+async fn leaky_functions_operators_and_errors_reveal_no_foreign_row() {
     let db = TestDb::new().await;
-    let (mine, other_tenant) = two(&db).await;
-    let intruder = Intruder::at(&db).await;
+    let (mine, other_tenant) = two_tenants(&db).await;
+    let attacker = SqlAttacker::connect(&db).await;
     let before = table_checksums(&db, other_tenant).await;
     let leak = "CREATE FUNCTION pg_temp.leak(t text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS
                 $$ BEGIN RAISE NOTICE 'saw %', t; RETURN true; END $$;";
     let operator = "CREATE FUNCTION pg_temp.same(a text, b text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS
                     $$ BEGIN RAISE NOTICE 'saw %', a; RETURN a = b; END $$;
                     CREATE OPERATOR pg_temp.=== (LEFTARG = text, RIGHTARG = text, FUNCTION = pg_temp.same, RESTRICT = eqsel);";
-    for trick in [
+    for statement in [
         format!("{leak} SELECT count(*) FROM skills WHERE pg_temp.leak(slug || description)"),
         format!("{leak} SELECT count(*) FROM skills s JOIN skill_versions v ON pg_temp.leak(s.slug) AND v.skill_id = s.id"),
         format!("{leak} SELECT count(*) FROM blobs WHERE pg_temp.leak(convert_from(bytes, 'UTF8'))"),
         format!("{leak} SELECT count(*) FROM tenants WHERE pg_temp.leak(slug)"),
         format!("{leak} SELECT slug FROM skills ORDER BY pg_temp.leak(slug)"),
         format!("{leak} UPDATE skills SET status = status WHERE pg_temp.leak(slug) RETURNING slug"),
-        format!("{operator} SELECT count(*) FROM skills WHERE slug OPERATOR(pg_temp.===) 'only-other_tenant'"),
-        "SELECT 1 / (CASE WHEN slug = 'only-other_tenant' THEN 0 ELSE 1 END) FROM skills".to_owned(),
+        format!("{operator} SELECT count(*) FROM skills WHERE slug OPERATOR(pg_temp.===) 'only-victim'"),
+        "SELECT 1 / (CASE WHEN slug = 'only-victim' THEN 0 ELSE 1 END) FROM skills".to_owned(),
         "SELECT slug::integer FROM skills WHERE slug <> 'shared'".to_owned(),
         "SELECT description::uuid FROM skills WHERE description <> 'Of mine.'".to_owned(),
         "SELECT * FROM skills WHERE ctid = ANY (ARRAY['(0,1)','(0,2)','(0,3)','(0,4)']::tid[]) AND description <> 'Of mine.'".to_owned(),
@@ -121,26 +122,26 @@ async fn cheap_functions_operators_casts_and_errors_never_see_another_tenants_ro
         "PREPARE p AS SELECT slug FROM skills WHERE description <> 'Of mine.'; EXECUTE p".to_owned(),
         "DECLARE c CURSOR WITH HOLD FOR SELECT slug FROM skills WHERE description <> 'Of mine.'; FETCH ALL FROM c".to_owned(),
         "DO $$ DECLARE r record; BEGIN FOR r IN SELECT * FROM skills LOOP RAISE NOTICE '%', r; END LOOP; END $$".to_owned(),
-        "MERGE INTO skills s USING (SELECT 'only-other_tenant' AS slug) x ON s.slug = x.slug WHEN MATCHED THEN UPDATE SET status = 'archived'".to_owned(),
+        "MERGE INTO skills s USING (SELECT 'only-victim' AS slug) x ON s.slug = x.slug WHEN MATCHED THEN UPDATE SET status = 'archived'".to_owned(),
         "CREATE TEMP VIEW v AS SELECT * FROM skills; SELECT slug FROM v WHERE description <> 'Of mine.'".to_owned(),
         "SET LOCAL search_path = pg_temp, public; CREATE FUNCTION pg_temp.current_tenant_id() RETURNS uuid LANGUAGE sql AS 'SELECT gen_random_uuid()'; SELECT slug FROM skills WHERE description <> 'Of mine.'".to_owned(),
     ] {
-        let learned = intruder.learn(mine, &trick).await;
-        for other_tenant in ["xylophone", "only-other_tenant|", "saw only-other_tenant", "22012", "ada@example.com"] {
-            assert!(!learned.contains(other_tenant), "{trick}\n{learned}");
+        let output = attacker.execute(mine, &statement).await;
+        for secret in ["xylophone", "only-victim|", "saw only-victim", "22012", "ada@example.com"] {
+            assert!(!output.contains(secret), "{statement}\n{output}");
         }
-        assert!(!learned.lines().any(|line| line == "only-other_tenant"), "{trick}\n{learned}");
+        assert!(!output.lines().any(|line| line == "only-victim"), "{statement}\n{output}");
     }
     assert_eq!(table_checksums(&db, other_tenant).await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_role_can_become_nobody_else_and_switch_nothing_off() {
+async fn server_role_cannot_escalate_or_disable_protections() {
     let db = TestDb::new().await;
-    let (mine, other_tenant) = two(&db).await;
-    let intruder = Intruder::at(&db).await;
+    let (mine, other_tenant) = two_tenants(&db).await;
+    let attacker = SqlAttacker::connect(&db).await;
     let before = table_checksums(&db, other_tenant).await;
-    for trick in [
+    for statement in [
         "SET LOCAL row_security = off; SELECT slug FROM skills",
         "SET ROLE skillkeep_admin",
         "SET ROLE skillkeep_owner",
@@ -187,15 +188,15 @@ async fn the_role_can_become_nobody_else_and_switch_nothing_off() {
         "SET LOCAL log_statement = 'all'",
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'skillkeep_owner' AND pid IS NULL; SELECT pg_reload_conf()",
     ] {
-        let learned = intruder.learn(mine, trick).await;
-        let code = learned.get(..6).unwrap_or_default();
+        let output = attacker.execute(mine, statement).await;
+        let code = output.get(..6).unwrap_or_default();
         assert!(
             ["42501:", "42809:", "0A000:", "42704:", "22023:", "42P17:"].contains(&code),
-            "{trick} was not refused: {learned}"
+            "{statement} was not rejected: {output}"
         );
     }
-    // PostgreSQL does not refuse this one: it grants nothing, and says so.
-    let learned = intruder.learn(mine, "GRANT ALL ON skills TO PUBLIC").await;
-    assert!(learned.contains("no privileges were granted"), "{learned}");
+    // PostgreSQL does not reject this one: it grants nothing and sends a warning.
+    let output = attacker.execute(mine, "GRANT ALL ON skills TO PUBLIC").await;
+    assert!(output.contains("no privileges were granted"), "{output}");
     assert_eq!(table_checksums(&db, other_tenant).await, before);
 }

@@ -1,4 +1,4 @@
-//! Every way into a registry, by transport: the real program in each, with its log at its loudest.
+//! Every route into a server, by transport. Where a program is part of the route, the real one runs, with its log at level `trace`.
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -11,129 +11,128 @@ use skillkeep::isolation_probe::{ClientError, Fixtures, InMemoryClient, ProbeCli
 use skillkeep::server::{CallService, ProtocolProfile, TransportKind};
 use skillkeep::tenancy::ApiKey;
 
-use super::clients::{Http, Lines, Sse};
+use super::clients::{HttpClient, ProcessClient, SseClient};
 use crate::command::{program, program_as};
 use crate::harness::TestDb;
 
-/// One way in.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Way {
+pub(super) struct Route {
     pub(super) name: &'static str,
     protocol_profile: ProtocolProfile,
-    means: Means,
+    kind: RouteKind,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Means {
-    /// The server's handler over a pipe, without a program.
-    Memory,
+enum RouteKind {
+    /// The server's handler over an in-memory stream, without a process.
+    InMemory,
     /// `skillkeep stdio`.
     Stdio,
-    /// `skillkeep serve`, a request at a time.
-    Requests,
+    /// `skillkeep serve`, one HTTP request at a time.
+    Http,
     /// `skillkeep bridge` to `skillkeep serve`.
     Bridge,
     /// `skillkeep serve`, with an event stream.
-    Stream,
+    Sse,
 }
 
-const fn way(name: &'static str, protocol_profile: ProtocolProfile, means: Means) -> Way {
-    Way {
+const fn route(name: &'static str, protocol_profile: ProtocolProfile, kind: RouteKind) -> Route {
+    Route {
         name,
         protocol_profile,
-        means,
+        kind,
     }
 }
 
-/// The ways into a transport. One that is added does not compile without an attack.
-pub(super) fn of(transport: TransportKind) -> Vec<Way> {
+/// The routes of a transport. The match is exhaustive, so a new transport does not compile without its routes.
+pub(super) fn routes(transport: TransportKind) -> Vec<Route> {
+    use ProtocolProfile::{Current, LegacyStateful, LegacyStateless};
     match transport {
         TransportKind::Stdio => vec![
-            way("pipe, older", ProtocolProfile::LegacyStateful, Means::Memory),
-            way("pipe, newest", ProtocolProfile::Current, Means::Memory),
-            way("stdio, older", ProtocolProfile::LegacyStateful, Means::Stdio),
-            way("stdio, newest", ProtocolProfile::Current, Means::Stdio),
+            route("memory, legacy", LegacyStateful, RouteKind::InMemory),
+            route("memory, current", Current, RouteKind::InMemory),
+            route("stdio, legacy", LegacyStateful, RouteKind::Stdio),
+            route("stdio, current", Current, RouteKind::Stdio),
         ],
         TransportKind::Http => vec![
-            way("http, older", ProtocolProfile::LegacyStateless, Means::Requests),
-            way("http, newest", ProtocolProfile::Current, Means::Requests),
-            way("bridge, older", ProtocolProfile::LegacyStateless, Means::Bridge),
-            way("bridge, newest", ProtocolProfile::Current, Means::Bridge),
+            route("http, legacy", LegacyStateless, RouteKind::Http),
+            route("http, current", Current, RouteKind::Http),
+            route("bridge, legacy", LegacyStateless, RouteKind::Bridge),
+            route("bridge, current", Current, RouteKind::Bridge),
         ],
-        TransportKind::Sse => vec![way("sse", ProtocolProfile::LegacyStateful, Means::Stream)],
+        TransportKind::Sse => vec![route("sse", LegacyStateful, RouteKind::Sse)],
     }
 }
 
-impl Way {
-    /// Whether it is so fast that everything can be asked.
+impl Route {
+    /// Whether all attacks are sent over it by default.
     pub(super) fn is_fast(self) -> bool {
-        self.means == Means::Memory
+        self.kind == RouteKind::InMemory
     }
 
-    /// Whether one is told over it what one did not ask for.
-    pub(super) fn can_hear(self) -> bool {
+    pub(super) fn has_notifications(self) -> bool {
         self.protocol_profile != ProtocolProfile::LegacyStateless
     }
 }
 
-/// A database with the three tenants, and a server for those who need one.
-pub(super) struct Place {
+/// A database with the test tenants, and a server process if the route needs one.
+pub(super) struct TestServer {
     pub(super) db: TestDb,
-    pub(super) world: Fixtures,
+    pub(super) fixtures: Fixtures,
     service: Arc<CallService>,
     logs: tempfile::TempDir,
     server: Option<(Child, SocketAddr)>,
 }
 
-impl Drop for Place {
+impl Drop for TestServer {
     fn drop(&mut self) {
         if let Some((child, _)) = &mut self.server {
-            let _ended = child.kill();
+            let _killed = child.kill();
             let _reaped = child.wait();
         }
     }
 }
 
-impl Place {
-    pub(super) async fn new(way: Way) -> Self {
+impl TestServer {
+    pub(super) async fn new(route: Route) -> Self {
         let db = TestDb::new().await;
         let service = db.service();
-        let world = Fixtures::create(&db.admin, &service).await.unwrap();
-        let mut place = Self {
+        let fixtures = Fixtures::create(&db.admin, &service).await.unwrap();
+        let mut server = Self {
             db,
-            world,
+            fixtures,
             service,
             logs: tempfile::tempdir().unwrap(),
             server: None,
         };
-        match way.means {
-            Means::Memory | Means::Stdio => {}
-            Means::Requests | Means::Bridge | Means::Stream => place.serve().await,
+        match route.kind {
+            RouteKind::InMemory | RouteKind::Stdio => {}
+            RouteKind::Http | RouteKind::Bridge | RouteKind::Sse => server.start_process().await,
         }
-        place
+        server
     }
 
-    async fn serve(&mut self) {
+    async fn start_process(&mut self) {
         let mut command = program_as("skillkeep_app", &self.db, &["serve", "--listen", "127.0.0.1:0"]);
-        command.env("SKILLKEEP_LOG", "trace").stderr(self.log());
+        command.env("SKILLKEEP_LOG", "trace").stderr(self.open_log());
         let child = command.spawn().unwrap();
-        // From here on it is ended whatever happens; where it listens is said in its log.
-        let at = &mut self
+        // Stored before the wait, so that the process is killed if the wait fails. Its log says where it listens.
+        let address = &mut self
             .server
             .insert((child, SocketAddr::from(([127, 0, 0, 1], 0))))
             .1;
-        let log = self.logs.path().join("log");
-        for _ in 0..600 {
-            let said = std::fs::read_to_string(&log).unwrap();
-            let address = said.lines().find_map(|line| {
+        let log_path = self.logs.path().join("log");
+        for _ in 0..1_200 {
+            let log = std::fs::read_to_string(&log_path).unwrap();
+            let found = log.lines().find_map(|line| {
                 line.strip_prefix("skillkeep serves http://")?
                     .strip_suffix("/mcp")
             });
-            if let Some(address) = address {
-                *at = address.parse().unwrap();
+            if let Some(found) = found {
+                *address = found.parse().unwrap();
                 return;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
         panic!("the server does not say where it listens");
     }
@@ -142,87 +141,86 @@ impl Place {
         self.logs.path().join("log")
     }
 
-    fn log(&self) -> File {
+    fn open_log(&self) -> File {
         let mut options = File::options();
         options.create(true).append(true);
         options.open(self.log_path()).unwrap()
     }
 
-    /// A connection of this key's.
-    pub(super) async fn connect(&self, way: Way, key: &ApiKey) -> Speaker {
-        let at = || self.server.as_ref().unwrap().1;
+    pub(super) async fn connect(&self, route: Route, key: &ApiKey) -> RouteClient {
+        let address = || self.server.as_ref().unwrap().1;
         let start = async |mut command: std::process::Command| {
             command
                 .env("SKILLKEEP_API_KEY", key.reveal())
                 .env("SKILLKEEP_LOG", "trace");
-            Speaker::Lines(Box::new(
-                Lines::start(command, self.log(), way.protocol_profile).await,
-            ))
+            let client = ProcessClient::start(command, self.open_log(), route.protocol_profile).await;
+            RouteClient::Process(Box::new(client))
         };
-        match way.means {
-            Means::Memory if way.protocol_profile == ProtocolProfile::Current => {
-                Speaker::InMemoryClient(InMemoryClient::connect_newest(&self.service, key.clone()))
+        match route.kind {
+            RouteKind::InMemory if route.protocol_profile == ProtocolProfile::Current => {
+                RouteClient::InMemory(InMemoryClient::connect_current(&self.service, key.clone()))
             }
-            Means::Memory => {
-                Speaker::InMemoryClient(InMemoryClient::connect(&self.service, key.clone()).await.unwrap())
-            }
-            Means::Stdio => start(program_as("skillkeep_app", &self.db, &["stdio"])).await,
-            Means::Bridge => start(program(&["bridge", &format!("http://{}", at())])).await,
-            Means::Requests => Speaker::Http(Http::new(at(), key, way.protocol_profile)),
-            Means::Stream => Speaker::Sse(Box::new(Sse::greet(at(), key).await)),
+            RouteKind::InMemory => RouteClient::InMemory(
+                InMemoryClient::connect_legacy(&self.service, key.clone())
+                    .await
+                    .unwrap(),
+            ),
+            RouteKind::Stdio => start(program_as("skillkeep_app", &self.db, &["stdio"])).await,
+            RouteKind::Bridge => start(program(&["bridge", &format!("http://{}", address())])).await,
+            RouteKind::Http => RouteClient::Http(HttpClient::new(address(), key, route.protocol_profile)),
+            RouteKind::Sse => RouteClient::Sse(Box::new(SseClient::connect(address(), key).await)),
         }
     }
 
-    /// What the programs logged; nothing where there is no program.
-    pub(super) fn said(&self) -> Option<String> {
+    /// The log of all processes; `None` if there was none.
+    pub(super) fn read_log(&self) -> Option<String> {
         std::fs::read_to_string(self.log_path()).ok()
     }
 }
 
-/// Whoever speaks.
-pub(super) enum Speaker {
-    InMemoryClient(InMemoryClient),
-    Http(Http),
-    Sse(Box<Sse>),
-    Lines(Box<Lines>),
+/// The client for any route.
+pub(super) enum RouteClient {
+    InMemory(InMemoryClient),
+    Http(HttpClient),
+    Sse(Box<SseClient>),
+    Process(Box<ProcessClient>),
 }
 
-impl Speaker {
-    /// Hangs up; a program must end well.
-    pub(super) async fn end(self) {
+impl RouteClient {
+    /// Disconnects; a process must exit with code 0.
+    pub(super) async fn close(self) {
         match self {
-            Self::Lines(lines) => lines.end().await,
-            Self::InMemoryClient(_) | Self::Http(_) | Self::Sse(_) => {}
+            Self::Process(client) => client.close().await,
+            Self::InMemory(_) | Self::Http(_) | Self::Sse(_) => {}
         }
     }
 
-    /// The next message that nobody asked for.
-    pub(super) async fn hear(&mut self) -> Value {
+    pub(super) async fn next_notification(&mut self) -> Value {
         match self {
-            Self::InMemoryClient(pipe) => pipe.hear().await.unwrap(),
-            Self::Http(http) => http.hear().await,
-            Self::Sse(sse) => sse.agent.answer().await,
-            Self::Lines(lines) => lines.hear().await,
+            Self::InMemory(client) => client.next_notification().await.unwrap(),
+            Self::Http(client) => client.next_notification().await,
+            Self::Sse(client) => client.agent.answer().await,
+            Self::Process(client) => client.next_notification().await,
         }
     }
 }
 
-impl ProbeClient for Speaker {
-    async fn ask(&mut self, method: &str, params: Value) -> Result<Value, ClientError> {
+impl ProbeClient for RouteClient {
+    async fn request(&mut self, method: &str, params: Value) -> Result<Value, ClientError> {
         match self {
-            Self::InMemoryClient(pipe) => pipe.ask(method, params).await,
-            Self::Http(http) => http.ask(method, params).await,
-            Self::Sse(sse) => sse.ask(method, params).await,
-            Self::Lines(lines) => lines.ask(method, params).await,
+            Self::InMemory(client) => client.request(method, params).await,
+            Self::Http(client) => client.request(method, params).await,
+            Self::Sse(client) => client.request(method, params).await,
+            Self::Process(client) => client.request(method, params).await,
         }
     }
 
     fn protocol_profile(&self) -> ProtocolProfile {
         match self {
-            Self::InMemoryClient(pipe) => pipe.protocol_profile(),
-            Self::Http(http) => http.protocol_profile(),
-            Self::Sse(sse) => sse.protocol_profile(),
-            Self::Lines(lines) => lines.protocol_profile(),
+            Self::InMemory(client) => client.protocol_profile(),
+            Self::Http(client) => client.protocol_profile(),
+            Self::Sse(client) => client.protocol_profile(),
+            Self::Process(client) => client.protocol_profile(),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Each wall of the database alone, with the others taken down: a policy without its sister, the owner without the grants of the server,
-//! and a reference without row level security. Whoever misses one of them gets through here.
+//! Each protection of the database alone, with the others disabled: one of the two policies, the policies for the owner, and the
+//! foreign keys without row level security. A missing protection fails a test here.
 
 use skillkeep::ids::TenantId;
 use tokio_postgres::Client;
@@ -8,8 +8,8 @@ use tokio_postgres::error::SqlState;
 use crate::harness::TestDb;
 
 /// Two tenants with a row in every table, in a transaction that is never committed.
-struct Planted {
-    // Outlives the connection.
+struct SeededDb {
+    // Dropped after the connection.
     _db: TestDb,
     superuser: Client,
     attacker: TenantId,
@@ -17,7 +17,7 @@ struct Planted {
     tables: Vec<String>,
 }
 
-impl Planted {
+impl SeededDb {
     async fn new() -> Self {
         let db = TestDb::new().await;
         let superuser = db.superuser().await;
@@ -31,11 +31,10 @@ impl Planted {
             );
             superuser.batch_execute(&plant).await.unwrap();
         }
-        // The victim's alone.
-        let only_theirs = format!(
-            "INSERT INTO blobs (tenant_id, digest, bytes) VALUES ('{victim}', sha256('other_tenant'), 'other_tenant')"
+        let victim_blob = format!(
+            "INSERT INTO blobs (tenant_id, digest, bytes) VALUES ('{victim}', sha256('theirs'), 'theirs')"
         );
-        superuser.batch_execute(&only_theirs).await.unwrap();
+        superuser.batch_execute(&victim_blob).await.unwrap();
         let with_rows = superuser
             .query(
                 "SELECT c.relname::text FROM pg_class c
@@ -53,7 +52,7 @@ impl Planted {
         assert!(tables.len() >= 16, "{tables:?}");
         assert!(
             tables.iter().any(|table| table.starts_with("usage_events_2")),
-            "this month is one of them: {tables:?}"
+            "the current month's partition has rows: {tables:?}"
         );
         Self {
             _db: db,
@@ -64,8 +63,8 @@ impl Planted {
         }
     }
 
-    /// How many rows of the attacker and of others a role sees in a table with this tenant set, after these statements.
-    async fn seen(&self, before: &str, role: &str, tenant: &str, table: &str) -> (i64, i64) {
+    /// Runs `before`, sets role and tenant, and counts the visible rows of a table: the attacker's and all others.
+    async fn visible_rows(&self, before: &str, role: &str, tenant: &str, table: &str) -> (i64, i64) {
         let column = if table == "tenants" { "id" } else { "tenant_id" };
         let attacker = self.attacker;
         let begin = format!(
@@ -86,39 +85,43 @@ impl Planted {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_policy_of_a_table_keeps_tenants_apart_without_the_other() {
-    let planted = Planted::new().await;
-    let attacker = planted.attacker.to_string();
-    for table in &planted.tables {
+async fn each_policy_isolates_tenants_without_the_other() {
+    let seeded = SeededDb::new().await;
+    let attacker = seeded.attacker.to_string();
+    for table in &seeded.tables {
         for open in ["tenant_access", "tenant_isolation"] {
-            // It may be that a mutation took it away already; then there is nothing to open, and the other stands alone.
+            // A mutation test may have dropped the policy already.
             let open = format!(
                 "DO $$ BEGIN ALTER POLICY {open} ON {table} USING (true) WITH CHECK (true);
                  EXCEPTION WHEN undefined_object THEN NULL; END $$"
             );
-            let seen = planted.seen(&open, "skillkeep_app", &attacker, table).await;
+            let seen = seeded
+                .visible_rows(&open, "skillkeep_app", &attacker, table)
+                .await;
             assert_eq!(seen, (1, 0), "{table} with {open}");
         }
-        let nobody = planted.seen("SELECT 1", "skillkeep_app", "", table).await;
-        assert_eq!(nobody, (0, 0), "{table} without a tenant");
+        let without_tenant = seeded.visible_rows("SELECT 1", "skillkeep_app", "", table).await;
+        assert_eq!(without_tenant, (0, 0), "{table} without a tenant");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_owner_of_the_tables_is_bound_by_their_policies() {
-    let planted = Planted::new().await;
-    let attacker = planted.attacker.to_string();
-    for table in &planted.tables {
-        let seen = planted
-            .seen("SELECT 1", "skillkeep_owner", &attacker, table)
+async fn table_owner_is_restricted_by_the_policies() {
+    let seeded = SeededDb::new().await;
+    let attacker = seeded.attacker.to_string();
+    for table in &seeded.tables {
+        let seen = seeded
+            .visible_rows("SELECT 1", "skillkeep_owner", &attacker, table)
             .await;
         assert_eq!(seen, (1, 0), "{table}");
-        let nobody = planted.seen("SELECT 1", "skillkeep_owner", "", table).await;
-        assert_eq!(nobody, (0, 0), "{table} without a tenant");
+        let without_tenant = seeded
+            .visible_rows("SELECT 1", "skillkeep_owner", "", table)
+            .await;
+        assert_eq!(without_tenant, (0, 0), "{table} without a tenant");
     }
 }
 
-/// The references as the schema is expected to have them, so that one that is gone is missed: table and columns.
+/// Table and columns of each foreign key in the expected schema, so that a missing one is noticed.
 fn references() -> Vec<(String, Vec<String>)> {
     let expected = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/proof/schema.txt"));
     let lines = expected.lines().filter(|line| line.starts_with("constraint "));
@@ -135,36 +138,36 @@ fn references() -> Vec<(String, Vec<String>)> {
     references.collect()
 }
 
-/// As one whom no policy binds, and whom no trigger of ours stops: nothing of the attacker's can be made to refer to what is another's.
+/// As the superuser, without skillkeep's triggers: the attacker's rows cannot be changed to refer to the victim's.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_row_refers_to_a_row_of_another_tenant() {
-    let planted = Planted::new().await;
-    let (attacker, victim) = (planted.attacker, planted.victim);
+async fn foreign_keys_reject_references_to_other_tenants() {
+    let seeded = SeededDb::new().await;
+    let (attacker, victim) = (seeded.attacker, seeded.victim);
     let references = references();
     assert!(references.len() >= 15, "{references:?}");
     for (table, columns) in references
         .iter()
         .filter(|(table, _)| !table.starts_with("usage_events_"))
     {
-        let other_tenant = |column: &String| match column.as_str() {
-            "digest" => "digest = sha256('other_tenant')".to_owned(),
-            // Each of the planted rows has its tenant's id.
+        let reference = |column: &String| match column.as_str() {
+            "digest" => "digest = sha256('theirs')".to_owned(),
+            // Each seeded row has its tenant's id.
             id => format!("{id} = '{victim}'"),
         };
-        let set: Vec<String> = columns.iter().map(other_tenant).collect();
+        let set: Vec<String> = columns.iter().map(reference).collect();
         let attempt = format!(
             "SAVEPOINT attempt; SET CONSTRAINTS ALL IMMEDIATE; ALTER TABLE {table} DISABLE TRIGGER USER;
              UPDATE {table} SET {} WHERE tenant_id = '{attacker}'",
             set.join(", ")
         );
-        let refused = planted.superuser.batch_execute(&attempt).await;
-        let code = refused.err().and_then(|error| error.code().cloned());
+        let rejected = seeded.superuser.batch_execute(&attempt).await;
+        let code = rejected.err().and_then(|error| error.code().cloned());
         assert_eq!(
             code,
             Some(SqlState::FOREIGN_KEY_VIOLATION),
             "{table} refers to another tenant's {columns:?}"
         );
-        let back = "ROLLBACK TO SAVEPOINT attempt";
-        planted.superuser.batch_execute(back).await.unwrap();
+        let rollback = "ROLLBACK TO SAVEPOINT attempt";
+        seeded.superuser.batch_execute(rollback).await.unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! Whoever listens for changes hears of his own tenant's, and not a word of another's.
+//! A subscriber is notified of its own tenant's changes only.
 
 use std::time::Duration;
 
@@ -6,124 +6,128 @@ use serde_json::{Value, json};
 use skillkeep::isolation_probe::{LISTEN, ProbeClient as _, TestTenant};
 use skillkeep::server::ProtocolProfile;
 
-use super::servers::{Place, Speaker, Way};
+use super::servers::{Route, RouteClient, TestServer};
 use crate::harness::TestDb;
 
 /// Longer than anything here may take.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a change is waited for before it is made again: the watch may not have begun at the first.
-const AGAIN: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// Time to wait for a notification before the skill is published again: the first change may precede the subscription.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 fn uri(skill: &str) -> String {
     format!("skill://{skill}/1/{skill}/SKILL.md")
 }
 
-/// One who subscribed to something of his own, of another's, and of a name that both have.
-pub(super) struct Ear<'a> {
+/// A client that has subscribed to its own skill, to the other tenant's, and to one whose name both have.
+pub(super) struct Subscriber<'a> {
     db: &'a TestDb,
-    party: &'a TestTenant,
-    own: &'static str,
-    speaker: Speaker,
+    tenant: &'a TestTenant,
+    own_skill: &'static str,
+    client: RouteClient,
     pub(super) published: usize,
-    heard: Vec<Value>,
+    received: Vec<Value>,
 }
 
-impl<'a> Ear<'a> {
-    /// Subscribes, and changes the party's own skill until that is told.
-    pub(super) async fn open(
+impl<'a> Subscriber<'a> {
+    /// Subscribes, and waits until the first change of the own skill is notified.
+    pub(super) async fn new(
         db: &'a TestDb,
-        party: &'a TestTenant,
-        own: &'static str,
-        mut speaker: Speaker,
+        tenant: &'a TestTenant,
+        own_skill: &'static str,
+        mut client: RouteClient,
     ) -> Self {
-        let uris = [uri("only-mine"), uri("only-other_tenant"), uri("shared")];
-        if speaker.protocol_profile() == ProtocolProfile::Current {
+        let uris = [uri("only-mine"), uri("only-victim"), uri("shared")];
+        if client.protocol_profile() == ProtocolProfile::Current {
             let filter = json!({"resourcesListChanged": true, "promptsListChanged": true, "resourceSubscriptions": uris});
             let listen = json!({"notifications": filter});
-            let begun = speaker.ask(LISTEN, listen).await.unwrap();
-            assert!(begun.get("method").is_some(), "{begun}");
+            let acknowledged = client.request(LISTEN, listen).await.unwrap();
+            assert!(acknowledged.get("method").is_some(), "{acknowledged}");
         } else {
             for uri in uris {
-                let subscribe = json!({"uri": uri});
-                let done = speaker.ask("resources/subscribe", subscribe).await.unwrap();
-                assert!(done.get("result").is_some(), "{done}");
+                let params = json!({"uri": uri});
+                let response = client.request("resources/subscribe", params).await.unwrap();
+                assert!(response.get("result").is_some(), "{response}");
             }
         }
-        let mut ear = Self {
+        let mut subscriber = Self {
             db,
-            party,
-            own,
-            speaker,
+            tenant,
+            own_skill,
+            client,
             published: 0,
-            heard: Vec::new(),
+            received: Vec::new(),
         };
-        ear.publish_until_heard().await;
-        ear
+        subscriber.publish_until_notified().await;
+        subscriber
     }
 
     pub(super) async fn publish(&mut self, skill: &str) {
         self.published += 1;
-        let description = format!("Change {} of {}.", self.published, self.own);
-        let tenant = self.party.tenant;
+        let description = format!("Change {} of {}.", self.published, self.own_skill);
+        let tenant = self.tenant.tenant;
         self.db.skill(tenant, skill, &description, &[]).await;
     }
 
-    /// Changes the own skill until that is told.
-    pub(super) async fn publish_until_heard(&mut self) {
-        for _ in 0..PATIENCE.as_secs() / AGAIN.as_secs() {
-            self.publish(self.own).await;
-            let own = uri(self.own);
-            if tokio::time::timeout(AGAIN, self.hear_until(&own)).await.is_ok() {
+    /// Publishes the own skill until a notification about it arrives.
+    pub(super) async fn publish_until_notified(&mut self) {
+        for _ in 0..TIMEOUT.as_secs() / RETRY_AFTER.as_secs() {
+            self.publish(self.own_skill).await;
+            let own = uri(self.own_skill);
+            if tokio::time::timeout(RETRY_AFTER, self.receive_until(&own))
+                .await
+                .is_ok()
+            {
                 return;
             }
         }
-        panic!("nothing is told of {}", self.own);
+        panic!("no notification about {} arrives", self.own_skill);
     }
 
-    async fn hear_until(&mut self, uri: &str) {
+    async fn receive_until(&mut self, uri: &str) {
         loop {
-            let message = self.speaker.hear().await;
-            let is_it = message["params"]["uri"] == uri;
-            self.heard.push(message);
-            if is_it {
+            let message = self.client.next_notification().await;
+            let is_found = message["params"]["uri"] == uri;
+            self.received.push(message);
+            if is_found {
                 return;
             }
         }
     }
 
     fn count(&self, method: &str) -> usize {
-        let told = self.heard.iter();
-        told.filter(|message| message["method"] == method).count()
+        let received = self.received.iter();
+        received.filter(|message| message["method"] == method).count()
     }
 }
 
-/// The victim publishes while the attacker listens; then he publishes himself, so that what was on its way to him has come.
-pub(super) async fn listen(place: &Place, way: Way) {
-    let world = &place.world;
-    let speaker = place.connect(way, &world.attacker.key).await;
-    let mut attacker = Ear::open(&place.db, &world.attacker, "only-mine", speaker).await;
-    let speaker = place.connect(way, &world.victim.key).await;
-    let mut victim = Ear::open(&place.db, &world.victim, "only-other_tenant", speaker).await;
+/// The victim publishes while the attacker is subscribed. Then the attacker publishes: when that is notified, every earlier
+/// notification has arrived too.
+pub(super) async fn assert_isolated(server: &TestServer, route: Route) {
+    let fixtures = &server.fixtures;
+    let client = server.connect(route, &fixtures.attacker.key).await;
+    let mut attacker = Subscriber::new(&server.db, &fixtures.attacker, "only-mine", client).await;
+    let client = server.connect(route, &fixtures.victim.key).await;
+    let mut victim = Subscriber::new(&server.db, &fixtures.victim, "only-victim", client).await;
     victim.publish("shared").await;
-    victim.publish_until_heard().await;
-    attacker.publish_until_heard().await;
-    for message in &attacker.heard {
-        let told = &message["params"]["uri"];
+    victim.publish_until_notified().await;
+    attacker.publish_until_notified().await;
+    for message in &attacker.received {
+        let about = &message["params"]["uri"];
         assert!(
-            told.is_null() || *told == uri("only-mine"),
-            "{}: the attacker hears of what is not his: {message}",
-            way.name
+            about.is_null() || *about == uri("only-mine"),
+            "{}: the attacker is notified of another tenant's change: {message}",
+            route.name
         );
     }
     for method in [
         "notifications/resources/list_changed",
         "notifications/prompts/list_changed",
     ] {
-        let told = attacker.count(method);
+        let count = attacker.count(method);
         assert!(
-            (1..=attacker.published).contains(&told),
-            "{}: {told} times {method} for {} changes of his own",
-            way.name,
+            (1..=attacker.published).contains(&count),
+            "{}: {count} times {method} for {} changes of the attacker",
+            route.name,
             attacker.published
         );
     }

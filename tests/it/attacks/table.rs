@@ -1,38 +1,38 @@
-//! What was attacked, how often and over what, as a table for whoever reads the run with `--nocapture`.
+//! Prints the attacks by target and route. Run the tests with `--nocapture` to see it.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use skillkeep::isolation_probe::ProbeReport;
 
-/// Targets by ways in: attacks, and how many of them it was the target itself that answered.
-pub(super) fn print(proofs: &[(&str, ProbeReport)]) {
-    let targets: BTreeSet<&str> = proofs
+/// Each cell has the number of attacks and, in brackets, how many of them reached their target.
+pub(super) fn print(reports: &[(&str, ProbeReport)]) {
+    let targets: BTreeSet<&str> = reports
         .iter()
-        .flat_map(|(_, proof)| proof.targets.keys().map(String::as_str))
+        .flat_map(|(_, report)| report.targets.keys().map(String::as_str))
         .collect();
-    let mut text = "attacks, and those that the target itself answered\n".to_owned();
+    let mut text = "attacks (those that reached their target)\n".to_owned();
     write!(text, "{:26}", "").unwrap();
-    for (how, _) in proofs {
-        write!(text, "{how:>15}").unwrap();
+    for (route, _) in reports {
+        write!(text, "{route:>15}").unwrap();
     }
     for target in targets {
         write!(text, "\n{target:26}").unwrap();
-        for (_, proof) in proofs {
-            let cell = if let Some(tally) = proof.targets.get(target) {
+        for (_, report) in reports {
+            let cell = if let Some(tally) = report.targets.get(target) {
                 assert_eq!(tally.refused, tally.attacks, "{target}");
                 format!("{} ({})", tally.attacks, tally.reached)
             } else {
-                assert!(proof.not_of_its_era.contains(target), "{target}");
-                "not there".to_owned()
+                assert!(report.unsupported_methods.contains(target), "{target}");
+                "unsupported".to_owned()
             };
             write!(text, "{cell:>15}").unwrap();
         }
     }
     write!(text, "\n{:26}", "all").unwrap();
-    for (_, proof) in proofs {
-        write!(text, "{:>15}", proof.attacks).unwrap();
+    for (_, report) in reports {
+        write!(text, "{:>15}", report.attacks).unwrap();
     }
-    let all: usize = proofs.iter().map(|(_, proof)| proof.attacks).sum();
+    let all: usize = reports.iter().map(|(_, report)| report.attacks).sum();
     eprintln!("{text}\n{all} attacks, all refused");
 }

@@ -258,7 +258,7 @@ async fn each_change_of_a_tenant_touches_the_one_that_it_is_given() {
         assert_eq!(held.len(), 1, "{name}: {held:?}");
     }
     let find = &all()["tenants/find"];
-    for (slug, found) in [("mine", 1), ("other_tenant", 1), ("nobodys", 0)] {
+    for (slug, found) in [("mine", 1), ("theirs", 1), ("nobodys", 0)] {
         let statement = find.replace("$1", &format!("'{slug}'"));
         let rows = two.db.superuser().await.query(&statement, &[]).await.unwrap();
         assert_eq!(rows.len(), found, "{slug}");

@@ -114,10 +114,10 @@ impl Theirs {
             "skills/by_ids" => vec![Box::new(vec![self.skill])],
             "skills/changed_since" => vec![Box::new(-1_i64), Box::new(1_000_i64)],
             "skills/details" | "skills/find" | "skills/shelved" | "versions/files" => {
-                vec![Box::new("only-other_tenant"), Box::new(None::<String>)]
+                vec![Box::new("only-theirs"), Box::new(None::<String>)]
             }
             "skills/for_publishing" => {
-                vec![Box::new(vec!["only-other_tenant"]), Box::new("only-other_tenant")]
+                vec![Box::new(vec!["only-theirs"]), Box::new("only-theirs")]
             }
             "skills/set_latest" => vec![
                 Box::new(self.skill),
@@ -145,12 +145,12 @@ impl Theirs {
             ],
             "versions/contents" | "versions/manifest" => vec![Box::new(self.version)],
             "versions/file" => vec![
-                Box::new("only-other_tenant"),
+                Box::new("only-theirs"),
                 Box::new(None::<String>),
                 Box::new("SKILL.md"),
             ],
             "versions/labels" => vec![Box::new(self.skill), Box::new("1")],
-            "versions/list" => vec![Box::new("only-other_tenant"), Box::new(100_i64)],
+            "versions/list" => vec![Box::new("only-theirs"), Box::new(100_i64)],
             other => panic!("say with which values of another tenant {other} shall be tried"),
         }
     }

@@ -85,7 +85,7 @@ async fn over_http_too_many_calls_get_429_with_the_time_to_wait_and_others_are_s
     let words: Value = refused.json().await.unwrap();
     let words = words["error"]["message"].as_str().unwrap();
     assert!(
-        words.starts_with("This API key may make 5 calls a minute"),
+        words.starts_with("This API key has reached its limit of 5 calls per minute"),
         "{words}"
     );
     // What is left of the tenant's call_limits is the colleague's, and no more.
@@ -95,7 +95,7 @@ async fn over_http_too_many_calls_get_429_with_the_time_to_wait_and_others_are_s
     let refused: Value = ask(&colleague).await.json().await.unwrap();
     let words = refused["error"]["message"].as_str().unwrap();
     assert!(
-        words.starts_with("Your organisation may make 8 calls a minute"),
+        words.starts_with("Your organisation has reached its limit of 8 calls per minute"),
         "{words}"
     );
     assert_served(at, &stranger).await;
@@ -125,7 +125,7 @@ async fn over_stdio_too_many_calls_get_words_and_are_recorded_as_such() {
     }
     let words = client.error("whoami", json!({})).await;
     assert!(
-        words.starts_with("Your organisation may make 3 calls a minute, and has made them. Try again in "),
+        words.starts_with("Your organisation has reached its limit of 3 calls per minute. Try again in "),
         "{words}"
     );
     assert!(
@@ -303,7 +303,7 @@ async fn a_keys_month_is_its_own_and_a_rotation_does_not_begin_it_anew() {
     successor.ok("whoami", json!({})).await;
     let words = successor.error("whoami", json!({})).await;
     assert!(
-        words.starts_with("This API key may make 4 calls a month"),
+        words.starts_with("This API key has reached its limit of 4 calls per month"),
         "{words}"
     );
     let old = Client::connect(&db.service(), &key).await;

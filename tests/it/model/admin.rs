@@ -1,4 +1,4 @@
-//! What the operator does to a tenant, to the database and to the model alike.
+//! Administrative operations on a tenant, applied to the database and to the model.
 
 use rand::RngExt as _;
 use skillkeep::db::TenantTx;
@@ -20,7 +20,7 @@ const MAX_KEYS: usize = 8;
 
 impl Tenant {
     async fn tx(&self) -> TenantTx {
-        TenantTx::begin_as_admin(&self.world.db.admin, self.id)
+        TenantTx::begin_as_admin(&self.fixtures.db.admin, self.id)
             .await
             .unwrap()
     }
@@ -55,20 +55,20 @@ impl Tenant {
             user,
             scopes,
             revoked: false,
-            pipe: None,
+            client: None,
         });
     }
 
-    /// A new skill, or a new version of one: with a word in it that no other has.
+    /// Publishes a new skill or a new version, with a word that no other version contains.
     pub(super) async fn publish(&mut self) {
         let slug = SLUGS[self.random.random_range(0..SLUGS.len())];
         let word: String = (0..14)
             .map(|_| char::from(self.random.random_range(b'a'..=b'z')))
             .collect();
         let description = format!("Does {word} for those who need it.");
-        // As the harness writes it.
+        // The text that `TestDb::skill` stores.
         let skill_md = format!("---\nname: {slug}\ndescription: {description}\n---\n\n# {slug}\n\nDo it.\n");
-        self.world.db.skill(self.id, slug, &description, &[]).await;
+        self.fixtures.db.skill(self.id, slug, &description, &[]).await;
         let skill = self.skills.entry(slug.to_owned()).or_default();
         skill.versions.push(Version {
             skill_md,
@@ -97,7 +97,7 @@ impl Tenant {
         self.active = active;
     }
 
-    /// Lets somebody work again; his key is the last of all.
+    /// Activates the tenant and the first user and creates a valid API key, which is then the last one.
     pub(super) async fn repair(&mut self) {
         if !self.active {
             self.set_tenant(true).await;
@@ -141,7 +141,7 @@ impl Tenant {
                 self.set_user(user, !self.users[user].1).await;
             }
             _ => {
-                // Suspended for a short while only, or there would be nothing to see.
+                // Mostly active, so that most calls succeed.
                 if !self.active || self.one_in(4) {
                     self.set_tenant(!self.active).await;
                 }

@@ -1,19 +1,20 @@
-//! What callers do, what the model says that they must be told, and what became of it.
+//! Executes random calls and compares responses and usage events with the model.
 
 use std::time::Duration;
 
 use rand::RngExt as _;
 use serde_json::{Value, json};
 use skillkeep::isolation_probe::{ClientError, InMemoryClient, ProbeClient as _};
+use skillkeep::server::ProtocolProfile;
 use skillkeep::tenancy::Scope;
 
-use super::plan::{Answer, Call, Effect};
+use super::plan::{Call, Effect, ExpectedResponse};
 use super::state::{Install, Tenant};
 use super::{Fault, Fixtures};
-use crate::attacks::clients::{Http, NEW};
+use crate::attacks::clients::HttpClient;
 
 impl Tenant {
-    fn some_fault(&mut self) -> Option<Fault> {
+    fn random_fault(&mut self) -> Option<Fault> {
         self.one_in(25).then(|| match self.random.random_range(0..12) {
             0 => Fault::Hang,
             1 => Fault::SlowStatement,
@@ -22,109 +23,118 @@ impl Tenant {
         })
     }
 
-    fn holds(&self, number: usize) -> bool {
+    fn is_valid(&self, number: usize) -> bool {
         let key = &self.keys[number];
         !key.revoked && self.users[key.user].1 && self.active
     }
 
-    /// Mostly one that holds; where there is none, one is made so.
-    async fn some_key(&mut self) -> usize {
+    /// Mostly a valid API key. If there is none, one is created.
+    async fn random_key(&mut self) -> usize {
         let any = self.random.random_range(0..self.keys.len());
         if self.one_in(8) {
             return any;
         }
-        let good: Vec<usize> = (0..self.keys.len())
-            .filter(|number| self.holds(*number))
+        let valid: Vec<usize> = (0..self.keys.len())
+            .filter(|number| self.is_valid(*number))
             .collect();
-        if good.is_empty() {
+        if valid.is_empty() {
             self.repair().await;
             return self.keys.len() - 1;
         }
-        good[self.random.random_range(0..good.len())]
+        valid[self.random.random_range(0..valid.len())]
     }
 
-    /// One call with some key, by some way, with its consequences.
+    /// Sends one random call with a random key over a random transport, and applies its effect to the model.
     pub(super) async fn call(&mut self) {
-        let number = self.some_key().await;
+        let number = self.random_key().await;
         let user = self.keys[number].user;
-        let holds = self.holds(number);
-        let mut call = self.some_call(user);
-        let lacks = call
+        let is_valid = self.is_valid(number);
+        let mut call = self.random_call(user);
+        let missing_scope = call
             .scope
             .filter(|scope| !self.keys[number].scopes.contains(scope));
-        // Whether the tool itself is reached, where a fault waits.
-        let reached = lacks.is_none()
+        // Faults are injected into the tool itself.
+        let reaches_tool = missing_scope.is_none()
             && !["unknown_tool", "malformed", "invalid_arguments"].contains(&call.expected.outcome);
-        let fault = if holds && reached { self.some_fault() } else { None };
+        let fault = if is_valid && reaches_tool {
+            self.random_fault()
+        } else {
+            None
+        };
         if let Some(fault) = fault {
-            self.world.faults.lock().unwrap().insert(self.id, fault);
+            self.fixtures.faults.lock().unwrap().insert(self.id, fault);
         }
         let trace: String = (0..32)
             .map(|_| self.random.random_range(1..10_u8).to_string())
             .collect();
         call.params["_meta"] = json!({"traceparent": format!("00-{trace}-1234567890abcdef-01")});
-        let abandon = holds && fault.is_none() && self.one_in(40);
-        let answer = self.ask(number, &call, holds, abandon).await;
+        let abandon = is_valid && fault.is_none() && self.one_in(40);
+        let response = self.send(number, &call, is_valid, abandon).await;
         if fault.is_some() {
             self.counts.faults += 1;
         }
-        let event = self.event_of(&trace, answer.is_none()).await;
-        self.world.faults.lock().unwrap().remove(&self.id);
+        let event = self.event_of(&trace, response.is_none()).await;
+        self.fixtures.faults.lock().unwrap().remove(&self.id);
         if let Some(event) = &event {
             *self.events.entry(event.clone()).or_default() += 1;
         }
-        if !holds {
+        if !is_valid {
             self.counts.refused += 1;
-            assert_eq!(event, None, "a key that does not hold leaves no event");
-            let answer = answer.expect("whoever is refused is told");
-            let code = answer.pointer("/error/code").and_then(Value::as_i64);
-            assert!(code == Some(-31_001) || is_lost(&answer), "{answer}");
+            assert_eq!(event, None, "a call with an invalid key leaves no event");
+            let response = response.expect("a rejected call gets a response");
+            let code = response.pointer("/error/code").and_then(Value::as_i64);
+            assert!(code == Some(-31_001) || is_lost(&response), "{response}");
             return;
         }
-        self.judge(number, call, lacks, fault, answer, event);
+        self.check_and_apply(number, call, missing_scope, fault, response, event);
     }
 
-    /// `None` where the caller left before the answer.
-    async fn ask(&mut self, number: usize, call: &Call, holds: bool, abandon: bool) -> Option<Value> {
+    /// Returns `None` if the caller disconnected before the response.
+    async fn send(&mut self, number: usize, call: &Call, is_valid: bool, abandon: bool) -> Option<Value> {
         let replica = self.random.random_range(0..2);
-        let world: &Fixtures = &self.world;
+        let fixtures: &Fixtures = &self.fixtures;
         if abandon {
             self.counts.abandoned += 1;
-            let mut pipe = InMemoryClient::connect(&world.services[replica], self.keys[number].key.clone())
-                .await
-                .unwrap();
-            let patience = Duration::from_micros(self.random.random_range(0..4_000));
-            let left = tokio::time::timeout(patience, pipe.ask(call.method, call.params.clone())).await;
+            let mut client =
+                InMemoryClient::connect_legacy(&fixtures.services[replica], self.keys[number].key.clone())
+                    .await
+                    .unwrap();
+            let timeout = Duration::from_micros(self.random.random_range(0..4_000));
+            let left = tokio::time::timeout(timeout, client.request(call.method, call.params.clone())).await;
             return left.ok().map(Result::unwrap);
         }
-        let answer: Result<Value, ClientError> = if holds && self.random.random_range(0..3) == 0 {
-            let mut http = Http::new(world.addresses[replica], &self.keys[number].key, NEW);
-            http.ask(call.method, call.params.clone()).await
+        let response: Result<Value, ClientError> = if is_valid && self.random.random_range(0..3) == 0 {
+            let mut http = HttpClient::new(
+                fixtures.addresses[replica],
+                &self.keys[number].key,
+                ProtocolProfile::Current,
+            );
+            http.request(call.method, call.params.clone()).await
         } else {
             let key = &mut self.keys[number];
-            if key.pipe.is_none() {
-                key.pipe = Some(
-                    InMemoryClient::connect(&world.services[replica], key.key.clone())
+            if key.client.is_none() {
+                key.client = Some(
+                    InMemoryClient::connect_legacy(&fixtures.services[replica], key.key.clone())
                         .await
                         .unwrap(),
                 );
             }
-            key.pipe
+            key.client
                 .as_mut()
                 .unwrap()
-                .ask(call.method, call.params.clone())
+                .request(call.method, call.params.clone())
                 .await
         };
-        Some(answer.unwrap())
+        Some(response.unwrap())
     }
 
-    /// The outcome that was recorded of the call; at most one.
+    /// The recorded outcome of the call. Asserts that there is at most one usage event.
     async fn event_of(&self, trace: &str, abandoned: bool) -> Option<String> {
-        // Nobody tells an abandoned call's end; it may not even have begun when its caller left.
-        let looks = if abandoned { 60 } else { 1 };
-        for _ in 0..looks {
+        // The end of an abandoned call is not observable; it may not even have begun when its caller disconnected.
+        let attempts = if abandoned { 60 } else { 1 };
+        for _ in 0..attempts {
             let rows = self
-                .outside
+                .superuser
                 .query(
                     "SELECT outcome FROM usage_events WHERE tenant_id = $1 AND trace_id = $2",
                     &[self.id.as_uuid(), &trace],
@@ -142,51 +152,54 @@ impl Tenant {
         None
     }
 
-    fn judge(
+    fn check_and_apply(
         &mut self,
         number: usize,
         call: Call,
-        lacks: Option<Scope>,
+        missing_scope: Option<Scope>,
         fault: Option<Fault>,
-        answer: Option<Value>,
+        response: Option<Value>,
         event: Option<String>,
     ) {
         let user = self.keys[number].user;
         let what = format!("{}: {} {} {fault:?}", self.slug, call.method, call.params);
-        let Some(answer) = answer else {
-            // He left. Whatever was recorded is what was done.
+        let Some(response) = response else {
+            // The caller disconnected; the usage event tells whether the call was applied.
             if event.as_deref() == Some("ok") {
                 self.apply(call.expected.effect, user, None);
             }
             return;
         };
-        if is_lost(&answer) {
-            // The database was cut off; the record alone tells whether it was done.
+        if is_lost(&response) {
+            // The database session was terminated; the usage event tells whether the call was applied.
             self.counts.lost += 1;
             if event.as_deref() == Some("ok") {
                 self.apply(call.expected.effect, user, None);
             }
             return;
         }
-        let event = event.unwrap_or_else(|| panic!("an answer without a record: {what}: {answer}"));
-        if let Some(scope) = lacks {
-            assert_eq!(event, "missing_scope", "{what}: {answer}");
-            assert!(answer.to_string().contains(scope.as_str()), "{what}: {answer}");
+        let event = event.unwrap_or_else(|| panic!("a response without a usage event: {what}: {response}"));
+        if let Some(scope) = missing_scope {
+            assert_eq!(event, "missing_scope", "{what}: {response}");
+            assert!(
+                response.to_string().contains(scope.as_str()),
+                "{what}: {response}"
+            );
         } else if let Some(fault) = fault {
             let wanted: &[&str] = match fault {
                 Fault::Panic => &["panicked"],
-                // Killed on the way, a slow statement is a bad one.
+                // The session may be terminated first, which fails the statement.
                 Fault::BadStatement | Fault::SlowStatement | Fault::Hang => &["internal_error", "timed_out"],
             };
-            assert!(wanted.contains(&event.as_str()), "{what}: {event} {answer}");
+            assert!(wanted.contains(&event.as_str()), "{what}: {event} {response}");
         } else if event == "internal_error" {
-            // A backend was killed under a statement that the tool had sent, and another recorded it? Never: it is gone.
-            panic!("{what}: recorded as an internal error: {answer}");
+            // Not explained by a terminated session: the usage event would have been rolled back with it.
+            panic!("{what}: recorded as an internal error: {response}");
         } else {
-            assert_eq!(event, call.expected.outcome, "{what}: {answer}");
-            check(&what, &call.expected.answer, &answer);
+            assert_eq!(event, call.expected.outcome, "{what}: {response}");
+            check(&what, &call.expected.response, &response);
             self.counts.answered += 1;
-            let id = answer
+            let id = response
                 .pointer("/result/structuredContent/install_id")
                 .and_then(Value::as_str);
             self.apply(call.expected.effect, user, id.map(str::to_owned));
@@ -196,9 +209,9 @@ impl Tenant {
     fn apply(&mut self, effect: Effect, user: usize, install: Option<String>) {
         match effect {
             Effect::Nothing => {}
-            Effect::Offer { skill, version } => {
+            Effect::Install { skill, version } => {
                 self.skills.get_mut(&skill).unwrap().offered += 1;
-                // Without an answer nobody knows its id.
+                // Without a response the id is unknown.
                 if let Some(id) = install {
                     self.installs.push(Install {
                         id,
@@ -232,14 +245,14 @@ impl Tenant {
         }
     }
 
-    /// A list, which leaves no record: the same as the model's, in order.
+    /// Lists must equal the model's. They leave no usage event.
     pub(super) async fn list(&mut self) {
         let number = self.random.random_range(0..self.keys.len());
         let key = &self.keys[number];
-        let holds = !key.revoked && self.users[key.user].1 && self.active;
-        let reads = key.scopes.contains(&Scope::SkillsRead);
+        let is_valid = !key.revoked && self.users[key.user].1 && self.active;
+        let can_read = key.scopes.contains(&Scope::SkillsRead);
         let replica = self.random.random_range(0..2);
-        let mut pipe = InMemoryClient::connect(&self.world.services[replica], key.key.clone())
+        let mut client = InMemoryClient::connect_legacy(&self.fixtures.services[replica], key.key.clone())
             .await
             .unwrap();
         let (method, list) = [
@@ -247,67 +260,71 @@ impl Tenant {
             ("prompts/list", "prompts"),
             ("resources/list", "resources"),
         ][self.random.random_range(0..3)];
-        let answer = pipe.ask(method, json!({})).await.unwrap();
+        let response = client.request(method, json!({})).await.unwrap();
         self.counts.lists += 1;
-        if is_lost(&answer) {
+        if is_lost(&response) {
             return;
         }
-        if !holds {
-            assert_eq!(answer.pointer("/error/code"), Some(&json!(-31_001)), "{answer}");
+        if !is_valid {
+            assert_eq!(
+                response.pointer("/error/code"),
+                Some(&json!(-31_001)),
+                "{response}"
+            );
             return;
         }
-        let listed = answer["result"][list].to_string();
+        let listed = response["result"][list].to_string();
         for (slug, skill) in &self.skills {
-            let shown = listed.contains(&format!("\"{slug}\""))
+            let is_listed = listed.contains(&format!("\"{slug}\""))
                 || listed.contains(&format!("skill://{slug}/{}/", skill.versions.len()));
-            assert_eq!(shown, reads, "{}: {method} {slug}: {listed}", self.slug);
+            assert_eq!(is_listed, can_read, "{}: {method} {slug}: {listed}", self.slug);
         }
-        let count = answer["result"][list].as_array().unwrap().iter();
+        let count = response["result"][list].as_array().unwrap().iter();
         let count = count
             .filter(|item| !item.to_string().contains("search-first") && item["name"] != "find-a-skill")
             .count();
-        if reads && method != "prompts/list" {
+        if can_read && method != "prompts/list" {
             assert_eq!(count, self.skills.len(), "{}: {listed}", self.slug);
         }
     }
 }
 
-/// Whether the answer is that of a server whose database was cut off in the middle.
-fn is_lost(answer: &Value) -> bool {
-    let text = answer.to_string();
+/// Whether the response reports a lost database connection.
+fn is_lost(response: &Value) -> bool {
+    let text = response.to_string();
     [
         "not available",
-        "cannot tell whether it was done",
+        "it is unknown whether the call was done",
         "could not record",
-        "failed to answer",
+        "failed to response",
         "is busy",
     ]
     .iter()
-    .any(|words| text.contains(words))
+    .any(|message| text.contains(message))
 }
 
-fn check(what: &str, expected: &Answer, answer: &Value) {
+fn check(what: &str, expected: &ExpectedResponse, response: &Value) {
     match expected {
-        Answer::Words(words) => {
+        ExpectedResponse::Message(message) => {
             assert_eq!(
-                answer.pointer("/result/isError"),
+                response.pointer("/result/isError"),
                 Some(&json!(true)),
-                "{what}: {answer}"
+                "{what}: {response}"
             );
-            let told = answer
+            let text = response
                 .pointer("/result/content/0/text")
                 .and_then(Value::as_str)
                 .unwrap_or_default();
-            assert!(told.contains(words.as_str()), "{what}: {answer}");
+            assert!(text.contains(message.as_str()), "{what}: {response}");
         }
-        Answer::Code(0) => assert!(answer.get("error").is_some(), "{what}: {answer}"),
-        Answer::Code(code) => assert_eq!(
-            answer.pointer("/error/code"),
+        ExpectedResponse::Code(0) => assert!(response.get("error").is_some(), "{what}: {response}"),
+        ExpectedResponse::Code(code) => assert_eq!(
+            response.pointer("/error/code"),
             Some(&json!(code)),
-            "{what}: {answer}"
+            "{what}: {response}"
         ),
-        Answer::Fields(fields) => {
-            let result = &answer["result"];
+        ExpectedResponse::Fields(fields) => {
+            let result = &response["result"];
             let content = result.get("structuredContent").unwrap_or(result);
             for (name, value) in fields {
                 let found = match *name {
@@ -324,7 +341,7 @@ fn check(what: &str, expected: &Answer, answer: &Value) {
                     "content" => content.pointer("/files/0/content").cloned().unwrap_or_default(),
                     name => content[name].clone(),
                 };
-                assert_eq!(&found, value, "{what}: {name} in {answer}");
+                assert_eq!(&found, value, "{what}: {name} in {response}");
             }
         }
     }

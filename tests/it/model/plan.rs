@@ -1,4 +1,4 @@
-//! Calls at random, and what the model expects of each.
+//! Random calls, and what the model expects of each.
 
 use rand::RngExt as _;
 use serde_json::{Value, json};
@@ -7,27 +7,27 @@ use skillkeep::tenancy::Scope;
 
 use super::state::{Report, Tenant};
 
-/// What the model expects of a call that meets no fault.
+/// The expected result of a call without a fault.
 pub(super) struct Expected {
     pub(super) outcome: &'static str,
-    /// What must stand in the answer.
-    pub(super) answer: Answer,
+    /// What the response must contain.
+    pub(super) response: ExpectedResponse,
     pub(super) effect: Effect,
 }
 
-pub(super) enum Answer {
+pub(super) enum ExpectedResponse {
     /// The structured content has these values.
     Fields(Vec<(&'static str, Value)>),
-    /// The words of a tool error hold this.
-    Words(String),
+    /// The message of a tool error contains this.
+    Message(String),
     /// A JSON-RPC error with this code.
     Code(i64),
 }
 
-/// What a call does to the model when it is done.
+/// The change of the model after a successful call.
 pub(super) enum Effect {
     Nothing,
-    Offer { skill: String, version: usize },
+    Install { skill: String, version: usize },
     Confirm { number: usize, matches: bool },
     Report { key: String, report: Report },
 }
@@ -46,22 +46,22 @@ fn tool(name: &str, arguments: &Value) -> Value {
 fn fields(fields: Vec<(&'static str, Value)>) -> Expected {
     Expected {
         outcome: "ok",
-        answer: Answer::Fields(fields),
+        response: ExpectedResponse::Fields(fields),
         effect: Effect::Nothing,
     }
 }
 
-fn not_found(words: &str) -> Expected {
+fn not_found(message: &str) -> Expected {
     Expected {
         outcome: "tool_error",
-        answer: Answer::Words(words.to_owned()),
+        response: ExpectedResponse::Message(message.to_owned()),
         effect: Effect::Nothing,
     }
 }
 
 impl Tenant {
-    /// A skill that there is, or one that only others may have.
-    fn some_skill(&mut self) -> String {
+    /// An existing skill, or one that only other tenants may have.
+    fn random_skill(&mut self) -> String {
         let slugs: Vec<String> = self.skills.keys().cloned().collect();
         if self.one_in(6) {
             return ["plan-trip", "sum-up", "nobody-has-it"][self.random.random_range(0..3)].to_owned();
@@ -69,7 +69,7 @@ impl Tenant {
         slugs[self.random.random_range(0..slugs.len())].clone()
     }
 
-    pub(super) fn some_call(&mut self, user: usize) -> Call {
+    pub(super) fn random_call(&mut self, user: usize) -> Call {
         match self.random.random_range(0..12) {
             0 => self.search(),
             1 | 2 => self.get_skill(),
@@ -78,13 +78,13 @@ impl Tenant {
             7 | 8 => self.report(user),
             9 => self.usage_report(),
             10 => self.read(),
-            _ => self.odd_call(),
+            _ => self.invalid_or_whoami_call(),
         }
     }
 
     fn search(&mut self) -> Call {
-        let slug = self.some_skill();
-        // A word of the newest version finds it; one of an older version, or of another tenant, finds nothing.
+        let slug = self.random_skill();
+        // A word of the latest version finds it; a word of an older version or of another tenant finds nothing.
         let (query, hits) = match self.skills.get(&slug) {
             Some(skill) if skill.versions.len() > 1 && self.random.random_range(0..3) == 0 => {
                 (skill.versions[skill.versions.len() - 2].word.clone(), json!([]))
@@ -101,7 +101,7 @@ impl Tenant {
     }
 
     fn get_skill(&mut self) -> Call {
-        let slug = self.some_skill();
+        let slug = self.random_skill();
         let arguments = json!({"skill": slug, "file": "SKILL.md"});
         let expected = match self.skills.get(&slug) {
             Some(skill) => {
@@ -125,19 +125,19 @@ impl Tenant {
     }
 
     fn install(&mut self) -> Call {
-        let slug = self.some_skill();
+        let slug = self.random_skill();
         let count = self.skills.get(&slug).map_or(0, |skill| skill.versions.len());
         let version = self.random.random_range(1..=count.max(1));
         let arguments = json!({"skill": slug, "version": version.to_string(), "assistant": "codex"});
         let expected = match self.skills.get(&slug) {
             Some(skill) => Expected {
                 outcome: "ok",
-                answer: Answer::Fields(vec![
+                response: ExpectedResponse::Fields(vec![
                     ("skill", json!(slug)),
                     ("version", json!(version.to_string())),
                     ("content", json!(skill.versions[version - 1].skill_md)),
                 ]),
-                effect: Effect::Offer { skill: slug, version },
+                effect: Effect::Install { skill: slug, version },
             },
             None => not_found(&format!("There is no skill \"{slug}\"")),
         };
@@ -151,9 +151,9 @@ impl Tenant {
 
     fn confirm(&mut self, user: usize) -> Call {
         let matches = !self.one_in(4);
-        let of_others = self.one_in(5);
+        let of_other_user = self.one_in(5);
         let candidates: Vec<usize> = (0..self.installs.len())
-            .filter(|number| (self.installs[*number].user == user) != of_others)
+            .filter(|number| (self.installs[*number].user == user) != of_other_user)
             .collect();
         let (id, text, expected) = if candidates.is_empty() {
             let expected = not_found("There is no such install of yours");
@@ -167,13 +167,13 @@ impl Tenant {
             } else {
                 "another".to_owned()
             };
-            let expected = if of_others {
-                // What a colleague installed is his to confirm.
+            let expected = if of_other_user {
+                // Only the user who installed it may confirm it.
                 not_found("There is no such install of yours")
             } else {
                 Expected {
                     outcome: "ok",
-                    answer: Answer::Fields(vec![
+                    response: ExpectedResponse::Fields(vec![
                         ("install_id", json!(install.id)),
                         ("state", json!(if matches { "confirmed" } else { "mismatched" })),
                     ]),
@@ -192,8 +192,8 @@ impl Tenant {
     }
 
     fn report(&mut self, user: usize) -> Call {
-        let skill = self.some_skill();
-        // Few keys, so that some are used again, by others too.
+        let skill = self.random_skill();
+        // Few keys, so that some are reused, also by other users.
         let key = format!("report-{}", self.random.random_range(0..400));
         let minutes = self.random.random_range(0..60_i64);
         let outcome = ["helped", "failed", "stale"][self.random.random_range(0..3)];
@@ -209,19 +209,19 @@ impl Tenant {
                     minutes,
                 };
                 match self.reports.get(&(user, key.clone())) {
-                    // Sent again after a newer version came out, it is still about the one that it was about.
-                    Some(before) if before.says_the_same(&report) => fields(vec![
+                    // A repeated report keeps its version, even if a newer one was published since.
+                    Some(before) if before.is_repetition_of(&report) => fields(vec![
                         ("duplicate", json!(true)),
                         ("version", json!(before.version.to_string())),
                     ]),
                     Some(_) => Expected {
                         outcome: "tool_error",
-                        answer: Answer::Words("was used before for another report".to_owned()),
+                        response: ExpectedResponse::Message("was used before for another report".to_owned()),
                         effect: Effect::Nothing,
                     },
                     None => Expected {
                         outcome: "ok",
-                        answer: Answer::Fields(vec![
+                        response: ExpectedResponse::Fields(vec![
                             ("duplicate", json!(false)),
                             ("outcome", json!(outcome)),
                         ]),
@@ -257,9 +257,9 @@ impl Tenant {
         }
     }
 
-    /// A file by its URI, of any version.
+    /// Reads a file of any version by its URI.
     fn read(&mut self) -> Call {
-        let slug = self.some_skill();
+        let slug = self.random_skill();
         let count = self.skills.get(&slug).map_or(0, |skill| skill.versions.len());
         let version = self.random.random_range(1..=count + 1);
         let uri = format!("skill://{slug}/{version}/{slug}/SKILL.md");
@@ -271,7 +271,7 @@ impl Tenant {
             Some(version) => fields(vec![("uri", json!(uri)), ("text", json!(version.skill_md))]),
             None => Expected {
                 outcome: "tool_error",
-                answer: Answer::Code(0),
+                response: ExpectedResponse::Code(0),
                 effect: Effect::Nothing,
             },
         };
@@ -283,14 +283,14 @@ impl Tenant {
         }
     }
 
-    fn odd_call(&mut self) -> Call {
-        let of = |params: Value, outcome: &'static str, answer: Answer| Call {
+    fn invalid_or_whoami_call(&mut self) -> Call {
+        let of = |params: Value, outcome: &'static str, response: ExpectedResponse| Call {
             method: "tools/call",
             params,
             scope: None,
             expected: Expected {
                 outcome,
-                answer,
+                response,
                 effect: Effect::Nothing,
             },
         };
@@ -298,18 +298,22 @@ impl Tenant {
             0 => of(
                 tool("drop_tables", &json!({})),
                 "unknown_tool",
-                Answer::Code(-32_602),
+                ExpectedResponse::Code(-32_602),
             ),
-            1 => of(json!({"arguments": {}}), "malformed", Answer::Code(-32_602)),
+            1 => of(
+                json!({"arguments": {}}),
+                "malformed",
+                ExpectedResponse::Code(-32_602),
+            ),
             2 => of(
                 tool("whoami", &json!({"tenant": "tenant-0"})),
                 "invalid_arguments",
-                Answer::Words("not right".to_owned()),
+                ExpectedResponse::Message("not right".to_owned()),
             ),
             _ => of(
                 tool("whoami", &json!({})),
                 "ok",
-                Answer::Fields(vec![
+                ExpectedResponse::Fields(vec![
                     ("tenant", json!(self.slug)),
                     ("server_version", json!(env!("CARGO_PKG_VERSION"))),
                 ]),

@@ -1,4 +1,4 @@
-//! What one tenant has, as the model knows it, and the comparison with what the database holds.
+//! The model of one tenant, and its comparison with the database.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,14 +16,14 @@ pub(super) const USERS: [&str; 3] = ["ada@example.com", "bob@example.com", "eve@
 #[derive(Debug, Clone)]
 pub(super) struct Version {
     pub(super) skill_md: String,
-    /// A word that stands in this version's description and nowhere else.
+    /// A word that only this version's description contains.
     pub(super) word: String,
     pub(super) description: String,
 }
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Skill {
-    /// The first is called 1.
+    /// In order; the first is version "1".
     pub(super) versions: Vec<Version>,
     pub(super) offered: i64,
     pub(super) confirmed: i64,
@@ -47,7 +47,7 @@ pub(super) struct Key {
     pub(super) user: usize,
     pub(super) scopes: Vec<Scope>,
     pub(super) revoked: bool,
-    pub(super) pipe: Option<InMemoryClient>,
+    pub(super) client: Option<InMemoryClient>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -59,8 +59,8 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// Whether it may be the same report sent again, which names no version.
-    pub(super) fn says_the_same(&self, other: &Self) -> bool {
+    /// Whether it has the same idempotent content. A repeated report names no version.
+    pub(super) fn is_repetition_of(&self, other: &Self) -> bool {
         (&self.skill, self.outcome, self.minutes) == (&other.skill, other.outcome, other.minutes)
     }
 }
@@ -73,7 +73,7 @@ pub(super) struct Counts {
     pub(super) lost: u64,
     pub(super) abandoned: u64,
     pub(super) lists: u64,
-    pub(super) operator: u64,
+    pub(super) admin: u64,
     pub(super) compared: u64,
 }
 
@@ -85,13 +85,13 @@ impl Counts {
         self.lost += other.lost;
         self.abandoned += other.abandoned;
         self.lists += other.lists;
-        self.operator += other.operator;
+        self.admin += other.admin;
         self.compared += other.compared;
     }
 }
 
 pub(super) struct Tenant {
-    pub(super) world: Arc<Fixtures>,
+    pub(super) fixtures: Arc<Fixtures>,
     pub(super) id: TenantId,
     pub(super) slug: String,
     pub(super) random: StdRng,
@@ -100,24 +100,24 @@ pub(super) struct Tenant {
     pub(super) keys: Vec<Key>,
     pub(super) skills: BTreeMap<String, Skill>,
     pub(super) installs: Vec<Install>,
-    /// By user and idempotency key.
+    /// By user number and idempotency key.
     pub(super) reports: BTreeMap<(usize, String), Report>,
     /// Events by outcome.
     pub(super) events: BTreeMap<String, i64>,
     pub(super) minutes: i64,
     pub(super) counts: Counts,
     steps: u64,
-    /// Looks at the database from outside.
-    pub(super) outside: tokio_postgres::Client,
+    /// A connection that no policy restricts.
+    pub(super) superuser: tokio_postgres::Client,
 }
 
 impl Tenant {
-    pub(super) async fn new(world: Arc<Fixtures>, number: usize, random: StdRng) -> Self {
+    pub(super) async fn new(fixtures: Arc<Fixtures>, number: usize, random: StdRng) -> Self {
         let slug = format!("tenant-{number}");
-        let id = world.db.tenant(&slug).await;
-        let outside = world.db.superuser().await;
+        let id = fixtures.db.tenant(&slug).await;
+        let superuser = fixtures.db.superuser().await;
         let mut tenant = Self {
-            world,
+            fixtures,
             id,
             slug,
             random,
@@ -131,7 +131,7 @@ impl Tenant {
             minutes: 0,
             counts: Counts::default(),
             steps: 0,
-            outside,
+            superuser,
         };
         tenant.make_users().await;
         tenant.make_key(0, Scope::ALL.to_vec()).await;
@@ -145,12 +145,12 @@ impl Tenant {
         self.random.random_range(0..number) == 0
     }
 
-    /// Does something, whatever the numbers say.
+    /// Executes one random operation.
     pub(super) async fn step(&mut self) {
         self.steps += 1;
         if self.one_in(12) {
             self.administer().await;
-            self.counts.operator += 1;
+            self.counts.admin += 1;
         } else if self.one_in(10) {
             self.list().await;
         } else {
@@ -161,12 +161,12 @@ impl Tenant {
         }
     }
 
-    /// Every number of the model, asked from the database as its owner sees it.
+    /// Compares every number of the model with the database.
     pub(super) async fn compare(&mut self) {
         self.counts.compared += 1;
         let id = self.id.as_uuid();
         let rows = self
-            .outside
+            .superuser
             .query(
                 "SELECT s.slug, (SELECT count(*) FROM skill_versions v WHERE v.tenant_id = $1 AND v.skill_id = s.id),
                         (SELECT count(*) FROM installs i WHERE i.tenant_id = $1 AND i.skill_id = s.id),
@@ -211,7 +211,7 @@ impl Tenant {
             .collect();
         assert_eq!(found, expected, "{}", self.slug);
         let rows = self
-            .outside
+            .superuser
             .query(
                 "SELECT outcome, count(*) FROM usage_events WHERE tenant_id = $1 GROUP BY outcome",
                 &[id],
@@ -220,9 +220,9 @@ impl Tenant {
             .unwrap();
         let found: BTreeMap<String, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
         assert_eq!(found, self.events, "{}", self.slug);
-        // No row of anybody names a thing of another.
+        // No usage event refers to another tenant's row.
         let crossed: i64 = self
-            .outside
+            .superuser
             .query_one(
                 "SELECT count(*) FROM usage_events e WHERE e.tenant_id = $1 AND (
                      (e.skill_id IS NOT NULL AND NOT EXISTS (SELECT FROM skills s WHERE s.tenant_id = $1 AND s.id = e.skill_id))

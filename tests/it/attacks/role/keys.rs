@@ -1,5 +1,5 @@
-//! Foreign keys and unique keys are checked without policies: what they refuse must tell nothing. Made from the catalog, so that
-//! a new key is attacked without anybody remembering.
+//! Foreign and unique keys are checked without policies, so their errors must reveal nothing. The attacks are generated from
+//! pg_catalog, so a new key is attacked without further code.
 
 use std::collections::BTreeMap;
 
@@ -7,23 +7,23 @@ use serde_json::{Map, Value};
 use skillkeep::ids::{Digest, TenantId};
 use tokio_postgres::Client;
 
-use super::Intruder;
+use super::SqlAttacker;
 use crate::harness::TestDb;
 
-/// A row of every table for this tenant, with this word wherever a word is free.
-async fn plant(superuser: &Client, tenant: TenantId, word: &str) {
+/// Inserts a row into every table for this tenant, with this word in each text.
+async fn insert_rows(superuser: &Client, tenant: TenantId, word: &str) {
     let rows =
         include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/proof/plant.sql")).replace("proof", word);
     let plant = format!("BEGIN; SET LOCAL app.current_tenant_id = '{tenant}'; {rows}; COMMIT");
     superuser.batch_execute(&plant).await.unwrap();
 }
 
-/// A key of a table, without its first column, the tenant.
+/// A key of a table, without its first column, which is the tenant.
 struct Key {
     name: String,
     table: String,
     columns: Vec<String>,
-    /// Of a foreign key: where it leads.
+    /// The referenced table and columns of a foreign key.
     target: Option<(String, Vec<String>)>,
 }
 
@@ -64,7 +64,7 @@ async fn keys(superuser: &Client) -> Vec<Key> {
         .collect()
 }
 
-/// Everything that one tenant has in a table, one row of it.
+/// One row of a tenant.
 async fn row_of(superuser: &Client, table: &str, tenant: TenantId) -> Map<String, Value> {
     let row = superuser
         .query_one(
@@ -76,8 +76,8 @@ async fn row_of(superuser: &Client, table: &str, tenant: TenantId) -> Map<String
     row.get::<_, Value>(0).as_object().unwrap().clone()
 }
 
-/// A value of the same kind that nobody has.
-fn fresh(like: &Value) -> Value {
+/// A value of the same type that no row has.
+fn unused_value(like: &Value) -> Value {
     let id = TenantId::new().to_string();
     match like {
         Value::Number(_) => 4343.into(),
@@ -85,22 +85,22 @@ fn fresh(like: &Value) -> Value {
             .to_string()
             .replace("sha256:", "\\x")
             .into(),
-        // A UUIDv7 of now: an event finds its partition by it.
+        // A UUIDv7 of the current time, which selects the partition of a usage event.
         Value::String(_) | Value::Null => id.into(),
         Value::Bool(_) | Value::Array(_) | Value::Object(_) => panic!("no key has such a column: {like}"),
     }
 }
 
-/// What the database says when this row is added to mine, without the values that were tried.
-async fn add(
-    intruder: &Intruder,
+/// Returns the database's response to inserting this row, without the values that were tried.
+async fn insert(
+    attacker: &SqlAttacker,
     mine: TenantId,
     table: &str,
     row: &Map<String, Value>,
     tried: &[Value],
 ) -> String {
     let row = Value::Object(row.clone());
-    // My own row of that table would be in the way where a key consists of references alone.
+    // The attacker's own row would conflict where a key consists of references alone.
     let clear = if table == "ratings" {
         "DELETE FROM ratings;"
     } else {
@@ -110,22 +110,22 @@ async fn add(
         "{clear} INSERT INTO {table} SELECT (jsonb_populate_record(NULL::{table}, '{row}')).* RETURNING 'added';
          SET CONSTRAINTS ALL IMMEDIATE"
     );
-    let mut learned = intruder.learn(mine, &sql).await;
+    let mut output = attacker.execute(mine, &sql).await;
     for value in tried {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        learned = learned.replace(&text, "WORD");
+        output = output.replace(&text, "WORD");
     }
-    learned
+    output
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn references_and_unique_keys_do_not_tell_what_another_tenant_has() {
+async fn key_violations_do_not_reveal_foreign_rows() {
     let db = TestDb::new().await;
-    let (mine, other_tenant) = (db.tenant("mine").await, db.tenant("other_tenant").await);
+    let (mine, other_tenant) = (db.tenant("mine").await, db.tenant("victim").await);
     let superuser = db.superuser().await;
-    plant(&superuser, mine, "proof").await;
-    plant(&superuser, other_tenant, "secret").await;
-    // Privileges are lent, so that it is the keys that answer; a made-up digest must come as far as its key.
+    insert_rows(&superuser, mine, "proof").await;
+    insert_rows(&superuser, other_tenant, "secret").await;
+    // Granted so that the keys are reached. The check is dropped so that a random digest reaches its key.
     superuser
         .batch_execute(&format!(
             "ALTER TABLE blobs DROP CONSTRAINT blobs_check;
@@ -135,24 +135,24 @@ async fn references_and_unique_keys_do_not_tell_what_another_tenant_has() {
         .await
         .unwrap();
     let keys = keys(&superuser).await;
-    let intruder = Intruder::at(&db).await;
+    let attacker = SqlAttacker::connect(&db).await;
     let mut tried: BTreeMap<&str, usize> = BTreeMap::new();
     for key in &keys {
         let own = row_of(&superuser, &key.table, mine).await;
-        // A row's own id is no reference, though a key leads from it to the row's latest version.
+        // A row's own id is no reference, although a key leads from it to the row's latest version.
         let references = |column: &String| {
             column != "id"
                 && keys.iter().any(|other| {
                     other.table == key.table && other.target.is_some() && other.columns.contains(column)
                 })
         };
-        // Of a unique key, what is no reference: a reference to what is other_tenant is another key's trick.
+        // The columns of a unique key that are no reference. References are tried with their foreign key.
         let columns: Vec<&String> = key
             .columns
             .iter()
             .filter(|column| key.target.is_some() || !references(column))
             .collect();
-        let foreign: Vec<Value> = match &key.target {
+        let existing: Vec<Value> = match &key.target {
             Some((target, names)) => {
                 let row = row_of(&superuser, target, other_tenant).await;
                 names.iter().map(|name| row[name].clone()).collect()
@@ -165,28 +165,28 @@ async fn references_and_unique_keys_do_not_tell_what_another_tenant_has() {
         if columns.is_empty()
             || columns
                 .iter()
-                .zip(&foreign)
+                .zip(&existing)
                 .all(|(name, value)| own[*name] == *value)
         {
-            // Nothing to try that is not mine as well.
+            // The attacker has the same values.
             continue;
         }
-        let absent: Vec<Value> = foreign.iter().map(fresh).collect();
+        let missing: Vec<Value> = existing.iter().map(unused_value).collect();
         let mut answers = Vec::new();
-        for values in [&foreign, &absent] {
+        for values in [&existing, &missing] {
             let mut row = own.clone();
             for other in keys
                 .iter()
                 .filter(|other| other.table == key.table && other.target.is_none())
             {
                 for column in other.columns.iter().filter(|column| !references(column)) {
-                    row.insert(column.clone(), fresh(&own[column]));
+                    row.insert(column.clone(), unused_value(&own[column]));
                 }
             }
             for (column, value) in columns.iter().zip(values) {
                 row.insert((*column).clone(), value.clone());
             }
-            answers.push(add(&intruder, mine, &key.table, &row, values).await);
+            answers.push(insert(&attacker, mine, &key.table, &row, values).await);
         }
         assert_eq!(answers[0], answers[1], "{} of {}", key.name, key.table);
         let kind = if key.target.is_some() { "23503" } else { "added" };

@@ -1,16 +1,16 @@
-//! What EXPLAIN tells somebody who runs SQL as the server's role.
+//! What EXPLAIN reveals to an attacker who runs SQL in the server's role.
 
-use super::{Intruder, two};
+use super::{SqlAttacker, two_tenants};
 use crate::harness::TestDb;
 
-/// The rows that a plan really met. The planner's estimates, and which of two plans it takes for cheaper because of them, do
-/// tell something: see the known limits in SECURITY.md.
+/// Compares the actual rows of a plan. The planner's estimates, and its choice of a plan because of them, do reveal something: see
+/// the known limits in SECURITY.md.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_plan_met_is_the_same_for_what_is_anothers_and_for_nothing() {
+async fn plan_is_equal_for_existing_and_missing_values() {
     let db = TestDb::new().await;
-    let (mine, other_tenant) = two(&db).await;
+    let (mine, other_tenant) = two_tenants(&db).await;
     let superuser = db.superuser().await;
-    // With thousands of its own the intruder's estimates are fine enough to tell something.
+    // With thousands of own rows the attacker's estimates are precise enough to reveal something.
     for (tenant, word, count) in [(other_tenant, "xylophone", 5000), (mine, "mine", 3000)] {
         let many = format!(
             "SET app.current_tenant_id = '{tenant}';
@@ -21,9 +21,9 @@ async fn what_a_plan_met_is_the_same_for_what_is_anothers_and_for_nothing() {
         );
         superuser.batch_execute(&many).await.unwrap();
     }
-    let intruder = Intruder::at(&db).await;
-    for (condition, foreign, absent) in [
-        ("slug = 'WORD'", "only-other_tenant", "only-nobody"),
+    let attacker = SqlAttacker::connect(&db).await;
+    for (condition, existing, missing) in [
+        ("slug = 'WORD'", "only-victim", "only-nobody"),
         ("slug = 'WORD'", "xylophone-17", "violoncel-17"),
         ("slug COLLATE \"C\" >= 'WORD'", "xylophone-17", "violoncel-17"),
         ("slug LIKE 'WORD%'", "xylo", "viol"),
@@ -40,16 +40,16 @@ async fn what_a_plan_met_is_the_same_for_what_is_anothers_and_for_nothing() {
                     "EXPLAIN (ANALYZE, VERBOSE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT {select} FROM (SELECT slug FROM skills WHERE {condition}) s"
                 )
             };
-            let with_theirs = intruder
-                .learn(mine, &explain(foreign))
+            let for_existing = attacker
+                .execute(mine, &explain(existing))
                 .await
-                .replace(foreign, "WORD");
-            let with_nothing = intruder
-                .learn(mine, &explain(absent))
+                .replace(existing, "WORD");
+            let for_missing = attacker
+                .execute(mine, &explain(missing))
                 .await
-                .replace(absent, "WORD");
-            assert!(with_theirs.contains("actual rows"), "{with_theirs}");
-            assert_eq!(with_theirs, with_nothing, "{select} {condition}");
+                .replace(missing, "WORD");
+            assert!(for_existing.contains("actual rows"), "{for_existing}");
+            assert_eq!(for_existing, for_missing, "{select} {condition}");
         }
     }
 }

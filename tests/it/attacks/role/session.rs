@@ -1,9 +1,9 @@
-//! What one tenant's transaction may leave on a connection, and what the next tenant on it sees of it.
+//! A connection's state after one tenant's transaction reveals nothing to the next tenant that uses it.
 
 use skillkeep::db::{ServerDb, Sql, TenantTx};
 use skillkeep::ids::TenantId;
 
-use super::two;
+use super::two_tenants;
 use crate::harness::TestDb;
 
 const NOTHING: Sql = Sql::from_file("SELECT 1");
@@ -18,10 +18,10 @@ async fn texts(tx: &TenantTx, sql: &'static str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_tenant_leaves_on_a_connection_shows_the_next_nothing_of_his() {
+async fn connection_state_reveals_nothing_to_the_next_tenant() {
     let db = TestDb::new().await;
-    let (mine, other_tenant) = two(&db).await;
-    // One connection, which both use in turn.
+    let (mine, other_tenant) = two_tenants(&db).await;
+    // One connection, which both tenants use in turn.
     let server = ServerDb::new(&db.ways.server, 1).unwrap();
     let first = begin(&server, other_tenant).await;
     let backend = texts(&first, "SELECT pg_backend_pid()::text").await;
@@ -50,9 +50,9 @@ async fn what_a_tenant_leaves_on_a_connection_shows_the_next_nothing_of_his() {
         texts(&next, "SELECT current_setting('statement_timeout')").await,
         ["20s"]
     );
-    let asked = next.query(Sql::from_file("EXECUTE mine"), &[]).await.unwrap();
-    assert_eq!(asked.len(), 1);
-    assert_eq!(asked[0].get::<_, String>(0), "shared");
+    let executed = next.query(Sql::from_file("EXECUTE mine"), &[]).await.unwrap();
+    assert_eq!(executed.len(), 1);
+    assert_eq!(executed[0].get::<_, String>(0), "shared");
     let held = next
         .query(Sql::from_file("FETCH ALL FROM held"), &[])
         .await
