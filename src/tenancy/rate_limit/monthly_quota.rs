@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use uuid::Uuid;
+
+pub(super) use crate::ids::min_uuid_v7;
 
 /// How old a count may be.
 const COUNT_AGE: Duration = Duration::from_secs(30);
@@ -139,12 +140,6 @@ pub(super) fn next_month(moment: Timestamp) -> Timestamp {
     last.tomorrow()
         .and_then(|first| first.to_zoned(TimeZone::UTC))
         .map_or(moment, |zoned| zoned.timestamp())
-}
-
-/// The smallest event id of a moment: a UUIDv7 begins with its milliseconds.
-pub(super) fn min_uuid_v7(moment: Timestamp) -> Uuid {
-    let millis = u128::try_from(moment.as_millisecond()).unwrap_or(0);
-    Uuid::from_u128(millis << 80)
 }
 
 #[cfg(test)]
