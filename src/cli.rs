@@ -6,6 +6,7 @@ mod completions;
 mod connect;
 mod database;
 mod doctor;
+mod files;
 mod import;
 mod key;
 mod limit_args;
@@ -16,6 +17,7 @@ mod quickstart;
 mod serve;
 mod stdio;
 mod tenant;
+mod tenant_arg;
 mod usage;
 mod user;
 

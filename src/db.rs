@@ -4,6 +4,7 @@ mod change_listener;
 mod connect_options;
 mod export;
 mod fair_queue;
+mod insert_row;
 pub mod isolation_checks;
 mod isolation_probe;
 pub mod migrations;

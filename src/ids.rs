@@ -23,6 +23,15 @@ fn version_7(now: SystemTime) -> Uuid {
     ))
 }
 
+/// The smallest UUIDv7 of a time: ids begin with their milliseconds, so an index on ids also finds a period of time.
+///
+/// Times before 1970 have no UUIDv7 and give the smallest one.
+#[must_use]
+pub fn min_uuid_v7(time: jiff::Timestamp) -> Uuid {
+    let millis = u128::try_from(time.as_millisecond()).unwrap_or(0);
+    Uuid::from_u128(millis << 80)
+}
+
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

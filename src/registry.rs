@@ -3,6 +3,7 @@
 //! Every function takes the [`TenantTx`](crate::db::TenantTx) that it works in, and every statement names the tenant
 //! besides. Look-ups return an `Option`; only a tool turns absence into an error.
 
+pub mod administration;
 pub mod audit;
 pub mod cursor;
 pub mod import;

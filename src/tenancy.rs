@@ -1,4 +1,4 @@
-//! Who calls: API keys, the principals behind them, their scopes, and the tenants that the operator keeps.
+//! Tenants, users, API keys with their scopes and limits, and authentication.
 
 mod api_key;
 pub mod api_keys;

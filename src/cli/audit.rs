@@ -1,80 +1,93 @@
-//! `skillkeep audit`: reads the audit log, recomputes its chain, and hands it out with a signed head.
+//! `skillkeep audit`: show, verify and export the audit log, and check an export.
 
+mod check;
+mod checkpoint_args;
 mod export;
 mod verify;
 
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
+use self::checkpoint_args::{CheckpointKey, TrustedCheckpoint};
 use super::database::{self, Database, db_failure};
+use super::files::{create_private, file_error};
 use super::output;
+use super::tenant_arg::TenantArg;
 use crate::config::Config;
-use crate::error::CliError;
-use crate::registry::audit;
+use crate::db::AdminDb;
+use crate::error::{CliError, CliErrorKind};
+use crate::registry::audit::{self, CheckpointError, SigningKey};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AuditCommand {
     /// Show the newest entries
     Tail {
-        /// How many
+        /// Number of entries
         #[arg(short = 'n', long, default_value_t = 20, value_parser = clap::value_parser!(i64).range(1..=10_000))]
         lines: i64,
-        /// The tenant's short name
-        #[arg(long, default_value = "default", value_name = "SLUG")]
-        tenant: String,
-    },
-    /// Recompute the chain of hashes from the first entry, and look at what guards the log
-    Verify {
-        /// A signed head of an earlier export, which the log must still hold
-        #[arg(long, value_name = "FILE")]
-        head: Option<PathBuf>,
         #[command(flatten)]
-        key: export::CheckpointKey,
-        /// The tenant's short name
-        #[arg(long, default_value = "default", value_name = "SLUG")]
-        tenant: String,
+        tenant: TenantArg,
     },
-    /// Write the whole log to a file, with a signed head beside it
+    /// Recompute the hash chain and check that the log's protections are in place
+    Verify {
+        /// A checkpoint of an earlier export; the log must still contain its entries
+        #[arg(long, value_name = "FILE")]
+        checkpoint: Option<PathBuf>,
+        #[command(flatten)]
+        key: CheckpointKey,
+        #[command(flatten)]
+        tenant: TenantArg,
+    },
+    /// Write the whole log to a file, with a signed checkpoint beside it
     Export(export::ExportArgs),
-    /// Check an exported file and its signed head, without a database
-    Check(export::CheckArgs),
-    /// Make a key for signing heads
+    /// Check an exported file and its checkpoint; needs no database
+    Check(check::CheckArgs),
+    /// Create a key that signs checkpoints, and print its public key
     Keygen {
-        /// Where to write it; it must not exist yet
+        /// The file to create; it must not exist
         file: PathBuf,
     },
 }
 
 pub(super) async fn run(config: &Config, command: AuditCommand) -> Result<(), CliError> {
     match command {
-        AuditCommand::Check(args) => return export::check(config, &args),
-        AuditCommand::Keygen { file } => return export::keygen(&file),
+        // These need no database.
+        AuditCommand::Check(args) => return check::run(config, &args),
+        AuditCommand::Keygen { file } => return keygen(&file),
         AuditCommand::Tail { .. } | AuditCommand::Verify { .. } | AuditCommand::Export(_) => {}
     }
     let database = Database::open(config).await?;
-    let outcome = async {
-        let db = database.admin().await?;
-        match command {
-            AuditCommand::Tail { lines, tenant } => {
-                let tx = database::audit_tx(&db, &tenant).await?;
-                tail(config, audit::tail(&tx, lines).await.map_err(db_failure)?)
-            }
-            AuditCommand::Verify { head, key, tenant } => {
-                let head = export::SignedBy::read(head.as_deref(), &key)?;
-                verify::run(config, &db, &tenant, head.as_ref()).await
-            }
-            AuditCommand::Export(args) => export::run(config, &db, &args).await,
-            // Answered above: they need no database.
-            AuditCommand::Check(_) | AuditCommand::Keygen { .. } => Ok(()),
-        }
-    }
-    .await;
+    let outcome = match database.admin().await {
+        Ok(db) => run_with(config, &db, command).await,
+        Err(failure) => Err(failure),
+    };
     database.close().await;
     outcome
 }
 
-fn tail(config: &Config, entries: Vec<audit::Recorded>) -> Result<(), CliError> {
+async fn run_with(config: &Config, db: &AdminDb, command: AuditCommand) -> Result<(), CliError> {
+    match command {
+        AuditCommand::Tail { lines, tenant } => {
+            let tx = database::audit_tx(db, &tenant.slug).await?;
+            tail(config, audit::tail(&tx, lines).await.map_err(db_failure)?)
+        }
+        AuditCommand::Verify {
+            checkpoint,
+            key,
+            tenant,
+        } => {
+            let checkpoint = TrustedCheckpoint::read_optional(checkpoint.as_deref(), &key)?;
+            verify::run(config, db, &tenant.slug, checkpoint.as_ref()).await
+        }
+        AuditCommand::Export(args) => export::run(config, db, &args).await,
+        AuditCommand::Check(args) => check::run(config, &args),
+        AuditCommand::Keygen { file } => keygen(&file),
+    }
+}
+
+fn tail(config: &Config, entries: Vec<audit::StoredEntry>) -> Result<(), CliError> {
     if config.json {
         return entries.iter().rev().try_for_each(output::json);
     }
@@ -94,8 +107,32 @@ fn tail(config: &Config, entries: Vec<audit::Recorded>) -> Result<(), CliError> 
         })
         .collect();
     output::table(
-        &["#", "time", "who", "action", "subject", "from", "details"],
+        &["#", "time", "actor", "action", "subject", "source", "details"],
         rows,
         "The audit log is empty.",
+    )
+}
+
+fn keygen(path: &Path) -> Result<(), CliError> {
+    let internal = |error: CheckpointError| CliError::new(CliErrorKind::Internal, error.to_string());
+    let pem = SigningKey::generate().map_err(internal)?;
+    let key = SigningKey::from_pem(&pem).map_err(internal)?;
+    create_private(path)
+        .map_err(|error| file_error("cannot create", path, &error))?
+        .write_all(pem.as_bytes())
+        .map_err(|error| file_error("cannot write", path, &error))?;
+    eprintln!(
+        "Wrote the signing key to {}. Give this public key to the auditor:",
+        path.display()
+    );
+    output::line(&key.public_key())
+}
+
+/// Describes the entries whose details serde_json cannot parse.
+fn describe_unreadable(entries: &[i64]) -> String {
+    let numbers: Vec<String> = entries.iter().map(ToString::to_string).collect();
+    format!(
+        "the details of these entries are not readable: {}",
+        numbers.join(", ")
     )
 }

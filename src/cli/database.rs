@@ -175,7 +175,7 @@ pub(super) fn erased(slug: &str) -> CliError {
     CliError::new(CliErrorKind::Refused, words)
 }
 
-async fn find_including_erased(db: &AdminDb, slug: &str) -> Result<Tenant, CliError> {
+pub(super) async fn find_including_erased(db: &AdminDb, slug: &str) -> Result<Tenant, CliError> {
     tenants::find(db, slug).await.map_err(db_failure)?.ok_or_else(|| {
         let words = format!("there is no tenant \"{slug}\"; `skillkeep tenant list` shows the tenants");
         CliError::new(CliErrorKind::NotFound, words)

@@ -1,4 +1,4 @@
-//! `skillkeep key`: a key's life at the command line. The key itself goes to stdout, alone, and only once.
+//! `skillkeep key`: create, list, limit, inspect, revoke and rotate API keys. A new key is the only text on stdout.
 
 mod inspect;
 
@@ -6,50 +6,36 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Subcommand;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::database::{self, Database, db_failure, key_failure};
 use super::limit_args::{Limits, words_for};
 use super::output;
+use super::tenant_arg::TenantArg;
 use crate::config::Config;
-use crate::db::TenantTx;
+use crate::db::{AdminDb, TenantTx};
 use crate::error::{CliError, CliErrorKind};
 use crate::ids::ApiKeyId;
-use crate::registry::audit::{self, Entry};
+use crate::registry::administration;
 use crate::tenancy::api_keys::{self, NewKey};
-use crate::tenancy::users::{self, Email};
+use crate::tenancy::users::Email;
 use crate::tenancy::{CallLimits, Scopes, UnknownScope};
 use crate::tools::ToolName;
 
-/// A length of time such as `90d`, `12h`, `30m` or `45s`.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Span(Duration);
+/// 10 years of 366 days.
+const MAX_DURATION: SignedDuration = SignedDuration::from_hours(3660 * 24);
 
-impl FromStr for Span {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong =
-            || "a length of time looks like 90d, 12h, 30m or 45s, and ten years are the most".to_owned();
-        let (number, unit) = text
-            .split_at_checked(text.len().saturating_sub(1))
-            .ok_or_else(wrong)?;
-        let number: u64 = number.parse().map_err(|_| wrong())?;
-        let seconds = match unit {
-            "d" => 24 * 60 * 60,
-            "h" => 60 * 60,
-            "m" => 60,
-            "s" => 1,
-            _ => return Err(wrong()),
-        };
-        let total = number
-            .checked_mul(seconds)
-            .filter(|total| *total <= 3660 * 24 * 60 * 60)
-            .ok_or_else(wrong)?;
-        Ok(Self(Duration::from_secs(total)))
-    }
+/// Parses a duration in jiff's friendly format, such as `90d`, `12h` or `1h 30m`. A day has 24 hours; months and years are
+/// rejected because their length varies.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    text.parse::<Span>()
+        .and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()))
+        .ok()
+        .filter(|duration| *duration <= MAX_DURATION)
+        .and_then(|duration| Duration::try_from(duration).ok())
+        .ok_or_else(|| "expected a duration such as 90d, 12h, 30m or 45s, at most ten years".to_owned())
 }
 
 /// A comma-separated list of scopes.
@@ -66,81 +52,79 @@ impl FromStr for ScopeList {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum KeyCommand {
-    /// Create a key and print it, this one time
+    /// Create an API key and print it; it cannot be shown again
     Create(CreateArgs),
-    /// List a tenant's keys
+    /// List the API keys of a tenant
     List {
-        /// The tenant's short name
-        #[arg(long, default_value = "default", value_name = "SLUG")]
-        tenant: String,
+        #[command(flatten)]
+        tenant: TenantArg,
     },
-    /// End a key from the next call on
+    /// Revoke an API key: it is rejected from the next call on
     Revoke {
-        /// The key's id, as the list shows it
+        /// The key's id, from `skillkeep key list`
         id: Uuid,
-        /// The tenant's short name
-        #[arg(long, default_value = "default", value_name = "SLUG")]
-        tenant: String,
+        #[command(flatten)]
+        tenant: TenantArg,
     },
-    /// Change how many calls a key may make
+    /// Change the rate limits of an API key
     Limit {
-        /// The key's id, as the list shows it
+        /// The key's id, from `skillkeep key list`
         id: Uuid,
         #[command(flatten)]
         limits: Limits,
-        /// The tenant's short name
-        #[arg(long, default_value = "default", value_name = "SLUG")]
-        tenant: String,
+        #[command(flatten)]
+        tenant: TenantArg,
     },
-    /// Tell whose key a text is that was found somewhere; a typing error is told without a database
+    /// Show whose API key a text is, for example one found in a repository
+    ///
+    /// A typing error is detected without a database.
     Inspect(inspect::InspectArgs),
-    /// Replace a key by a new one with the same rights, and print the new one
+    /// Replace an API key by a new one with the same properties, and print the new one
     Rotate {
-        /// The key's id, as the list shows it
+        /// The key's id, from `skillkeep key list`
         id: Uuid,
-        /// How long the old key goes on working
-        #[arg(long, default_value = "24h", value_name = "TIME")]
-        grace: Span,
-        /// The tenant's short name
-        #[arg(long, default_value = "default", value_name = "SLUG")]
-        tenant: String,
+        /// How long the old key keeps working, for example 12h
+        #[arg(long, default_value = "24h", value_name = "TIME", value_parser = parse_duration)]
+        grace: Duration,
+        #[command(flatten)]
+        tenant: TenantArg,
     },
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct CreateArgs {
-    /// Whose key it is, by email address; the user is created if need be
+    /// The owner, by email address; created if the tenant has no such user
     #[arg(long, value_name = "EMAIL")]
     user: Email,
-    /// What it may do, comma-separated: skills:read, skills:install, skills:publish, skills:review, usage:write, usage:read, admin
+    /// Permissions, comma-separated: skills:read, skills:install, skills:publish, skills:review, usage:write, usage:read, admin
     #[arg(
         long,
         default_value = "skills:read,skills:install,usage:write",
         value_name = "LIST"
     )]
     scopes: ScopeList,
-    /// What it is for
+    /// A label, 1 to 100 characters
     #[arg(long, default_value = "key")]
     name: String,
-    /// When it ends by itself, for example 90d; never when left out
-    #[arg(long, value_name = "TIME")]
-    expires: Option<Span>,
-    /// The only skills it may see, by slug, comma-separated
+    /// Expire after this time, for example 90d; never by default
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    expires: Option<Duration>,
+    /// The only skills that the key can see, by slug, comma-separated; all by default
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     only_skills: Option<Vec<String>>,
-    /// The only tools it may call, comma-separated
+    /// The only tools that the key can call, comma-separated; all by default
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     only_tools: Option<Vec<String>>,
     #[command(flatten)]
     limits: Limits,
-    /// The tenant's short name
-    #[arg(long, default_value = "default", value_name = "SLUG")]
-    tenant: String,
+    #[command(flatten)]
+    tenant: TenantArg,
 }
 
 pub(super) async fn run(config: &Config, command: KeyCommand) -> Result<(), CliError> {
     match command {
-        KeyCommand::Create(ref args) => check(args)?,
+        KeyCommand::Create(ref args) => validate(args)?,
+        // Opens the database itself: a typing error needs none.
         KeyCommand::Inspect(args) => return inspect::run(config, args).await,
         KeyCommand::List { .. }
         | KeyCommand::Revoke { .. }
@@ -148,37 +132,39 @@ pub(super) async fn run(config: &Config, command: KeyCommand) -> Result<(), CliE
         | KeyCommand::Rotate { .. } => {}
     }
     let database = Database::open(config).await?;
-    let outcome = async {
-        let db = database.admin().await?;
-        let of = async |tenant: &str| database::tenant_tx(&db, tenant).await;
-        match command {
-            KeyCommand::Create(args) => create(config, of(&args.tenant).await?, args).await,
-            KeyCommand::List { tenant } => list(config, &of(&tenant).await?).await,
-            KeyCommand::Revoke { id, tenant } => {
-                revoke(config, of(&tenant).await?, ApiKeyId::from_uuid(id)).await
-            }
-            KeyCommand::Limit { id, limits, tenant } => {
-                limit(config, of(&tenant).await?, ApiKeyId::from_uuid(id), limits).await
-            }
-            KeyCommand::Rotate { id, grace, tenant } => {
-                rotate(config, of(&tenant).await?, ApiKeyId::from_uuid(id), grace.0).await
-            }
-            // Answered above: a typing error needs no database.
-            KeyCommand::Inspect(_) => Ok(()),
-        }
-    }
-    .await;
+    let outcome = match database.admin().await {
+        Ok(db) => run_with(config, &db, command).await,
+        Err(failure) => Err(failure),
+    };
     database.close().await;
     outcome
 }
 
-fn check(args: &CreateArgs) -> Result<(), CliError> {
-    let wrong = |words: String| Err(CliError::new(CliErrorKind::Usage, words));
+async fn run_with(config: &Config, db: &AdminDb, command: KeyCommand) -> Result<(), CliError> {
+    let begin = async |tenant: &TenantArg| database::tenant_tx(db, &tenant.slug).await;
+    match command {
+        KeyCommand::Create(args) => create(config, begin(&args.tenant).await?, args).await,
+        KeyCommand::List { tenant } => list(config, &begin(&tenant).await?).await,
+        KeyCommand::Revoke { id, tenant } => {
+            revoke(config, begin(&tenant).await?, ApiKeyId::from_uuid(id)).await
+        }
+        KeyCommand::Limit { id, limits, tenant } => {
+            limit(config, begin(&tenant).await?, ApiKeyId::from_uuid(id), limits).await
+        }
+        KeyCommand::Rotate { id, grace, tenant } => {
+            rotate(config, begin(&tenant).await?, ApiKeyId::from_uuid(id), grace).await
+        }
+        KeyCommand::Inspect(args) => inspect::run(config, args).await,
+    }
+}
+
+fn validate(args: &CreateArgs) -> Result<(), CliError> {
+    let usage = |message: String| Err(CliError::new(CliErrorKind::Usage, message));
     if args.scopes.0.is_empty() {
-        return wrong("a key needs at least one scope".to_owned());
+        return usage("an API key needs at least one scope".to_owned());
     }
     if args.name.is_empty() || args.name.chars().count() > 100 {
-        return wrong("a key's name has 1 to 100 characters".to_owned());
+        return usage("the name of an API key must have 1 to 100 characters".to_owned());
     }
     let unknown = args
         .only_tools
@@ -187,7 +173,7 @@ fn check(args: &CreateArgs) -> Result<(), CliError> {
         .find(|tool| ToolName::from_name(tool).is_none());
     if let Some(tool) = unknown {
         let known: Vec<&str> = ToolName::ALL.iter().map(|tool| tool.as_str()).collect();
-        return wrong(format!(
+        return usage(format!(
             "\"{tool}\" is not a tool; the tools are {}",
             known.join(", ")
         ));
@@ -196,7 +182,9 @@ fn check(args: &CreateArgs) -> Result<(), CliError> {
 }
 
 async fn create(config: &Config, tx: TenantTx, args: CreateArgs) -> Result<(), CliError> {
-    let user = users::find_or_create(&tx, &args.user, "")
+    let actor = database::operator();
+    let email = args.user.as_str();
+    let user = administration::users::find_or_create(&tx, &actor, &args.user, "")
         .await
         .map_err(db_failure)?;
     let new = NewKey {
@@ -205,33 +193,21 @@ async fn create(config: &Config, tx: TenantTx, args: CreateArgs) -> Result<(), C
         scopes: args.scopes.0,
         only_skills: args.only_skills,
         only_tools: args.only_tools,
-        expires_at: args.expires.map(|span| Timestamp::now() + span.0),
+        expires_at: args.expires.map(|duration| Timestamp::now() + duration),
         call_limits: args.limits.of(CallLimits::default()),
     };
-    let (id, key) = api_keys::create(&tx, &new).await.map_err(db_failure)?;
-    // Without its name: people call their keys after themselves, and the log outlives them.
-    let after = json!({
-        "user": user.id, "scopes": new.scopes, "only_skills": new.only_skills, "only_tools": new.only_tools,
-        "expires_at": new.expires_at, "limits": new.call_limits,
-    });
-    if user.created {
-        super::user::audit_created(&tx, user.id).await?;
-    }
-    audit(&tx, "key.create", id, json!({"after": after})).await?;
+    let (id, key) = administration::api_keys::create(&tx, &actor, &new)
+        .await
+        .map_err(db_failure)?;
     tx.commit().await.map_err(db_failure)?;
     if user.created {
-        eprintln!("Created the user {}.", args.user.as_str());
+        eprintln!("Created the user {email}.");
     }
     if !user.active {
-        eprintln!(
-            "The user {} is suspended: the key works only once he is resumed.",
-            args.user.as_str()
-        );
+        eprintln!("User {email} is suspended; the key will not work until the user is resumed.");
     }
     if config.json {
-        return output::json(
-            &json!({"id": id, "key": key.reveal(), "user": args.user.as_str(), "scopes": new.scopes}),
-        );
+        return output::json(&json!({"id": id, "key": key.reveal(), "user": email, "scopes": new.scopes}));
     }
     output::line(key.reveal())
 }
@@ -244,14 +220,14 @@ async fn list(config: &Config, tx: &TenantTx) -> Result<(), CliError> {
     let rows = keys
         .into_iter()
         .map(|key| {
-            let ends = [key.expires_at, key.revoked_at].into_iter().flatten().min();
+            let ends = output::moment_or_dash(key.ends_at());
             vec![
                 key.id.to_string(),
                 key.name,
                 key.email,
                 key.state,
                 key.scopes.join(","),
-                output::moment_or_dash(ends),
+                ends,
                 output::moment_or_dash(key.last_used_at),
             ]
         })
@@ -259,38 +235,30 @@ async fn list(config: &Config, tx: &TenantTx) -> Result<(), CliError> {
     output::table(
         &["id", "name", "user", "state", "scopes", "ends", "last used"],
         rows,
-        "This tenant has no key yet.",
+        "The tenant has no API key.",
     )
 }
 
 async fn revoke(config: &Config, tx: TenantTx, id: ApiKeyId) -> Result<(), CliError> {
-    let before = api_keys::standing(&tx, id).await.map_err(key_failure)?;
-    api_keys::revoke(&tx, id).await.map_err(key_failure)?;
-    let after = api_keys::standing(&tx, id).await.map_err(key_failure)?;
-    audit(&tx, "key.revoke", id, json!({"before": before, "after": after})).await?;
+    administration::api_keys::revoke(&tx, &database::operator(), id)
+        .await
+        .map_err(key_failure)?;
     tx.commit().await.map_err(db_failure)?;
     if config.json {
         return output::json(&json!({"id": id, "state": "revoked"}));
     }
-    output::line(&format!(
-        "The key {id} is revoked; no further call can be made with it."
-    ))
+    output::line(&format!("Revoked the key {id}."))
 }
 
 async fn rotate(config: &Config, tx: TenantTx, id: ApiKeyId, grace: Duration) -> Result<(), CliError> {
-    let before = api_keys::standing(&tx, id).await.map_err(key_failure)?;
-    let (new_id, key) = api_keys::rotate(&tx, id, grace).await.map_err(key_failure)?;
-    let after = api_keys::standing(&tx, id).await.map_err(key_failure)?;
-    let successor = api_keys::standing(&tx, new_id).await.map_err(key_failure)?;
-    let change = json!({
-        "before": before, "after": after, "grace_seconds": grace.as_secs(), "successor": successor,
-    });
-    audit(&tx, "key.rotate", id, change).await?;
+    let (new_id, key) = administration::api_keys::rotate(&tx, &database::operator(), id, grace)
+        .await
+        .map_err(key_failure)?;
     tx.commit().await.map_err(db_failure)?;
     if config.json {
         return output::json(&json!({"id": new_id, "key": key.reveal(), "replaces": id}));
     }
-    eprintln!("The key {id} goes on working for {} seconds.", grace.as_secs());
+    eprintln!("The key {id} keeps working for {} seconds.", grace.as_secs());
     output::line(key.reveal())
 }
 
@@ -298,16 +266,13 @@ async fn limit(config: &Config, tx: TenantTx, id: ApiKeyId, limits: Limits) -> R
     if limits.is_empty() {
         return Err(CliError::new(
             CliErrorKind::Usage,
-            "say what to change: --calls-per-minute, --calls-per-month, or both",
+            "nothing to change; give --calls-per-minute, --calls-per-month or both",
         ));
     }
-    // Read and written in one transaction, in which the key's row is locked.
-    let before = api_keys::call_limits(&tx, id).await.map_err(key_failure)?;
-    let after = limits.of(before);
-    api_keys::set_call_limits(&tx, id, after)
+    let change = |before| limits.of(before);
+    let after = administration::api_keys::change_call_limits(&tx, &database::operator(), id, change)
         .await
         .map_err(key_failure)?;
-    audit(&tx, "key.limit", id, json!({"before": before, "after": after})).await?;
     tx.commit().await.map_err(db_failure)?;
     if config.json {
         return output::json(&json!({"id": id, "limits": after}));
@@ -315,34 +280,21 @@ async fn limit(config: &Config, tx: TenantTx, id: ApiKeyId, limits: Limits) -> R
     output::line(&format!("The key {id} may make {}.", words_for(after)))
 }
 
-async fn audit(
-    tx: &TenantTx,
-    action: &str,
-    id: ApiKeyId,
-    details: serde_json::Value,
-) -> Result<(), CliError> {
-    let actor = database::operator();
-    let subject = id.to_string();
-    let entry = Entry {
-        actor: &actor,
-        action,
-        subject: &subject,
-        details,
-        source: "cli",
-    };
-    audit::write(tx, &entry).await.map_err(db_failure)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn lengths_of_time_are_read() {
-        assert_eq!("90d".parse::<Span>().unwrap().0, Duration::from_secs(90 * 86_400));
-        assert_eq!("0s".parse::<Span>().unwrap().0, Duration::ZERO);
-        for wrong in ["", "d", "90", "-1d", "1y", "99999999d", "1é"] {
-            assert!(wrong.parse::<Span>().is_err(), "{wrong}");
+    fn duration_is_parsed_and_limited_to_ten_years() {
+        let seconds = |text: &str| parse_duration(text).map(|duration| duration.as_secs());
+        assert_eq!(seconds("90d"), Ok(90 * 86_400));
+        assert_eq!(seconds("12h"), Ok(12 * 3600));
+        assert_eq!(seconds("1h 30m"), Ok(5400));
+        assert_eq!(seconds("45s"), Ok(45));
+        assert_eq!(seconds("0s"), Ok(0));
+        assert_eq!(seconds("3660d"), Ok(3660 * 86_400));
+        for wrong in ["", "d", "90", "-1d", "1y", "1mo", "3661d", "99999999d", "1é"] {
+            assert!(parse_duration(wrong).is_err(), "{wrong}");
         }
     }
 }

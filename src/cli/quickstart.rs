@@ -1,6 +1,6 @@
-//! `skillkeep quickstart`: from nothing to an answered tool call, on skillkeep's own database.
+//! `skillkeep quickstart`: stores sample skills, creates a key and makes a first tool call.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rmcp::model::{CallToolRequestParams, CallToolResult};
 use rmcp::transport::TokioChildProcess;
@@ -11,18 +11,16 @@ use tokio::process::Command;
 use super::database::{self, Database, db_failure};
 use super::output;
 use crate::config::Config;
-use crate::db::AdminDb;
+use crate::db::{AdminDb, TenantTx};
 use crate::error::{CliError, CliErrorKind};
-use crate::registry::audit::{self, Entry};
-use crate::registry::usage;
-use crate::registry::{publish, samples};
-use crate::tenancy::api_keys::{self, NewKey};
-use crate::tenancy::users::{self, Email};
+use crate::registry::{administration, publish, samples, usage};
+use crate::tenancy::api_keys::NewKey;
+use crate::tenancy::users::Email;
 use crate::tenancy::{ApiKey, CallLimits, Scope, Scopes};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct QuickstartArgs {
-    /// What to search for in the first call
+    /// The search text of the first call
     #[arg(default_value = "write the release notes of the next version")]
     query: String,
 }
@@ -42,7 +40,7 @@ async fn set_up_and_call(config: &Config, database: &Database, query: &str) -> R
     output::line(if database.is_embedded() {
         "1. PostgreSQL runs on a private socket, with row level security in force."
     } else {
-        "1. The database of DATABASE_URL answers, and its schema is right."
+        "1. The database of DATABASE_URL is reachable and has the right schema."
     })?;
     let names = store_samples(&db).await?;
     output::line(&format!(
@@ -57,7 +55,7 @@ async fn set_up_and_call(config: &Config, database: &Database, query: &str) -> R
     let program = std::env::current_exe().map_err(|error| {
         CliError::new(
             CliErrorKind::Internal,
-            format!("skillkeep cannot find its own program: {error}"),
+            format!("cannot find the path of the skillkeep program: {error}"),
         )
     })?;
     let answer = call(config, &program, &key, query).await?;
@@ -74,7 +72,7 @@ async fn store_samples(db: &AdminDb) -> Result<Vec<String>, CliError> {
     let actor = database::operator();
     let mut names = Vec::new();
     for sample in samples::all().map_err(|error| CliError::new(CliErrorKind::Internal, error))? {
-        let tx = crate::db::TenantTx::begin_as_admin(db, tenant.id)
+        let tx = TenantTx::begin_as_admin(db, tenant.id)
             .await
             .map_err(db_failure)?;
         let new = publish::NewVersion {
@@ -86,7 +84,7 @@ async fn store_samples(db: &AdminDb) -> Result<Vec<String>, CliError> {
         let stored = publish::store(&tx, &new).await.map_err(|error| {
             CliError::new(
                 CliErrorKind::Internal,
-                format!("a sample skill could not be stored: {error}"),
+                format!("cannot store a sample skill: {error}"),
             )
         })?;
         tx.commit().await.map_err(db_failure)?;
@@ -98,12 +96,12 @@ async fn store_samples(db: &AdminDb) -> Result<Vec<String>, CliError> {
 async fn create_key(db: &AdminDb) -> Result<ApiKey, CliError> {
     let email: Email = USER
         .parse()
-        .map_err(|words: String| CliError::new(CliErrorKind::Internal, words))?;
+        .map_err(|message: String| CliError::new(CliErrorKind::Internal, message))?;
+    let actor = database::operator();
     let tx = database::tenant_tx(db, TENANT).await?;
-    let user = users::find_or_create(&tx, &email, "").await.map_err(db_failure)?;
-    if user.created {
-        super::user::audit_created(&tx, user.id).await?;
-    }
+    let user = administration::users::find_or_create(&tx, &actor, &email, "")
+        .await
+        .map_err(db_failure)?;
     let new = NewKey {
         user: user.id,
         name: "quickstart".to_owned(),
@@ -118,39 +116,27 @@ async fn create_key(db: &AdminDb) -> Result<ApiKey, CliError> {
         expires_at: None,
         call_limits: CallLimits::default(),
     };
-    let (id, key) = api_keys::create(&tx, &new).await.map_err(db_failure)?;
-    let actor = database::operator();
-    let subject = id.to_string();
-    let details = json!({"after": {"user": user.id, "scopes": new.scopes}});
-    let entry = Entry {
-        actor: &actor,
-        action: "key.create",
-        subject: &subject,
-        details,
-        source: "cli",
-    };
-    audit::write(&tx, &entry).await.map_err(db_failure)?;
+    let (_, key) = administration::api_keys::create(&tx, &actor, &new)
+        .await
+        .map_err(db_failure)?;
     tx.commit().await.map_err(db_failure)?;
     Ok(key)
 }
 
-/// What an assistant does: starts this program and speaks MCP with it over its stdin and stdout.
+/// Makes the call as an assistant does: starts `skillkeep stdio` and speaks MCP over its stdin and stdout.
 async fn call(config: &Config, program: &Path, key: &ApiKey, query: &str) -> Result<Value, CliError> {
-    let failed =
-        |words: String| CliError::new(CliErrorKind::Internal, format!("the first call failed: {words}"));
+    let failed = |message: String| {
+        CliError::new(
+            CliErrorKind::Internal,
+            format!("the first call failed: {message}"),
+        )
+    };
     let mut command = Command::new(program);
     command.arg("stdio").env("SKILLKEEP_API_KEY", key.reveal());
     if let Some(url) = &config.database_url {
         command.env("DATABASE_URL", url.reveal());
     }
-    for (name, value) in [
-        ("SKILLKEEP_DATA_DIR", &config.data_dir),
-        ("SKILLKEEP_PG_BIN", &config.pg_bin),
-    ] {
-        if let Some(value) = value {
-            command.env(name, value);
-        }
-    }
+    command.envs(path_settings(config));
     let child = TokioChildProcess::new(command).map_err(|error| failed(error.to_string()))?;
     let client: RunningService<RoleClient, ()> =
         ().serve(child).await.map_err(|error| failed(error.to_string()))?;
@@ -159,12 +145,22 @@ async fn call(config: &Config, program: &Path, key: &ApiKey, query: &str) -> Res
     arguments.insert("limit".to_owned(), json!(3));
     let request = CallToolRequestParams::new("search_skills").with_arguments(arguments);
     let called = client.call_tool(request).await;
-    // Its end first: the child leaves the database in good order.
+    // Ends the child before a failure is reported, so that it releases the embedded PostgreSQL.
     client.cancel().await.map_err(|error| failed(error.to_string()))?;
     let result: CallToolResult = called.map_err(|error| failed(error.to_string()))?;
     result
         .structured_content
-        .ok_or_else(|| failed("the answer has no structured content".to_owned()))
+        .ok_or_else(|| failed("the result has no structured content".to_owned()))
+}
+
+/// The environment variables that select the embedded PostgreSQL, as far as they are set.
+fn path_settings(config: &Config) -> impl Iterator<Item = (&'static str, &PathBuf)> {
+    [
+        ("SKILLKEEP_DATA_DIR", &config.data_dir),
+        ("SKILLKEEP_PG_BIN", &config.pg_bin),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name, value.as_ref()?)))
 }
 
 fn show_hits(answer: &Value) -> Result<(), CliError> {
@@ -185,7 +181,7 @@ async fn show_event(db: &AdminDb) -> Result<(), CliError> {
     let events = usage::recent(&tx, 1).await.map_err(db_failure)?;
     let event = events
         .first()
-        .ok_or_else(|| CliError::new(CliErrorKind::Internal, "the first call left no usage event"))?;
+        .ok_or_else(|| CliError::new(CliErrorKind::Internal, "the first call has no usage event"))?;
     output::line(&format!(
         "\n5. The call left its usage event:\n\n   {}\n   {} by {} over {} ({} {}): {}, {:.1} ms\n   {}\n",
         event.id,
@@ -195,7 +191,7 @@ async fn show_event(db: &AdminDb) -> Result<(), CliError> {
         event.client_name.as_deref().unwrap_or("-"),
         event.protocol_version.as_deref().unwrap_or("-"),
         event.outcome,
-        std::time::Duration::from_micros(event.duration_us.unsigned_abs()).as_secs_f64() * 1e3,
+        event.duration().as_secs_f64() * 1e3,
         event.arguments,
     ))
 }
@@ -203,16 +199,9 @@ async fn show_event(db: &AdminDb) -> Result<(), CliError> {
 fn show_configuration(config: &Config, program: &Path, key: &ApiKey) -> Result<(), CliError> {
     let mut env = serde_json::Map::new();
     env.insert("SKILLKEEP_API_KEY".to_owned(), json!(key.reveal()));
-    for (name, value) in [
-        ("SKILLKEEP_DATA_DIR", &config.data_dir),
-        ("SKILLKEEP_PG_BIN", &config.pg_bin),
-    ] {
-        if let Some(value) = value {
-            env.insert(name.to_owned(), json!(value));
-        }
-    }
+    env.extend(path_settings(config).map(|(name, value)| (name.to_owned(), json!(value))));
     if config.database_url.is_some() {
-        env.insert("DATABASE_URL".to_owned(), json!("the server's DATABASE_URL"));
+        env.insert("DATABASE_URL".to_owned(), json!("the DATABASE_URL of the server"));
     }
     let entry = json!({"mcpServers": {"skillkeep": {"command": program, "args": ["stdio"], "env": env}}});
     let pretty = serde_json::to_string_pretty(&entry)
@@ -220,8 +209,8 @@ fn show_configuration(config: &Config, program: &Path, key: &ApiKey) -> Result<(
     let indented: String = pretty.lines().map(|line| format!("   {line}\n")).collect();
     output::line(&format!(
         "6. Paste this into your assistant's MCP configuration (Claude Code: .mcp.json, Cursor: .cursor/mcp.json, Gemini CLI: \
-         .gemini/settings.json), or let `skillkeep connect` write it:\n\n{indented}\n   Or \
-         serve remote agents with `{} serve`, and let them send the key as \"Authorization: Bearer …\" to http://127.0.0.1:8787/mcp.",
+         .gemini/settings.json), or let `skillkeep connect` write it:\n\n{indented}\n   To \
+         serve remote agents, run `{} serve`; they send the key as \"Authorization: Bearer …\" to http://127.0.0.1:8787/mcp.",
         program.display(),
     ))
 }

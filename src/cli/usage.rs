@@ -1,4 +1,4 @@
-//! `skillkeep usage`: who uses what, the newest calls, and the pruning of old ones.
+//! `skillkeep usage`: shows the usage report and the newest usage events, and drops old ones.
 
 use std::time::Duration;
 
@@ -9,9 +9,11 @@ use jiff::tz::TimeZone;
 
 use super::database::{self, Database, db_failure};
 use super::output;
+use super::tenant_arg::TenantArg;
 use crate::config::Config;
 use crate::db::AdminDb;
 use crate::error::{CliError, CliErrorKind};
+use crate::registry::administration;
 use crate::registry::report::{self, Period, UsageReport};
 use crate::registry::usage;
 
@@ -20,34 +22,32 @@ use crate::registry::usage;
 pub(super) struct UsageArgs {
     #[command(subcommand)]
     command: Option<UsageCommand>,
-    /// How many days back from now the report reaches
+    /// Length of the reported period, in days before now
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3660))]
     days: u64,
-    /// How many rows each list has
+    /// Maximum number of rows of each list
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(i64).range(1..=1000))]
     top: i64,
-    /// The tenant's short name
-    #[arg(long, default_value = "default", value_name = "SLUG")]
-    tenant: String,
+    #[command(flatten)]
+    tenant: TenantArg,
 }
 
 #[derive(Debug, Subcommand)]
 enum UsageCommand {
-    /// Show the newest calls
+    /// Show the newest usage events
     Events {
-        /// How many
+        /// Number of events
         #[arg(short = 'n', long, default_value_t = 20, value_parser = clap::value_parser!(i64).range(1..=100_000))]
         lines: i64,
-        /// The tenant's short name
-        #[arg(long, default_value = "default", value_name = "SLUG")]
-        tenant: String,
+        #[command(flatten)]
+        tenant: TenantArg,
     },
-    /// Drop the records of months that ended before a day, of every tenant
+    /// Drop the usage events of months that ended before a day, of all tenants
     Prune {
-        /// The day, as 2026-01-31
+        /// The day, for example 2026-01-31
         #[arg(long, value_name = "DATE")]
         before: Date,
-        /// Really drop them
+        /// Confirm; dropped events cannot be restored
         #[arg(long)]
         yes: bool,
     },
@@ -59,22 +59,20 @@ pub(super) async fn run(config: &Config, args: UsageArgs) -> Result<(), CliError
         let db = database.admin().await?;
         match args.command {
             None => {
-                let tx = database::tenant_tx(&db, &args.tenant).await?;
+                let tx = database::tenant_tx(&db, &args.tenant.slug).await?;
                 let now = Timestamp::now();
-                let from = now - Duration::from_secs(args.days * 24 * 60 * 60);
                 let period = Period {
-                    from,
+                    from: now - Duration::from_secs(args.days * 24 * 60 * 60),
+                    // Includes the calls of this second.
                     until: now + Duration::from_secs(1),
                 };
-                show(
-                    config,
-                    &report::summarise(&tx, period, args.top)
-                        .await
-                        .map_err(db_failure)?,
-                )
+                let report = report::summarise(&tx, period, args.top)
+                    .await
+                    .map_err(db_failure)?;
+                show(config, &report)
             }
             Some(UsageCommand::Events { lines, tenant }) => {
-                let tx = database::tenant_tx(&db, &tenant).await?;
+                let tx = database::tenant_tx(&db, &tenant.slug).await?;
                 events(config, usage::recent(&tx, lines).await.map_err(db_failure)?)
             }
             Some(UsageCommand::Prune { before, yes }) => prune(config, &db, before, yes).await,
@@ -90,7 +88,7 @@ fn show(config: &Config, report: &UsageReport) -> Result<(), CliError> {
         return output::json(report);
     }
     output::line(&format!(
-        "{} calls by {} users, about {} skills; {} did not end well. Median {:.1} ms, p99 {:.1} ms.\n\
+        "{} calls by {} users, about {} skills; {} failed. Median {:.1} ms, p99 {:.1} ms.\n\
          Reported: {} helped, {} failed, {} stale; {} minutes saved.\n",
         report.calls,
         report.users,
@@ -103,16 +101,22 @@ fn show(config: &Config, report: &UsageReport) -> Result<(), CliError> {
         report.stale,
         report.minutes_saved,
     ))?;
-    let tools = report
+    show_tools(report)?;
+    show_skills(report)?;
+    show_users(report)?;
+    show_empty_searches(report)
+}
+
+fn show_tools(report: &UsageReport) -> Result<(), CliError> {
+    let rows = report
         .by_tool
         .iter()
         .map(|row| vec![row.tool.clone(), row.outcome.clone(), row.calls.to_string()]);
-    output::table(
-        &["tool", "outcome", "calls"],
-        tools.collect(),
-        "No call was made.",
-    )?;
-    let skills = report.by_skill.iter().map(|row| {
+    output::table(&["tool", "outcome", "calls"], rows.collect(), "No calls.")
+}
+
+fn show_skills(report: &UsageReport) -> Result<(), CliError> {
+    let rows = report.by_skill.iter().map(|row| {
         let numbers = [
             row.calls,
             row.users,
@@ -138,24 +142,30 @@ fn show(config: &Config, report: &UsageReport) -> Result<(), CliError> {
             "stale",
             "minutes saved",
         ],
-        skills.collect(),
-        "No skill was used.",
-    )?;
-    let users = report
+        rows.collect(),
+        "No skills used.",
+    )
+}
+
+fn show_users(report: &UsageReport) -> Result<(), CliError> {
+    let rows = report
         .by_user
         .iter()
         .map(|row| vec![row.email.clone(), row.calls.to_string(), row.skills.to_string()]);
     output::line("")?;
-    output::table(&["user", "calls", "skills"], users.collect(), "Nobody called.")?;
-    if !report.empty_searches.is_empty() {
-        output::line("")?;
-        let searches = report
-            .empty_searches
-            .iter()
-            .map(|row| vec![row.query.clone(), row.searches.to_string()]);
-        output::table(&["searched and not found", "times"], searches.collect(), "")?;
+    output::table(&["user", "calls", "skills"], rows.collect(), "No users.")
+}
+
+fn show_empty_searches(report: &UsageReport) -> Result<(), CliError> {
+    if report.empty_searches.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let rows = report
+        .empty_searches
+        .iter()
+        .map(|row| vec![row.query.clone(), row.searches.to_string()]);
+    output::line("")?;
+    output::table(&["search without result", "times"], rows.collect(), "")
 }
 
 fn events(config: &Config, events: Vec<usage::RecentEvent>) -> Result<(), CliError> {
@@ -166,16 +176,14 @@ fn events(config: &Config, events: Vec<usage::RecentEvent>) -> Result<(), CliErr
         .into_iter()
         .rev()
         .map(|event| {
+            let duration = format!("{:.1} ms", event.duration().as_secs_f64() * 1e3);
             vec![
                 output::moment(event.created_at),
                 event.email.unwrap_or_default(),
                 event.tool,
                 event.outcome,
                 event.skill.unwrap_or_else(|| "-".to_owned()),
-                format!(
-                    "{:.1} ms",
-                    std::time::Duration::from_micros(event.duration_us.unsigned_abs()).as_secs_f64() * 1e3
-                ),
+                duration,
                 event.transport,
                 event.client_name.unwrap_or_else(|| "-".to_owned()),
             ]
@@ -188,12 +196,12 @@ fn events(config: &Config, events: Vec<usage::RecentEvent>) -> Result<(), CliErr
             "tool",
             "outcome",
             "skill",
-            "took",
+            "duration",
             "transport",
             "client",
         ],
         rows,
-        "No call was recorded yet.",
+        "No usage event was recorded yet.",
     )
 }
 
@@ -203,7 +211,7 @@ async fn prune(config: &Config, db: &AdminDb, before: Date, yes: bool) -> Result
         return Err(CliError::new(
             CliErrorKind::Usage,
             format!(
-                "calls are recorded in the current month, so only those before it can be dropped: {month} is the last day that --before takes"
+                "usage events of the current month cannot be dropped; {month} is the last day that --before takes"
             ),
         ));
     }
@@ -211,18 +219,18 @@ async fn prune(config: &Config, db: &AdminDb, before: Date, yes: bool) -> Result
         return Err(CliError::new(
             CliErrorKind::Usage,
             format!(
-                "this drops every tenant's usage records of months that ended before {before}; add --yes to do it"
+                "this drops the usage events of all tenants in the months that ended before {before}; add --yes to confirm"
             ),
         ));
     }
-    let dropped = usage::prune(db, before, database::operator().name())
+    let dropped = administration::usage::prune(db, &database::operator(), before)
         .await
         .map_err(db_failure)?;
     if config.json {
         return output::json(&dropped);
     }
     if dropped.is_empty() {
-        return output::line("No month ended before that day.");
+        return output::line("Nothing to drop: no month with usage events ended before that day.");
     }
     output::line(&format!("Dropped {}.", dropped.join(", ")))
 }

@@ -1,24 +1,17 @@
-//! `skillkeep user`: the people and service accounts of a tenant.
+//! `skillkeep user`: create, list, suspend and resume the users of a tenant.
 
 use clap::Subcommand;
 use serde_json::json;
 
 use super::database::{self, Database, db_failure};
 use super::output;
+use super::tenant_arg::TenantArg;
 use crate::config::Config;
 use crate::db::TenantTx;
 use crate::error::{CliError, CliErrorKind};
-use crate::ids::UserId;
-use crate::registry::audit::{self, Entry};
+use crate::registry::administration::{self, users::UserError};
 use crate::tenancy::tenants::Status;
 use crate::tenancy::users::{self, Email};
-
-#[derive(Debug, clap::Args)]
-pub(super) struct TenantArg {
-    /// The tenant's short name
-    #[arg(long, default_value = "default", value_name = "SLUG")]
-    tenant: String,
-}
 
 #[derive(Debug, Subcommand)]
 pub(super) enum UserCommand {
@@ -26,40 +19,40 @@ pub(super) enum UserCommand {
     Create {
         /// The user's email address
         email: Email,
-        /// The user's name
+        /// The user's name, at most 200 characters
         #[arg(long, default_value = "")]
         name: String,
         #[command(flatten)]
-        of: TenantArg,
+        tenant: TenantArg,
     },
-    /// List a tenant's users
+    /// List the users of a tenant
     List {
         #[command(flatten)]
-        of: TenantArg,
+        tenant: TenantArg,
     },
-    /// Let no key of a user work any more
+    /// Suspend a user: all of their API keys stop working
     Suspend {
         /// The user's email address
         email: Email,
         #[command(flatten)]
-        of: TenantArg,
+        tenant: TenantArg,
     },
-    /// Let a suspended user's keys work again
+    /// Resume a suspended user: their API keys work again
     Resume {
         /// The user's email address
         email: Email,
         #[command(flatten)]
-        of: TenantArg,
+        tenant: TenantArg,
     },
 }
 
 impl UserCommand {
     fn tenant(&self) -> &str {
         match self {
-            Self::Create { of, .. }
-            | Self::List { of }
-            | Self::Suspend { of, .. }
-            | Self::Resume { of, .. } => &of.tenant,
+            Self::Create { tenant, .. }
+            | Self::List { tenant }
+            | Self::Suspend { tenant, .. }
+            | Self::Resume { tenant, .. } => &tenant.slug,
         }
     }
 }
@@ -89,19 +82,18 @@ async fn create(config: &Config, tx: TenantTx, email: &Email, name: &str) -> Res
     if name.chars().count() > 200 {
         return Err(CliError::new(
             CliErrorKind::Usage,
-            "a user's name has 200 characters at most",
+            "the name of a user can have at most 200 characters",
         ));
     }
-    let user = users::find_or_create(&tx, email, name)
+    let user = administration::users::find_or_create(&tx, &database::operator(), email, name)
         .await
         .map_err(db_failure)?;
     if !user.created {
         return Err(CliError::new(
             CliErrorKind::Refused,
-            format!("there is a user {} already", email.as_str()),
+            format!("the tenant already has a user {}", email.as_str()),
         ));
     }
-    audit_created(&tx, user.id).await?;
     tx.commit().await.map_err(db_failure)?;
     if config.json {
         return output::json(&json!({"id": user.id, "email": email.as_str(), "name": name}));
@@ -129,65 +121,26 @@ async fn list(config: &Config, tx: &TenantTx) -> Result<(), CliError> {
     output::table(
         &["email", "name", "status", "keys", "created"],
         rows,
-        "This tenant has no user yet.",
+        "The tenant has no user.",
     )
 }
 
 async fn set_status(config: &Config, tx: TenantTx, email: &Email, status: Status) -> Result<(), CliError> {
-    let all = users::list(&tx).await.map_err(db_failure)?;
-    let user = all
-        .iter()
-        .find(|user| user.email == email.as_str())
-        .ok_or_else(|| {
-            let words = format!(
-                "there is no user {} in this tenant; `skillkeep user list` shows the users",
-                email.as_str()
-            );
-            CliError::new(CliErrorKind::NotFound, words)
-        })?;
-    let changed = users::set_status(&tx, email, status).await.map_err(db_failure)?;
-    if changed {
-        let action = match status {
-            Status::Active => "user.resume",
-            Status::Suspended => "user.suspend",
-        };
-        let details = json!({"before": {"status": user.status}, "after": {"status": status.as_str()}});
-        audit(&tx, action, user.id, details).await?;
-    }
+    let changed = administration::users::set_status(&tx, &database::operator(), email, status)
+        .await
+        .map_err(user_failure)?;
     tx.commit().await.map_err(db_failure)?;
+    let (email, status) = (email.as_str(), status.as_str());
     if config.json {
-        return output::json(
-            &json!({"email": email.as_str(), "status": status.as_str(), "changed": changed}),
-        );
+        return output::json(&json!({"email": email, "status": status, "changed": changed}));
     }
-    let words = if changed { "is now" } else { "was already" };
-    output::line(&format!(
-        "The user {} {words} {}.",
-        email.as_str(),
-        status.as_str()
-    ))
+    let verb = if changed { "is now" } else { "was already" };
+    output::line(&format!("The user {email} {verb} {status}."))
 }
 
-/// Of a user who was made, by whichever command.
-pub(super) async fn audit_created(tx: &TenantTx, user: UserId) -> Result<(), CliError> {
-    audit(tx, "user.create", user, json!({"after": {"status": "active"}})).await
-}
-
-/// By the user's id and not by his address: the log outlives his tenant.
-async fn audit(
-    tx: &TenantTx,
-    action: &str,
-    user: UserId,
-    details: serde_json::Value,
-) -> Result<(), CliError> {
-    let actor = database::operator();
-    let subject = user.to_string();
-    let entry = Entry {
-        actor: &actor,
-        action,
-        subject: &subject,
-        details,
-        source: "cli",
-    };
-    audit::write(tx, &entry).await.map_err(db_failure)
+fn user_failure(error: UserError) -> CliError {
+    match error {
+        UserError::NotFound(_) => CliError::new(CliErrorKind::NotFound, error.to_string()),
+        UserError::Db(error) => db_failure(error),
+    }
 }

@@ -1,4 +1,4 @@
-//! The audit log: written here, chained by the database, recomputed here.
+//! The audit log of a tenant: an append-only hash chain. The database computes the hashes; this module recomputes them.
 
 mod cef;
 mod chain;
@@ -13,18 +13,18 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio_postgres::Row;
 
-use crate::db::{DbError, Param, ServerDb, TenantTx};
+use crate::db::{DbError, Param, ServerDb, Sql, TenantTx};
 use crate::ids::{AuditId, TenantId};
 use crate::sql;
 
-/// Who did something.
+/// Who performed an action.
 #[derive(Debug, Clone)]
 pub enum Actor {
-    /// A person at the command line, by the name of his account there.
+    /// An administrator at the command line, by the name of their operating system account.
     Operator(String),
-    /// A key, by its id.
+    /// An API key, by its id.
     Key(String),
-    /// Somebody of whom nothing else is known.
+    /// Anything else, for example the owner of an unknown API key.
     System(String),
 }
 
@@ -37,7 +37,7 @@ impl Actor {
         }
     }
 
-    /// His name, or the key's id.
+    /// The account name or the API key's id.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
@@ -46,158 +46,155 @@ impl Actor {
     }
 }
 
-/// One entry to be written.
+/// An audit entry to be written.
 #[derive(Debug, Clone)]
 pub struct Entry<'a> {
-    /// Who did it.
     pub actor: &'a Actor,
-    /// What was done, as `noun.verb`.
+    /// `noun.verb`, for example `key.create`.
     pub action: &'a str,
-    /// What it was done to.
+    /// What the action changed: a slug or an id.
     pub subject: &'a str,
-    /// What else there is to know; never a secret.
+    /// State before and after. Never a secret; never names or addresses of people, since the log outlives their erasure.
     pub details: Value,
-    /// Where it was done: `cli`, or a transport.
+    /// `cli`, or a transport with the client's network address.
     pub source: &'a str,
 }
 
 impl Entry<'_> {
-    fn params<'p>(
+    fn row<'p>(
         &'p self,
+        sql: Sql,
         tenant: &'p TenantId,
         id: &'p AuditId,
         actor: &'p (&'static str, &'p str),
     ) -> [Param<'p>; 8] {
-        [
-            tenant.as_uuid(),
-            id.as_uuid(),
-            &actor.0,
-            &actor.1,
-            &self.action,
-            &self.subject,
-            &self.details,
-            &self.source,
-        ]
+        sql.row([
+            ("tenant_id", tenant.as_uuid()),
+            ("id", id.as_uuid()),
+            ("actor_kind", &actor.0),
+            ("actor", &actor.1),
+            ("action", &self.action),
+            ("subject", &self.subject),
+            ("details", &self.details),
+            ("source", &self.source),
+        ])
     }
 }
 
-/// Writes an entry in the transaction of the act itself, so that neither is there without the other.
+/// Writes an entry in the transaction of the action, so that both are committed or neither is.
 ///
 /// # Errors
-/// When the database is away or refuses.
+/// When the database is unavailable or rejects the statement.
 pub async fn write(tx: &TenantTx, entry: &Entry<'_>) -> Result<(), DbError> {
     let (id, actor) = (AuditId::new(), (entry.actor.kind(), entry.actor.name()));
     let tenant = tx.tenant();
-    let params = entry.params(&tenant, &id, &actor);
-    tx.execute_one(sql!("audit/insert.sql"), &params).await
+    let sql = sql!("audit/insert.sql");
+    tx.execute_one(sql, &entry.row(sql, &tenant, &id, &actor)).await
 }
 
-/// Writes an entry on its own: of something that was refused, and so has no transaction. In the log of a tenant that was erased
-/// nothing comes after the certificate.
+/// Writes an entry in its own transaction, for a denied request. Writes nothing if the tenant was erased: the certificate of
+/// erasure stays the last entry.
 ///
 /// # Errors
-/// When the database is away or refuses.
+/// When the database is unavailable or rejects the statement.
 pub async fn write_alone(db: &ServerDb, tenant: TenantId, entry: &Entry<'_>) -> Result<(), DbError> {
     let (id, actor) = (AuditId::new(), (entry.actor.kind(), entry.actor.name()));
-    let params = entry.params(&tenant, &id, &actor);
-    let (tx, _none) = TenantTx::begin(db, tenant, sql!("audit/insert_refusal.sql"), &params).await?;
+    let sql = sql!("audit/insert_refusal.sql");
+    let row = entry.row(sql, &tenant, &id, &actor);
+    let (tx, _no_rows) = TenantTx::begin(db, tenant, sql, &row).await?;
     tx.commit().await
 }
 
-/// An entry as it stands in the log.
+/// A stored audit entry, as `skillkeep audit tail` shows it. See [`Entry`].
 #[derive(Debug, Clone, Serialize)]
-pub struct Recorded {
-    /// Its number in the tenant's log.
+pub struct StoredEntry {
+    /// Position in the tenant's log, from 1.
     pub seq: i64,
-    /// When it was written, by the database's clock.
+    /// Time of the insert, by the database's clock.
     pub created_at: Timestamp,
-    /// `operator`, `key` or `system`.
+    /// See [`Actor`].
     pub actor_kind: String,
-    /// Who did it.
     pub actor: String,
-    /// What was done.
     pub action: String,
-    /// What it was done to.
     pub subject: String,
-    /// What else there is to know; its bare text where no program can read it.
+    /// A string with the stored text if serde_json cannot parse it.
     pub details: Value,
-    /// Where it was done.
     pub source: String,
 }
 
-fn readable(details: String) -> Value {
-    chain::read_details(&details).unwrap_or(Value::String(details))
+fn parse_or_text(details: String) -> Value {
+    chain::parse_details(&details).unwrap_or(Value::String(details))
 }
 
 /// The newest entries, newest first.
 ///
 /// # Errors
-/// When the database is away or refuses.
-pub async fn tail(tx: &TenantTx, count: i64) -> Result<Vec<Recorded>, DbError> {
+/// When the database is unavailable or rejects the statement.
+pub async fn tail(tx: &TenantTx, count: i64) -> Result<Vec<StoredEntry>, DbError> {
     let rows = tx
         .query(sql!("audit/tail.sql"), &[tx.tenant().as_uuid(), &count])
         .await?;
     rows.iter()
         .map(|row| {
-            Ok(Recorded {
+            Ok(StoredEntry {
                 seq: row.try_get("seq")?,
                 created_at: row.try_get("created_at")?,
                 actor_kind: row.try_get("actor_kind")?,
                 actor: row.try_get("actor")?,
                 action: row.try_get("action")?,
                 subject: row.try_get("subject")?,
-                details: readable(row.try_get("details_text")?),
+                details: parse_or_text(row.try_get("details_text")?),
                 source: row.try_get("source")?,
             })
         })
         .collect()
 }
 
-/// What recomputing the chain showed.
+/// Result of recomputing a tenant's hash chain.
 #[derive(Debug, Clone, Serialize)]
 pub struct Verification {
-    /// Entries that were recomputed.
+    /// Number of entries with a correct hash.
     pub entries: i64,
-    /// The number of the first entry that does not follow from the one before it, if any.
+    /// `seq` of the first entry that does not follow from the previous one.
     pub broken_at: Option<i64>,
-    /// The last good hash, in hexadecimal: what an auditor keeps, to see later that nothing was cut off.
-    pub head: String,
-    /// What the first entry tells of.
-    pub begins_with: Option<String>,
-    /// Whether one of the entries is the certificate of the tenant's erasure.
-    pub holds_certificate: bool,
-    /// Entries that are whole, but whose details no program can read.
+    /// Hash of the last correct entry, in hexadecimal.
+    pub last_hash: String,
+    /// Action of the first entry; `None` for an empty log.
+    pub first_action: Option<String>,
+    /// Whether the log contains the certificate of the tenant's erasure.
+    pub has_erasure_certificate: bool,
+    /// `seq` of the entries with a correct hash whose details serde_json cannot parse.
     pub unreadable: Vec<i64>,
 }
 
-/// Recomputes the tenant's chain from its first entry.
+/// Recomputes the tenant's hash chain from its first entry.
 ///
 /// # Errors
-/// When the database is away or refuses.
+/// When the database is unavailable or rejects the statement.
 pub async fn verify(tx: &TenantTx) -> Result<Verification, DbError> {
     let mut chain = Chain::new(tx.tenant());
-    let broken = walk(tx, &mut chain, |_| Ok(())).await?;
+    let chain_break = for_each_entry(tx, &mut chain, |_| Ok(())).await?;
     Ok(Verification {
         entries: chain.entries(),
-        broken_at: broken.map(|ChainBreak { at }| at),
-        head: chain.head(),
-        begins_with: chain.begins_with().map(str::to_owned),
-        holds_certificate: chain.holds_certificate(),
+        broken_at: chain_break.map(|ChainBreak { at }| at),
+        last_hash: chain.last_hash(),
+        first_action: chain.first_action().map(str::to_owned),
+        has_erasure_certificate: chain.has_erasure_certificate(),
         unreadable: chain.unreadable().to_vec(),
     })
 }
 
-/// Gives every entry to `each`, in order, for as long as each follows from the one before it.
+/// Appends every entry of the log to `chain` and passes it to `each`, in order, up to the first chain break.
 ///
 /// # Errors
-/// When the database is away or refuses, or `each` does.
-pub async fn walk(
+/// When the database is unavailable or rejects the statement, or with the error of `each`.
+pub async fn for_each_entry(
     tx: &TenantTx,
     chain: &mut Chain,
     mut each: impl FnMut(&ChainedEntry) -> Result<(), DbError>,
 ) -> Result<Option<ChainBreak>, DbError> {
     const BATCH_SIZE: i64 = 5_000;
-    // Below everything: an entry before the first would be one too many.
+    // From the lowest possible number, so that an entry inserted before the first one is detected.
     let mut from = i64::MIN;
     loop {
         let rows = tx
@@ -210,29 +207,32 @@ pub async fn walk(
             return Ok(None);
         }
         for row in &rows {
-            let link = link(tx.tenant(), row)?;
-            if let Err(broken) = chain.follow(&link) {
-                return Ok(Some(broken));
+            let entry = chained_entry(tx.tenant(), row)?;
+            if let Err(chain_break) = chain.append(&entry) {
+                return Ok(Some(chain_break));
             }
-            each(&link)?;
+            each(&entry)?;
         }
         from = chain.entries().saturating_add(1);
     }
 }
 
-/// The hash of the entry with this number, in hexadecimal; `None` where there is none.
+/// The hash of the entry with this `seq`, in hexadecimal; `None` if there is no such entry.
 ///
 /// # Errors
-/// When the database is away or refuses.
+/// When the database is unavailable or rejects the statement.
 pub async fn hash_at(tx: &TenantTx, seq: i64) -> Result<Option<String>, DbError> {
     let rows = tx
         .query(sql!("audit/chain.sql"), &[tx.tenant().as_uuid(), &seq, &1_i64])
         .await?;
-    let found = rows.first().map(|row| link(tx.tenant(), row)).transpose()?;
-    Ok(found.filter(|link| link.seq == seq).map(|link| link.hash))
+    let found = rows
+        .first()
+        .map(|row| chained_entry(tx.tenant(), row))
+        .transpose()?;
+    Ok(found.filter(|entry| entry.seq == seq).map(|entry| entry.hash))
 }
 
-fn link(tenant: TenantId, row: &Row) -> Result<ChainedEntry, DbError> {
+fn chained_entry(tenant: TenantId, row: &Row) -> Result<ChainedEntry, DbError> {
     let details: String = row.try_get("details_text")?;
     Ok(ChainedEntry {
         tenant_id: tenant,
@@ -243,7 +243,7 @@ fn link(tenant: TenantId, row: &Row) -> Result<ChainedEntry, DbError> {
         actor: row.try_get("actor")?,
         action: row.try_get("action")?,
         subject: row.try_get("subject")?,
-        details: chain::read_details(&details).unwrap_or(Value::Null),
+        details: chain::parse_details(&details).unwrap_or(Value::Null),
         details_text: details,
         source: row.try_get("source")?,
         prev_hash: chain::hex(row.try_get("prev_hash")?),

@@ -1,4 +1,4 @@
-//! What callers report of skills, and the report over a period.
+//! Reports of callers on skills that they used, and the usage report over a period.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -6,69 +6,63 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::db::{DbError, Param, Sql, TenantTx};
-use crate::ids::{Digest, ReportId, SkillId, UserId, VersionId};
+use crate::ids::{Digest, ReportId, SkillId, UserId, VersionId, min_uuid_v7};
 use crate::sql;
 
-/// What a caller says of a skill that he used.
+/// A caller's report on a skill that they used.
 #[derive(Debug, Clone)]
 pub struct NewReport<'a> {
-    /// Sent twice with the same key, the report counts once.
+    /// A report is stored once per user and idempotency key.
     pub idempotency_key: &'a str,
-    /// Who says it.
     pub user: UserId,
-    /// The skill.
     pub skill: SkillId,
     /// The version that was used.
     pub version: VersionId,
-    /// Whether the caller named it. Where he did not, the same report may be sent again after a newer version came out.
+    /// Whether the caller named the version. If not, a repeated report is the same report even if the latest version changed.
     pub names_version: bool,
     /// `helped`, `failed` or `stale`.
     pub outcome: &'a str,
-    /// Minutes of work that it saved.
+    /// Minutes of work saved.
     pub minutes_saved: Option<i32>,
-    /// Tokens that it cost.
+    /// Tokens spent.
     pub tokens: Option<i64>,
-    /// A few words.
     pub comment: Option<&'a str>,
 }
 
-/// A report that stands in the database.
+/// Result of storing a report.
 #[derive(Debug, Clone)]
 pub struct StoredReport {
-    /// Its id.
     pub id: ReportId,
-    /// Whether it was there before.
+    /// Whether a report with this idempotency key was stored before.
     pub duplicate: bool,
-    /// Whether it says the same as the one that was sent now.
+    /// Whether the stored report equals the new one.
     pub same: bool,
-    /// Where it was there before: the version that it is about, with its label and digest.
+    /// Of a duplicate: the version of the stored report, with its label and digest.
     pub about: Option<(VersionId, String, Digest)>,
 }
 
-/// Stores a report, once for each idempotency key of a user.
+/// Stores a report, once per user and idempotency key.
 ///
 /// # Errors
-/// When the database is away or refuses.
+/// When the database is unavailable or rejects the statement.
 pub async fn report(tx: &TenantTx, new: &NewReport<'_>) -> Result<StoredReport, DbError> {
     let id = ReportId::new();
-    let made = tx
-        .execute(
-            sql!("usage/insert_report.sql"),
-            &[
-                tx.tenant().as_uuid(),
-                id.as_uuid(),
-                &new.idempotency_key,
-                new.user.as_uuid(),
-                new.skill.as_uuid(),
-                new.version.as_uuid(),
-                &new.outcome,
-                &new.minutes_saved,
-                &new.tokens,
-                &new.comment,
-            ],
-        )
-        .await?;
-    if made == 1 {
+    let sql = sql!("usage/insert_report.sql");
+    let tenant = tx.tenant();
+    let row = sql.row([
+        ("tenant_id", tenant.as_uuid()),
+        ("id", id.as_uuid()),
+        ("idempotency_key", &new.idempotency_key),
+        ("user_id", new.user.as_uuid()),
+        ("skill_id", new.skill.as_uuid()),
+        ("version_id", new.version.as_uuid()),
+        ("outcome", &new.outcome),
+        ("minutes_saved", &new.minutes_saved),
+        ("tokens", &new.tokens),
+        ("comment", &new.comment),
+    ]);
+    let inserted = tx.execute(sql, &row).await?;
+    if inserted == 1 {
         return Ok(StoredReport {
             id,
             duplicate: false,
@@ -79,7 +73,7 @@ pub async fn report(tx: &TenantTx, new: &NewReport<'_>) -> Result<StoredReport, 
     let row = tx
         .query_one(
             sql!("usage/find_report.sql"),
-            &[tx.tenant().as_uuid(), new.user.as_uuid(), &new.idempotency_key],
+            &[tenant.as_uuid(), new.user.as_uuid(), &new.idempotency_key],
         )
         .await?;
     let version = VersionId::from_uuid(row.try_get("version_id")?);
@@ -98,58 +92,46 @@ pub async fn report(tx: &TenantTx, new: &NewReport<'_>) -> Result<StoredReport, 
     })
 }
 
-/// A period of time, from its start up to but without its end.
+/// A half-open period of time: `from` is included, `until` is not.
 #[derive(Debug, Clone, Copy)]
 pub struct Period {
-    /// The first moment in it.
     pub from: Timestamp,
-    /// The first moment after it.
     pub until: Timestamp,
 }
 
 impl Period {
-    /// The bounds as the smallest UUIDv7 of each moment: ids carry the time, so the key's index finds the period.
-    fn bounds(self) -> (Uuid, Uuid) {
+    /// The bounds as event ids, so that the index of the primary key finds the period.
+    fn id_bounds(self) -> (Uuid, Uuid) {
         (min_uuid_v7(self.from), min_uuid_v7(self.until))
     }
 }
 
-fn min_uuid_v7(moment: Timestamp) -> Uuid {
-    // Moments before 1970 have no UUIDv7; the first one stands for them.
-    let millis = u128::try_from(moment.as_millisecond()).unwrap_or(0);
-    Uuid::from_u128(millis << 80)
-}
-
-/// The calls of one tool that ended in one way.
+/// Calls of one tool with one outcome.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ToolUsage {
-    /// The tool.
     pub tool: String,
-    /// How the calls ended.
     pub outcome: String,
-    /// How many they were.
     pub calls: i64,
 }
 
-/// A user's share.
+/// Usage of one user.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct UserUsage {
-    /// The user's address.
+    /// The user's email address.
     pub email: String,
-    /// Calls.
     pub calls: i64,
-    /// Different skills that the calls were about.
+    /// Number of different skills that the calls were about.
     pub skills: i64,
 }
 
-/// A skill's share.
+/// Usage of one skill.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct SkillUsage {
     /// The skill's slug.
     pub skill: String,
-    /// Calls that were about it.
+    /// Calls about the skill.
     pub calls: i64,
-    /// Users who made them.
+    /// Number of users who made these calls.
     pub users: i64,
     /// Confirmed installs.
     pub installs: i64,
@@ -163,33 +145,33 @@ pub struct SkillUsage {
     pub minutes_saved: i64,
 }
 
-/// A search that found nothing.
+/// A search without a result.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct EmptySearch {
-    /// What was searched for.
+    /// The search text.
     pub query: String,
-    /// How often.
+    /// Number of searches.
     pub searches: i64,
 }
 
-/// Who used what in a period, and what it brought.
+/// Usage of a tenant in a period.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct UsageReport {
-    /// The first moment, RFC 3339.
+    /// Start of the period (RFC 3339), included.
     pub from: String,
-    /// The first moment after, RFC 3339.
+    /// End of the period (RFC 3339), not included.
     pub until: String,
-    /// Calls, whatever their end.
+    /// Number of calls with any outcome.
     pub calls: i64,
-    /// Calls that did not end well.
+    /// Number of calls with an outcome other than `ok`.
     pub failed_calls: i64,
-    /// Users who called.
+    /// Number of users who made calls.
     pub users: i64,
-    /// Skills that calls were about.
+    /// Number of different skills that calls were about.
     pub skills: i64,
-    /// The median call, in milliseconds.
+    /// Median duration of a call, in milliseconds.
     pub median_ms: f64,
-    /// 99 of 100 calls took no longer than this, in milliseconds.
+    /// 99th percentile of the duration, in milliseconds.
     pub p99_ms: f64,
     /// Reports that a skill helped.
     pub helped: i64,
@@ -203,21 +185,21 @@ pub struct UsageReport {
     pub tokens: i64,
     /// Calls by tool and outcome, most first.
     pub by_tool: Vec<ToolUsage>,
-    /// The users with most calls.
+    /// Users with the most calls.
     pub by_user: Vec<UserUsage>,
-    /// The skills with most calls.
+    /// Skills with the most calls.
     pub by_skill: Vec<SkillUsage>,
-    /// Searches that found nothing, most frequent first.
+    /// Searches without a result, most frequent first.
     pub empty_searches: Vec<EmptySearch>,
 }
 
-/// Sums up a period; the lists hold at most `top` rows each.
+/// Computes the usage report of a period. Each list except `by_tool` has at most `top` rows.
 ///
 /// # Errors
-/// When the database is away or refuses.
+/// When the database is unavailable or rejects the statement.
 pub async fn summarise(tx: &TenantTx, period: Period, top: i64) -> Result<UsageReport, DbError> {
     let tenant = tx.tenant();
-    let (from, until) = period.bounds();
+    let (from, until) = period.id_bounds();
     let bounds: [Param<'_>; 3] = [tenant.as_uuid(), &from, &until];
     let bounds_and_top: [Param<'_>; 4] = [tenant.as_uuid(), &from, &until, &top];
     let all = |sql: Sql| tx.query(sql, &bounds);
@@ -304,7 +286,7 @@ mod tests {
     use crate::ids::EventId;
 
     #[test]
-    fn a_period_holds_the_ids_of_its_moments() {
+    fn event_id_of_now_is_within_the_period() {
         let before = Timestamp::now() - std::time::Duration::from_secs(60);
         let id = EventId::new();
         let after = Timestamp::now() + std::time::Duration::from_secs(60);
@@ -312,7 +294,7 @@ mod tests {
             from: before,
             until: after,
         }
-        .bounds();
+        .id_bounds();
         assert!(from <= *id.as_uuid() && *id.as_uuid() < until);
     }
 }

@@ -1,44 +1,44 @@
-//! The record of each call.
+//! Usage events: one row for each call.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::db::{AdminDb, DbError, Param, TenantTx};
+use crate::db::{DbError, TenantTx};
 use crate::ids::{ApiKeyId, Digest, EventId, SkillId, UserId, VersionId};
 use crate::sql;
 
-/// How a call ended.
+/// Outcome of a call, as stored in its usage event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CallOutcome {
-    /// It did what it was asked to.
     Ok,
-    /// The tool said no, in words that the caller can act on.
+    /// The tool returned an error that the caller can act on.
     ToolError,
-    /// The arguments broke the tool's rules.
+    /// The arguments do not match the tool's schema.
     InvalidArguments,
-    /// There is no such tool.
     UnknownTool,
-    /// The message was not a tool call at all: no name, or arguments that are no object.
+    /// Not a tool call: the name is missing or the arguments are not an object.
     Malformed,
-    /// The key lacks the tool's scope.
+    /// The API key lacks the tool's scope or may not call the tool.
     MissingScope,
-    /// The key or its tenant has made as many calls as it may.
+    /// A rate limit of the API key or the tenant was reached.
     OverLimit,
-    /// Our own fault: the tool panicked.
+    /// The tool panicked (a bug in skillkeep).
     Panicked,
-    /// It took longer than a call may.
+    /// The call exceeded the call timeout.
     TimedOut,
-    /// The caller took it back.
+    /// The client cancelled the request.
     Cancelled,
-    /// The caller was gone before the answer.
+    /// The client disconnected before the response.
     ClientGone,
-    /// Our own fault: the database refused a statement of the tool.
+    /// The database rejected a statement of the tool (a bug in skillkeep).
     InternalError,
 }
 
 impl CallOutcome {
-    /// As the database spells it.
+    /// The spelling in the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -58,128 +58,120 @@ impl CallOutcome {
     }
 }
 
-/// What a call was about, for its record.
+/// The skill and version that a call was about, if any.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Subject {
-    /// The skill.
     pub skill: Option<SkillId>,
-    /// Its version.
     pub version: Option<VersionId>,
-    /// The version's digest.
+    /// Digest of the version.
     pub digest: Option<Digest>,
 }
 
-/// Everything that is recorded of a call. No contents, no secrets: [`Self::arguments`] holds names and sizes.
+/// Usage event of a call. Contains no contents and no secrets. PRIVACY.md lists the columns.
 #[derive(Debug, Clone)]
 pub struct UsageEvent {
-    /// The event's id, made when the call came in.
+    /// Created when the call arrives; its time part selects the partition.
     pub id: EventId,
-    /// The key that it came with.
     pub api_key: ApiKeyId,
-    /// The key's user.
+    /// The owner of the API key.
     pub user: UserId,
-    /// The tool as the caller named it.
+    /// The tool or MCP method, as the caller named it.
     pub tool: String,
-    /// What it was about.
     pub subject: Subject,
-    /// How it ended.
     pub outcome: CallOutcome,
-    /// A stable word for the error.
+    /// Stable identifier of the error.
     pub error_code: Option<&'static str>,
-    /// Microseconds from the call's arrival to its record.
+    /// Microseconds from the arrival of the call to this event.
     pub duration_us: i64,
     /// `stdio`, `http` or `sse`.
     pub transport: &'static str,
-    /// The protocol revision that the caller speaks.
+    /// MCP protocol version.
     pub protocol_version: Option<String>,
-    /// The caller's program.
+    /// Client program, as it identifies itself.
     pub client_name: Option<String>,
-    /// Its version.
     pub client_version: Option<String>,
-    /// The id of the JSON-RPC request.
+    /// Id of the JSON-RPC request.
     pub request_id: Option<String>,
-    /// The W3C trace id, where the caller sent one.
+    /// W3C trace id, if the caller sent one.
     pub trace_id: Option<String>,
-    /// The caller's idempotency key.
     pub idempotency_key: Option<String>,
-    /// Names and sizes of the arguments, and the text searched for.
+    /// Names and sizes of the arguments, and the search text as far as the tenant's setting permits.
     pub arguments: Value,
-    /// Rows that a search found.
+    /// Number of hits of a search.
     pub result_count: Option<i32>,
-    /// Bytes of the answer.
+    /// Size of the response.
     pub result_bytes: i64,
 }
 
-/// Commits a call's transaction with its record as the last row.
+/// Inserts the usage event as the last statement of the call's transaction and commits, in one round trip.
 ///
 /// # Errors
-/// When the record is not written or the commit not confirmed; then nothing of the call stands.
+/// When the event is not written or the commit not confirmed; then no change of the call is committed.
 pub async fn commit_with_event(tx: TenantTx, event: &UsageEvent) -> Result<(), DbError> {
     let tenant = tx.tenant();
     let digest = event.subject.digest.map(|digest| digest.as_bytes().to_vec());
-    let params: [Param<'_>; 21] = [
-        tenant.as_uuid(),
-        event.id.as_uuid(),
-        event.api_key.as_uuid(),
-        event.user.as_uuid(),
-        &event.tool,
-        &event.subject.skill.map(|id| *id.as_uuid()),
-        &event.subject.version.map(|id| *id.as_uuid()),
-        &digest,
-        &event.outcome.as_str(),
-        &event.error_code,
-        &event.duration_us,
-        &event.transport,
-        &event.protocol_version,
-        &event.client_name,
-        &event.client_version,
-        &event.request_id,
-        &event.trace_id,
-        &event.idempotency_key,
-        &event.arguments,
-        &event.result_count,
-        &event.result_bytes,
-    ];
-    tx.commit_with(sql!("usage/insert_event.sql"), &params).await
+    let skill = event.subject.skill.map(|id| *id.as_uuid());
+    let version = event.subject.version.map(|id| *id.as_uuid());
+    let outcome = event.outcome.as_str();
+    let sql = sql!("usage/insert_event.sql");
+    let row = sql.row([
+        ("tenant_id", tenant.as_uuid()),
+        ("id", event.id.as_uuid()),
+        ("api_key_id", event.api_key.as_uuid()),
+        ("user_id", event.user.as_uuid()),
+        ("tool", &event.tool),
+        ("skill_id", &skill),
+        ("version_id", &version),
+        ("digest", &digest),
+        ("outcome", &outcome),
+        ("error_code", &event.error_code),
+        ("duration_us", &event.duration_us),
+        ("transport", &event.transport),
+        ("protocol_version", &event.protocol_version),
+        ("client_name", &event.client_name),
+        ("client_version", &event.client_version),
+        ("request_id", &event.request_id),
+        ("trace_id", &event.trace_id),
+        ("idempotency_key", &event.idempotency_key),
+        ("arguments", &event.arguments),
+        ("result_count", &event.result_count),
+        ("result_bytes", &event.result_bytes),
+    ]);
+    tx.commit_with(sql, &row).await
 }
 
-/// An event as the operator sees it.
+/// A stored usage event, as `skillkeep usage events` shows it. See [`UsageEvent`].
 #[derive(Debug, Clone, Serialize)]
 pub struct RecentEvent {
-    /// Its id.
     pub id: EventId,
-    /// When it was recorded.
     pub created_at: Timestamp,
-    /// The tool.
     pub tool: String,
-    /// How the call ended.
     pub outcome: String,
-    /// The error's stable word.
     pub error_code: Option<String>,
-    /// The user's address.
+    /// The user's email address.
     pub email: Option<String>,
     /// The skill's slug.
     pub skill: Option<String>,
-    /// How long it took, in microseconds.
     pub duration_us: i64,
-    /// The transport.
     pub transport: String,
-    /// The protocol revision.
     pub protocol_version: Option<String>,
-    /// The caller's program.
     pub client_name: Option<String>,
-    /// Its version.
     pub client_version: Option<String>,
-    /// Names and sizes of the arguments, and the text searched for.
     pub arguments: Value,
-    /// Bytes of the answer.
     pub result_bytes: i64,
+}
+
+impl RecentEvent {
+    #[must_use]
+    pub const fn duration(&self) -> Duration {
+        Duration::from_micros(self.duration_us.unsigned_abs())
+    }
 }
 
 /// The newest events, newest first.
 ///
 /// # Errors
-/// When the database is away or refuses.
+/// When the database is unavailable or rejects the statement.
 pub async fn recent(tx: &TenantTx, count: i64) -> Result<Vec<RecentEvent>, DbError> {
     let rows = tx
         .query(sql!("usage/recent.sql"), &[tx.tenant().as_uuid(), &count])
@@ -204,21 +196,4 @@ pub async fn recent(tx: &TenantTx, count: i64) -> Result<Vec<RecentEvent>, DbErr
             })
         })
         .collect()
-}
-
-/// Drops the records of months that ended before a day, of every tenant, and writes into each one's log what of it went; answers
-/// the names of what was dropped.
-///
-/// # Errors
-/// When the database is away or refuses, as it does for a day after the beginning of the current month.
-pub async fn prune(
-    db: &AdminDb,
-    keep_from: jiff::civil::Date,
-    pruned_by: &str,
-) -> Result<Vec<String>, DbError> {
-    let connection = db.system_connection().await?;
-    let rows = connection
-        .query(sql!("usage/prune.sql").text(), &[&keep_from, &pruned_by])
-        .await?;
-    rows.iter().map(|row| Ok(row.try_get("partition")?)).collect()
 }

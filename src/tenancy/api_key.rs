@@ -1,7 +1,7 @@
-//! The API key's text: `skeep_`, the tenant's id, 192 random bits or so, and a checksum, in base 62.
+//! The text of an API key: `skeep_`, then in base 62 the tenant's id, a secret of about 190 random bits, and a checksum.
 //!
-//! A fixed prefix lets a scanner find a leaked key; the checksum tells a typo without a query.
-//! The tenant in it is a claim: it only says where the key's hash must be found.
+//! The fixed prefix lets secret scanners find a leaked key; the checksum detects a typing error without a query.
+//! The tenant's id in the key is a claim: it only selects the tenant in which the key's hash is looked up.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::ids::{Digest, TenantId};
 
-/// What every key begins with.
+/// Prefix of every API key.
 pub const PREFIX: &str = "skeep_";
 const TENANT_LEN: usize = 22;
 const SECRET_LEN: usize = 32;
@@ -20,26 +20,39 @@ const CHECKSUM_LEN: usize = 6;
 const LEN: usize = PREFIX.len() + TENANT_LEN + SECRET_LEN + CHECKSUM_LEN;
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// A well-formed API key. Whether it is valid, only the database knows. Its `Debug` hides it.
+/// A well-formed API key. Only the database knows whether it is valid. `Debug` prints no part of it.
+///
+/// # Examples
+///
+/// ```
+/// use skillkeep::ids::TenantId;
+/// use skillkeep::tenancy::ApiKey;
+///
+/// let tenant = TenantId::new();
+/// let key = ApiKey::generate(tenant, &mut rand::rng());
+/// let parsed: ApiKey = key.reveal().parse().unwrap();
+/// assert_eq!(parsed.claimed_tenant(), tenant);
+/// assert_eq!(format!("{parsed:?}"), "ApiKey(hidden)");
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKey {
     text: String,
     tenant: TenantId,
 }
 
-/// Why a text is not an API key, in words that do not repeat it.
+/// Why a text is not an API key. The message never contains the text, which may be a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ApiKeyError {
-    /// It does not look like one of ours.
-    #[error("this is not a skillkeep API key; one has \"skeep_\" and 60 letters and digits")]
+    /// The prefix, the length or the characters are wrong.
+    #[error("this is not a skillkeep API key: a key is \"skeep_\" followed by 60 letters and digits")]
     Shape,
-    /// It looks like one, but the checksum differs.
-    #[error("this API key has a typing error or was cut; copy it again, whole")]
+    /// The shape is right but the checksum is wrong.
+    #[error("this API key has a typing error or is incomplete; copy the whole key again")]
     Checksum,
 }
 
 impl ApiKey {
-    /// A new key for a tenant, from the given source of randomness.
+    /// Generates a key for a tenant.
     #[must_use]
     pub fn generate(tenant: TenantId, rng: &mut (impl rand::CryptoRng + ?Sized)) -> Self {
         let secret = (0..SECRET_LEN).map(|_| char::from(rng.sample(Alphanumeric)));
@@ -51,19 +64,19 @@ impl ApiKey {
         Self { text, tenant }
     }
 
-    /// The tenant that the key claims to belong to.
+    /// The tenant that the key claims to belong to; not verified.
     #[must_use]
     pub const fn claimed_tenant(&self) -> TenantId {
         self.tenant
     }
 
-    /// What the database knows the key by.
+    /// The SHA-256 of the key's text, which is all that the database stores of it.
     #[must_use]
     pub fn hash(&self) -> Digest {
         Digest::of(self.text.as_bytes())
     }
 
-    /// The key itself, for the one moment in which it is shown to its owner.
+    /// The key's text. Show it to its owner once, after creation; never log or store it.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.text
@@ -78,7 +91,7 @@ impl FromStr for ApiKey {
         if text.len() != LEN || !body.bytes().all(|b| b.is_ascii_alphanumeric()) {
             return Err(ApiKeyError::Shape);
         }
-        // All ASCII and of known length, so both cuts fall between characters.
+        // The text is ASCII and `LEN` bytes long, so both splits are at character boundaries.
         let (covered, sum) = text.split_at(LEN - CHECKSUM_LEN);
         if checksum(covered) != sum {
             return Err(ApiKeyError::Checksum);
@@ -102,11 +115,11 @@ fn checksum(text: &str) -> String {
     encode(u128::from(crc32fast::hash(text.as_bytes())), CHECKSUM_LEN)
 }
 
-/// `number` in base 62, padded with zeros to `width` digits; 22 hold 128 bits, 6 hold 32.
+/// `number` in base 62, padded with zeros to `width` digits: 22 digits hold 128 bits, 6 hold 32.
 fn encode(mut number: u128, width: usize) -> String {
     let mut digits = Vec::with_capacity(width);
     for _ in 0..width {
-        // A remainder of 62 is always a valid position.
+        // `number % 62` is always a valid index, so the fallback is unreachable.
         let digit = usize::try_from(number % 62)
             .ok()
             .and_then(|d| DIGITS.get(d))
@@ -118,7 +131,7 @@ fn encode(mut number: u128, width: usize) -> String {
     digits.iter().rev().collect()
 }
 
-/// `None` for a foreign character and for numbers beyond 128 bits.
+/// Decodes base 62. `None` for a character outside the alphabet and for numbers of more than 128 bits.
 fn decode(text: &str) -> Option<u128> {
     text.bytes().try_fold(0_u128, |number, byte| {
         let digit = DIGITS.iter().position(|d| *d == byte)?;
@@ -137,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_reads_back_and_keeps_its_tenant() {
+    fn generated_key_parses_and_names_its_tenant() {
         for _ in 0..100 {
             let key = key();
             assert_eq!(key.reveal().len(), 66);
@@ -154,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_truncated_key_is_refused() {
+    fn truncated_or_extended_key_is_rejected() {
         let key = key();
         for len in 0..key.reveal().len() {
             assert!(key.reveal()[..len].parse::<ApiKey>().is_err());
@@ -167,7 +180,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_single_typing_error_is_found(position in 6_usize..66, digit in "[0-9A-Za-z]") {
+        fn any_single_typing_error_is_detected(position in 6_usize..66, digit in "[0-9A-Za-z]") {
             let key = key();
             let mut text = key.reveal().to_owned();
             text.replace_range(position..=position, &digit);
@@ -175,12 +188,12 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_the_parser_panic(text in ".*") {
+        fn parser_rejects_arbitrary_text_without_panic(text in ".*") {
             prop_assert!(text.parse::<ApiKey>().is_err());
         }
 
         #[test]
-        fn base_62_reads_back(number: u128) {
+        fn base_62_round_trips(number: u128) {
             prop_assert_eq!(decode(&encode(number, TENANT_LEN)), Some(number));
         }
     }

@@ -1,4 +1,6 @@
-//! A key's life: made, listed, rotated, revoked.
+//! API keys: create, list, limit, rotate and revoke.
+//!
+//! The functions here change rows and write no audit entry. Commands use [`crate::registry::administration`], which does both.
 
 use std::time::Duration;
 
@@ -11,55 +13,56 @@ use crate::db::{DbError, TenantTx};
 use crate::ids::{ApiKeyId, UserId};
 use crate::sql;
 
-/// What a new key shall be.
+/// Properties of an API key to be created.
 #[derive(Debug, Clone)]
 pub struct NewKey {
-    /// Whose it is.
+    /// The owner.
     pub user: UserId,
-    /// Its name, 1 to 100 characters.
+    /// A label, 1 to 100 characters.
     pub name: String,
-    /// What it may do; at least one.
+    /// At least one.
     pub scopes: Scopes,
-    /// The only skills that it may see, by slug.
+    /// The only skills that the key can see, by slug; `None` for all.
     pub only_skills: Option<Vec<String>>,
-    /// The only tools that it may call.
+    /// The only tools that the key can call; `None` for all.
     pub only_tools: Option<Vec<String>>,
-    /// When it ends by itself.
+    /// `None` for a key that does not expire.
     pub expires_at: Option<Timestamp>,
-    /// How many calls it may make.
     pub call_limits: CallLimits,
 }
 
-/// A key's record, as the operator sees it.
+/// A stored API key, as `skillkeep key list` shows it. The key's text is not stored.
 #[derive(Debug, Clone, Serialize)]
 pub struct KeyRecord {
-    /// Its id.
     pub id: ApiKeyId,
-    /// Its name.
     pub name: String,
-    /// Its owner's address.
+    /// The owner's email address.
     pub email: String,
-    /// What it may do.
     pub scopes: Vec<String>,
-    /// The only skills that it may see.
+    /// `None` for all.
     pub only_skills: Option<Vec<String>>,
-    /// The only tools that it may call.
+    /// `None` for all.
     pub only_tools: Option<Vec<String>>,
-    /// How many calls it may make.
     #[serde(flatten)]
     pub call_limits: CallLimits,
-    /// `active`, `expired`, `revoked`, or `suspended` with its user.
+    /// `active`, `expired`, `revoked`, `suspended` (its user) or `tenant suspended`.
     pub state: String,
-    /// When it was made.
     pub created_at: Timestamp,
-    /// When it ends by itself.
     pub expires_at: Option<Timestamp>,
-    /// When it was, or will be, revoked.
+    /// In the future while the grace period of a rotated key runs.
     pub revoked_at: Option<Timestamp>,
-    /// The key that took its place.
+    /// The key that a rotation created in its place.
     pub replaced_by: Option<ApiKeyId>,
-    /// The last call made with it.
+    /// When the newest usage event of the key was recorded.
     pub last_used_at: Option<Timestamp>,
+}
+
+impl KeyRecord {
+    /// When the key ends or ended: the earlier of expiry and revocation.
+    #[must_use]
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        [self.expires_at, self.revoked_at].into_iter().flatten().min()
+    }
 }
 
 impl KeyRecord {
@@ -84,60 +87,65 @@ impl KeyRecord {
     }
 }
 
-/// Why a key's life did not go on as asked.
+/// Why an API key could not be changed.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// The tenant has no such key.
-    #[error("there is no such key in this tenant; `skillkeep key list` shows the keys")]
+    #[error("the tenant has no such API key; `skillkeep key list` shows its keys")]
     NotFound,
-    /// It has ended, or been rotated already.
-    #[error("this key {0}")]
+    /// The key was revoked, has expired or was rotated before.
+    #[error("this API key {0}")]
     Ended(&'static str),
-    /// The database refused.
     #[error(transparent)]
     Db(#[from] DbError),
 }
 
-/// Makes a key. The answer is the only time it can be seen.
+impl From<tokio_postgres::Error> for KeyError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Db(error.into())
+    }
+}
+
+/// Creates an API key. Only its hash is stored, so the returned key cannot be retrieved again.
 ///
 /// # Errors
-/// When the database is away or refuses.
+/// When the database is unavailable or rejects the statement.
 pub async fn create(tx: &TenantTx, new: &NewKey) -> Result<(ApiKeyId, ApiKey), DbError> {
     let id = ApiKeyId::new();
     let key = ApiKey::generate(tx.tenant(), &mut rand::rng());
+    let sql = sql!("keys/insert.sql");
     tx.execute_one(
-        sql!("keys/insert.sql"),
-        &[
-            tx.tenant().as_uuid(),
-            id.as_uuid(),
-            new.user.as_uuid(),
-            &new.name,
-            &key.hash().as_bytes().as_slice(),
-            &new.scopes.names(),
-            &new.only_skills,
-            &new.only_tools,
-            &new.expires_at,
-            &new.call_limits.calls_per_minute,
-            &new.call_limits.calls_per_month,
-        ],
+        sql,
+        &sql.row([
+            ("tenant_id", tx.tenant().as_uuid()),
+            ("id", id.as_uuid()),
+            ("user_id", new.user.as_uuid()),
+            ("name", &new.name),
+            ("key_hash", &key.hash().as_bytes().as_slice()),
+            ("scopes", &new.scopes.names()),
+            ("only_skills", &new.only_skills),
+            ("only_tools", &new.only_tools),
+            ("expires_at", &new.expires_at),
+            ("calls_per_minute", &new.call_limits.calls_per_minute),
+            ("calls_per_month", &new.call_limits.calls_per_month),
+        ]),
     )
     .await?;
     Ok((id, key))
 }
 
-/// The tenant's keys, newest first.
+/// The tenant's API keys, newest first.
 ///
 /// # Errors
-/// When the database is away or refuses.
+/// When the database is unavailable or rejects the statement.
 pub async fn list(tx: &TenantTx) -> Result<Vec<KeyRecord>, DbError> {
     let rows = tx.query(sql!("keys/list.sql"), &[tx.tenant().as_uuid()]).await?;
     rows.iter().map(KeyRecord::from_row).collect()
 }
 
-/// The record of a key that somebody found; `None` where its tenant has no such key.
+/// Looks up an API key by its text. `None` if the transaction's tenant has no such key.
 ///
 /// # Errors
-/// When the database is away or refuses.
+/// When the database is unavailable or rejects the statement.
 pub async fn inspect(tx: &TenantTx, key: &ApiKey) -> Result<Option<KeyRecord>, DbError> {
     let row = tx
         .query_opt(
@@ -148,22 +156,19 @@ pub async fn inspect(tx: &TenantTx, key: &ApiKey) -> Result<Option<KeyRecord>, D
     row.as_ref().map(KeyRecord::from_row).transpose()
 }
 
-/// How many calls a key may make. Its row is locked until the transaction ends.
+/// Reads the limits of an API key and locks its row until the transaction ends.
 ///
 /// # Errors
-/// When there is no such key.
+/// [`KeyError::NotFound`] if the tenant has no such key.
 pub async fn call_limits(tx: &TenantTx, id: ApiKeyId) -> Result<CallLimits, KeyError> {
-    let row = tx
-        .query_opt(sql!("keys/get.sql"), &[tx.tenant().as_uuid(), id.as_uuid()])
-        .await?
-        .ok_or(KeyError::NotFound)?;
+    let row = locked_row(tx, id).await?;
     Ok(CallLimits::from_row(&row, "calls_per_minute", "calls_per_month")?)
 }
 
-/// Changes how many calls a key may make.
+/// Stores the limits of an API key.
 ///
 /// # Errors
-/// When the database is away or refuses, or there is no such key.
+/// [`DbError::RowCount`] if the tenant has no such key.
 pub async fn set_call_limits(tx: &TenantTx, id: ApiKeyId, call_limits: CallLimits) -> Result<(), KeyError> {
     tx.execute_one(
         sql!("keys/set_limits.sql"),
@@ -178,99 +183,95 @@ pub async fn set_call_limits(tx: &TenantTx, id: ApiKeyId, call_limits: CallLimit
     Ok(())
 }
 
-/// How a key stands at a moment, for the log of what is changed of it.
+/// Snapshot of an API key's state, stored as before/after in the audit log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct KeyStatus {
-    /// `active`, `expired`, `revoked`, or `suspended` with its user.
+    /// `active`, `expired`, `revoked` or `suspended` (its user).
     pub state: &'static str,
-    /// When it ends, or did.
+    /// When the key ends or ended; `None` for never.
     pub ends: Option<Timestamp>,
-    /// The key that took its place.
+    /// The key that a rotation created in its place.
     pub replaced_by: Option<ApiKeyId>,
 }
 
-/// How a key stands. Its row is locked until the transaction ends.
+/// Reads the status of an API key and locks its row until the transaction ends.
 ///
 /// # Errors
-/// When there is no such key.
-pub async fn standing(tx: &TenantTx, id: ApiKeyId) -> Result<KeyStatus, KeyError> {
-    let row = tx
-        .query_opt(sql!("keys/get.sql"), &[tx.tenant().as_uuid(), id.as_uuid()])
-        .await?
-        .ok_or(KeyError::NotFound)?;
-    let is = |name: &str| row.try_get::<_, bool>(name).map_err(DbError::from);
-    let state = match (is("revoked")?, is("expired")?, is("suspended")?) {
+/// [`KeyError::NotFound`] if the tenant has no such key.
+pub async fn status(tx: &TenantTx, id: ApiKeyId) -> Result<KeyStatus, KeyError> {
+    let row = locked_row(tx, id).await?;
+    let state = match (
+        row.try_get("revoked")?,
+        row.try_get("expired")?,
+        row.try_get("suspended")?,
+    ) {
         (true, _, _) => "revoked",
         (false, true, _) => "expired",
         (false, false, true) => "suspended",
         (false, false, false) => "active",
     };
-    let replaced_by: Option<uuid::Uuid> = row.try_get("replaced_by").map_err(DbError::from)?;
     Ok(KeyStatus {
         state,
-        ends: row.try_get("ends").map_err(DbError::from)?,
-        replaced_by: replaced_by.map(ApiKeyId::from_uuid),
+        ends: row.try_get("ends")?,
+        replaced_by: row
+            .try_get::<_, Option<_>>("replaced_by")?
+            .map(ApiKeyId::from_uuid),
     })
 }
 
-/// Ends a key from the next call on.
-///
-/// # Errors
-/// When there is no such key, or it has ended already.
-pub async fn revoke(tx: &TenantTx, id: ApiKeyId) -> Result<(), KeyError> {
-    if tx
-        .execute(sql!("keys/revoke.sql"), &[tx.tenant().as_uuid(), id.as_uuid()])
+/// The row of an API key, locked until the transaction ends.
+async fn locked_row(tx: &TenantTx, id: ApiKeyId) -> Result<Row, KeyError> {
+    tx.query_opt(sql!("keys/get.sql"), &[tx.tenant().as_uuid(), id.as_uuid()])
         .await?
-        == 1
-    {
-        return Ok(());
-    }
-    match tx
-        .query_opt(sql!("keys/get.sql"), &[tx.tenant().as_uuid(), id.as_uuid()])
-        .await?
-    {
-        Some(_) => Err(KeyError::Ended("was revoked before")),
-        None => Err(KeyError::NotFound),
-    }
+        .ok_or(KeyError::NotFound)
 }
 
-/// Makes a key with the same rights, and lets the old one work for `grace` more.
+/// Revokes an API key: it is rejected from the next call on, by every server.
 ///
 /// # Errors
-/// When there is no such key, it has ended, or it was rotated before.
+/// [`KeyError::NotFound`] if the tenant has no such key, [`KeyError::Ended`] if it was revoked before.
+pub async fn revoke(tx: &TenantTx, id: ApiKeyId) -> Result<(), KeyError> {
+    let revoked = tx
+        .execute(sql!("keys/revoke.sql"), &[tx.tenant().as_uuid(), id.as_uuid()])
+        .await?;
+    if revoked == 1 {
+        return Ok(());
+    }
+    locked_row(tx, id).await?;
+    Err(KeyError::Ended("was revoked before"))
+}
+
+/// Creates an API key with the same properties. The old key keeps working for `grace`.
+///
+/// # Errors
+/// [`KeyError::NotFound`] if the tenant has no such key, [`KeyError::Ended`] if it has ended or was rotated before.
 pub async fn rotate(tx: &TenantTx, id: ApiKeyId, grace: Duration) -> Result<(ApiKeyId, ApiKey), KeyError> {
     let tenant = tx.tenant();
-    let row = tx
-        .query_opt(sql!("keys/get.sql"), &[tenant.as_uuid(), id.as_uuid()])
-        .await?
-        .ok_or(KeyError::NotFound)?;
-    let column = |name: &str| row.try_get::<_, bool>(name).map_err(DbError::from);
-    if column("revoked")? {
+    let row = locked_row(tx, id).await?;
+    if row.try_get("revoked")? {
         return Err(KeyError::Ended(
-            "was revoked; make a new one with `skillkeep key create`",
+            "was revoked; create a new one with `skillkeep key create`",
         ));
     }
-    if column("expired")? {
+    if row.try_get("expired")? {
         return Err(KeyError::Ended(
-            "has expired; make a new one with `skillkeep key create`",
+            "has expired; create a new one with `skillkeep key create`",
         ));
     }
-    if row
-        .try_get::<_, Option<uuid::Uuid>>("replaced_by")
-        .map_err(DbError::from)?
-        .is_some()
-    {
-        return Err(KeyError::Ended("was rotated before; rotate its successor"));
+    if row.try_get::<_, Option<uuid::Uuid>>("replaced_by")?.is_some() {
+        return Err(KeyError::Ended(
+            "was rotated before; rotate the key that replaced it",
+        ));
     }
-    let scopes: Vec<String> = row.try_get("scopes").map_err(DbError::from)?;
+    let scopes: Vec<String> = row.try_get("scopes")?;
     let new = NewKey {
-        user: UserId::from_uuid(row.try_get("user_id").map_err(DbError::from)?),
-        name: row.try_get("name").map_err(DbError::from)?,
+        user: UserId::from_uuid(row.try_get("user_id")?),
+        name: row.try_get("name")?,
         scopes: Scopes::parse(scopes.iter().map(String::as_str))
-            .map_err(|e| DbError::Corrupt(e.to_string()))?,
-        only_skills: row.try_get("only_skills").map_err(DbError::from)?,
-        only_tools: row.try_get("only_tools").map_err(DbError::from)?,
-        expires_at: row.try_get("expires_at").map_err(DbError::from)?,
+            .map_err(|error| DbError::Corrupt(error.to_string()))?,
+        only_skills: row.try_get("only_skills")?,
+        only_tools: row.try_get("only_tools")?,
+        expires_at: row.try_get("expires_at")?,
         call_limits: CallLimits::from_row(&row, "calls_per_minute", "calls_per_month")?,
     };
     let (new_id, key) = create(tx, &new).await?;

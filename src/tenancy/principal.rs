@@ -1,4 +1,4 @@
-//! From a key to the principal behind it, in the very transaction in which the principal then works.
+//! Authentication: resolves an API key to its principal, in the transaction in which the request then runs.
 
 use jiff::Timestamp;
 use tokio_postgres::Row;
@@ -8,18 +8,16 @@ use crate::db::{DbError, ServerDb, TenantTx};
 use crate::ids::{ApiKeyId, TenantId, UserId};
 use crate::sql;
 
-/// A tenant's secret for signing cursors: 32 bytes. Its `Debug` hides them.
+/// A tenant's secret for signing pagination cursors: 32 bytes. `Debug` hides them.
 #[derive(Clone)]
 pub struct CursorSecret(Box<[u8]>);
 
 impl CursorSecret {
-    /// A secret of these bytes.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
         Self(bytes.into())
     }
 
-    /// The bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -32,20 +30,20 @@ impl std::fmt::Debug for CursorSecret {
     }
 }
 
-/// What the record of a search keeps of the text that was searched for.
+/// What the usage event of a search stores of the search text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SearchText {
-    /// All of it.
+    /// The whole text.
     Kept,
-    /// A hash with a secret of the tenant's, so that the same searches can be counted and none be read.
+    /// An HMAC with a secret of the tenant: equal searches can be counted but not read.
     Hashed,
     /// Nothing.
     Off,
 }
 
 impl SearchText {
-    /// As the database and the command line spell it.
+    /// The spelling in the database and on the command line.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -63,44 +61,36 @@ impl std::str::FromStr for SearchText {
         [Self::Kept, Self::Hashed, Self::Off]
             .into_iter()
             .find(|choice| choice.as_str() == text)
-            .ok_or_else(|| format!("\"{text}\" is neither kept, hashed nor off"))
+            .ok_or_else(|| format!("\"{text}\" is not one of kept, hashed and off"))
     }
 }
 
-/// Who calls, as the database knows him.
+/// The authenticated caller: an API key with its user and tenant, as of the current transaction.
 #[derive(Debug, Clone)]
 pub struct Principal {
-    /// His tenant.
     pub tenant: TenantId,
-    /// The tenant's short name.
     pub tenant_slug: String,
-    /// The tenant's full name.
     pub tenant_name: String,
-    /// The key that he came with.
     pub api_key: ApiKeyId,
-    /// The key's name.
     pub api_key_name: String,
-    /// When the key ends by itself.
+    /// When the key expires; `None` for never.
     pub expires_at: Option<Timestamp>,
-    /// The user whose key it is.
+    /// The owner of the key.
     pub user: UserId,
-    /// The user's address.
+    /// The owner's email address.
     pub email: String,
-    /// What the key may do.
     pub scopes: Scopes,
-    /// The only skills that the key may see, by slug; `None` for all.
+    /// The only skills that the key can see, by slug; `None` for all.
     pub only_skills: Option<Vec<String>>,
-    /// The only tools that the key may call; `None` for all.
+    /// The only tools that the key can call; `None` for all.
     pub only_tools: Option<Vec<String>>,
-    /// How many calls the key may make.
+    /// Limits of this key.
     pub key_allowance: CallLimits,
-    /// How many calls all keys of the tenant together may make.
+    /// Limits of all keys of the tenant together.
     pub tenant_allowance: CallLimits,
-    /// What the record of a search keeps of its text.
     pub search_text: SearchText,
-    /// How often the tenant's skills have changed, as of this transaction.
+    /// Number of changes of the tenant's catalog so far.
     pub catalogue_revision: i64,
-    /// What the tenant's cursors are signed with.
     pub cursor_secret: CursorSecret,
 }
 
@@ -131,7 +121,7 @@ impl Principal {
         })
     }
 
-    /// Whether the key may see this skill at all.
+    /// Whether the key's `only_skills` permits the skill.
     #[must_use]
     pub fn can_view_skill(&self, slug: &str) -> bool {
         self.only_skills
@@ -139,7 +129,7 @@ impl Principal {
             .is_none_or(|only| only.iter().any(|allowed| allowed == slug))
     }
 
-    /// Whether the key is limited to tools and this is none of them.
+    /// Whether the key's `only_tools` permits the tool. Scopes are checked separately.
     #[must_use]
     pub fn can_call_tool(&self, tool: &str) -> bool {
         self.only_tools
@@ -148,25 +138,21 @@ impl Principal {
     }
 }
 
-/// Why a key does not hold. For the audit log; a caller is never told which.
+/// Why an API key was rejected. For the audit log only: callers get the same message for every reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum KeyRejectionReason {
-    /// The tenant that the key names does not exist, or was erased: its log has ended.
+    /// The claimed tenant does not exist or was erased; an erased tenant's audit log gets no further entries.
     UnknownTenant,
-    /// The tenant has no such key.
     UnknownKey,
-    /// It was revoked, or its grace after a rotation is over.
+    /// The key was revoked, or the grace period after its rotation is over.
     Revoked,
-    /// It ended by itself.
     Expired,
-    /// Its user is suspended.
     UserSuspended,
-    /// Its tenant is suspended.
     TenantSuspended,
 }
 
 impl KeyRejectionReason {
-    /// As the audit log spells it.
+    /// The spelling in the audit log.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -180,35 +166,33 @@ impl KeyRejectionReason {
     }
 }
 
-/// A key that does not hold.
+/// A rejected API key, for the audit log of the claimed tenant.
 #[derive(Debug, Clone, Copy)]
 pub struct RejectedKey {
-    /// The tenant that it names.
+    /// The tenant that the key claims.
     pub tenant: TenantId,
-    /// Its record, where there is one.
+    /// The id of the key, if the tenant has it.
     pub api_key: Option<ApiKeyId>,
-    /// Why it does not hold.
     pub why: KeyRejectionReason,
 }
 
-/// Why there is no principal.
+/// Why authentication failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
-    /// The key is unknown, revoked or expired, or its user or tenant is suspended: one answer for all of these, so that
-    /// it tells a stranger nothing.
+    /// The key was rejected. The message is the same for every [`KeyRejectionReason`], so that an unauthenticated caller
+    /// learns nothing about keys and tenants.
     #[error(
         "the API key is not valid: it is unknown, revoked or expired, or its tenant is suspended; ask your administrator for a new one"
     )]
     Invalid(RejectedKey),
-    /// The database could not be asked.
     #[error(transparent)]
     Db(#[from] DbError),
 }
 
-/// Opens the caller's transaction and checks his key in it, in one flight.
+/// Begins the caller's transaction and authenticates the key in it, in one round trip.
 ///
 /// # Errors
-/// [`AuthError::Invalid`] where the key does not hold; nothing was then read or written.
+/// [`AuthError::Invalid`] if the key is rejected; the transaction is then rolled back.
 pub async fn authenticate(db: &ServerDb, key: &ApiKey) -> Result<(TenantTx, Principal), AuthError> {
     let tenant = key.claimed_tenant();
     let hash = key.hash();
@@ -225,15 +209,16 @@ pub async fn authenticate(db: &ServerDb, key: &ApiKey) -> Result<(TenantTx, Prin
             Ok((tx, principal))
         }
         None => {
-            let refused = refused(&tx, key).await?;
+            let rejected = rejected_key(&tx, key).await?;
             tx.roll_back().await?;
-            Err(AuthError::Invalid(refused))
+            Err(AuthError::Invalid(rejected))
         }
     }
 }
 
-/// Asks for every key that does not hold, of a tenant that exists or not, the same question.
-async fn refused(tx: &TenantTx, key: &ApiKey) -> Result<RejectedKey, DbError> {
+/// Determines why authentication failed. Runs the same statement for existing and unknown tenants, so that the response
+/// time does not reveal which tenants exist.
+async fn rejected_key(tx: &TenantTx, key: &ApiKey) -> Result<RejectedKey, DbError> {
     let tenant = tx.tenant();
     let row = tx
         .query_opt(
@@ -270,7 +255,7 @@ pub(super) mod tests {
     use super::*;
     use crate::tenancy::Scope;
 
-    /// Somebody who may do everything.
+    /// A principal with every scope and no limits.
     pub(in crate::tenancy) fn principal() -> Principal {
         Principal {
             tenant: TenantId::new(),
@@ -293,7 +278,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_kept_of_a_search_reads_back() {
+    fn search_text_setting_round_trips() {
         for choice in [SearchText::Kept, SearchText::Hashed, SearchText::Off] {
             assert_eq!(choice.as_str().parse(), Ok(choice));
         }

@@ -1,31 +1,31 @@
-//! What a key may do.
+//! Scopes: the permissions of an API key.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
-/// One right that a key may have.
+/// One permission of an API key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
     /// Search and read skills.
     SkillsRead,
-    /// Install skills.
+    /// Install skills and confirm installs.
     SkillsInstall,
-    /// Publish, fork and yank skills.
+    /// Reserved: no tool needs it yet.
     SkillsPublish,
-    /// Review skills.
+    /// Reserved: no tool needs it yet.
     SkillsReview,
-    /// Report usage and rate.
+    /// Report whether a skill helped.
     UsageWrite,
-    /// Read who uses what.
+    /// Read the usage report.
     UsageRead,
-    /// Administer the tenant.
+    /// Reserved: no tool needs it yet.
     Admin,
 }
 
 impl Scope {
-    /// Every scope, in the order in which they are listed.
+    /// Every scope, in display order.
     pub const ALL: [Self; 7] = [
         Self::SkillsRead,
         Self::SkillsInstall,
@@ -36,7 +36,7 @@ impl Scope {
         Self::Admin,
     ];
 
-    /// The scope's name, as keys, errors and the database spell it.
+    /// The spelling in the database, in errors and on the command line.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -57,7 +57,6 @@ impl fmt::Display for Scope {
     }
 }
 
-/// A text that names no scope.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "\"{0}\" is not a scope; the scopes are skills:read, skills:install, skills:publish, skills:review, usage:write, usage:read and admin"
@@ -81,13 +80,23 @@ impl Serialize for Scope {
     }
 }
 
-/// The scopes of one key: each at most once, in the order of [`Scope::ALL`].
+/// The scopes of one API key: each at most once, in the order of [`Scope::ALL`].
+///
+/// # Examples
+///
+/// ```
+/// use skillkeep::tenancy::{Scope, Scopes};
+///
+/// let scopes = Scopes::parse(["usage:write", "skills:read"])?;
+/// assert_eq!(scopes.names(), ["skills:read", "usage:write"]);
+/// assert!(!scopes.allow(Scope::Admin));
+/// # Ok::<(), skillkeep::tenancy::UnknownScope>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(transparent)]
 pub struct Scopes(Vec<Scope>);
 
 impl Scopes {
-    /// The set of these scopes.
     #[must_use]
     pub fn new(scopes: impl IntoIterator<Item = Scope>) -> Self {
         let mut scopes: Vec<Scope> = scopes.into_iter().collect();
@@ -96,10 +105,10 @@ impl Scopes {
         Self(scopes)
     }
 
-    /// Reads scope names.
+    /// Parses scope names such as `skills:read`.
     ///
     /// # Errors
-    /// At the first text that names no scope.
+    /// [`UnknownScope`] with the first name that is not a scope.
     pub fn parse<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, UnknownScope> {
         names
             .into_iter()
@@ -108,19 +117,17 @@ impl Scopes {
             .map(Self::new)
     }
 
-    /// Whether the key may do this. `admin` is a right of its own, not all of them.
+    /// Whether the set contains the scope. [`Scope::Admin`] does not imply the other scopes.
     #[must_use]
     pub fn allow(&self, scope: Scope) -> bool {
         self.0.contains(&scope)
     }
 
-    /// The names, in order.
     #[must_use]
     pub fn names(&self) -> Vec<&'static str> {
         self.0.iter().map(|scope| scope.as_str()).collect()
     }
 
-    /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -132,14 +139,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_scope_reads_back_its_name() {
+    fn every_scope_name_round_trips() {
         for scope in Scope::ALL {
             assert_eq!(scope.as_str().parse::<Scope>(), Ok(scope));
         }
     }
 
     #[test]
-    fn an_unknown_scope_is_refused_and_named() {
+    fn unknown_scope_is_rejected_by_name() {
         let error = Scopes::parse(["skills:read", "skills:delete"]).unwrap_err();
         assert!(
             error.to_string().starts_with("\"skills:delete\" is not a scope"),

@@ -1,4 +1,6 @@
-//! The operator's list of tenants.
+//! Tenants: the organisations that share one server and no data.
+//!
+//! The functions here change rows and write no audit entry. Commands use [`crate::registry::administration`], which does both.
 
 use std::collections::BTreeMap;
 
@@ -11,27 +13,28 @@ use crate::db::{AdminDb, DbError, TenantTx};
 use crate::ids::{Slug, TenantId};
 use crate::sql;
 
-/// A tenant as the operator sees it.
+/// A tenant, as `skillkeep tenant list` shows it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Tenant {
-    /// Its id.
     pub id: TenantId,
-    /// Its short name.
     pub slug: String,
-    /// Its full name.
     pub name: String,
     /// `active`, `suspended` or `erased`.
     pub status: String,
-    /// How many calls its keys may make together.
+    /// Limits of all API keys of the tenant together.
     #[serde(flatten)]
     pub call_limits: CallLimits,
-    /// What is kept of its searches.
     pub search_text: SearchText,
-    /// When it was made.
     pub created_at: Timestamp,
 }
 
 impl Tenant {
+    /// Whether nothing but the audit log is left of the tenant.
+    #[must_use]
+    pub fn is_erased(&self) -> bool {
+        self.status == "erased"
+    }
+
     fn from_row(row: &Row) -> Result<Self, DbError> {
         Ok(Self {
             id: TenantId::from_uuid(row.try_get("id")?),
@@ -48,17 +51,17 @@ impl Tenant {
     }
 }
 
-/// Whether a tenant may work.
+/// Status of a tenant or a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// Its keys work.
+    /// API keys are accepted.
     Active,
-    /// None of its keys works.
+    /// API keys are rejected.
     Suspended,
 }
 
 impl Status {
-    /// As the database spells it.
+    /// The spelling in the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -68,24 +71,24 @@ impl Status {
     }
 }
 
-/// Makes the transaction's tenant, whose id was made before; `false` where the slug is taken.
+/// Creates the tenant whose id the transaction was begun with. Returns `false` if the slug is taken.
 ///
 /// # Errors
-/// When the database is away or refuses.
+/// When the database is unavailable or rejects the statement.
 pub async fn create(tx: &TenantTx, slug: &Slug, name: &str) -> Result<bool, DbError> {
-    let made = tx
+    let inserted = tx
         .execute(
             sql!("tenants/insert.sql"),
             &[tx.tenant().as_uuid(), &slug.as_str(), &name],
         )
         .await?;
-    Ok(made == 1)
+    Ok(inserted == 1)
 }
 
-/// All tenants, by slug.
+/// All tenants, sorted by slug.
 ///
 /// # Errors
-/// When the database is away or refuses.
+/// When the database is unavailable or rejects the statement.
 pub async fn list(db: &AdminDb) -> Result<Vec<Tenant>, DbError> {
     let connection = db.system_connection().await?;
     connection
@@ -96,10 +99,10 @@ pub async fn list(db: &AdminDb) -> Result<Vec<Tenant>, DbError> {
         .collect()
 }
 
-/// The tenant with this slug.
+/// The tenant with this slug, also an erased one.
 ///
 /// # Errors
-/// When the database is away or refuses.
+/// When the database is unavailable or rejects the statement.
 pub async fn find(db: &AdminDb, slug: &str) -> Result<Option<Tenant>, DbError> {
     let connection = db.system_connection().await?;
     let row = connection
@@ -108,10 +111,10 @@ pub async fn find(db: &AdminDb, slug: &str) -> Result<Option<Tenant>, DbError> {
     row.as_ref().map(Tenant::from_row).transpose()
 }
 
-/// Keeps the transaction's tenant from being erased before the transaction ends; `false` where it was erased already.
+/// Prevents the erasure of the tenant until the transaction ends. Returns `false` if the tenant was already erased.
 ///
 /// # Errors
-/// When the database is away or refuses.
+/// When the database is unavailable or rejects the statement.
 pub async fn lock_key_share(tx: &TenantTx) -> Result<bool, DbError> {
     let row = tx
         .query_opt(sql!("tenants/hold.sql"), &[tx.tenant().as_uuid()])
@@ -119,10 +122,10 @@ pub async fn lock_key_share(tx: &TenantTx) -> Result<bool, DbError> {
     row.map_or(Ok(false), |row| Ok(row.try_get("alive")?))
 }
 
-/// The transaction's tenant as it is now; nobody else changes it before the transaction ends.
+/// Reads the transaction's tenant and locks its row against changes until the transaction ends.
 ///
 /// # Errors
-/// When the database is away or refuses.
+/// When the database is unavailable or rejects the statement.
 pub async fn lock(tx: &TenantTx) -> Result<Option<Tenant>, DbError> {
     let row = tx
         .query_opt(sql!("tenants/lock.sql"), &[tx.tenant().as_uuid()])
@@ -130,10 +133,10 @@ pub async fn lock(tx: &TenantTx) -> Result<Option<Tenant>, DbError> {
     row.as_ref().map(Tenant::from_row).transpose()
 }
 
-/// Writes the tenant's name, its limits, and what is kept of its searches.
+/// Stores the tenant's name, limits and search text setting.
 ///
 /// # Errors
-/// When the database is away or refuses.
+/// When the database is unavailable or rejects the statement.
 pub async fn update(tx: &TenantTx, tenant: &Tenant) -> Result<(), DbError> {
     tx.execute_one(
         sql!("tenants/update.sql"),
@@ -148,11 +151,11 @@ pub async fn update(tx: &TenantTx, tenant: &Tenant) -> Result<(), DbError> {
     .await
 }
 
-/// Erases everything of the transaction's tenant but its audit log and its row, which is nameless from then on; answers how
-/// many rows of each table went. It waits for whoever is writing.
+/// Erases all rows of the transaction's tenant except its audit log and its own row, which loses its slug and name. Returns
+/// the number of erased rows per table. Waits for running writes, without a statement timeout.
 ///
 /// # Errors
-/// When the database is away or refuses, as it does for a tenant that was erased before.
+/// When the database is unavailable or rejects the statement; `OBJECT_NOT_IN_PREREQUISITE_STATE` for an erased tenant.
 pub async fn erase(tx: &mut TenantTx) -> Result<BTreeMap<String, i64>, DbError> {
     tx.without_time_limit().await?;
     let rows = tx
@@ -163,10 +166,10 @@ pub async fn erase(tx: &mut TenantTx) -> Result<BTreeMap<String, i64>, DbError> 
         .collect()
 }
 
-/// Suspends a tenant or lets it work again; `false` where it already was so, or is erased.
+/// Suspends or resumes a tenant. Returns `false` if the status did not change or the tenant is erased.
 ///
 /// # Errors
-/// When the database is away or refuses.
+/// When the database is unavailable or rejects the statement.
 pub async fn set_status(tx: &TenantTx, status: Status) -> Result<bool, DbError> {
     let changed = tx
         .execute(

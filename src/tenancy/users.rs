@@ -1,4 +1,6 @@
-//! The people and service accounts of a tenant.
+//! Users: the people and service accounts of a tenant.
+//!
+//! The functions here change rows and write no audit entry. Commands use [`crate::registry::administration`], which does both.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -8,12 +10,11 @@ use crate::db::{DbError, TenantTx};
 use crate::ids::UserId;
 use crate::sql;
 
-/// An address that a user is known by, in small letters. Not checked beyond its shape: nothing is sent to it.
+/// The email address that identifies a user, in lower case. Only its shape is checked: skillkeep sends no mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Email(String);
 
 impl Email {
-    /// The address.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -33,49 +34,45 @@ impl std::str::FromStr for Email {
         if well_formed {
             Ok(Self(email))
         } else {
-            Err("an email address looks like name@example.com, with 254 characters at most".to_owned())
+            Err("expected an email address such as name@example.com, at most 254 characters".to_owned())
         }
     }
 }
 
-/// A user as the operator sees him.
+/// A user, as `skillkeep user list` shows it.
 #[derive(Debug, Clone, Serialize)]
 pub struct User {
-    /// His id.
     pub id: UserId,
-    /// His address.
     pub email: String,
-    /// His name, possibly empty.
+    /// May be empty.
     pub name: String,
     /// `active` or `suspended`.
     pub status: String,
-    /// When he was made.
     pub created_at: Timestamp,
-    /// How many of his keys work.
+    /// Number of API keys that are neither revoked nor expired.
     pub active_keys: i64,
 }
 
-/// A user who was looked up, or made.
+/// Result of [`find_or_create`].
 #[derive(Debug, Clone, Copy)]
 pub struct UpsertedUser {
-    /// His id.
     pub id: UserId,
-    /// Whether he was made just now.
+    /// Whether this call created the user.
     pub created: bool,
-    /// Whether he may work.
+    /// `false` for a suspended user.
     pub active: bool,
 }
 
-/// The user with this address, made if there is none.
+/// Finds the user with this address or creates one.
 ///
 /// # Errors
-/// When the database is away or refuses.
+/// When the database is unavailable or rejects the statement.
 pub async fn find_or_create(tx: &TenantTx, email: &Email, name: &str) -> Result<UpsertedUser, DbError> {
-    let fresh = UserId::new();
+    let new_id = UserId::new();
     let row = tx
         .query_one(
             sql!("users/upsert.sql"),
-            &[tx.tenant().as_uuid(), fresh.as_uuid(), &email.as_str(), &name],
+            &[tx.tenant().as_uuid(), new_id.as_uuid(), &email.as_str(), &name],
         )
         .await?;
     Ok(UpsertedUser {
@@ -85,10 +82,10 @@ pub async fn find_or_create(tx: &TenantTx, email: &Email, name: &str) -> Result<
     })
 }
 
-/// The tenant's users, by address.
+/// The tenant's users, sorted by address.
 ///
 /// # Errors
-/// When the database is away or refuses.
+/// When the database is unavailable or rejects the statement.
 pub async fn list(tx: &TenantTx) -> Result<Vec<User>, DbError> {
     let rows = tx.query(sql!("users/list.sql"), &[tx.tenant().as_uuid()]).await?;
     rows.iter()
@@ -105,10 +102,10 @@ pub async fn list(tx: &TenantTx) -> Result<Vec<User>, DbError> {
         .collect()
 }
 
-/// Suspends a user or lets him work again; `false` where there is no such user, or he already was so.
+/// Suspends or resumes a user. Returns `false` if there is no such user or the status did not change.
 ///
 /// # Errors
-/// When the database is away or refuses.
+/// When the database is unavailable or rejects the statement.
 pub async fn set_status(tx: &TenantTx, email: &Email, status: Status) -> Result<bool, DbError> {
     let changed = tx
         .execute(
@@ -124,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_kept_in_small_letters() {
+    fn email_is_stored_in_lower_case() {
         assert_eq!(
             "Ada@Example.COM".parse::<Email>().unwrap().as_str(),
             "ada@example.com"
@@ -132,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn malformed_email_is_rejected() {
         for text in [
             "",
             "ada",

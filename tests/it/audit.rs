@@ -1,7 +1,9 @@
-//! The audit log: what is in it, what nobody can change, and what an auditor can find out about somebody who owns the database.
+//! The audit log: its entries, its protections, and which changes by the owner of the database an auditor can detect.
 
 mod admin_actions;
 mod checking;
+mod pruning;
+mod row_functions;
 
 use std::path::Path;
 
@@ -15,7 +17,35 @@ fn path(folder: &tempfile::TempDir, name: &str) -> String {
     folder.path().join(name).display().to_string()
 }
 
-/// A tenant with a few entries, by the commands that make them.
+/// Creates a signing key; returns its file and its public key.
+fn keygen(folder: &tempfile::TempDir, name: &str) -> (String, String) {
+    let file = path(folder, name);
+    let public = CommandOutput::of(&mut program(&["audit", "keygen", &file]))
+        .out
+        .trim()
+        .to_owned();
+    (file, public)
+}
+
+fn export(db: &TestDb, tenant: &str, out: &str, key: &str, format: &str) -> CommandOutput {
+    admin(
+        db,
+        &[
+            "audit",
+            "export",
+            "--tenant",
+            tenant,
+            "--out",
+            out,
+            "--signing-key",
+            key,
+            "--format",
+            format,
+        ],
+    )
+}
+
+/// Creates a tenant whose log has [`ENTRIES`] entries, by commands.
 async fn acme(db: &TestDb) -> TenantId {
     admin(db, &["tenant", "create", "acme", "--name", "Acme"]);
     admin(db, &["user", "create", "ada@example.com", "--tenant", "acme"]);
@@ -51,7 +81,7 @@ async fn acme(db: &TestDb) -> TenantId {
 const ENTRIES: usize = 11;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_administrative_act_is_in_it_with_who_where_and_before_and_after() {
+async fn administrative_actions_are_logged_with_actor_source_before_and_after() {
     let db = TestDb::new().await;
     acme(&db).await;
     let log = admin(&db, &["audit", "tail", "--tenant", "acme", "--json", "-n", "100"]).json_lines();
@@ -90,7 +120,7 @@ async fn every_administrative_act_is_in_it_with_who_where_and_before_and_after()
     assert_eq!(log[2]["details"]["before"]["status"], "active");
     assert_eq!(log[2]["details"]["after"]["status"], "suspended");
     assert_eq!(log[8]["details"]["before"]["status"], "active");
-    // By id: the log outlives the people in it.
+    // People appear by id, because the log outlives their erasure.
     assert!(
         !log.iter().any(|entry| entry.to_string().contains('@')),
         "{log:?}"
@@ -102,8 +132,8 @@ fn verify(db: &TestDb, more: &[&str]) -> CommandOutput {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_the_owner_does_to_it_verify_finds() {
-    for (deed, told) in [
+async fn verify_detects_changes_by_the_database_owner() {
+    for (change, finding) in [
         (
             "UPDATE audit_logs SET actor = 'eve' WHERE seq = 3",
             "entry 3 does not follow",
@@ -126,7 +156,7 @@ async fn whatever_the_owner_does_to_it_verify_finds() {
             "UPDATE audit_logs SET tenant_id = (SELECT id FROM tenants WHERE slug = 'default') WHERE seq = 4",
             "entry 4 does not follow",
         ),
-        ("SELECT 1", "what guards the log was changed"),
+        ("SELECT 1", "a protection of the log was changed"),
         (
             "ALTER TABLE audit_logs ENABLE ALWAYS TRIGGER audit_chain; DROP TRIGGER audit_append_only ON audit_logs",
             "audit_append_only",
@@ -151,17 +181,17 @@ async fn whatever_the_owner_does_to_it_verify_finds() {
         assert_eq!(verify(&db, &[]).code, 0);
         let superuser = db.superuser().await;
         superuser
-            .batch_execute(&format!("ALTER TABLE audit_logs DISABLE TRIGGER USER; {deed}"))
+            .batch_execute(&format!("ALTER TABLE audit_logs DISABLE TRIGGER USER; {change}"))
             .await
             .unwrap();
         let ran = verify(&db, &[]);
-        assert_eq!(ran.code, 1, "{deed}: {ran:?}");
-        assert!(ran.err.contains(told), "{deed}: {ran:?}");
+        assert_eq!(ran.code, 1, "{change}: {ran:?}");
+        assert!(ran.err.contains(finding), "{change}: {ran:?}");
     }
 }
 
-/// Makes the log anew without one of its entries, hashes and all: what only the owner of the database can do.
-async fn make_anew(db: &TestDb, without: i64) {
+/// Rebuilds the log without one of its entries, with valid hashes. Only the owner of the database can do this.
+async fn rebuild_log(db: &TestDb, without: i64) {
     db.superuser()
         .await
         .batch_execute(&format!(
@@ -178,36 +208,20 @@ async fn make_anew(db: &TestDb, without: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signed_head_shows_that_the_end_was_cut_off_or_all_of_it_made_anew() {
+async fn checkpoint_detects_truncated_and_rebuilt_log() {
     let folder = tempfile::tempdir().unwrap();
-    let key_file = path(&folder, "audit.key");
-    let public_key = CommandOutput::of(&mut program(&["audit", "keygen", &key_file]))
-        .out
-        .trim()
-        .to_owned();
+    let (key_file, public_key) = keygen(&folder, "audit.key");
     assert_eq!(public_key.len(), 44);
-    for deed in ["cut", "anew", "nothing"] {
+    for change in ["truncated", "rebuilt", "none"] {
         let db = TestDb::new().await;
         acme(&db).await;
-        let out = path(&folder, &format!("{deed}.jsonl"));
-        admin(
-            &db,
-            &[
-                "audit",
-                "export",
-                "--tenant",
-                "acme",
-                "--out",
-                &out,
-                "--signing-key",
-                &key_file,
-            ],
-        );
-        let head = format!("{out}.head.json");
-        let with_head = ["--head", &head, "--public-key", &public_key];
-        assert_eq!(verify(&db, &with_head).code, 0);
-        match deed {
-            "cut" => db
+        let out = path(&folder, &format!("{change}.jsonl"));
+        export(&db, "acme", &out, &key_file, "jsonl");
+        let checkpoint = format!("{out}.checkpoint.json");
+        let with_checkpoint = ["--checkpoint", &checkpoint, "--public-key", &public_key];
+        assert_eq!(verify(&db, &with_checkpoint).code, 0);
+        match change {
+            "truncated" => db
                 .superuser()
                 .await
                 .batch_execute(
@@ -218,129 +232,123 @@ async fn a_signed_head_shows_that_the_end_was_cut_off_or_all_of_it_made_anew() {
                 )
                 .await
                 .unwrap(),
-            "anew" => make_anew(&db, 6).await,
+            "rebuilt" => rebuild_log(&db, 6).await,
             _ => {}
         }
         admin(&db, &["tenant", "suspend", "acme"]);
-        // Alone, the chain is whole each time; the head knows.
-        assert_eq!(verify(&db, &[]).code, 0, "{deed}");
-        let ran = verify(&db, &with_head);
-        if deed == "nothing" {
+        // Without the checkpoint the chain is valid each time.
+        assert_eq!(verify(&db, &[]).code, 0, "{change}");
+        let ran = verify(&db, &with_checkpoint);
+        if change == "none" {
             assert_eq!(ran.code, 0, "{ran:?}");
         } else {
-            assert_eq!(ran.code, 1, "{deed}: {ran:?}");
-            assert!(ran.err.contains("cut off or written anew"), "{ran:?}");
+            assert_eq!(ran.code, 1, "{change}: {ran:?}");
+            assert!(ran.err.contains("removed or rewritten"), "{ran:?}");
         }
-        let other = CommandOutput::of(&mut program(&[
-            "audit",
-            "keygen",
-            &path(&folder, &format!("{deed}.key")),
-        ]))
-        .out;
+        let (_, other) = keygen(&folder, &format!("{change}.key"));
         assert_eq!(
-            verify(&db, &["--head", &head, "--public-key", other.trim()]).code,
+            verify(&db, &["--checkpoint", &checkpoint, "--public-key", &other]).code,
             1
         );
     }
 }
 
 fn check(file: &str, more: &[&str]) -> CommandOutput {
-    // Without any database.
+    // No database is reachable.
     CommandOutput::of(
         program(&[&["audit", "check", file], more].concat())
             .env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/x"),
     )
 }
 
+fn mode(file: &str) -> u32 {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(file).unwrap().permissions().mode() & 0o777
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn an_auditor_checks_an_export_without_a_database() {
+async fn export_is_checked_without_a_database() {
     let db = TestDb::new().await;
     acme(&db).await;
     let folder = tempfile::tempdir().unwrap();
-    let (key_file, out) = (path(&folder, "audit.key"), path(&folder, "log.jsonl"));
-    let public_key = CommandOutput::of(&mut program(&["audit", "keygen", &key_file]))
-        .out
-        .trim()
-        .to_owned();
-    let mode = |file: &str| {
-        use std::os::unix::fs::PermissionsExt as _;
-        std::fs::metadata(file).unwrap().permissions().mode() & 0o777
-    };
+    let out = path(&folder, "log.jsonl");
+    let (key_file, public_key) = keygen(&folder, "audit.key");
     assert_eq!(mode(&key_file), 0o600);
     assert_eq!(
         ended(&db, &["audit", "keygen", &key_file]).code,
         4,
-        "a key is not overwritten"
+        "an existing key is not overwritten"
     );
-    let told = admin(
-        &db,
-        &[
-            "audit",
-            "export",
-            "--tenant",
-            "acme",
-            "--out",
-            &out,
-            "--signing-key",
-            &key_file,
-        ],
-    );
+    let exported = export(&db, "acme", &out, &key_file, "jsonl");
     assert!(
-        told.out.contains(&public_key) && told.out.contains("Wrote 12 entries"),
-        "{told:?}"
+        exported.out.contains(&public_key) && exported.out.contains("Wrote 12 entries"),
+        "{exported:?}"
     );
     assert_eq!(mode(&out), 0o600);
-    let whole = check(&out, &["--public-key", &public_key]);
-    assert_eq!(whole.code, 0, "{whole:?}");
-    assert!(whole.out.contains("The file is whole: 12 entries"), "{whole:?}");
-    let text = std::fs::read_to_string(&out).unwrap();
+    let checked = check(&out, &["--public-key", &public_key]);
+    assert_eq!(checked.code, 0, "{checked:?}");
+    assert!(
+        checked
+            .out
+            .contains("The file is complete and unchanged: 12 entries"),
+        "{checked:?}"
+    );
+    assert_changed_exports_are_rejected(&folder, &out, &public_key);
+    assert_unsigned_cef_export(&db, &folder);
+}
+
+fn assert_changed_exports_are_rejected(folder: &tempfile::TempDir, out: &str, public_key: &str) {
+    let checkpoint_file = format!("{out}.checkpoint.json");
+    let text = std::fs::read_to_string(out).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 12);
     let last: Value = serde_json::from_str(lines[11]).unwrap();
     assert_eq!(last["action"], "audit.export");
-    for (deed, changed) in [
+    for (change, text) in [
         (
             "a word is changed",
             text.replacen("user.suspend", "user.applaud", 1),
         ),
-        ("the end is cut off", lines[..11].join("\n") + "\n"),
-        ("the beginning is cut off", lines[1..].join("\n") + "\n"),
+        ("the end is removed", lines[..11].join("\n") + "\n"),
+        ("the beginning is removed", lines[1..].join("\n") + "\n"),
         (
-            "one is taken out",
+            "an entry is removed",
             [&lines[..4], &lines[5..]].concat().join("\n") + "\n",
         ),
         (
-            "one is there twice",
+            "an entry is duplicated",
             [&lines[..4], &lines[3..]].concat().join("\n") + "\n",
         ),
-        ("a blank is added", format!("{text} ")),
-        ("nothing is left", String::new()),
+        ("a space is added", format!("{text} ")),
+        ("the file is empty", String::new()),
     ] {
-        let copy = path(&folder, "copy.jsonl");
-        std::fs::write(&copy, changed).unwrap();
+        let copy = path(folder, "copy.jsonl");
+        std::fs::write(&copy, text).unwrap();
         let ran = check(
             &copy,
-            &["--head", &format!("{out}.head.json"), "--public-key", &public_key],
+            &["--checkpoint", &checkpoint_file, "--public-key", public_key],
         );
-        assert_eq!(ran.code, 1, "{deed}: {ran:?}");
+        assert_eq!(ran.code, 1, "{change}: {ran:?}");
     }
-    // With the head of the forger's own making.
-    let head = std::fs::read_to_string(format!("{out}.head.json")).unwrap();
-    let forged = path(&folder, "forged.head.json");
-    std::fs::write(&forged, head.replace("\"entries\": 12", "\"entries\": 11")).unwrap();
+    let checkpoint = std::fs::read_to_string(&checkpoint_file).unwrap();
+    let forged = path(folder, "forged.checkpoint.json");
+    std::fs::write(&forged, checkpoint.replace("\"entries\": 12", "\"entries\": 11")).unwrap();
     assert_eq!(
-        check(&out, &["--head", &forged, "--public-key", &public_key]).code,
+        check(out, &["--checkpoint", &forged, "--public-key", public_key]).code,
         1
     );
-    assert!(!Path::new(&path(&folder, "log.cef.head.json")).exists());
-    let cef = path(&folder, "log.cef");
+}
+
+fn assert_unsigned_cef_export(db: &TestDb, folder: &tempfile::TempDir) {
+    let out = path(folder, "log.cef");
     admin(
-        &db,
+        db,
         &[
-            "audit", "export", "--tenant", "acme", "--out", &cef, "--format", "cef",
+            "audit", "export", "--tenant", "acme", "--out", &out, "--format", "cef",
         ],
     );
-    let cef = std::fs::read_to_string(&cef).unwrap();
+    assert!(!Path::new(&format!("{out}.checkpoint.json")).exists());
+    let cef = std::fs::read_to_string(&out).unwrap();
     assert_eq!(cef.lines().count(), 13);
     assert!(
         cef.lines()

@@ -1,4 +1,4 @@
-//! API keys: what they open, and that they open nothing once they have ended.
+//! API keys: scopes, restrictions, revocation, expiry and rotation.
 
 mod brute_force;
 mod leaked_keys;
@@ -36,7 +36,7 @@ async fn key_id(db: &TestDb, key: &ApiKey) -> ApiKeyId {
     ApiKeyId::from_uuid(row.get(0))
 }
 
-/// Sets a column of the key, from outside.
+/// Sets columns of the key's row, as a superuser.
 async fn alter(db: &TestDb, key: &ApiKey, set: &str) {
     let id = key_id(db, key).await;
     let changed = db
@@ -48,7 +48,7 @@ async fn alter(db: &TestDb, key: &ApiKey, set: &str) {
     assert_eq!(changed, 1);
 }
 
-async fn assert_refused(client: &Client) {
+async fn assert_rejected(client: &Client) {
     match client.call("whoami", json!({})).await {
         Err(ServiceError::McpError(error)) => {
             assert_eq!(error.code.0, -31_001, "{error:?}");
@@ -61,7 +61,7 @@ async fn assert_refused(client: &Client) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revoked_key_runs_not_one_more_call_on_a_warm_pool() {
+async fn revoked_key_is_rejected_on_a_reused_connection() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let key = db.full_key(tenant).await;
@@ -74,12 +74,12 @@ async fn a_revoked_key_runs_not_one_more_call_on_a_warm_pool() {
     let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
     api_keys::revoke(&tx, key_id(&db, &key).await).await.unwrap();
     tx.commit().await.unwrap();
-    assert_refused(&client).await;
+    assert_rejected(&client).await;
     assert_eq!(db.events(tenant).await.len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_expired_key_is_refused_from_its_moment_on() {
+async fn key_is_rejected_after_its_expiry() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let key = db.full_key(tenant).await;
@@ -87,11 +87,11 @@ async fn an_expired_key_is_refused_from_its_moment_on() {
     alter(&db, &key, "expires_at = now() + interval '2 seconds'").await;
     client.ok("whoami", json!({})).await;
     tokio::time::sleep(Duration::from_millis(2_200)).await;
-    assert_refused(&client).await;
+    assert_rejected(&client).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rotated_key_works_through_its_grace_and_not_after() {
+async fn rotated_key_works_until_its_grace_period_ends() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let old = db.key(tenant, "ada@example.com", &[Scope::SkillsRead]).await.1;
@@ -106,15 +106,15 @@ async fn a_rotated_key_works_through_its_grace_and_not_after() {
         Client::connect(&service, &new).await,
     );
     with_old.ok("whoami", json!({})).await;
-    let rights = with_new.ok("whoami", json!({})).await;
+    let properties = with_new.ok("whoami", json!({})).await;
     assert_eq!(
-        (&rights["user"], &rights["scopes"]),
+        (&properties["user"], &properties["scopes"]),
         (&json!("ada@example.com"), &json!(["skills:read"]))
     );
     tokio::time::sleep(Duration::from_millis(2_200)).await;
-    assert_refused(&with_old).await;
+    assert_rejected(&with_old).await;
     with_new.ok("whoami", json!({})).await;
-    // Its grace cannot be had twice.
+    // A key is rotated at most once.
     let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
     assert!(
         api_keys::rotate(&tx, key_id(&db, &old).await, Duration::from_secs(60))
@@ -124,13 +124,13 @@ async fn a_rotated_key_works_through_its_grace_and_not_after() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_keys_of_a_suspended_tenant_or_user_rest_until_it_may_work_again() {
+async fn keys_are_rejected_while_their_tenant_or_user_is_suspended() {
     let db = TestDb::new().await;
     let (tenant, other) = (db.tenant("acme").await, db.tenant("other").await);
     let service = db.service();
     let client = Client::connect(&service, &db.full_key(tenant).await).await;
     let colleague = Client::connect(&service, &db.key(tenant, "bob@example.com", &Scope::ALL).await.1).await;
-    let stranger = Client::connect(&service, &db.full_key(other).await).await;
+    let other_client = Client::connect(&service, &db.full_key(other).await).await;
     for (status, works) in [(Status::Suspended, false), (Status::Active, true)] {
         let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
         assert!(tenants::set_status(&tx, status).await.unwrap());
@@ -139,10 +139,10 @@ async fn the_keys_of_a_suspended_tenant_or_user_rest_until_it_may_work_again() {
             if works {
                 client.ok("whoami", json!({})).await;
             } else {
-                assert_refused(client).await;
+                assert_rejected(client).await;
             }
         }
-        stranger.ok("whoami", json!({})).await;
+        other_client.ok("whoami", json!({})).await;
     }
     for (status, works) in [(Status::Suspended, false), (Status::Active, true)] {
         let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
@@ -152,16 +152,16 @@ async fn the_keys_of_a_suspended_tenant_or_user_rest_until_it_may_work_again() {
         if works {
             client.ok("whoami", json!({})).await;
         } else {
-            assert_refused(&client).await;
+            assert_rejected(&client).await;
         }
         colleague.ok("whoami", json!({})).await;
-        // She has the same address there.
-        stranger.ok("whoami", json!({})).await;
+        // The other tenant has a user with the same address.
+        other_client.ok("whoami", json!({})).await;
     }
 }
 
-/// The key with another tenant in it, and a checksum that fits: what an attacker makes of a key of his own.
-fn swapped(key: &ApiKey, to: &ApiKey) -> ApiKey {
+/// The secret of `key` with the tenant of `to` and a valid checksum: a forged key.
+fn with_tenant_of(key: &ApiKey, to: &ApiKey) -> ApiKey {
     const DIGITS: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let body = format!("skeep_{}{}", &to.reveal()[6..28], &key.reveal()[28..60]);
     let mut sum = crc32fast::hash(body.as_bytes());
@@ -170,15 +170,15 @@ fn swapped(key: &ApiKey, to: &ApiKey) -> ApiKey {
         *digit = DIGITS[(sum % 62) as usize];
         sum /= 62;
     }
-    let swapped: ApiKey = format!("{body}{}", std::str::from_utf8(&digits).unwrap())
+    let forged: ApiKey = format!("{body}{}", std::str::from_utf8(&digits).unwrap())
         .parse()
         .unwrap();
-    assert_eq!(swapped.claimed_tenant(), to.claimed_tenant());
-    swapped
+    assert_eq!(forged.claimed_tenant(), to.claimed_tenant());
+    forged
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_claims_another_tenant_is_refused_and_reaches_no_tool() {
+async fn key_with_forged_tenant_is_rejected_before_any_tool() {
     let db = TestDb::new().await;
     let (mine, theirs) = (db.tenant("mine").await, db.tenant("theirs").await);
     let (my_key, their_key) = (db.full_key(mine).await, db.full_key(theirs).await);
@@ -190,7 +190,7 @@ async fn a_key_that_claims_another_tenant_is_refused_and_reaches_no_tool() {
     });
     let service = single_connection_service(&db, ServiceLimits::default(), block);
     let both = async || {
-        // What was refused is in the audit log, which is the tenant's own.
+        // Denied requests are added to the audit log of the claimed tenant.
         let [mut mine, mut theirs] = [
             table_checksums(&db, mine).await,
             table_checksums(&db, theirs).await,
@@ -200,24 +200,24 @@ async fn a_key_that_claims_another_tenant_is_refused_and_reaches_no_tool() {
         (mine, theirs)
     };
     let before = both().await;
-    assert_refused(&Client::connect(&service, &swapped(&my_key, &their_key)).await).await;
-    assert_refused(&Client::connect(&service, &ApiKey::generate(theirs, &mut rand::rng())).await).await;
-    assert_refused(&Client::connect(&service, &ApiKey::generate(TenantId::new(), &mut rand::rng())).await)
+    assert_rejected(&Client::connect(&service, &with_tenant_of(&my_key, &their_key)).await).await;
+    assert_rejected(&Client::connect(&service, &ApiKey::generate(theirs, &mut rand::rng())).await).await;
+    assert_rejected(&Client::connect(&service, &ApiKey::generate(TenantId::new(), &mut rand::rng())).await)
         .await;
     assert_eq!(ran.load(Ordering::SeqCst), 0);
     assert_eq!(both().await, before);
-    // Malformed calls and unknown tools come no further.
-    let mut wire = Wire::connect(&service, &swapped(&my_key, &their_key)).await;
+    // Malformed calls and unknown tools are rejected for the same reason.
+    let mut wire = Wire::connect(&service, &with_tenant_of(&my_key, &their_key)).await;
     for (id, params) in [(1, json!({})), (2, json!({"name": "nothing"}))] {
         assert_eq!(wire.call(id, params).await["error"]["code"], -31_001);
     }
     assert_eq!(both().await, before);
-    // Whoever is next on the connection is who his key says.
+    // The next caller on the same database connection gets their own identity.
     let next = Client::connect(&service, &their_key).await;
     assert_eq!(next.ok("whoami", json!({})).await["tenant"], "theirs");
 }
 
-/// The outcome of calling a tool with arguments that are right, whether or not there is such a skill.
+/// Whether the key may call the tool. The arguments are valid; the skill need not exist.
 async fn can_call_tool(client: &Client, tool: ToolName) -> bool {
     let arguments = match tool {
         ToolName::SearchSkills | ToolName::UsageReport | ToolName::Whoami => json!({}),
@@ -230,8 +230,8 @@ async fn can_call_tool(client: &Client, tool: ToolName) -> bool {
         }),
     };
     let answer = client.call(tool.as_str(), arguments).await.unwrap();
-    let words: Value = serde_json::to_value(&answer.content).unwrap();
-    !words.to_string().contains("This API key")
+    let content: Value = serde_json::to_value(&answer.content).unwrap();
+    !content.to_string().contains("This API key")
 }
 
 async fn listed(client: &Client) -> Vec<String> {
@@ -240,7 +240,7 @@ async fn listed(client: &Client) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_scope_opens_its_tools_and_no_others_and_the_list_shows_just_these() {
+async fn scope_permits_and_lists_exactly_its_tools() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let service = db.service();
@@ -274,14 +274,14 @@ async fn a_scope_opens_its_tools_and_no_others_and_the_list_shows_just_these() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_limited_to_tools_calls_and_lists_only_these() {
+async fn key_restricted_to_tools_calls_and_lists_only_these() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let user = db.key(tenant, "ada@example.com", &Scope::ALL).await.0;
     let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
     let new = NewKey {
         user,
-        name: "narrow".to_owned(),
+        name: "restricted".to_owned(),
         scopes: Scopes::new(Scope::ALL),
         only_skills: None,
         only_tools: Some(vec!["search_skills".to_owned(), "usage_report".to_owned()]),
@@ -296,9 +296,9 @@ async fn a_key_limited_to_tools_calls_and_lists_only_these() {
         let allowed = matches!(tool, ToolName::SearchSkills | ToolName::UsageReport);
         assert_eq!(can_call_tool(&client, *tool).await, allowed, "{}", tool.as_str());
     }
-    let refused = db.events(tenant).await;
+    let events = db.events(tenant).await;
     assert_eq!(
-        refused
+        events
             .iter()
             .filter(|(_, outcome)| outcome == "missing_scope")
             .count(),

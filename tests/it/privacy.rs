@@ -1,4 +1,4 @@
-//! What is recorded is what PRIVACY.md says, a tenant can have it all, and can have it erased.
+//! The promises of PRIVACY.md: what is recorded, export and erasure.
 
 mod erasing;
 mod exporting;
@@ -15,11 +15,11 @@ use crate::command::{admin, ended};
 use crate::harness::{Client, TestDb};
 use crate::helpers::table_checksums;
 
-/// The names in the first column of the table of calls.
-fn listed() -> BTreeSet<String> {
+/// The column names in the table of `usage_events` in PRIVACY.md.
+fn documented_columns() -> BTreeSet<String> {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("PRIVACY.md")).unwrap();
-    let of_calls = text.split("## Of searches").next().unwrap();
-    of_calls
+    let usage_events = text.split("## Search text").next().unwrap();
+    usage_events
         .lines()
         .filter(|line| line.starts_with("| `"))
         .flat_map(|line| line.split('|').nth(1).unwrap().split(','))
@@ -28,7 +28,7 @@ fn listed() -> BTreeSet<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_columns_of_a_call_are_those_that_are_listed() {
+async fn usage_event_columns_are_the_documented_ones() {
     let db = TestDb::new().await;
     let rows = db
         .superuser()
@@ -40,12 +40,12 @@ async fn the_columns_of_a_call_are_those_that_are_listed() {
         .await
         .unwrap();
     let columns: BTreeSet<String> = rows.iter().map(|row| row.get(0)).collect();
-    assert_eq!(columns, listed());
+    assert_eq!(columns, documented_columns());
 }
 
-/// Calls with a word of its own in every text, and what the records then hold of each.
+/// Every text of the calls contains a unique marker, which is then searched for in the usage events.
 #[tokio::test(flavor = "multi_thread")]
-async fn of_what_a_caller_says_only_the_search_text_is_recorded_and_no_key_ever() {
+async fn only_the_search_text_is_recorded_and_never_an_api_key() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     db.skill(
@@ -115,29 +115,29 @@ async fn search_texts(db: &TestDb, tenant: TenantId) -> Vec<Option<String>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tenant_can_have_its_search_texts_hashed_or_left_out() {
+async fn search_text_setting_hashes_or_omits_the_text() {
     let db = TestDb::new().await;
     let (acme, other) = (db.tenant("acme").await, db.tenant("other").await);
     let service = db.service();
     let client = Client::connect(&service, &db.full_key(acme).await).await;
-    let stranger = Client::connect(&service, &db.full_key(other).await).await;
-    let ask = json!({"query": "Unobtainium alloys"});
-    client.ok("search_skills", ask.clone()).await;
+    let other_client = Client::connect(&service, &db.full_key(other).await).await;
+    let search = json!({"query": "Unobtainium alloys"});
+    client.ok("search_skills", search.clone()).await;
     admin(&db, &["tenant", "set", "acme", "--search-text", "hashed"]);
     for query in ["Unobtainium alloys", "unobtainium  ALLOYS", "something else"] {
         client.ok("search_skills", json!({"query": query})).await;
     }
     admin(&db, &["tenant", "set", "acme", "--search-text", "off"]);
-    client.ok("search_skills", ask.clone()).await;
+    client.ok("search_skills", search.clone()).await;
     let texts = search_texts(&db, acme).await;
     assert_eq!(texts[0].as_deref(), Some("Unobtainium alloys"));
     assert!(texts[1].as_deref().unwrap().starts_with("hmac:"), "{texts:?}");
-    assert_eq!(texts[1], texts[2], "the same search is counted as such");
+    assert_eq!(texts[1], texts[2], "equal searches have equal hashes");
     assert_ne!(texts[1], texts[3]);
     assert_eq!(texts[4], None);
-    // Another tenant's hash of the same words is another.
+    // Another tenant has another hash of the same text.
     admin(&db, &["tenant", "set", "other", "--search-text", "hashed"]);
-    stranger.ok("search_skills", ask).await;
+    other_client.ok("search_skills", search).await;
     assert_ne!(search_texts(&db, other).await[0], texts[1]);
     let report = client.ok("usage_report", json!({})).await;
     assert_eq!(report["empty_searches"].as_array().unwrap().len(), 3, "{report}");
@@ -148,29 +148,29 @@ async fn a_tenant_can_have_its_search_texts_hashed_or_left_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_export_holds_every_row_and_file_of_the_tenant_and_none_of_anothers() {
+async fn export_contains_all_rows_and_files_of_the_tenant_only() {
     let db = TestDb::new().await;
-    let world = Fixtures::create(&db.admin, &db.service()).await.unwrap();
+    let fixtures = Fixtures::create(&db.admin, &db.service()).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("export");
-    let told = admin(
+    let exported = admin(
         &db,
         &[
             "tenant",
             "export",
-            &world.victim.slug,
+            &fixtures.victim.slug,
             "--out",
             &out.display().to_string(),
         ],
     );
-    assert!(told.out.contains("rows"), "{told:?}");
+    assert!(exported.out.contains("rows"), "{exported:?}");
     let manifest: Value = serde_json::from_slice(&std::fs::read(out.join("manifest.json")).unwrap()).unwrap();
     let mut all = String::new();
-    for (table, (rows, _)) in table_checksums(&db, world.victim.tenant).await {
+    for (table, (rows, _)) in table_checksums(&db, fixtures.victim.tenant).await {
         if table == "blobs" {
             assert_eq!(manifest["files"], rows);
         }
-        // The last entry says what the export came to, so it is not in it.
+        // The last entry summarises the export and is written after it.
         let rows = if table == "audit_logs" { rows - 1 } else { rows };
         let path = out.join("tables").join(format!("{table}.jsonl"));
         let text = std::fs::read_to_string(&path).unwrap_or_default();
@@ -188,26 +188,26 @@ async fn an_export_holds_every_row_and_file_of_the_tenant_and_none_of_anothers()
         assert_eq!(digest, format!("sha256:{}", file.file_name().to_str().unwrap()));
     }
     for foreign in [
-        world.attacker.tenant.to_string(),
-        world.attacker.slug.clone(),
-        world.control.slug.clone(),
+        fixtures.attacker.tenant.to_string(),
+        fixtures.attacker.slug.clone(),
+        fixtures.control.slug.clone(),
     ] {
         assert!(!all.contains(&foreign), "{foreign}");
     }
-    let hash = world.victim.key.hash().to_string();
+    let hash = fixtures.victim.key.hash().to_string();
     assert!(
         !all.contains(hash.trim_start_matches("sha256:")),
-        "the hash of a key"
+        "the hash of the API key"
     );
     assert!(!all.contains("cursor_secret"));
-    // It is not written over.
+    // An existing export is not overwritten.
     assert_eq!(
         ended(
             &db,
             &[
                 "tenant",
                 "export",
-                &world.victim.slug,
+                &fixtures.victim.slug,
                 "--out",
                 &out.display().to_string()
             ]
@@ -218,7 +218,7 @@ async fn an_export_holds_every_row_and_file_of_the_tenant_and_none_of_anothers()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_erased_tenant_leaves_a_whole_audit_log_with_a_certificate_and_nothing_else() {
+async fn erasure_leaves_only_a_valid_audit_log_with_a_certificate() {
     let db = TestDb::new().await;
     admin(&db, &["tenant", "create", "acme"]);
     admin(&db, &["user", "create", "carol@example.com", "--tenant", "acme"]);
@@ -250,13 +250,13 @@ async fn an_erased_tenant_leaves_a_whole_audit_log_with_a_certificate_and_nothin
         2
     );
     assert_eq!(table_checksums(&db, tenant).await, before);
-    let told = admin(&db, &["tenant", "erase", "acme", "--confirm", "acme", "--json"]).json();
-    assert_eq!(told["erased_rows"]["users"], before["users"].0);
-    assert_eq!(told["erased_rows"]["usage_events"], before["usage_events"].0);
+    let report = admin(&db, &["tenant", "erase", "acme", "--confirm", "acme", "--json"]).json();
+    assert_eq!(report["erased_rows"]["users"], before["users"].0);
+    assert_eq!(report["erased_rows"]["usage_events"], before["usage_events"].0);
     for (table, (rows, _)) in table_checksums(&db, tenant).await {
         match table.as_str() {
             "tenants" => assert_eq!(rows, 1),
-            // Its keys were suspended first.
+            // Entries of the suspension and of the erasure.
             "audit_logs" => assert_eq!(rows, before["audit_logs"].0 + 2),
             _ => assert_eq!(rows, 0, "{table}"),
         }
@@ -264,7 +264,7 @@ async fn an_erased_tenant_leaves_a_whole_audit_log_with_a_certificate_and_nothin
     assert_eq!(
         table_checksums(&db, other).await,
         others,
-        "not a row of another tenant's"
+        "no row of another tenant"
     );
     assert!(client.call("search_skills", json!({})).await.is_err());
     service.drain().await;
@@ -278,7 +278,7 @@ async fn an_erased_tenant_leaves_a_whole_audit_log_with_a_certificate_and_nothin
         .iter()
         .find(|entry| entry["action"] == "tenant.erase")
         .unwrap();
-    assert_eq!(certificate["details"]["erased_rows"], told["erased_rows"]);
+    assert_eq!(certificate["details"]["erased_rows"], report["erased_rows"]);
     assert!(
         !log.iter().any(|entry| entry.to_string().contains("@example.com")),
         "{log:?}"
@@ -288,22 +288,26 @@ async fn an_erased_tenant_leaves_a_whole_audit_log_with_a_certificate_and_nothin
         ended(&db, &["tenant", "erase", &erased, "--confirm", &erased]).code,
         4
     );
-    // It never works again; its name is free.
-    for refused in [
-        vec!["tenant", "resume", &erased],
-        vec!["user", "create", "eve@example.com", "--tenant", &erased],
-        vec!["key", "create", "--user", "eve@example.com", "--tenant", &erased],
-        vec!["import", "samples", "--tenant", &erased],
-    ] {
-        let ran = ended(&db, &refused);
-        assert_eq!(ran.code, 4, "{ran:?}");
-        assert!(ran.err.contains("was erased"), "{ran:?}");
-    }
+    assert_unusable(&db, &erased);
+    // The slug is free again.
     admin(&db, &["tenant", "create", "acme"]);
 }
 
+fn assert_unusable(db: &TestDb, erased: &str) {
+    for refused in [
+        vec!["tenant", "resume", erased],
+        vec!["user", "create", "eve@example.com", "--tenant", erased],
+        vec!["key", "create", "--user", "eve@example.com", "--tenant", erased],
+        vec!["import", "samples", "--tenant", erased],
+    ] {
+        let ran = ended(db, &refused);
+        assert_eq!(ran.code, 4, "{ran:?}");
+        assert!(ran.err.contains("was erased"), "{ran:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_but_the_operator_erases_and_he_only_the_tenant_that_he_works_on() {
+async fn admin_role_can_erase_only_the_current_tenant() {
     let db = TestDb::new().await;
     let (acme, other) = (db.tenant("acme").await, db.tenant("other").await);
     let client = skillkeep::db::connect_owner(&db.ways.admin).await.unwrap();

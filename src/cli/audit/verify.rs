@@ -1,8 +1,9 @@
-//! `skillkeep audit verify`: the chain, what guards it, and whether it still holds what was signed.
+//! `skillkeep audit verify`: checks the hash chain, the protections of the log, and a checkpoint.
 
 use serde_json::json;
 
-use super::export::{SignedBy, unreadable_words};
+use super::checkpoint_args::TrustedCheckpoint;
+use super::describe_unreadable;
 use crate::cli::database::{self, db_failure};
 use crate::cli::output;
 use crate::config::Config;
@@ -12,39 +13,40 @@ use crate::ids::TenantId;
 use crate::registry::audit::{self, Verification};
 use crate::tenancy::tenants;
 
-/// The tenant that a migration made. Where it worked before its log was begun for it, the log begins with what it did first.
+/// The tenant that a migration creates. Its log does not begin with `tenant.create` if it was used before that entry existed.
 const DEFAULT_TENANT: &str = "01900000-0000-7000-8000-000000000001";
 
 pub(super) async fn run(
     config: &Config,
     db: &AdminDb,
-    tenant: &str,
-    head: Option<&SignedBy>,
+    slug: &str,
+    checkpoint: Option<&TrustedCheckpoint>,
 ) -> Result<(), CliError> {
-    let tx = database::audit_tx(db, tenant).await?;
+    let tx = database::audit_tx(db, slug).await?;
     let id = tx.tenant();
-    let found = audit::verify(&tx).await.map_err(db_failure)?;
-    let is_alive = tenants::lock_key_share(&tx).await.map_err(db_failure)?;
-    let mut findings = of_chain(&found, id, is_alive);
-    if let Some(signed) = head {
-        findings.extend(of_head(&tx, signed).await?);
+    let verification = audit::verify(&tx).await.map_err(db_failure)?;
+    let is_erased = !tenants::lock_key_share(&tx).await.map_err(db_failure)?;
+    let mut findings = chain_findings(&verification, id, is_erased);
+    if let Some(checkpoint) = checkpoint {
+        findings.extend(checkpoint_finding(&tx, checkpoint).await?);
     }
     let mut findings: Vec<String> = findings
         .into_iter()
-        .map(|words| format!("the audit log of {tenant} {words}"))
+        .map(|finding| format!("the audit log of {slug} {finding}"))
         .collect();
     tx.roll_back().await.map_err(db_failure)?;
-    // Whoever can act as another role, or as another tenant, can write into any log: so every wall guards this one.
-    let guards = isolation_checks::check_schema(db).await.map_err(db_failure)?;
+    // All isolation checks protect the log: who can act as another role or tenant can write into any log.
+    let checks = isolation_checks::check_schema(db).await.map_err(db_failure)?;
     findings.extend(
-        guards
+        checks
             .into_iter()
             .flat_map(|check| check.findings)
-            .map(|finding| format!("what guards the log was changed: {finding}")),
+            .map(|finding| format!("a protection of the log was changed: {finding}")),
     );
     if config.json {
         output::json(&json!({
-            "tenant_id": id, "entries": found.entries, "broken_at": found.broken_at, "head": found.head, "findings": findings,
+            "tenant_id": id, "entries": verification.entries, "broken_at": verification.broken_at,
+            "last_hash": verification.last_hash, "findings": findings,
         }))?;
     }
     if !findings.is_empty() {
@@ -54,66 +56,67 @@ pub(super) async fn run(
         return Ok(());
     }
     output::line(&format!(
-        "The audit log of {tenant} ({id}) is whole: {} entries, head {}.",
-        found.entries, found.head
+        "The audit log of {slug} ({id}) is intact: {} entries, last hash {}.",
+        verification.entries, verification.last_hash
     ))
 }
 
-/// What the log shows by itself.
-fn of_chain(found: &Verification, tenant: TenantId, is_alive: bool) -> Vec<String> {
-    let mut findings = Vec::new();
-    if let Some(seq) = found.broken_at {
-        findings.push(format!(
-            "was tampered with: entry {seq} does not follow from the one before it"
-        ));
-        // What comes after is not known.
-        return findings;
+/// What the log itself reveals.
+fn chain_findings(verification: &Verification, tenant: TenantId, is_erased: bool) -> Vec<String> {
+    if let Some(seq) = verification.broken_at {
+        // The entries after it were not read.
+        return vec![format!(
+            "was tampered with: entry {seq} does not follow from the previous one"
+        )];
     }
-    match found.begins_with.as_deref() {
-        None => findings.push("is empty, and every log begins with the making of its tenant".to_owned()),
+    let mut findings = Vec::new();
+    match verification.first_action.as_deref() {
+        None => findings.push("is empty, but every log begins with tenant.create".to_owned()),
         Some("tenant.create") => {}
         Some(_) if tenant.to_string() == DEFAULT_TENANT => {}
         Some(action) => findings.push(format!(
-            "begins with {action} and not with the making of its tenant: it was emptied or made anew"
+            "begins with {action} instead of tenant.create: it was emptied or rewritten"
         )),
     }
-    match (is_alive, found.holds_certificate) {
-        (true, false) | (false, true) => {}
-        (true, true) => {
-            findings.push("tells of the tenant's erasure, and the tenant is not erased".to_owned())
+    match (is_erased, verification.has_erasure_certificate) {
+        (false, false) | (true, true) => {}
+        (false, true) => {
+            findings.push("has a certificate of erasure, but the tenant is not erased".to_owned());
         }
-        (false, false) => findings.push("holds no certificate of the tenant's erasure".to_owned()),
+        (true, false) => findings.push("has no certificate of the tenant's erasure".to_owned()),
     }
-    if !found.unreadable.is_empty() {
-        findings.push(format!("is whole, but {}", unreadable_words(&found.unreadable)));
+    if !verification.unreadable.is_empty() {
+        findings.push(format!(
+            "is intact, but {}",
+            describe_unreadable(&verification.unreadable)
+        ));
     }
     findings
 }
 
-/// Whether it still holds what was signed.
-async fn of_head(tx: &TenantTx, signed: &SignedBy) -> Result<Option<String>, CliError> {
-    let head = &signed.head;
-    if let Err(error) = signed.check() {
+/// Whether the log still contains the entries of the checkpoint.
+async fn checkpoint_finding(tx: &TenantTx, trusted: &TrustedCheckpoint) -> Result<Option<String>, CliError> {
+    let checkpoint = &trusted.checkpoint;
+    if let Err(error) = trusted.verify_signature() {
         return Ok(Some(format!("cannot be compared: {error}")));
     }
-    if head.tenant_id != tx.tenant() {
+    if checkpoint.tenant_id != tx.tenant() {
         return Ok(Some(format!(
-            "is that of the tenant {}, and the head is that of {}",
+            "is of the tenant {}, but the checkpoint is of {}",
             tx.tenant(),
-            head.tenant_id
+            checkpoint.tenant_id
         )));
     }
-    let holds = head.entries == 0
-        || audit::hash_at(tx, head.entries)
-            .await
-            .map_err(db_failure)?
-            .as_deref()
-            == Some(&*head.head);
-    Ok((!holds).then(|| {
+    if checkpoint.entries == 0 {
+        return Ok(None);
+    }
+    let hash = audit::hash_at(tx, checkpoint.entries).await.map_err(db_failure)?;
+    let contains = hash.is_some_and(|hash| hash == checkpoint.last_hash);
+    Ok((!contains).then(|| {
         format!(
-            "does not hold what was signed on {}: of its {} entries some were cut off or written anew",
-            output::moment(head.signed_at),
-            head.entries
+            "does not contain what was signed on {}: some of the {} entries were removed or rewritten",
+            output::moment(checkpoint.signed_at),
+            checkpoint.entries
         )
     }))
 }

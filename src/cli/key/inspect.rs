@@ -1,4 +1,4 @@
-//! `skillkeep key inspect`: whose key a text is that turned up in a log, a chat or a repository.
+//! `skillkeep key inspect`: shows whose API key a text is that was found in a log, a chat or a repository.
 
 use std::io::Read as _;
 
@@ -14,12 +14,12 @@ use crate::tenancy::api_keys::{self, KeyRecord};
 use crate::tenancy::tenants;
 use crate::tenancy::{ApiKey, ApiKeyError};
 
-/// More than a key has, so that a text with one in it is told apart from one.
+/// Limit of stdin: longer than a key, so that a longer text is rejected instead of cut to a valid key.
 const MAX_BYTES: u64 = 4096;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct InspectArgs {
-    /// The text; read from stdin when left out, so that it need not stand in the shell's history
+    /// The text; read from stdin by default, which keeps it out of the shell's history
     key: Option<Secret>,
 }
 
@@ -43,16 +43,16 @@ fn read_stdin() -> Result<String, CliError> {
     std::io::stdin()
         .take(MAX_BYTES)
         .read_to_string(&mut text)
-        .map_err(|error| CliError::new(CliErrorKind::Usage, format!("stdin cannot be read: {error}")))?;
+        .map_err(|error| CliError::new(CliErrorKind::Usage, format!("cannot read stdin: {error}")))?;
     Ok(text)
 }
 
-/// The slug of the key's tenant, and the key's record.
+/// The slug of the key's tenant and the stored key.
 async fn look_up(database: &Database, key: &ApiKey) -> Result<(String, KeyRecord), CliError> {
     let unknown = || {
         CliError::new(
             CliErrorKind::NotFound,
-            "this is a well-formed key, but not one of this registry's",
+            "the key is well-formed but is not stored in this registry",
         )
     };
     let db = database.admin().await?;
@@ -78,8 +78,7 @@ fn show(config: &Config, (tenant, record): (String, KeyRecord)) -> Result<(), Cl
             .as_ref()
             .map_or_else(|| "all".to_owned(), |names| names.join(", "))
     };
-    let ends = [record.expires_at, record.revoked_at].into_iter().flatten().min();
-    for (what, value) in [
+    for (label, value) in [
         ("tenant", tenant.clone()),
         ("user", record.email.clone()),
         ("name", record.name.clone()),
@@ -90,14 +89,14 @@ fn show(config: &Config, (tenant, record): (String, KeyRecord)) -> Result<(), Cl
         ("tools", list(&record.only_tools)),
         ("may make", words_for(record.call_limits)),
         ("created", output::moment(record.created_at)),
-        ("ends", output::moment_or_dash(ends)),
+        ("ends", output::moment_or_dash(record.ends_at())),
         ("last used", output::moment_or_dash(record.last_used_at)),
     ] {
-        output::line(&format!("{what:<10} {value}"))?;
+        output::line(&format!("{label:<10} {value}"))?;
     }
     if record.state == "active" {
         output::line(&format!(
-            "\nWhere nobody should have found it: skillkeep key revoke {} --tenant {tenant}",
+            "\nIf the key was leaked: skillkeep key revoke {} --tenant {tenant}",
             record.id
         ))?;
     }

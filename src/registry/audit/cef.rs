@@ -1,35 +1,35 @@
-//! Entries in the Common Event Format (CEF, revision 25), which systems that collect security events read.
+//! Audit entries in the Common Event Format (CEF, revision 25), the input format of security event collectors (SIEM).
 
 use super::ChainedEntry;
 
-/// One entry as one line.
+/// Formats an entry as one line, without a line feed.
 #[must_use]
-pub fn cef(link: &ChainedEntry) -> String {
-    let denied = link.action.starts_with("denied.");
+pub fn cef(entry: &ChainedEntry) -> String {
+    let denied = entry.action.starts_with("denied.");
     let severity = if denied { 6 } else { 3 };
     let outcome = if denied { "failure" } else { "success" };
     let mut line = format!(
         "CEF:0|skillkeep|skillkeep|{}|{}|{}|{severity}|",
         env!("CARGO_PKG_VERSION"),
-        header(&link.action),
-        header(&link.action),
+        header(&entry.action),
+        header(&entry.action),
     );
     let fields = [
-        ("rt", (link.created_us / 1000).to_string()),
-        ("externalId", link.seq.to_string()),
-        ("suser", link.actor.clone()),
+        ("rt", (entry.created_us / 1000).to_string()),
+        ("externalId", entry.seq.to_string()),
+        ("suser", entry.actor.clone()),
         ("outcome", outcome.to_owned()),
-        ("msg", link.details_text.clone()),
+        ("msg", entry.details_text.clone()),
         ("cs1Label", "subject".to_owned()),
-        ("cs1", link.subject.clone()),
+        ("cs1", entry.subject.clone()),
         ("cs2Label", "tenant".to_owned()),
-        ("cs2", link.tenant_id.to_string()),
+        ("cs2", entry.tenant_id.to_string()),
         ("cs3Label", "source".to_owned()),
-        ("cs3", link.source.clone()),
+        ("cs3", entry.source.clone()),
         ("cs4Label", "actorKind".to_owned()),
-        ("cs4", link.actor_kind.clone()),
+        ("cs4", entry.actor_kind.clone()),
         ("cs5Label", "hash".to_owned()),
-        ("cs5", link.hash.clone()),
+        ("cs5", entry.hash.clone()),
     ];
     let fields: Vec<String> = fields
         .iter()
@@ -63,8 +63,8 @@ mod tests {
     use crate::ids::TenantId;
 
     #[test]
-    fn what_has_a_meaning_in_the_format_is_escaped() {
-        let link = ChainedEntry {
+    fn special_characters_are_escaped() {
+        let entry = ChainedEntry {
             tenant_id: TenantId::from_uuid(Uuid::nil()),
             seq: 7,
             id: Uuid::nil(),
@@ -79,7 +79,7 @@ mod tests {
             prev_hash: String::new(),
             hash: "ff".to_owned(),
         };
-        let line = cef(&link);
+        let line = cef(&entry);
         assert!(line.starts_with("CEF:0|skillkeep|skillkeep|"), "{line}");
         assert!(
             line.contains("|denied\\|x|denied\\|x|3|rt=1700000000123 externalId=7 suser=a\\=b\\\\c "),

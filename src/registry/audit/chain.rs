@@ -1,4 +1,4 @@
-//! The chain of hashes: each entry's covers the one before it. Recomputed from the database, or from an exported file.
+//! The hash chain: each hash covers its entry and the previous hash. Recomputed from the database or from an exported file.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -7,173 +7,167 @@ use uuid::Uuid;
 
 use crate::ids::TenantId;
 
-/// One entry with everything that its hash covers, as it is exported: a line of JSON.
+/// An audit entry with everything that its hash covers. One line of JSON in an export.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChainedEntry {
-    /// The tenant.
     pub tenant_id: TenantId,
-    /// Its number in the tenant's log, from 1 on without a gap.
+    /// Position in the tenant's log, from 1 without gaps.
     pub seq: i64,
-    /// Its id.
     pub id: Uuid,
-    /// When it was written, in microseconds since 1970 in UTC.
+    /// Time of the insert, in microseconds since 1970 (UTC).
     pub created_us: i64,
-    /// `operator`, `key` or `system`.
     pub actor_kind: String,
-    /// Who did it.
     pub actor: String,
-    /// What was done.
     pub action: String,
-    /// What it was done to.
     pub subject: String,
-    /// What else there is to know; null where no program can read it.
+    /// Parsed `details_text`; null if serde_json cannot parse it.
     pub details: Value,
-    /// The same as the text that the hash covers.
+    /// The JSON text that the hash covers.
     pub details_text: String,
-    /// Where it was done.
     pub source: String,
-    /// The hash of the entry before it, in hexadecimal; zeros for the first.
+    /// Hash of the previous entry, in hexadecimal; zeros for the first entry.
     pub prev_hash: String,
-    /// Its own.
+    /// Hash of this entry, in hexadecimal.
     pub hash: String,
 }
 
-/// An entry that does not follow from the one before it.
+/// The chain is broken: an entry does not follow from the previous one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChainBreak {
-    /// The number that it should have.
+    /// The `seq` that the entry should have.
     pub at: i64,
 }
 
-/// A chain that has been recomputed up to some entry.
+/// A hash chain, recomputed up to its last appended entry.
 #[derive(Debug, Clone)]
 pub struct Chain {
     tenant: TenantId,
     entries: i64,
-    head: [u8; 32],
-    begins_with: Option<String>,
-    holds_certificate: bool,
+    last_hash: [u8; 32],
+    first_action: Option<String>,
+    has_erasure_certificate: bool,
     unreadable: Vec<i64>,
 }
 
 impl Chain {
-    /// The chain of this tenant before its first entry.
+    /// The empty chain of a tenant.
     #[must_use]
     pub const fn new(tenant: TenantId) -> Self {
         Self {
             tenant,
             entries: 0,
-            head: [0; 32],
-            begins_with: None,
-            holds_certificate: false,
+            last_hash: [0; 32],
+            first_action: None,
+            has_erasure_certificate: false,
             unreadable: Vec::new(),
         }
     }
 
-    /// Whose it is.
     #[must_use]
     pub const fn tenant(&self) -> TenantId {
         self.tenant
     }
 
-    /// What the first entry tells of.
+    /// Action of the first entry; `None` for an empty chain.
     #[must_use]
-    pub fn begins_with(&self) -> Option<&str> {
-        self.begins_with.as_deref()
+    pub fn first_action(&self) -> Option<&str> {
+        self.first_action.as_deref()
     }
 
-    /// Whether one of the entries is the certificate of the tenant's erasure.
+    /// Whether the chain contains the certificate of the tenant's erasure.
     #[must_use]
-    pub const fn holds_certificate(&self) -> bool {
-        self.holds_certificate
+    pub const fn has_erasure_certificate(&self) -> bool {
+        self.has_erasure_certificate
     }
 
-    /// The numbers of entries that are whole, but whose details are no JSON that a program can read.
+    /// `seq` of the entries with a correct hash whose details serde_json cannot parse.
     #[must_use]
     pub fn unreadable(&self) -> &[i64] {
         &self.unreadable
     }
 
-    /// Entries so far.
+    /// Number of entries.
     #[must_use]
     pub const fn entries(&self) -> i64 {
         self.entries
     }
 
-    /// The hash of the last of them, in hexadecimal.
+    /// Hash of the last entry, in hexadecimal; zeros for an empty chain.
     #[must_use]
-    pub fn head(&self) -> String {
-        hex(&self.head)
+    pub fn last_hash(&self) -> String {
+        hex(&self.last_hash)
     }
 
-    /// Takes the next entry.
+    /// Verifies the next entry and appends it.
     ///
     /// # Errors
-    /// [`ChainBreak`] where it is not the one that follows.
-    pub fn follow(&mut self, link: &ChainedEntry) -> Result<(), ChainBreak> {
+    /// [`ChainBreak`] if the entry does not follow from the last one; the chain is then unchanged.
+    pub fn append(&mut self, entry: &ChainedEntry) -> Result<(), ChainBreak> {
         let at = self.entries.saturating_add(1);
-        let computed = self.hash_of(link);
-        let said = read_details(&link.details_text);
-        let says_the_same = said.as_ref().unwrap_or(&Value::Null) == &link.details;
-        if link.tenant_id != self.tenant
-            || link.seq != at
-            || link.prev_hash != self.head()
-            || link.hash != hex(&computed)
-            || !says_the_same
+        let computed = self.next_hash(entry);
+        let details = parse_details(&entry.details_text);
+        // The hash covers the text only, so the parsed copy beside it must be compared.
+        let is_same_details = details.as_ref().unwrap_or(&Value::Null) == &entry.details;
+        if entry.tenant_id != self.tenant
+            || entry.seq != at
+            || entry.prev_hash != self.last_hash()
+            || entry.hash != hex(&computed)
+            || !is_same_details
         {
             return Err(ChainBreak { at });
         }
-        self.head = computed;
+        self.last_hash = computed;
         self.entries = at;
-        self.begins_with.get_or_insert_with(|| link.action.clone());
-        self.holds_certificate |= link.action == "tenant.erase";
-        if said.is_none() {
+        self.first_action.get_or_insert_with(|| entry.action.clone());
+        self.has_erasure_certificate |= entry.action == "tenant.erase";
+        if details.is_none() {
             self.unreadable.push(at);
         }
         Ok(())
     }
 
-    /// The same sum that the database's trigger makes: see `sql/migrations/0005_audit.sql`.
-    fn hash_of(&self, link: &ChainedEntry) -> [u8; 32] {
+    /// The hash that the database's trigger computes for the next entry; see the audit log in `sql/migrations`.
+    fn next_hash(&self, entry: &ChainedEntry) -> [u8; 32] {
         let fields = [
             self.tenant.to_string(),
-            link.seq.to_string(),
-            link.id.to_string(),
-            link.created_us.to_string(),
-            link.actor_kind.clone(),
-            link.actor.clone(),
-            link.action.clone(),
-            link.subject.clone(),
-            link.details_text.clone(),
-            link.source.clone(),
+            entry.seq.to_string(),
+            entry.id.to_string(),
+            entry.created_us.to_string(),
+            entry.actor_kind.clone(),
+            entry.actor.clone(),
+            entry.action.clone(),
+            entry.subject.clone(),
+            entry.details_text.clone(),
+            entry.source.clone(),
         ];
-        let mut sum = Sha256::new();
-        sum.update(self.head);
+        let mut hasher = Sha256::new();
+        hasher.update(self.last_hash);
         for field in &fields {
-            sum.update(format!("{}:{field}", field.len()));
+            hasher.update(format!("{}:{field}", field.len()));
         }
-        sum.finalize().into()
+        hasher.finalize().into()
     }
 }
 
-/// The details of an entry. The database takes numbers that no program counts up to, and any depth; of those there is only the text.
-pub(super) fn read_details(text: &str) -> Option<Value> {
+/// Parses the details of an entry. `None` for JSON that PostgreSQL accepts and serde_json does not: numbers beyond `f64` and
+/// nesting deeper than 128.
+pub(super) fn parse_details(text: &str) -> Option<Value> {
     serde_json::from_str(text).ok()
 }
 
-/// Recomputes an exported file, a line of JSON an entry. `None` stands for a file without any.
+/// Recomputes an export in the JSONL format. `None` for an empty file.
 ///
 /// # Errors
-/// [`ChainBreak`] at the first line that is no entry or does not follow.
+/// [`ChainBreak`] at the first line that is not an entry or does not follow from the previous one.
 pub fn check_lines(lines: &str) -> Result<Option<Chain>, ChainBreak> {
     let mut chain: Option<Chain> = None;
     for line in lines.lines() {
         let at = chain.as_ref().map_or(0, Chain::entries).saturating_add(1);
-        let link: ChainedEntry = serde_json::from_str(line).map_err(|_| ChainBreak { at })?;
+        let entry: ChainedEntry = serde_json::from_str(line).map_err(|_| ChainBreak { at })?;
         chain
-            .get_or_insert_with(|| Chain::new(link.tenant_id))
-            .follow(&link)?;
+            .get_or_insert_with(|| Chain::new(entry.tenant_id))
+            .append(&entry)?;
     }
     Ok(chain)
 }
@@ -189,13 +183,13 @@ mod tests {
 
     use super::*;
 
-    /// What the database would write: entries of one tenant, each after the other.
-    fn written(count: i64) -> Vec<ChainedEntry> {
+    /// A valid chain of one tenant, as the database would write it.
+    fn chained_entries(count: i64) -> Vec<ChainedEntry> {
         let mut chain = Chain::new(TenantId::new());
         (1..=count)
             .map(|seq| {
                 let details = json!({"number": seq});
-                let mut link = ChainedEntry {
+                let mut entry = ChainedEntry {
                     tenant_id: chain.tenant,
                     seq,
                     id: Uuid::now_v7(),
@@ -207,65 +201,68 @@ mod tests {
                     details_text: details.to_string(),
                     details,
                     source: "test".to_owned(),
-                    prev_hash: chain.head(),
+                    prev_hash: chain.last_hash(),
                     hash: String::new(),
                 };
-                link.hash = hex(&chain.hash_of(&link));
-                chain.follow(&link).unwrap();
-                link
+                entry.hash = hex(&chain.next_hash(&entry));
+                chain.append(&entry).unwrap();
+                entry
             })
             .collect()
     }
 
-    fn lines(links: &[ChainedEntry]) -> String {
-        links
+    fn lines(entries: &[ChainedEntry]) -> String {
+        entries
             .iter()
-            .map(|link| serde_json::to_string(link).unwrap() + "\n")
+            .map(|entry| serde_json::to_string(entry).unwrap() + "\n")
             .collect()
     }
 
     #[test]
-    fn a_whole_chain_is_whole() {
-        let links = written(20);
-        let chain = check_lines(&lines(&links)).unwrap().unwrap();
-        assert_eq!((chain.entries(), chain.head()), (20, links[19].hash.clone()));
+    fn valid_chain_is_accepted() {
+        let entries = chained_entries(20);
+        let chain = check_lines(&lines(&entries)).unwrap().unwrap();
+        assert_eq!(
+            (chain.entries(), chain.last_hash()),
+            (20, entries[19].hash.clone())
+        );
         assert!(check_lines("").unwrap().is_none());
     }
 
     proptest! {
         #[test]
-        fn whatever_is_changed_is_found(at in 0_usize..20, field in 0_usize..11, other in "[a-z0-9]{1,8}") {
-            let mut links = written(20);
-            let link = &mut links[at];
+        fn changed_field_breaks_the_chain(at in 0_usize..20, field in 0_usize..11, other in "[a-z0-9]{1,8}") {
+            let mut entries = chained_entries(20);
+            let entry = &mut entries[at];
             match field {
-                0 => link.tenant_id = TenantId::new(),
-                1 => link.seq += 1,
-                2 => link.id = Uuid::now_v7(),
-                3 => link.created_us += 1,
-                4 => link.actor_kind.push_str(&other),
-                5 => link.actor.push_str(&other),
-                6 => link.action.push_str(&other),
-                7 => link.subject.push_str(&other),
-                8 => link.details = json!({"number": other}),
-                9 => link.source.push_str(&other),
-                _ => link.hash = "0".repeat(64),
+                0 => entry.tenant_id = TenantId::new(),
+                1 => entry.seq += 1,
+                2 => entry.id = Uuid::now_v7(),
+                3 => entry.created_us += 1,
+                4 => entry.actor_kind.push_str(&other),
+                5 => entry.actor.push_str(&other),
+                6 => entry.action.push_str(&other),
+                7 => entry.subject.push_str(&other),
+                8 => entry.details = json!({"number": other}),
+                9 => entry.source.push_str(&other),
+                _ => entry.hash = "0".repeat(64),
             }
-            prop_assert!(check_lines(&lines(&links)).is_err());
+            prop_assert!(check_lines(&lines(&entries)).is_err());
         }
 
         #[test]
-        fn whatever_is_cut_from_the_middle_or_moved_is_found(from in 0_usize..18, to in 1_usize..19) {
-            let mut links = written(20);
-            let cut = links.remove(from);
-            prop_assert_eq!(check_lines(&lines(&links)).unwrap_err().at, i64::try_from(from).unwrap() + 1);
+        fn removed_or_moved_entry_breaks_the_chain(from in 0_usize..18, to in 1_usize..19) {
+            let mut entries = chained_entries(20);
+            let removed = entries.remove(from);
+            prop_assert_eq!(check_lines(&lines(&entries)).unwrap_err().at, i64::try_from(from).unwrap() + 1);
             if to != from {
-                links.insert(to, cut);
-                prop_assert!(check_lines(&lines(&links)).is_err());
+                entries.insert(to, removed);
+                prop_assert!(check_lines(&lines(&entries)).is_err());
             }
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in ".*") {
+        fn arbitrary_text_does_not_panic(text in ".*") {
             let _ = check_lines(&text);
         }
     }

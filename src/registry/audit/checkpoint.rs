@@ -1,7 +1,7 @@
-//! Signed heads: what an auditor keeps beside an export, to see later that nothing was cut off or written anew.
+//! Checkpoints: signed statements of a log's length and last hash, which an auditor keeps outside of the database.
 //!
-//! A chain of hashes alone shows changes in its middle. Whoever owns the database could cut its end or make all of it anew; he
-//! cannot make it fit a head that was signed and taken away before.
+//! The hash chain alone reveals changes in its middle. The owner of the database could truncate the log or rebuild all of it,
+//! but then it no longer matches a checkpoint that was signed and taken away before.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
@@ -13,29 +13,25 @@ use serde::{Deserialize, Serialize};
 use super::Chain;
 use crate::ids::{Digest, TenantId};
 
-/// Stands before what is signed, so that the signature is good for nothing else.
-const FORMAT: &str = "skillkeep-audit-head/1";
+/// First line of the signed message, so that the signature is valid for no other purpose.
+const FORMAT: &str = "skillkeep-audit-checkpoint/1";
 const PEM_BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
 const PEM_END: &str = "-----END PRIVATE KEY-----";
 
-/// Why a key or a head is not taken.
+/// Why a signing key or a checkpoint is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CheckpointError {
-    /// The file holds no key.
-    #[error("this is no signing key; make one with `skillkeep audit keygen`")]
+    #[error("the file is not a signing key; create one with `skillkeep audit keygen`")]
     NoKey,
-    /// The system gave no randomness.
-    #[error("no key could be made: the system gives no random numbers")]
+    #[error("cannot create a signing key: the operating system provides no random numbers")]
     NoRandomness,
-    /// The head is of another format.
-    #[error("this head is not of the format {FORMAT}")]
+    #[error("the checkpoint does not have the format {FORMAT}")]
     Format,
-    /// The signature does not fit.
-    #[error("the head was not signed with this key, or was changed since")]
+    #[error("the checkpoint was not signed with this key, or was changed afterwards")]
     Signature,
 }
 
-/// An Ed25519 key (RFC 8032) for signing heads. Its `Debug` hides it.
+/// An Ed25519 key (RFC 8032) that signs checkpoints. `Debug` hides it.
 pub struct SigningKey(Ed25519KeyPair);
 
 impl std::fmt::Debug for SigningKey {
@@ -45,10 +41,10 @@ impl std::fmt::Debug for SigningKey {
 }
 
 impl SigningKey {
-    /// A new key, as the text of a PKCS #8 file (RFC 8410).
+    /// Generates a key, as the text of a PKCS #8 PEM file (RFC 8410).
     ///
     /// # Errors
-    /// When the system gives no randomness.
+    /// [`CheckpointError::NoRandomness`].
     pub fn generate() -> Result<String, CheckpointError> {
         let key = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
             .map_err(|_| CheckpointError::NoRandomness)?;
@@ -58,10 +54,10 @@ impl SigningKey {
         ))
     }
 
-    /// Reads the text of such a file.
+    /// Parses the text of a PKCS #8 PEM file.
     ///
     /// # Errors
-    /// When it holds no Ed25519 key.
+    /// [`CheckpointError::NoKey`] if the text is not an Ed25519 key.
     pub fn from_pem(text: &str) -> Result<Self, CheckpointError> {
         let body = text
             .trim()
@@ -75,57 +71,54 @@ impl SigningKey {
             .map_err(|_| CheckpointError::NoKey)
     }
 
-    /// What the auditor needs, in Base64: 32 bytes.
+    /// The 32 bytes of the public key, in Base64. The auditor verifies checkpoints with it.
     #[must_use]
     pub fn public_key(&self) -> String {
         BASE64.encode(self.0.public_key().as_ref())
     }
 }
 
-/// The head of a tenant's log at some moment, signed.
+/// The signed length and last hash of a tenant's log, with the digest of the export that it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignedCheckpoint {
-    /// Tells this format from others.
     pub format: String,
-    /// The tenant.
     pub tenant_id: TenantId,
-    /// Entries in the log.
+    /// Number of entries in the log.
     pub entries: i64,
-    /// The hash of the last one, in hexadecimal.
-    pub head: String,
-    /// When it was signed.
+    /// Hash of the last entry, in hexadecimal.
+    pub last_hash: String,
     pub signed_at: Timestamp,
-    /// The digest of the exported file.
+    /// Digest of the exported file.
     pub file_digest: String,
-    /// The key that it was signed with, in Base64.
+    /// The signer's public key, in Base64. Not proof of anything: a forger would put their own key here.
     pub public_key: String,
-    /// The signature, in Base64.
+    /// In Base64.
     pub signature: String,
 }
 
 impl SignedCheckpoint {
-    /// Signs the head of a chain whose entries were exported into a file with this digest.
+    /// Signs the state of a chain whose entries were exported to a file with this digest.
     #[must_use]
     pub fn sign(tenant: TenantId, chain: &Chain, file: Digest, key: &SigningKey) -> Self {
-        let mut head = Self {
+        let mut checkpoint = Self {
             format: FORMAT.to_owned(),
             tenant_id: tenant,
             entries: chain.entries(),
-            head: chain.head(),
+            last_hash: chain.last_hash(),
             signed_at: Timestamp::now(),
             file_digest: file.to_string(),
             public_key: key.public_key(),
             signature: String::new(),
         };
-        head.signature = BASE64.encode(key.0.sign(&head.message()).as_ref());
-        head
+        checkpoint.signature = BASE64.encode(key.0.sign(&checkpoint.message()).as_ref());
+        checkpoint
     }
 
-    /// Checks the signature, by the key that the auditor holds.
+    /// Verifies the signature with the public key that the auditor holds.
     ///
     /// # Errors
-    /// When it does not fit.
+    /// [`CheckpointError::Format`] or [`CheckpointError::Signature`].
     pub fn check(&self, public_key: &str) -> Result<(), CheckpointError> {
         if self.format != FORMAT {
             return Err(CheckpointError::Format);
@@ -141,11 +134,11 @@ impl SignedCheckpoint {
             .map_err(|_| CheckpointError::Signature)
     }
 
-    /// None of the fields can hold a line feed, so no two heads read alike.
+    /// The signed text. No field can contain a line feed, so different checkpoints have different messages.
     fn message(&self) -> Vec<u8> {
         format!(
             "{FORMAT}\n{}\n{}\n{}\n{}\n{}\n",
-            self.tenant_id, self.entries, self.head, self.signed_at, self.file_digest
+            self.tenant_id, self.entries, self.last_hash, self.signed_at, self.file_digest
         )
         .into_bytes()
     }
@@ -158,40 +151,46 @@ mod tests {
     fn signed() -> (SignedCheckpoint, SigningKey) {
         let key = SigningKey::from_pem(&SigningKey::generate().unwrap()).unwrap();
         let tenant = TenantId::new();
-        let head = SignedCheckpoint::sign(tenant, &Chain::new(tenant), Digest::of(b"file"), &key);
-        (head, key)
+        let checkpoint = SignedCheckpoint::sign(tenant, &Chain::new(tenant), Digest::of(b"file"), &key);
+        (checkpoint, key)
     }
 
     #[test]
-    fn a_head_is_good_by_its_own_key_and_by_no_other() {
-        let (head, key) = signed();
-        assert_eq!(head.check(&key.public_key()), Ok(()));
+    fn checkpoint_verifies_with_its_own_key_only() {
+        let (checkpoint, key) = signed();
+        assert_eq!(checkpoint.check(&key.public_key()), Ok(()));
         let (_, other) = signed();
-        assert_eq!(head.check(&other.public_key()), Err(CheckpointError::Signature));
-        assert_eq!(head.check("rubbish"), Err(CheckpointError::Signature));
-        let text = serde_json::to_string(&head).unwrap();
-        assert_eq!(serde_json::from_str::<SignedCheckpoint>(&text).unwrap(), head);
+        assert_eq!(
+            checkpoint.check(&other.public_key()),
+            Err(CheckpointError::Signature)
+        );
+        assert_eq!(checkpoint.check("rubbish"), Err(CheckpointError::Signature));
+        let text = serde_json::to_string(&checkpoint).unwrap();
+        assert_eq!(
+            serde_json::from_str::<SignedCheckpoint>(&text).unwrap(),
+            checkpoint
+        );
     }
 
     #[test]
-    fn a_head_that_was_changed_is_good_no_more() {
-        let (head, key) = signed();
+    fn changed_checkpoint_fails_verification() {
+        let (checkpoint, key) = signed();
         let changes: [fn(&mut SignedCheckpoint); 5] = [
-            |head| head.tenant_id = TenantId::new(),
-            |head| head.entries += 1,
-            |head| head.head = "1".repeat(64),
-            |head| head.signed_at = Timestamp::UNIX_EPOCH,
-            |head| head.file_digest = Digest::of(b"other").to_string(),
+            |checkpoint| checkpoint.tenant_id = TenantId::new(),
+            |checkpoint| checkpoint.entries += 1,
+            |checkpoint| checkpoint.last_hash = "1".repeat(64),
+            |checkpoint| checkpoint.signed_at = Timestamp::UNIX_EPOCH,
+            |checkpoint| checkpoint.file_digest = Digest::of(b"other").to_string(),
         ];
         for change in changes {
-            let mut changed = head.clone();
+            let mut changed = checkpoint.clone();
             change(&mut changed);
             assert_eq!(changed.check(&key.public_key()), Err(CheckpointError::Signature));
         }
     }
 
     #[test]
-    fn what_is_no_key_is_refused_and_a_key_is_not_shown() {
+    fn malformed_key_is_rejected_and_debug_hides_the_key() {
         for text in [
             "",
             "secret",

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use uuid::Uuid;
+
+pub(super) use crate::ids::min_uuid_v7;
 
 /// Maximum age of a count.
 const COUNT_AGE: Duration = Duration::from_secs(30);
@@ -150,12 +151,6 @@ pub(super) fn next_month(time: Timestamp) -> Timestamp {
     last.tomorrow()
         .and_then(|first| first.to_zoned(TimeZone::UTC))
         .map_or(time, |zoned| zoned.timestamp())
-}
-
-/// The smallest event id of a time: a UUIDv7 begins with its milliseconds (RFC 9562, section 5.7).
-pub(super) fn min_uuid_v7(time: Timestamp) -> Uuid {
-    let millis = u128::try_from(time.as_millisecond()).unwrap_or(0);
-    Uuid::from_u128(millis << 80)
 }
 
 #[cfg(test)]

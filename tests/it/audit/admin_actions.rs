@@ -1,4 +1,4 @@
-//! Each act of administration has its entry, in the transaction of the act, with what was before and what is after.
+//! Every administrative action has an audit entry with the state before and after.
 
 use std::collections::BTreeSet;
 
@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use crate::command::{CommandOutput, admin, ended, program, program_as};
 use crate::harness::TestDb;
 
-/// Everything in a tenant's log, oldest first.
-fn log(db: &TestDb, tenant: &str) -> Vec<Value> {
+/// All entries of a tenant's log, oldest first.
+pub(super) fn log(db: &TestDb, tenant: &str) -> Vec<Value> {
     admin(db, &["audit", "tail", "--tenant", tenant, "--json", "-n", "1000"]).json_lines()
 }
 
-/// Runs a command that must go well, and gives what it added to the log of acme.
+/// Runs a command that must succeed; returns the entries that it added to the log of acme.
 fn entries_of(db: &TestDb, arguments: &[&str]) -> Vec<Value> {
     let before = log(db, "acme").len();
     admin(db, arguments);
@@ -32,13 +32,13 @@ fn entry_of(db: &TestDb, action: &str, arguments: &[&str]) -> Value {
     entry["details"].clone()
 }
 
-/// The subcommands of a command, as its help lists them.
+/// The subcommands that the help of a command lists.
 fn subcommands(command: &[&str]) -> BTreeSet<String> {
     let help = CommandOutput::of(&mut program(&[command, &["--help"]].concat())).out;
     let list = help.split("Commands:\n").nth(1).unwrap_or_default();
     let list = list.split("\n\n").next().unwrap_or_default();
     list.lines()
-        // Their descriptions go on in lines that begin further in.
+        // Continuation lines of descriptions are indented further.
         .filter(|line| !line.starts_with("   "))
         .filter_map(|line| line.split_whitespace().next())
         .filter(|name| *name != "help")
@@ -47,15 +47,15 @@ fn subcommands(command: &[&str]) -> BTreeSet<String> {
 }
 
 #[test]
-fn a_new_subcommand_is_asked_whether_it_leaves_an_entry() {
+fn every_subcommand_is_known_to_write_an_entry_or_not() {
     let groups = ["tenant", "user", "key", "audit", "usage"];
     let mut found = subcommands(&[]);
     for group in groups {
         assert!(found.remove(group), "{found:?}");
         found.extend(subcommands(&[group]));
     }
-    // Which the tests below run.
-    let acts = [
+    // The tests below run these.
+    let with_entry = [
         "tenant create",
         "tenant set",
         "tenant suspend",
@@ -74,8 +74,8 @@ fn a_new_subcommand_is_asked_whether_it_leaves_an_entry() {
         "audit export",
         "quickstart",
     ];
-    // Which change nothing of a tenant's.
-    let others = [
+    // These change nothing of a tenant.
+    let without_entry = [
         "tenant list",
         "user list",
         "key list",
@@ -93,22 +93,34 @@ fn a_new_subcommand_is_asked_whether_it_leaves_an_entry() {
         "doctor",
         "completions",
     ];
-    let known: BTreeSet<String> = acts.iter().chain(&others).map(ToString::to_string).collect();
+    let known: BTreeSet<String> = with_entry
+        .iter()
+        .chain(&without_entry)
+        .map(ToString::to_string)
+        .collect();
     assert_eq!(found, known);
 }
 
+const ADA: &str = "ada.lovelace@example.com";
+
 #[tokio::test(flavor = "multi_thread")]
-async fn each_act_has_its_entry_with_before_and_after_and_no_text_of_a_person() {
+async fn actions_are_logged_with_before_and_after_and_without_personal_data() {
     let db = TestDb::new().await;
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name).display().to_string();
     admin(&db, &["tenant", "create", "acme", "--name", "Acme"]);
     assert_eq!(
         log(&db, "acme")[0]["details"],
         json!({"after": {"name": "Acme", "status": "active"}})
     );
+    assert_tenant_actions(&db);
+    assert_user_actions(&db);
+    assert_key_actions(&db);
+    assert_publications_and_exports(&db);
+    assert_erasure(&db).await;
+}
+
+fn assert_tenant_actions(db: &TestDb) {
     let set = entry_of(
-        &db,
+        db,
         "tenant.set",
         &["tenant", "set", "acme", "--calls-per-month", "9"],
     );
@@ -118,64 +130,70 @@ async fn each_act_has_its_entry_with_before_and_after_and_no_text_of_a_person() 
         ("suspend", "active", "suspended"),
         ("resume", "suspended", "active"),
     ] {
-        let status = entry_of(&db, &format!("tenant.{verb}"), &["tenant", verb, "acme"]);
+        let status = entry_of(db, &format!("tenant.{verb}"), &["tenant", verb, "acme"]);
         assert_eq!(
             status,
             json!({"before": {"status": before}, "after": {"status": after}})
         );
     }
-    let ada = "ada.lovelace@example.com";
-    let made = entry_of(
-        &db,
+}
+
+fn assert_user_actions(db: &TestDb) {
+    let created = entry_of(
+        db,
         "user.create",
         &[
             "user",
             "create",
-            ada,
+            ADA,
             "--name",
             "Ada Lovelace",
             "--tenant",
             "acme",
         ],
     );
-    assert_eq!(made, json!({"after": {"status": "active"}}));
+    assert_eq!(created, json!({"after": {"status": "active"}}));
     for (verb, before, after) in [
         ("suspend", "active", "suspended"),
         ("resume", "suspended", "active"),
     ] {
         let status = entry_of(
-            &db,
+            db,
             &format!("user.{verb}"),
-            &["user", verb, ada, "--tenant", "acme"],
+            &["user", verb, ADA, "--tenant", "acme"],
         );
         assert_eq!(
             status,
             json!({"before": {"status": before}, "after": {"status": after}})
         );
     }
+}
+
+/// Leaves the user suspended.
+fn assert_key_actions(db: &TestDb) {
     let create = [
         "key",
         "create",
         "--user",
-        ada,
+        ADA,
         "--name",
         "laptop of Ada",
         "--tenant",
         "acme",
     ];
-    let made = entry_of(&db, "key.create", &create);
+    let created = entry_of(db, "key.create", &create);
     assert_eq!(
-        made["after"]["scopes"],
+        created["after"]["scopes"],
         json!(["skills:read", "skills:install", "usage:write"])
     );
-    let keys = || admin(&db, &["key", "list", "--tenant", "acme", "--json"]).json();
+    let keys = || admin(db, &["key", "list", "--tenant", "acme", "--json"]).json();
     let id = keys()[0]["id"].as_str().unwrap().to_owned();
     let limit = ["key", "limit", &id, "--calls-per-minute", "7", "--tenant", "acme"];
-    let limited = entry_of(&db, "key.limit", &limit);
+    let limited = entry_of(db, "key.limit", &limit);
     assert_eq!(limited["before"]["calls_per_minute"], Value::Null);
     assert_eq!(limited["after"]["calls_per_minute"], 7);
     let rotated = entry_of(
-        &db,
+        db,
         "key.rotate",
         &["key", "rotate", &id, "--grace", "1h", "--tenant", "acme"],
     );
@@ -190,30 +208,35 @@ async fn each_act_has_its_entry_with_before_and_after_and_no_text_of_a_person() 
     );
     assert_eq!(rotated["after"]["ends"], keys()[1]["revoked_at"]);
     assert_eq!(rotated["successor"]["ends"], Value::Null);
-    admin(&db, &["user", "suspend", ada, "--tenant", "acme"]);
-    let revoked = entry_of(&db, "key.revoke", &["key", "revoke", &id, "--tenant", "acme"]);
+    admin(db, &["user", "suspend", ADA, "--tenant", "acme"]);
+    let revoked = entry_of(db, "key.revoke", &["key", "revoke", &id, "--tenant", "acme"]);
     assert_eq!(
         revoked["before"],
         json!({"state": "suspended", "ends": rotated["after"]["ends"], "replaced_by": new})
     );
     assert_eq!(revoked["after"]["state"], "revoked");
     assert_eq!(revoked["after"]["ends"], keys()[1]["revoked_at"]);
-    let published = entries_of(&db, &["import", "samples", "--tenant", "acme"]);
+}
+
+fn assert_publications_and_exports(db: &TestDb) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let published = entries_of(db, &["import", "samples", "--tenant", "acme"]);
     assert_eq!(published.len(), 5);
     assert!(
         published.iter().all(|entry| entry["action"] == "skill.publish"),
         "{published:?}"
     );
     let out = path("log.jsonl");
-    let taken = entry_of(
-        &db,
+    let exported = entry_of(
+        db,
         "audit.export",
         &["audit", "export", "--tenant", "acme", "--out", &out],
     );
-    assert_eq!(taken, json!({"after": {"signed": false}}));
+    assert_eq!(exported, json!({"after": {"signed": false}}));
 
     let out = path("all");
-    let exported = entries_of(&db, &["tenant", "export", "acme", "--out", &out]);
+    let exported = entries_of(db, &["tenant", "export", "acme", "--out", &out]);
     let manifest: Value = serde_json::from_slice(&std::fs::read(path("all/manifest.json")).unwrap()).unwrap();
     let details: Vec<&Value> = exported.iter().map(|entry| &entry["details"]).collect();
     let done = json!({"state": "done", "rows": manifest["rows"], "files": manifest["files"]});
@@ -225,10 +248,12 @@ async fn each_act_has_its_entry_with_before_and_after_and_no_text_of_a_person() 
         ]
     );
     assert_eq!(manifest["rows"]["api_keys"], 2);
+}
 
-    admin(&db, &["tenant", "erase", "acme", "--confirm", "acme"]);
+async fn assert_erasure(db: &TestDb) {
+    admin(db, &["tenant", "erase", "acme", "--confirm", "acme"]);
     let tenant: uuid::Uuid = db.value("SELECT id FROM tenants WHERE status = 'erased'").await;
-    let left = log(&db, &format!("erased-{tenant}"));
+    let left = log(db, &format!("erased-{tenant}"));
     let last: Vec<&Value> = left.iter().rev().take(2).map(|entry| &entry["details"]).collect();
     assert_eq!(last[0]["before"], json!({"status": "active"}));
     assert_eq!(last[0]["after"], json!({"status": "erased"}));
@@ -245,15 +270,15 @@ async fn each_act_has_its_entry_with_before_and_after_and_no_text_of_a_person() 
         "example.com",
         "@",
     ] {
-        let told = left.iter().find(|entry| entry.to_string().contains(word));
-        assert!(told.is_none(), "\"{word}\" in {told:?}");
+        let found = left.iter().find(|entry| entry.to_string().contains(word));
+        assert!(found.is_none(), "\"{word}\" in {found:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_quickstart_makes_is_in_the_log() {
+async fn quickstart_logs_its_skills_user_and_key() {
     let db = TestDb::new().await;
-    // As the owner it may not serve, so it ends after the key.
+    // It fails after the key, because the server refuses to run as the schema's owner.
     assert_ne!(ended(&db, &["quickstart"]).code, 0);
     let log = log(&db, "default");
     let actions: Vec<&str> = log
@@ -275,93 +300,17 @@ async fn what_quickstart_makes_is_in_the_log() {
     assert_eq!(
         log[7]["details"]["after"].get("name"),
         None,
-        "people call their keys after themselves"
+        "a key's name may be the name of a person"
     );
     assert_eq!(log[7]["details"]["after"]["user"], log[6]["subject"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn months_that_were_pruned_stand_in_the_log_of_each_tenant_that_had_rows_there() {
-    let db = TestDb::new().await;
-    for slug in ["acme", "other", "third"] {
-        admin(&db, &["tenant", "create", slug]);
-    }
-    let plant = |slug: &str, months: i32, count: i32| {
-        format!(
-            "INSERT INTO usage_events (tenant_id, id, api_key_id, user_id, tool, outcome, duration_us, transport)
-             SELECT t.id, usage_partition_bound(now() + interval '{months} months' + n * interval '1 ms'), t.id, t.id, 'x', 'ok', 1, 'stdio'
-             FROM tenants t, generate_series(1, {count}) n WHERE t.slug = '{slug}';"
-        )
-    };
-    let superuser = db.superuser().await;
-    for planted in [
-        plant("acme", -1, 3),
-        plant("other", -1, 1),
-        plant("acme", 0, 2),
-        plant("third", 0, 1),
-    ] {
-        superuser.batch_execute(&planted).await.unwrap();
-    }
-    let month: String = db
-        .value("SELECT to_char((now() AT TIME ZONE 'UTC') - interval '1 month', 'YYYY_MM')")
-        .await;
-    let first: String = db
-        .value("SELECT date_trunc('month', now() AT TIME ZONE 'UTC')::date::text")
-        .await;
-    let logs = || ["acme", "other", "third", "default"].map(|slug| log(&db, slug));
-    let before = logs();
-    let events = "SELECT count(*) FROM usage_events";
-    for refused in [
-        "SELECT prune_usage_partitions(((now() AT TIME ZONE 'UTC')::date + 32)::date, 'eve')",
-        "SELECT prune_usage_partitions(date_trunc('month', now() AT TIME ZONE 'UTC')::date + 1, 'eve')",
-        "SELECT prune_usage_partitions(NULL, 'eve')",
-        "SELECT prune_usage_partitions('infinity', 'eve')",
-    ] {
-        let error = superuser.batch_execute(refused).await.unwrap_err();
-        assert_eq!(error.code().unwrap().code(), "22023", "{refused}");
-    }
-    let late = ended(&db, &["usage", "prune", "--before", "2100-01-01", "--yes"]);
-    assert_eq!(late.code, 2, "{late:?}");
-    assert!(late.err.contains(&first), "{late:?}");
-    assert_eq!((logs(), db.value::<i64>(events).await), (before.clone(), 7));
-
-    let dropped = admin(&db, &["usage", "prune", "--before", &first, "--yes", "--json"]).json();
-    assert_eq!(dropped, json!([format!("usage_events_{month}")]));
-    assert_eq!(db.value::<i64>(events).await, 3);
-    let after = logs();
-    assert_eq!(
-        (&after[2], &after[3]),
-        (&before[2], &before[3]),
-        "they had no rows there"
-    );
-    for (at, rows) in [(0, 3), (1, 1)] {
-        let [.., entry] = after[at].as_slice() else {
-            panic!("{after:?}")
-        };
-        assert_eq!(after[at].len(), before[at].len() + 1);
-        assert_eq!(
-            (&entry["action"], &entry["subject"]),
-            (&json!("usage.prune"), &json!(first))
-        );
-        assert_eq!(entry["actor"], before[at][0]["actor"]);
-        let mut months = serde_json::Map::new();
-        months.insert(month.clone(), json!(rows));
-        assert_eq!(
-            entry["details"],
-            json!({"before": {"usage_events": months}, "after": {"usage_events": {}}})
-        );
-    }
-    for slug in ["acme", "other", "third", "default"] {
-        assert_eq!(admin(&db, &["audit", "verify", "--tenant", slug]).code, 0);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn of_two_changes_of_a_tenant_at_once_both_stand_and_the_log_agrees_with_itself() {
+async fn concurrent_changes_of_a_tenant_are_both_kept_and_logged() {
     let db = TestDb::new().await;
     admin(&db, &["tenant", "create", "acme", "--name", "Before"]);
     let superuser = db.superuser().await;
-    // Somebody else's change, not committed yet.
+    // A change of another administrator, not committed yet.
     superuser
         .batch_execute("BEGIN; UPDATE tenants SET name = 'Between' WHERE slug = 'acme'")
         .await
@@ -378,7 +327,7 @@ async fn of_two_changes_of_a_tenant_at_once_both_stand_and_the_log_agrees_with_i
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     });
-    in_time.await.expect("it waits for the other");
+    in_time.await.expect("the command waits for the other change");
     superuser.batch_execute("COMMIT").await.unwrap();
     let ran = CommandOutput::end(child);
     assert_eq!(ran.code, 0, "{ran:?}");

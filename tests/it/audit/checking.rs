@@ -1,38 +1,10 @@
-//! What an auditor is told of an export, a head or a log that somebody has prepared for him.
+//! `audit check` and `audit verify` with forged, damaged and foreign exports, checkpoints and logs.
 
 use serde_json::Value;
 
-use super::{acme, check, path, verify};
-use crate::command::{CommandOutput, admin, ended, program};
+use super::{acme, check, export, keygen, path, verify};
+use crate::command::{admin, ended};
 use crate::harness::TestDb;
-
-/// A signing key's file and its public key.
-fn keygen(folder: &tempfile::TempDir, name: &str) -> (String, String) {
-    let file = path(folder, name);
-    let public = CommandOutput::of(&mut program(&["audit", "keygen", &file]))
-        .out
-        .trim()
-        .to_owned();
-    (file, public)
-}
-
-fn export(db: &TestDb, tenant: &str, out: &str, key: &str, format: &str) {
-    admin(
-        db,
-        &[
-            "audit",
-            "export",
-            "--tenant",
-            tenant,
-            "--out",
-            out,
-            "--signing-key",
-            key,
-            "--format",
-            format,
-        ],
-    );
-}
 
 async fn tenant_id(db: &TestDb, slug: &str) -> String {
     db.value(&format!("SELECT id::text FROM tenants WHERE slug = '{slug}'"))
@@ -40,7 +12,7 @@ async fn tenant_id(db: &TestDb, slug: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_or_a_head_of_another_tenant_is_not_taken_for_his() {
+async fn log_or_checkpoint_of_another_tenant_is_rejected() {
     let db = TestDb::new().await;
     acme(&db).await;
     admin(&db, &["tenant", "create", "other"]);
@@ -51,12 +23,12 @@ async fn a_log_or_a_head_of_another_tenant_is_not_taken_for_his() {
     export(&db, "other", &theirs, &key, "jsonl");
     let (acme, other) = (tenant_id(&db, "acme").await, tenant_id(&db, "other").await);
     let with_key = ["--public-key", public.as_str()];
-    let whole = check(&ours, &[&with_key[..], &["--tenant-id", &acme]].concat());
-    assert_eq!(whole.code, 0, "{whole:?}");
-    assert!(whole.out.contains(&acme), "{whole:?}");
-    let told = check(&ours, &[&with_key[..], &["--json"]].concat()).json();
-    assert_eq!(told["tenant_id"], acme.as_str());
-    // Both are good each for itself; only whose they are tells them apart.
+    let checked = check(&ours, &[&with_key[..], &["--tenant-id", &acme]].concat());
+    assert_eq!(checked.code, 0, "{checked:?}");
+    assert!(checked.out.contains(&acme), "{checked:?}");
+    let json = check(&ours, &[&with_key[..], &["--json"]].concat()).json();
+    assert_eq!(json["tenant_id"], acme.as_str());
+    // Both exports are valid; they differ only in their tenant.
     assert_eq!(check(&theirs, &with_key).code, 0);
     let foreign = check(&theirs, &[&with_key[..], &["--tenant-id", &acme]].concat());
     assert_eq!(foreign.code, 1, "{foreign:?}");
@@ -64,39 +36,41 @@ async fn a_log_or_a_head_of_another_tenant_is_not_taken_for_his() {
         foreign.err.contains(&other) && foreign.err.contains(&acme),
         "{foreign:?}"
     );
-    let head = format!("{theirs}.head.json");
-    let mixed = check(&ours, &[&with_key[..], &["--head", &head]].concat());
+    let checkpoint = format!("{theirs}.checkpoint.json");
+    let their_checkpoint = [&with_key[..], &["--checkpoint", &checkpoint]].concat();
+    let mixed = check(&ours, &their_checkpoint);
     assert_eq!(mixed.code, 1, "{mixed:?}");
     assert!(mixed.err.contains("is the log of the tenant"), "{mixed:?}");
-    let mixed = verify(&db, &[&with_key[..], &["--head", &head]].concat());
+    let mixed = verify(&db, &their_checkpoint);
     assert_eq!(mixed.code, 1, "{mixed:?}");
     assert!(mixed.err.contains(&other), "{mixed:?}");
-    let whole = verify(&db, &["--json"]).json();
-    assert_eq!(whole["tenant_id"], acme.as_str());
+    let verified = verify(&db, &["--json"]).json();
+    assert_eq!(verified["tenant_id"], acme.as_str());
     assert!(verify(&db, &[]).out.contains(&acme));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_forger_who_signs_with_a_key_of_his_own_is_found() {
+async fn checkpoint_signed_with_a_forged_key_is_rejected() {
     let db = TestDb::new().await;
     acme(&db).await;
     let folder = tempfile::tempdir().unwrap();
     let (key, public) = keygen(&folder, "audit.key");
-    let (forgers, _) = keygen(&folder, "forger.key");
+    let (forged_key, _) = keygen(&folder, "forged.key");
     let (out, forged) = (path(&folder, "log.jsonl"), path(&folder, "forged.jsonl"));
     export(&db, "acme", &out, &key, "jsonl");
-    super::make_anew(&db, 6).await;
-    export(&db, "acme", &forged, &forgers, "jsonl");
-    let head = format!("{forged}.head.json");
-    // Nobody takes the key that stands in the head without having said so.
-    for silent in [check(&forged, &[]), verify(&db, &["--head", &head])] {
-        assert_eq!(silent.code, 2, "{silent:?}");
-        assert!(silent.err.contains("--public-key"), "{silent:?}");
+    super::rebuild_log(&db, 6).await;
+    export(&db, "acme", &forged, &forged_key, "jsonl");
+    let checkpoint = format!("{forged}.checkpoint.json");
+    // The key in the checkpoint is used only with an explicit option.
+    for ran in [check(&forged, &[]), verify(&db, &["--checkpoint", &checkpoint])] {
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.err.contains("--public-key"), "{ran:?}");
     }
     let with_key = ["--public-key", public.as_str()];
     assert_eq!(check(&forged, &with_key).code, 1);
-    assert_eq!(verify(&db, &[&with_key[..], &["--head", &head]].concat()).code, 1);
-    let trusting = check(&forged, &["--trust-key-in-head"]);
+    let forged_checkpoint = [&with_key[..], &["--checkpoint", &checkpoint]].concat();
+    assert_eq!(verify(&db, &forged_checkpoint).code, 1);
+    let trusting = check(&forged, &["--trust-key-in-checkpoint"]);
     assert_eq!(trusting.code, 0, "{trusting:?}");
     assert!(
         trusting
@@ -104,19 +78,20 @@ async fn a_forger_who_signs_with_a_key_of_his_own_is_found() {
             .contains("compare it with the one that you were given"),
         "{trusting:?}"
     );
-    assert_eq!(verify(&db, &["--trust-key-in-head", "--head", &head]).code, 0);
-    let both = [&with_key[..], &["--trust-key-in-head"]].concat();
+    let trusted = ["--trust-key-in-checkpoint", "--checkpoint", &checkpoint];
+    assert_eq!(verify(&db, &trusted).code, 0);
+    let both = [&with_key[..], &["--trust-key-in-checkpoint"]].concat();
     assert_eq!(check(&out, &both).code, 2);
-    assert_eq!(verify(&db, &with_key).code, 2, "a key for no head");
+    assert_eq!(verify(&db, &with_key).code, 2, "a key without a checkpoint");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_was_emptied_cut_at_its_beginning_or_begun_before_it_is_found() {
+async fn log_with_a_wrong_beginning_or_missing_certificate_is_detected() {
     let off = "ALTER TABLE audit_logs DISABLE TRIGGER USER;";
     let on = "ALTER TABLE audit_logs ENABLE ALWAYS TRIGGER audit_chain;
               ALTER TABLE audit_logs ENABLE ALWAYS TRIGGER audit_append_only;
               ALTER TABLE audit_logs ENABLE ALWAYS TRIGGER audit_no_truncate";
-    for (deed, told) in [
+    for (change, finding) in [
         ("DELETE FROM audit_logs", "is empty"),
         (
             "INSERT INTO audit_logs SELECT tenant_id, gen_random_uuid(), 0, actor_kind, actor, 'user.praise', subject, details,
@@ -133,32 +108,32 @@ async fn a_log_that_was_emptied_cut_at_its_beginning_or_begun_before_it_is_found
     ] {
         let db = TestDb::new().await;
         admin(&db, &["tenant", "create", "acme"]);
-        // A key in it would keep the tenant from being called erased.
+        // Without API keys, because a tenant with keys cannot get the status `erased`.
         admin(&db, &["tenant", "set", "acme", "--name", "Acme"]);
         assert_eq!(verify(&db, &[]).code, 0);
         let superuser = db.superuser().await;
-        superuser.batch_execute(&format!("{off} {deed}; {on}")).await.unwrap();
+        superuser.batch_execute(&format!("{off} {change}; {on}")).await.unwrap();
         for tenant in ["acme", "default"] {
             let ran = ended(&db, &["audit", "verify", "--tenant", tenant]);
-            if tenant == "default" && deed.contains("slug = 'acme'") {
+            if tenant == "default" && change.contains("slug = 'acme'") {
                 assert_eq!(ran.code, 0, "{ran:?}");
-            } else if tenant == "acme" || deed.starts_with("DELETE") {
-                assert_eq!(ran.code, 1, "{deed}: {ran:?}");
-                assert!(ran.err.contains(told), "{deed}: {ran:?}");
+            } else if tenant == "acme" || change.starts_with("DELETE") {
+                assert_eq!(ran.code, 1, "{change}: {ran:?}");
+                assert!(ran.err.contains(finding), "{change}: {ran:?}");
             }
         }
     }
     let db = TestDb::new().await;
     acme(&db).await;
-    super::make_anew(&db, 1).await;
-    let anew = verify(&db, &[]);
-    assert_eq!(anew.code, 1, "{anew:?}");
-    assert!(anew.err.contains("begins with user.create"), "{anew:?}");
+    super::rebuild_log(&db, 1).await;
+    let rebuilt = verify(&db, &[]);
+    assert_eq!(rebuilt.code, 1, "{rebuilt:?}");
+    assert!(rebuilt.err.contains("begins with user.create"), "{rebuilt:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_wall_is_down_verify_tells_of_it() {
-    for (deed, told) in [
+async fn verify_reports_every_changed_isolation_check() {
+    for (change, finding) in [
         (
             "CREATE OR REPLACE FUNCTION erase_tenant(erased uuid) RETURNS TABLE (table_name text, row_count bigint)
              LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS 'SELECT ''users'', 0::bigint'",
@@ -174,29 +149,29 @@ async fn whatever_wall_is_down_verify_tells_of_it() {
     ] {
         let db = TestDb::new().await;
         admin(&db, &["tenant", "create", "acme"]);
-        let deed = deed.replace("DATABASE DB", &format!("DATABASE {}", db.name));
-        db.superuser().await.batch_execute(&deed).await.unwrap();
+        let change = change.replace("DATABASE DB", &format!("DATABASE {}", db.name));
+        db.superuser().await.batch_execute(&change).await.unwrap();
         let ran = verify(&db, &[]);
-        assert_eq!(ran.code, 1, "{deed}: {ran:?}");
-        assert!(ran.err.contains(told), "{deed}: {ran:?}");
+        assert_eq!(ran.code, 1, "{change}: {ran:?}");
+        assert!(ran.err.contains(finding), "{change}: {ran:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_entry_that_no_program_can_read_is_told_of_and_stops_nothing() {
-    for (poison, seen) in [
+async fn unparseable_details_are_reported_and_do_not_stop_the_log() {
+    for (details, excerpt) in [
         ("{\"x\": 1e999}".to_owned(), "0000000000"),
         (format!("{}1{}", "[".repeat(200), "]".repeat(200)), "[[[["),
     ] {
         let db = TestDb::new().await;
         let tenant = acme(&db).await;
-        // As whoever has the server's role could.
+        // Anyone with the server's role can insert such an entry.
         let client = skillkeep::db::connect_owner(&db.ways.server).await.unwrap();
         client
             .batch_execute(&format!(
                 "BEGIN; SET LOCAL app.current_tenant_id = '{tenant}';
                  INSERT INTO audit_logs (tenant_id, id, actor_kind, actor, action, subject, details)
-                 VALUES ('{tenant}', gen_random_uuid(), 'system', 'eve', 'test.poison', 'x', '{poison}'); COMMIT"
+                 VALUES ('{tenant}', gen_random_uuid(), 'system', 'eve', 'test.poison', 'x', '{details}'); COMMIT"
             ))
             .await
             .unwrap();
@@ -208,18 +183,22 @@ async fn an_entry_that_no_program_can_read_is_told_of_and_stops_nothing() {
         assert!(
             admin(&db, &["audit", "tail", "--tenant", "acme"])
                 .out
-                .contains(seen)
+                .contains(excerpt)
         );
         let log = admin(&db, &["audit", "tail", "--tenant", "acme", "--json"]).json_lines();
         assert_eq!(log.len(), 13);
-        assert!(log[11]["details"].as_str().unwrap().contains(seen), "{}", log[11]);
+        assert!(
+            log[11]["details"].as_str().unwrap().contains(excerpt),
+            "{}",
+            log[11]
+        );
         let folder = tempfile::tempdir().unwrap();
         let (key, public) = keygen(&folder, "audit.key");
         for format in ["jsonl", "cef"] {
             let out = path(&folder, format);
             export(&db, "acme", &out, &key, format);
             let text = std::fs::read_to_string(&out).unwrap();
-            assert!(text.contains(seen));
+            assert!(text.contains(excerpt));
             let ran = check(&out, &["--public-key", &public]);
             if format == "jsonl" {
                 assert_eq!(ran.code, 1, "{ran:?}");
@@ -227,7 +206,7 @@ async fn an_entry_that_no_program_can_read_is_told_of_and_stops_nothing() {
                     ran.err.contains("is the one that was signed") && ran.err.contains("not readable: 12"),
                     "{ran:?}"
                 );
-                // Nor can it be made out to say something else.
+                // The parsed copy of the details cannot be replaced.
                 let line = text.lines().nth(11).unwrap();
                 std::fs::write(
                     &out,
@@ -244,7 +223,7 @@ async fn an_entry_that_no_program_can_read_is_told_of_and_stops_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signed_export_in_the_common_event_format_is_checked_as_far_as_it_can_be() {
+async fn signed_cef_export_is_checked_without_the_chain() {
     let db = TestDb::new().await;
     acme(&db).await;
     let folder = tempfile::tempdir().unwrap();
@@ -252,11 +231,11 @@ async fn a_signed_export_in_the_common_event_format_is_checked_as_far_as_it_can_
     let out = path(&folder, "log.cef");
     export(&db, "acme", &out, &key, "cef");
     let with_key = ["--public-key", public.as_str()];
-    let whole = check(&out, &with_key);
-    assert_eq!(whole.code, 0, "{whole:?}");
+    let checked = check(&out, &with_key);
+    assert_eq!(checked.code, 0, "{checked:?}");
     let acme = tenant_id(&db, "acme").await;
-    for words in ["12 entries", "was not recomputed", &acme] {
-        assert!(whole.out.contains(words), "{words}: {whole:?}");
+    for part in ["12 entries", "was not recomputed", &acme] {
+        assert!(checked.out.contains(part), "{part}: {checked:?}");
     }
     assert_eq!(
         check(&out, &[&with_key[..], &["--json"]].concat()).json()["chain_recomputed"],
@@ -264,32 +243,32 @@ async fn a_signed_export_in_the_common_event_format_is_checked_as_far_as_it_can_
     );
     let text = std::fs::read_to_string(&out).unwrap();
     let lines: Vec<&str> = text.lines().collect();
-    let head = format!("{out}.head.json");
-    for (deed, changed) in [
+    let checkpoint = format!("{out}.checkpoint.json");
+    for (change, text) in [
         (
             "a word is changed",
             text.replacen("user.suspend", "user.applaud", 1),
         ),
-        ("the end is cut off", lines[..11].join("\n") + "\n"),
+        ("the end is removed", lines[..11].join("\n") + "\n"),
         (
-            "one is taken out",
+            "an entry is removed",
             [&lines[..4], &lines[5..]].concat().join("\n") + "\n",
         ),
-        ("nothing is left", String::new()),
+        ("the file is empty", String::new()),
     ] {
         let copy = path(&folder, "copy.cef");
-        std::fs::write(&copy, changed).unwrap();
-        let ran = check(&copy, &[&with_key[..], &["--head", &head]].concat());
-        assert_eq!(ran.code, 1, "{deed}: {ran:?}");
+        std::fs::write(&copy, text).unwrap();
+        let ran = check(&copy, &[&with_key[..], &["--checkpoint", &checkpoint]].concat());
+        assert_eq!(ran.code, 1, "{change}: {ran:?}");
     }
     let (_, other) = keygen(&folder, "other.key");
     assert_eq!(check(&out, &["--public-key", &other]).code, 1);
-    let elses = ["--tenant-id", "01900000-0000-7000-8000-000000000001"];
-    assert_eq!(check(&out, &[&with_key[..], &elses].concat()).code, 1);
+    let other_tenant = ["--tenant-id", "01900000-0000-7000-8000-000000000001"];
+    assert_eq!(check(&out, &[&with_key[..], &other_tenant].concat()).code, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn white_space_within_a_line_is_found_though_the_chain_is_whole() {
+async fn added_space_within_a_line_is_detected() {
     let db = TestDb::new().await;
     acme(&db).await;
     let folder = tempfile::tempdir().unwrap();
@@ -307,12 +286,12 @@ async fn white_space_within_a_line_is_found_though_the_chain_is_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_cannot_write_an_entry_of_its_own_into_an_export() {
+async fn name_with_line_breaks_cannot_forge_an_exported_entry() {
     const FORGED: &str = "CEF:0|skillkeep|skillkeep|9|tenant.erase|tenant.erase|3|suser=eve";
     let db = TestDb::new().await;
     let name = format!("Acme\n{FORGED}\r\n{FORGED}\u{2028}|a=b\\ cs2=elsewhere \"quoted\"");
     admin(&db, &["tenant", "create", "acme", "--name", &name]);
-    // A folder's name is the source of its skill.
+    // The folder's name is stored as the source of the skill.
     let skills = tempfile::tempdir().unwrap();
     let evil = skills.path().join("a\nCEF:0|skillkeep cs2=x\\").join("tool");
     std::fs::create_dir_all(&evil).unwrap();
@@ -351,11 +330,11 @@ async fn a_name_cannot_write_an_entry_of_its_own_into_an_export() {
     let lines: Vec<&str> = text.split(['\n', '\r']).filter(|line| !line.is_empty()).collect();
     assert_eq!(lines.len(), 4, "{text}");
     for line in lines {
-        let head: Vec<&str> = line.splitn(8, '|').collect();
-        assert_eq!((head[0], head[1]), ("CEF:0", "skillkeep"), "{line}");
-        assert!(!head[4].contains("tenant.erase"), "{line}");
-        // An equals sign that was not escaped begins a field: each is there once, and says what is true.
-        let fields: Vec<&str> = head[7]
+        let parts: Vec<&str> = line.splitn(8, '|').collect();
+        assert_eq!((parts[0], parts[1]), ("CEF:0", "skillkeep"), "{line}");
+        assert!(!parts[4].contains("tenant.erase"), "{line}");
+        // An unescaped equals sign would begin another field.
+        let fields: Vec<&str> = parts[7]
             .split(' ')
             .filter(|word| word.starts_with("cs2="))
             .collect();

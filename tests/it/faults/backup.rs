@@ -100,8 +100,8 @@ async fn a_restored_backup_has_its_walls_and_goes_on_where_it_was() {
         .arg(Cluster::get().url(&superuser, &restored.name))
         .arg(&file));
     assert_eq!(table_checksums(&restored, tenant).await, before);
-    let head = format!("{log}.head.json");
-    let verify = ["audit", "verify", "--tenant", "acme", "--head", &head];
+    let checkpoint = format!("{log}.checkpoint.json");
+    let verify = ["audit", "verify", "--tenant", "acme", "--checkpoint", &checkpoint];
     let verify = [&verify[..], &["--public-key", public_key.trim()]].concat();
     admin(&restored, &verify);
     let Provisioned { server, admin, .. } = &restored.ways;

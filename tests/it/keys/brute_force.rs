@@ -1,5 +1,5 @@
-//! Whoever comes with a key that nobody knows: what he may try, that he cannot leave before he is counted, and that he neither
-//! stands before a tenant's calls nor learns anything of it.
+//! Callers with unknown API keys: the throttle of failed authentications cannot be evaded, does not delay other callers and
+//! reveals nothing about tenants.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,11 +26,11 @@ fn guess(tenant: TenantId) -> ApiKey {
 }
 
 async fn status(at: SocketAddr, key: &ApiKey) -> StatusCode {
-    let asked = post(at, key, &call(1, "whoami", &json!({}))).timeout(PATIENCE);
-    asked.send().await.unwrap().status()
+    let request = post(at, key, &call(1, "whoami", &json!({}))).timeout(PATIENCE);
+    request.send().await.unwrap().status()
 }
 
-/// How often keys were refused, as far as the log knows by now.
+/// Number of rejected keys in the audit log, after writing the denials that are counted in memory.
 async fn refused_keys(db: &TestDb, service: &skillkeep::server::CallService) -> u64 {
     service.access().denials().flush(true).await;
     let denials = denials(db).await;
@@ -40,7 +40,7 @@ async fn refused_keys(db: &TestDb, service: &skillkeep::server::CallService) -> 
     counts.sum()
 }
 
-/// The processes of the database that work for the server.
+/// Process ids of the server's database connections.
 async fn backends(db: &TestDb) -> Vec<i32> {
     db.value(
         "SELECT coalesce(array_agg(pid ORDER BY pid), '{}') FROM pg_stat_activity
@@ -50,7 +50,7 @@ async fn backends(db: &TestDb) -> Vec<i32> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_hangs_up_before_his_key_is_judged_is_counted_all_the_same_and_breaks_no_connection() {
+async fn disconnecting_early_is_counted_and_breaks_no_connection() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let key = db.full_key(tenant).await;
@@ -58,28 +58,28 @@ async fn who_hangs_up_before_his_key_is_judged_is_counted_all_the_same_and_break
     let at = serve(&service).await;
     assert_served(at, &key).await;
     let before = backends(&db).await;
-    let mut outside = db.superuser().await;
-    let lock = outside.transaction().await.unwrap();
+    let mut superuser = db.superuser().await;
+    let lock = superuser.transaction().await.unwrap();
     lock.batch_execute("LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE")
         .await
         .unwrap();
-    let mut hasty = Vec::new();
+    let mut clients = Vec::new();
     for _ in 0..20 {
         let mut stream = TcpStream::connect(at).await.unwrap();
-        let head = format!(
+        let request = format!(
             "GET /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\r\n",
             guess(tenant).reveal()
         );
-        stream.write_all(head.as_bytes()).await.unwrap();
-        hasty.push(stream);
+        stream.write_all(request.as_bytes()).await.unwrap();
+        clients.push(stream);
     }
     let waiting = "SELECT count(*) FROM pg_stat_activity
                    WHERE datname = current_database() AND usename = 'skillkeep_app' AND wait_event_type = 'Lock'";
     while db.value::<i64>(waiting).await == 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    drop(hasty);
-    // Time for the server to see that they are gone.
+    drop(clients);
+    // Time for the server to notice the disconnects.
     tokio::time::sleep(Duration::from_millis(300)).await;
     lock.commit().await.unwrap();
     let began = Instant::now();
@@ -100,31 +100,31 @@ async fn who_hangs_up_before_his_key_is_judged_is_counted_all_the_same_and_break
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_that_are_tried_at_once_are_no_more_than_those_tried_one_after_the_other() {
+async fn concurrent_guesses_are_limited_like_sequential_ones() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let key = db.full_key(tenant).await;
     let at = serve(&db.service()).await;
     assert_served(at, &key).await;
-    let tried = (0..200).map(|number| {
-        let invented = if number % 2 == 0 { TenantId::new() } else { tenant };
-        tokio::spawn(async move { status(at, &guess(invented)).await })
+    let guesses = (0..200).map(|number| {
+        let named = if number % 2 == 0 { TenantId::new() } else { tenant };
+        tokio::spawn(async move { status(at, &guess(named)).await })
     });
-    let mut judged = 0;
-    for tried in futures::future::join_all(tried).await {
-        match tried.unwrap() {
-            StatusCode::UNAUTHORIZED => judged += 1,
-            // The second on a machine that is so slow that they waited for too long.
+    let mut checked = 0;
+    for status in futures::future::join_all(guesses).await {
+        match status.unwrap() {
+            StatusCode::UNAUTHORIZED => checked += 1,
+            // 503 on a slow machine, where they waited for too long.
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {}
             other => panic!("{other}"),
         }
     }
-    assert!((1..=20).contains(&judged), "{judged} were judged");
+    assert!((1..=20).contains(&checked), "{checked} were checked");
     assert_served(at, &key).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn over_event_streams_keys_are_tried_no_more_often() {
+async fn guesses_over_event_streams_count_as_well() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let at = serve(&db.service()).await;
@@ -140,7 +140,7 @@ async fn over_event_streams_keys_are_tried_no_more_often() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_good_key_that_comes_from_an_address_that_has_to_wait_gets_in_when_the_time_is_over() {
+async fn valid_key_works_after_the_throttle_of_its_address_ends() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let key = db.full_key(tenant).await;
@@ -155,63 +155,63 @@ async fn a_good_key_that_comes_from_an_address_that_has_to_wait_gets_in_when_the
         statuses.push(status(served.at, &guess(tenant)).await);
     }
     let began = Instant::now();
-    let asked = post(served.at, &key, &call(1, "whoami", &json!({})))
+    let refused = post(served.at, &key, &call(1, "whoami", &json!({})))
         .send()
         .await
         .unwrap();
-    assert_eq!(asked.status(), StatusCode::TOO_MANY_REQUESTS);
-    let wait = &asked.headers()["retry-after"];
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    let wait = &refused.headers()["retry-after"];
     let wait: u64 = wait.to_str().unwrap().parse().unwrap();
     assert!((1..=6).contains(&wait), "{wait}");
-    let words: Value = asked.json().await.unwrap();
-    assert!(words.to_string().contains("came from your address"), "{words}");
+    let body: Value = refused.json().await.unwrap();
+    assert!(body.to_string().contains("came from your address"), "{body}");
     tokio::time::sleep_until((began + Duration::from_secs(wait)).into()).await;
     assert_served(served.at, &key).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_a_tenant_is_busy_a_stranger_who_names_it_is_answered_as_for_any_other() {
+async fn unknown_key_is_rejected_alike_for_busy_and_missing_tenants() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let key = db.full_key(tenant).await;
-    let newcomer = db.key(tenant, "bob@example.com", &Scope::ALL).await.1;
-    let (release, stuck) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
-    let (released, sticking) = (Arc::clone(&release), Arc::clone(&stuck));
+    let new_key = db.key(tenant, "bob@example.com", &Scope::ALL).await.1;
+    let (release, started) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (hook_release, hook_started) = (Arc::clone(&release), Arc::clone(&started));
     let block = test_hook(move |_, _| {
-        let (released, sticking) = (Arc::clone(&released), Arc::clone(&sticking));
+        let (release, started) = (Arc::clone(&hook_release), Arc::clone(&hook_started));
         async move {
-            sticking.add_permits(1);
-            let _ = released.acquire().await;
+            started.add_permits(1);
+            let _ = release.acquire().await;
         }
         .boxed()
     });
     let at = serve(&db.service_with_faults(ServiceLimits::default(), block)).await;
-    // Six of the eight places, and some who wait for one.
+    // The tenant uses 6 of the 8 connection permits, and more of its calls wait for one.
     let busy: Vec<_> = (0..20)
         .map(|_| {
             let key = key.clone();
             tokio::spawn(async move { status(at, &key).await })
         })
         .collect();
-    stuck.acquire_many(6).await.unwrap().forget();
-    let mut told = Vec::new();
+    started.acquire_many(6).await.unwrap().forget();
+    let mut answers = Vec::new();
     for named in [tenant, TenantId::new()] {
         let answer = post(at, &guess(named), &call(1, "whoami", &json!({})))
             .send()
             .await
             .unwrap();
-        told.push((answer.status(), answer.text().await.unwrap()));
+        answers.push((answer.status(), answer.text().await.unwrap()));
     }
-    assert_eq!(told[0], told[1]);
-    assert_eq!(told[0].0, StatusCode::UNAUTHORIZED);
-    // A good key is known as such before its call waits with the tenant's others.
-    let looked = reqwest::Client::new()
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(answers[0].0, StatusCode::UNAUTHORIZED);
+    // A valid key is authenticated before its call waits with the other calls of the tenant.
+    let authenticated = reqwest::Client::new()
         .get(format!("http://{at}/mcp"))
-        .bearer_auth(newcomer.reveal())
+        .bearer_auth(new_key.reveal())
         .send()
         .await
         .unwrap();
-    assert_eq!(looked.status(), StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(authenticated.status(), StatusCode::METHOD_NOT_ALLOWED);
     release.add_permits(1_000);
     for busy in busy {
         busy.await.unwrap();
@@ -219,7 +219,7 @@ async fn while_a_tenant_is_busy_a_stranger_who_names_it_is_answered_as_for_any_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn behind_a_trusted_proxy_who_tries_keys_holds_up_nobody_else_and_is_named_in_the_log() {
+async fn guesses_behind_a_trusted_proxy_count_by_client_address() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let key = db.full_key(tenant).await;
@@ -230,11 +230,11 @@ async fn behind_a_trusted_proxy_who_tries_keys_holds_up_nobody_else_and_is_named
     };
     let served = Served::start(Arc::clone(&service), options).await;
     let forwarded = async |key: &ApiKey, chain: &str| {
-        let asked = post(served.at, key, &call(1, "whoami", &json!({}))).header("x-forwarded-for", chain);
-        asked.send().await.unwrap().status()
+        let request = post(served.at, key, &call(1, "whoami", &json!({}))).header("x-forwarded-for", chain);
+        request.send().await.unwrap().status()
     };
     for number in 0..20 {
-        // What he writes himself does not help him.
+        // Addresses that the client wrote itself are ignored.
         let chain = format!("198.51.100.{number}, 203.0.113.9");
         assert_eq!(forwarded(&guess(tenant), &chain).await, StatusCode::UNAUTHORIZED);
     }
@@ -245,7 +245,7 @@ async fn behind_a_trusted_proxy_who_tries_keys_holds_up_nobody_else_and_is_named
         );
     }
     assert_eq!(forwarded(&key, "203.0.113.10").await, StatusCode::OK);
-    // Who is known by no address but the proxy's is counted as the proxy.
+    // Without a valid forwarded address the proxy's own address counts.
     assert_eq!(
         forwarded(&guess(tenant), "nonsense").await,
         StatusCode::UNAUTHORIZED
@@ -263,7 +263,7 @@ async fn behind_a_trusted_proxy_who_tries_keys_holds_up_nobody_else_and_is_named
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_that_are_not_even_tried_are_in_the_log_of_the_tenant_that_they_name() {
+async fn throttled_guess_is_logged_for_the_claimed_tenant() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let service = db.service();
@@ -277,24 +277,24 @@ async fn keys_that_are_not_even_tried_are_in_the_log_of_the_tenant_that_they_nam
         }
     }
     service.drain().await;
-    let mut told = std::collections::BTreeMap::<String, u64>::new();
+    let mut counts = std::collections::BTreeMap::<String, u64>::new();
     for (action, _, source, details) in denials(&db).await {
         assert_eq!(
             (action.as_str(), source.as_str()),
             ("denied.key", "http 127.0.0.1")
         );
-        *told
+        *counts
             .entry(details["reason"].as_str().unwrap().to_owned())
             .or_default() += details["count"].as_u64().unwrap();
     }
     let expected = [("not_tried".to_owned(), 7), ("unknown_key".to_owned(), 20)];
-    assert_eq!(told.into_iter().collect::<Vec<_>>(), expected);
+    assert_eq!(counts.into_iter().collect::<Vec<_>>(), expected);
 }
 
-/// What the server's role has rolled back on this database. Every check of a key before the protocol layer is such a one, and
-/// these requests do nothing else.
+/// Number of rolled back transactions in this database. Each authentication before the protocol layer is one, and the requests
+/// of the test do nothing else.
 async fn rolled_back(db: &TestDb) -> i64 {
-    // A process of the database tells what it counted when it ends.
+    // PostgreSQL adds the counts of a connection when it ends.
     db.server.close();
     while !backends(db).await.is_empty() {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -304,19 +304,19 @@ async fn rolled_back(db: &TestDb) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_many_bring_at_once_is_checked_once() {
+async fn concurrent_requests_with_one_key_are_authenticated_once() {
     let db = TestDb::new().await;
     let key = db.full_key(db.tenant("acme").await).await;
     let at = serve(&db.service()).await;
-    let mut outside = db.superuser().await;
+    let mut superuser = db.superuser().await;
     let client = reqwest::Client::new();
     for _ in 0..2 {
-        // Long enough for all of them to come; the second time, the key is known and must be looked for again.
-        let lock = outside.transaction().await.unwrap();
+        // Holds the check until all requests have arrived. In the second round the cached result has expired.
+        let lock = superuser.transaction().await.unwrap();
         lock.batch_execute("LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE")
             .await
             .unwrap();
-        let looks: Vec<_> = (0..64)
+        let requests: Vec<_> = (0..64)
             .map(|_| {
                 let request = client
                     .request(Method::GET, format!("http://{at}/mcp"))
@@ -326,8 +326,8 @@ async fn a_key_that_many_bring_at_once_is_checked_once() {
             .collect();
         tokio::time::sleep(Duration::from_millis(500)).await;
         lock.commit().await.unwrap();
-        for look in looks {
-            assert_eq!(look.await.unwrap(), StatusCode::METHOD_NOT_ALLOWED);
+        for request in requests {
+            assert_eq!(request.await.unwrap(), StatusCode::METHOD_NOT_ALLOWED);
         }
         tokio::time::sleep(Duration::from_millis(3_100)).await;
     }

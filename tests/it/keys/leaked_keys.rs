@@ -1,5 +1,7 @@
-//! Keys that turn up where they should not be, keys that are tried, and what the audit log tells of those refused.
+//! Leaked and guessed API keys: `key inspect`, throttling, and the audit entries of denied requests.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -15,40 +17,40 @@ use crate::harness::{Client, TestDb};
 use crate::http_server::{assert_served, call, post, serve};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn inspect_tells_whose_key_a_found_text_is_and_a_typing_error_without_a_database() {
+async fn inspect_shows_the_owner_and_detects_typing_errors_offline() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let (_, key) = db.key(tenant, "ada@example.com", &[Scope::SkillsRead]).await;
     let ran = admin(&db, &["key", "inspect", key.reveal()]);
     assert_eq!(ran.code, 0, "{ran:?}");
-    for told in [
+    for part in [
         "acme",
         "ada@example.com",
         "active",
         "skills:read",
         "skillkeep key revoke",
     ] {
-        assert!(ran.out.contains(told), "{told}: {}", ran.out);
+        assert!(ran.out.contains(part), "{part}: {}", ran.out);
     }
-    assert!(!ran.out.contains(key.reveal()), "the key itself is not repeated");
+    assert!(!ran.out.contains(key.reveal()), "the key is not printed");
     alter(&db, &key, "revoked_at = now()").await;
     let shown: Value = admin(&db, &["key", "inspect", key.reveal(), "--json"]).json();
     assert_eq!(
         (&shown["tenant"], &shown["key"]["state"]),
         (&json!("acme"), &json!("revoked"))
     );
-    for stranger in [
+    for unknown in [
         ApiKey::generate(TenantId::new(), &mut rand::rng()),
         ApiKey::generate(tenant, &mut rand::rng()),
     ] {
-        let ran = ended(&db, &["key", "inspect", stranger.reveal()]);
+        let ran = ended(&db, &["key", "inspect", unknown.reveal()]);
         assert_eq!(ran.code, 3, "{ran:?}");
-        assert!(ran.err.contains("not one of this registry's"), "{ran:?}");
+        assert!(ran.err.contains("is not stored in this registry"), "{ran:?}");
     }
-    // No database is there at all.
+    // No database is reachable.
     let mut typo = key.reveal().to_owned();
     typo.replace_range(40..41, if &typo[40..41] == "x" { "y" } else { "x" });
-    for (text, told) in [
+    for (text, message) in [
         (typo.as_str(), "typing error"),
         ("hunter2", "not a skillkeep API key"),
     ] {
@@ -56,17 +58,17 @@ async fn inspect_tells_whose_key_a_found_text_is_and_a_typing_error_without_a_da
             program(&["key", "inspect", text]).env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/nothing"),
         );
         assert_eq!(ran.code, 1, "{ran:?}");
-        assert!(ran.err.contains(told) && !ran.err.contains(text), "{ran:?}");
+        assert!(ran.err.contains(message) && !ran.err.contains(text), "{ran:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_found_key_is_told_from_one_that_opens_nothing_and_why_it_does_not() {
+async fn inspect_and_list_show_why_a_key_does_not_work() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let key = db.full_key(tenant).await;
     let superuser = db.superuser().await;
-    for (change, rollback_to_savepoint, state) in [
+    for (change, revert, state) in [
         (
             "UPDATE api_keys SET expires_at = now() - interval '1 second'",
             "UPDATE api_keys SET expires_at = NULL",
@@ -88,7 +90,7 @@ async fn a_found_key_is_told_from_one_that_opens_nothing_and_why_it_does_not() {
             .stdin(std::process::Stdio::piped())
             .spawn()
             .unwrap();
-        // A key on the command line can be seen by others on the machine, so it may come over stdin.
+        // From stdin, because other users of the machine can see the command line.
         say(&mut child, key.reveal().as_bytes());
         drop(child.stdin.take());
         let ran = CommandOutput::end(child);
@@ -96,29 +98,29 @@ async fn a_found_key_is_told_from_one_that_opens_nothing_and_why_it_does_not() {
         assert_eq!(ran.json()["key"]["state"], state);
         let listed = admin(&db, &["key", "list", "--tenant", "acme"]);
         assert!(listed.out.contains(state), "{listed:?}");
-        superuser.batch_execute(rollback_to_savepoint).await.unwrap();
+        superuser.batch_execute(revert).await.unwrap();
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_tries_many_keys_waits_and_those_with_good_ones_do_not() {
+async fn guessing_is_throttled_and_a_valid_key_still_works() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let key = db.full_key(tenant).await;
     let service = db.service();
     let at = serve(&service).await;
     assert_served(at, &key).await;
-    let tried = async || {
-        let guess = ApiKey::generate(tenant, &mut rand::rng());
-        post(at, &guess, &call(1, "whoami", &json!({})))
+    let guess = async || {
+        let guessed = ApiKey::generate(tenant, &mut rand::rng());
+        post(at, &guessed, &call(1, "whoami", &json!({})))
             .send()
             .await
             .unwrap()
     };
     for _ in 0..20 {
-        assert_eq!(tried().await.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(guess().await.status(), StatusCode::UNAUTHORIZED);
     }
-    let refused = tried().await;
+    let refused = guess().await;
     assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
     let wait: u32 = refused.headers()["retry-after"]
         .to_str()
@@ -126,11 +128,11 @@ async fn whoever_tries_many_keys_waits_and_those_with_good_ones_do_not() {
         .parse()
         .unwrap();
     assert!((1..=61).contains(&wait), "{wait}");
-    // Behind the same address, whoever was served before still is.
+    // A key that was valid before still works from the same address.
     assert_served(at, &key).await;
     tokio::time::sleep(Duration::from_millis(3_100)).await;
     assert_served(at, &key).await;
-    // The twenty are two entries: the first, and the others together.
+    // The 20 denials are 2 entries: the first one, and a count of the others.
     service.drain().await;
     let rows = db
         .superuser()
@@ -153,7 +155,7 @@ async fn whoever_tries_many_keys_waits_and_those_with_good_ones_do_not() {
     assert_eq!(rows[0].get::<_, Value>(3)["reason"], "unknown_key");
 }
 
-/// Reason and count of each refusal in the log.
+/// Action, subject, source and details of each denial in the audit log.
 pub(super) async fn denials(db: &TestDb) -> Vec<(String, String, String, Value)> {
     let rows = db
         .superuser()
@@ -169,12 +171,13 @@ pub(super) async fn denials(db: &TestDb) -> Vec<(String, String, String, Value)>
         .collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_kind_of_refusal_is_in_the_audit_log_with_its_true_reason_and_the_caller_learns_none() {
-    let db = TestDb::new().await;
-    let tenant = db.tenant("acme").await;
-    let service = db.service();
-    let mut words = std::collections::BTreeSet::new();
+/// Makes a call with a key that was revoked, has expired, or whose user or tenant is suspended; returns the error messages.
+async fn rejection_messages(
+    db: &TestDb,
+    service: &Arc<skillkeep::server::CallService>,
+    tenant: TenantId,
+) -> BTreeSet<String> {
+    let mut messages = BTreeSet::new();
     for (number, (change, reason)) in [
         ("UPDATE api_keys SET revoked_at = now()", "revoked"),
         ("UPDATE api_keys SET expires_at = now()", "expired"),
@@ -188,7 +191,7 @@ async fn every_kind_of_refusal_is_in_the_audit_log_with_its_true_reason_and_the_
             .key(tenant, &format!("user-{number}@example.com"), &Scope::ALL)
             .await
             .1;
-        let client = Client::connect(&service, &key).await;
+        let client = Client::connect(service, &key).await;
         client.ok("whoami", json!({})).await;
         let column = if reason == "tenant_suspended" {
             "id"
@@ -198,7 +201,7 @@ async fn every_kind_of_refusal_is_in_the_audit_log_with_its_true_reason_and_the_
         let change = format!("{change} WHERE {column} = '{tenant}'");
         db.superuser().await.batch_execute(&change).await.unwrap();
         let error = client.call("whoami", json!({})).await.unwrap_err();
-        words.insert(error.to_string());
+        messages.insert(error.to_string());
         db.superuser()
             .await
             .batch_execute(
@@ -208,20 +211,32 @@ async fn every_kind_of_refusal_is_in_the_audit_log_with_its_true_reason_and_the_
             .await
             .unwrap();
     }
-    let narrow = db.key(tenant, "narrow@example.com", &[Scope::SkillsRead]).await.1;
-    let narrow = Client::connect(&service, &narrow).await;
-    let refused = narrow.error("usage_report", json!({})).await;
+    messages
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn denial_is_logged_with_its_reason_which_the_caller_cannot_see() {
+    let db = TestDb::new().await;
+    let tenant = db.tenant("acme").await;
+    let service = db.service();
+    let mut messages = rejection_messages(&db, &service, tenant).await;
+    let restricted = db
+        .key(tenant, "restricted@example.com", &[Scope::SkillsRead])
+        .await
+        .1;
+    let restricted = Client::connect(&service, &restricted).await;
+    let refused = restricted.error("usage_report", json!({})).await;
     assert!(refused.contains("lacks the scope usage:read"), "{refused}");
-    narrow.error("usage_report", json!({})).await;
-    // A tenant that does not exist has no log.
-    let nobody = ApiKey::generate(TenantId::new(), &mut rand::rng());
-    let error = Client::connect(&service, &nobody)
+    restricted.error("usage_report", json!({})).await;
+    // A tenant that does not exist has no audit log.
+    let unknown = ApiKey::generate(TenantId::new(), &mut rand::rng());
+    let error = Client::connect(&service, &unknown)
         .await
         .call("whoami", json!({}))
         .await
         .unwrap_err();
-    words.insert(error.to_string());
-    assert_eq!(words.len(), 1, "{words:?}");
+    messages.insert(error.to_string());
+    assert_eq!(messages.len(), 1, "{messages:?}");
     service.drain().await;
     let denials = denials(&db).await;
     let reasons: Vec<&str> = denials
@@ -252,7 +267,7 @@ async fn every_kind_of_refusal_is_in_the_audit_log_with_its_true_reason_and_the_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_is_revoked_on_one_server_is_refused_by_every_other_from_the_next_call_on() {
+async fn revoked_key_is_rejected_by_every_server_from_the_next_call() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let key = db.full_key(tenant).await;
@@ -265,7 +280,7 @@ async fn a_key_that_is_revoked_on_one_server_is_refused_by_every_other_from_the_
     api_keys::revoke(&tx, key_id(&db, &key).await).await.unwrap();
     tx.commit().await.unwrap();
     for at in replicas {
-        // The first look may still remember the key; the call's own transaction does not.
+        // The authentication cache may still accept the key; the call's own authentication does not.
         let response = post(at, &key, &call(1, "whoami", &json!({})))
             .send()
             .await
@@ -273,8 +288,14 @@ async fn a_key_that_is_revoked_on_one_server_is_refused_by_every_other_from_the_
         let answer: Value = response.json().await.unwrap();
         assert_eq!(answer["error"]["code"], -31_001, "{answer}");
         for list in ["tools/list", "resources/list", "prompts/list"] {
-            let asked = json!({"jsonrpc": "2.0", "id": 2, "method": list});
-            let answer: Value = post(at, &key, &asked).send().await.unwrap().json().await.unwrap();
+            let request = json!({"jsonrpc": "2.0", "id": 2, "method": list});
+            let answer: Value = post(at, &key, &request)
+                .send()
+                .await
+                .unwrap()
+                .json()
+                .await
+                .unwrap();
             assert_eq!(answer["error"]["code"], -31_001, "{list}: {answer}");
         }
     }
@@ -282,21 +303,21 @@ async fn a_key_that_is_revoked_on_one_server_is_refused_by_every_other_from_the_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_last_use_of_a_key_is_told_without_a_write_of_its_own() {
+async fn last_use_of_a_key_is_shown_without_updating_its_row() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let key = db.full_key(tenant).await;
     let before: String = db.value("SELECT xmin::text FROM api_keys").await;
-    let shown = |what: &str| -> Value {
+    let listed = |column: &str| -> Value {
         let ran = admin(&db, &["key", "list", "--tenant", "acme", "--json"]);
-        ran.json()[0][what].clone()
+        ran.json()[0][column].clone()
     };
-    assert_eq!(shown("last_used_at"), Value::Null);
+    assert_eq!(listed("last_used_at"), Value::Null);
     Client::connect(&db.service(), &key)
         .await
         .ok("whoami", json!({}))
         .await;
-    assert!(shown("last_used_at").is_string());
+    assert!(listed("last_used_at").is_string());
     assert_eq!(
         db.value::<String>("SELECT xmin::text FROM api_keys").await,
         before
@@ -304,7 +325,7 @@ async fn the_last_use_of_a_key_is_told_without_a_write_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refusals_of_ever_new_kinds_do_not_fill_the_log() {
+async fn denials_from_many_sources_are_aggregated() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let service = db.service();

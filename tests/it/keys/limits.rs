@@ -1,4 +1,4 @@
-//! How many calls a key and a tenant may make: over HTTP 429 with Retry-After, over stdio words that a model can act on.
+//! Rate limits of API keys and tenants: status 429 with Retry-After over HTTP, a tool error over stdio.
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -31,14 +31,14 @@ async fn limit_tenant(db: &TestDb, slug: &str, call_limits: CallLimits) {
     tx.commit().await.unwrap();
 }
 
-const fn a_minute(calls: i32) -> CallLimits {
+const fn per_minute(calls: i32) -> CallLimits {
     CallLimits {
         calls_per_minute: Some(calls),
         calls_per_month: None,
     }
 }
 
-const fn a_month(calls: i64) -> CallLimits {
+const fn per_month(calls: i64) -> CallLimits {
     CallLimits {
         calls_per_minute: None,
         calls_per_month: Some(calls),
@@ -51,7 +51,7 @@ async fn outcomes(db: &TestDb, tenant: TenantId, outcome: &str) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn over_http_too_many_calls_get_429_with_the_time_to_wait_and_others_are_served() {
+async fn http_call_over_limit_gets_429_and_other_tenants_are_served() {
     let db = TestDb::new().await;
     let (mine, other) = (db.tenant("mine").await, db.tenant("other").await);
     let (key, colleague) = (
@@ -60,9 +60,9 @@ async fn over_http_too_many_calls_get_429_with_the_time_to_wait_and_others_are_s
             .await
             .1,
     );
-    let stranger = db.full_key(other).await;
-    limit_key(&db, mine, &key, a_minute(5)).await;
-    limit_tenant(&db, "mine", a_minute(8)).await;
+    let other_key = db.full_key(other).await;
+    limit_key(&db, mine, &key, per_minute(5)).await;
+    limit_tenant(&db, "mine", per_minute(8)).await;
     let service = db.service();
     let at = serve(&service).await;
     let ask = async |key: &ApiKey| {
@@ -82,27 +82,31 @@ async fn over_http_too_many_calls_get_429_with_the_time_to_wait_and_others_are_s
         .parse()
         .unwrap();
     assert!((1..=12).contains(&wait), "{wait}");
-    let words: Value = refused.json().await.unwrap();
-    let words = words["error"]["message"].as_str().unwrap();
+    let body: Value = refused.json().await.unwrap();
+    let message = body["error"]["message"].as_str().unwrap();
     assert!(
-        words.starts_with("This API key has reached its limit of 5 calls per minute"),
-        "{words}"
+        message.starts_with("This API key has reached its limit of 5 calls per minute"),
+        "{message}"
     );
-    // What is left of the tenant's call_limits is the colleague's, and no more.
+    // The colleague can use the rest of the tenant's limit, and no more.
     for _ in 0..3 {
         assert_eq!(ask(&colleague).await.status(), StatusCode::OK);
     }
     let refused: Value = ask(&colleague).await.json().await.unwrap();
-    let words = refused["error"]["message"].as_str().unwrap();
+    let message = refused["error"]["message"].as_str().unwrap();
     assert!(
-        words.starts_with("Your organisation has reached its limit of 8 calls per minute"),
-        "{words}"
+        message.starts_with("Your organisation has reached its limit of 8 calls per minute"),
+        "{message}"
     );
-    assert_served(at, &stranger).await;
-    assert_eq!(db.events(mine).await.len(), 8, "what was not let in is no call");
-    // Over HTTP+SSE the same: opening the stream is free, each message counts.
+    assert_served(at, &other_key).await;
+    assert_eq!(
+        db.events(mine).await.len(),
+        8,
+        "rejected calls leave no usage event"
+    );
+    // HTTP+SSE: opening the stream does not count, each message does.
     let opened = Agent::open(&reqwest::Client::new(), at, &colleague).await;
-    let agent = opened.unwrap_or_else(|refusal| panic!("{refusal:?}"));
+    let agent = opened.unwrap_or_else(|response| panic!("{response:?}"));
     let refused = agent
         .message(&colleague)
         .json(&call(2, "whoami", &json!({})))
@@ -114,19 +118,19 @@ async fn over_http_too_many_calls_get_429_with_the_time_to_wait_and_others_are_s
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn over_stdio_too_many_calls_get_words_and_are_recorded_as_such() {
+async fn stdio_call_over_limit_gets_a_tool_error_and_is_recorded() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let key = db.full_key(tenant).await;
-    limit_tenant(&db, "acme", a_minute(3)).await;
+    limit_tenant(&db, "acme", per_minute(3)).await;
     let client = Client::connect(&db.service(), &key).await;
     for _ in 0..3 {
         client.ok("whoami", json!({})).await;
     }
-    let words = client.error("whoami", json!({})).await;
+    let message = client.error("whoami", json!({})).await;
     assert!(
-        words.starts_with("Your organisation has reached its limit of 3 calls per minute. Try again in "),
-        "{words}"
+        message.starts_with("Your organisation has reached its limit of 3 calls per minute. Try again in "),
+        "{message}"
     );
     assert!(
         client.service.list_all_tools().await.is_err(),
@@ -137,12 +141,12 @@ async fn over_stdio_too_many_calls_get_words_and_are_recorded_as_such() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_months_calls_are_counted_across_servers_and_those_refused_are_not() {
+async fn month_limit_counts_across_servers_without_rejected_calls() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let key = db.full_key(tenant).await;
-    limit_tenant(&db, "acme", a_month(6)).await;
-    // One server makes four of them, before the other has seen any.
+    limit_tenant(&db, "acme", per_month(6)).await;
+    // The first server admits 4 calls before the second one counts.
     let first = Client::connect(&db.service(), &key).await;
     for _ in 0..4 {
         first.ok("whoami", json!({})).await;
@@ -152,10 +156,10 @@ async fn a_months_calls_are_counted_across_servers_and_those_refused_are_not() {
         second.ok("whoami", json!({})).await;
     }
     for _ in 0..3 {
-        let words = second.error("whoami", json!({})).await;
+        let message = second.error("whoami", json!({})).await;
         assert!(
-            words.contains("6 calls a month") && words.contains("next month begins on"),
-            "{words}"
+            message.contains("6 calls a month") && message.contains("next month begins on"),
+            "{message}"
         );
     }
     let at = serve(&db.service()).await;
@@ -171,15 +175,15 @@ async fn a_months_calls_are_counted_across_servers_and_those_refused_are_not() {
         .unwrap();
     assert!(wait <= 31 * 86_400, "{wait}");
     assert_eq!(outcomes(&db, tenant, "ok").await, 6);
-    // Raised, it holds from the next look at the key, a few seconds later at most.
-    limit_tenant(&db, "acme", a_month(7)).await;
+    // A raised limit applies a few seconds later at most, when the key is authenticated again.
+    limit_tenant(&db, "acme", per_month(7)).await;
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     second.ok("whoami", json!({})).await;
     second.error("whoami", json!({})).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_operator_sets_limits_at_the_command_line_and_the_log_shows_before_and_after() {
+async fn limits_set_by_command_are_effective_and_logged() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let key = db.full_key(tenant).await;
@@ -234,21 +238,25 @@ async fn the_operator_sets_limits_at_the_command_line_and_the_log_shows_before_a
         .await;
     assert_eq!(details["before"]["limits"]["calls_per_month"], 100_000);
     assert_eq!(details["after"]["limits"]["calls_per_month"], Value::Null);
+    assert_wrong_limits_are_rejected(&db, &id);
+}
+
+fn assert_wrong_limits_are_rejected(db: &TestDb, id: &str) {
     for wrong in [
         vec!["tenant", "set", "acme"],
         vec!["tenant", "set", "acme", "--calls-per-minute", "0"],
-        vec!["key", "limit", &id, "--tenant", "acme"],
+        vec!["key", "limit", id, "--tenant", "acme"],
     ] {
-        assert_eq!(ended(&db, &wrong).code, 2, "{wrong:?}");
+        assert_eq!(ended(db, &wrong).code, 2, "{wrong:?}");
     }
-    let nobodys = TenantId::new().to_string();
+    let unknown_id = TenantId::new().to_string();
     assert_eq!(
         ended(
-            &db,
+            db,
             &[
                 "key",
                 "limit",
-                &nobodys,
+                &unknown_id,
                 "--tenant",
                 "acme",
                 "--calls-per-minute",
@@ -260,13 +268,13 @@ async fn the_operator_sets_limits_at_the_command_line_and_the_log_shows_before_a
     );
 }
 
-/// Each start of the program begins with an empty memory.
+/// A new service has no counts in memory, as after a restart.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_starts_the_server_anew_for_each_call_has_the_same_minute() {
+async fn minute_limit_survives_a_restart_of_the_server() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let key = db.full_key(tenant).await;
-    limit_key(&db, tenant, &key, a_minute(3)).await;
+    limit_key(&db, tenant, &key, per_minute(3)).await;
     let mut answered = 0;
     for _ in 0..5 {
         let client = Client::connect(&db.service(), &key).await;
@@ -278,7 +286,7 @@ async fn who_starts_the_server_anew_for_each_call_has_the_same_minute() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_keys_month_is_its_own_and_a_rotation_does_not_begin_it_anew() {
+async fn rotated_key_continues_the_month_count_of_its_predecessor() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let (key, other) = (
@@ -287,7 +295,7 @@ async fn a_keys_month_is_its_own_and_a_rotation_does_not_begin_it_anew() {
             .await
             .1,
     );
-    limit_key(&db, tenant, &key, a_month(4)).await;
+    limit_key(&db, tenant, &key, per_month(4)).await;
     let client = Client::connect(&db.service(), &key).await;
     for _ in 0..3 {
         client.ok("whoami", json!({})).await;
@@ -298,13 +306,13 @@ async fn a_keys_month_is_its_own_and_a_rotation_does_not_begin_it_anew() {
         .await
         .unwrap();
     tx.commit().await.unwrap();
-    // Another server, so that nothing of it is remembered.
+    // Another server, which has no counts in memory.
     let successor = Client::connect(&db.service(), &new).await;
     successor.ok("whoami", json!({})).await;
-    let words = successor.error("whoami", json!({})).await;
+    let message = successor.error("whoami", json!({})).await;
     assert!(
-        words.starts_with("This API key has reached its limit of 4 calls per month"),
-        "{words}"
+        message.starts_with("This API key has reached its limit of 4 calls per month"),
+        "{message}"
     );
     let old = Client::connect(&db.service(), &key).await;
     old.error("whoami", json!({})).await;
@@ -312,10 +320,10 @@ async fn a_keys_month_is_its_own_and_a_rotation_does_not_begin_it_anew() {
     colleague.ok("whoami", json!({})).await;
 }
 
-/// All at once, before any of them is recorded.
+/// All calls start before any of them is recorded.
 #[tokio::test(flavor = "multi_thread")]
-async fn calls_at_once_are_not_more_than_a_month_or_a_minute_may_have() {
-    for (call_limits, may, a_second) in [(a_month(7), 7, 0.0), (a_minute(9), 9, 9.0 / 60.0)] {
+async fn concurrent_calls_do_not_exceed_the_month_or_minute_limit() {
+    for (call_limits, limit, refill_per_second) in [(per_month(7), 7, 0.0), (per_minute(9), 9, 9.0 / 60.0)] {
         let began = std::time::Instant::now();
         let db = TestDb::new().await;
         let tenant = db.tenant("acme").await;
@@ -338,28 +346,28 @@ async fn calls_at_once_are_not_more_than_a_month_or_a_minute_may_have() {
                     }
                 })
             });
-            for asked in calls.collect::<Vec<_>>() {
-                assert!(asked.await.unwrap());
+            for call in calls.collect::<Vec<_>>() {
+                assert!(call.await.unwrap());
             }
             service.drain().await;
-            // A minute's call_limits comes back evenly.
-            let back = began.elapsed().as_secs_f64() * a_second;
+            // A minute limit refills evenly.
+            let refilled = began.elapsed().as_secs_f64() * refill_per_second;
             let answered = outcomes(&db, tenant, "ok").await;
-            assert!(answered >= may, "{transport}, {call_limits:?}: {answered}");
-            let more = f64::from(u32::try_from(answered - may).unwrap());
-            assert!(more <= back, "{transport}, {call_limits:?}: {answered}");
+            assert!(answered >= limit, "{transport}, {call_limits:?}: {answered}");
+            let excess = f64::from(u32::try_from(answered - limit).unwrap());
+            assert!(excess <= refilled, "{transport}, {call_limits:?}: {answered}");
         }
     }
 }
 
-/// What changes something is brought to its end though its caller has left, and until then it is not recorded.
+/// A call that changes something completes although its client disconnected, and is recorded when it ends.
 #[tokio::test(flavor = "multi_thread")]
-async fn calls_that_run_on_without_their_caller_count_against_the_month() {
+async fn running_calls_of_disconnected_clients_count_against_the_month() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     db.skill(tenant, "fill-pdf", "Fills in forms.", &[]).await;
     let key = db.full_key(tenant).await;
-    limit_tenant(&db, "acme", a_month(2)).await;
+    limit_tenant(&db, "acme", per_month(2)).await;
     let stumbling = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
     let block = Stumble::Wait.of(tenant, &stumbling);
     let at = serve(&db.service_with_faults(ServiceLimits::default(), block)).await;
@@ -369,11 +377,11 @@ async fn calls_that_run_on_without_their_caller_count_against_the_month() {
         &json!({"skill": "fill-pdf", "assistant": "codex"}),
     );
     for _ in 0..2 {
-        let asked = tokio::spawn(post(at, &key, &install).send());
+        let request = tokio::spawn(post(at, &key, &install).send());
         stumbling.acquire().await.unwrap().forget();
-        asked.abort();
+        request.abort();
     }
-    // The calls of the month are counted anew, and the database knows of none.
+    // Time for a new count of the month, which finds no usage event.
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     let refused = post(at, &key, &call(2, "whoami", &json!({})))
         .timeout(PATIENCE)

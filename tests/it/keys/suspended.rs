@@ -1,4 +1,4 @@
-//! A tenant or a user that is suspended while it works over HTTP: no call runs any more, and what is open ends.
+//! Suspending a tenant or a user over HTTP: no further call runs and open streams end.
 
 use std::time::{Duration, Instant};
 
@@ -15,25 +15,25 @@ use crate::harness::TestDb;
 use crate::http_server::{Agent, PATIENCE, Served, assert_served, call, post};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Who {
+enum Suspended {
     Tenant,
     User,
 }
 
-async fn set(db: &TestDb, tenant: TenantId, who: Who, status: Status) {
+async fn set(db: &TestDb, tenant: TenantId, suspended: Suspended, status: Status) {
     let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
-    let known = match who {
-        Who::Tenant => tenants::set_status(&tx, status).await.unwrap(),
-        Who::User => {
+    let changed = match suspended {
+        Suspended::Tenant => tenants::set_status(&tx, status).await.unwrap(),
+        Suspended::User => {
             let ada = "ada@example.com".parse().unwrap();
             users::set_status(&tx, &ada, status).await.unwrap()
         }
     };
-    assert!(known);
+    assert!(changed);
     tx.commit().await.unwrap();
 }
 
-async fn nobody_suspended_makes_one_more_call(who: Who) {
+async fn assert_no_call_while_suspended(suspended: Suspended) {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let key = db.full_key(tenant).await;
@@ -50,8 +50,8 @@ async fn nobody_suspended_makes_one_more_call(who: Who) {
     assert!(agent.ask(&call(1, "whoami", &json!({}))).await["result"].is_object());
     assert_served(served.at, &key).await;
     assert_served(served.at, &colleague).await;
-    set(&db, tenant, who, Status::Suspended).await;
-    // The first look may still remember the key, for three seconds; the call itself does not.
+    set(&db, tenant, suspended, Status::Suspended).await;
+    // The authentication cache may accept the key for 3 more seconds; the call's own authentication does not.
     let began = Instant::now();
     loop {
         let response = post(served.at, &key, &call(2, "whoami", &json!({})))
@@ -67,31 +67,31 @@ async fn nobody_suspended_makes_one_more_call(who: Who) {
         assert!(began.elapsed() < PATIENCE, "{status}: {answer}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    let said = agent
+    let response = agent
         .message(&key)
         .json(&call(3, "whoami", &json!({})))
         .send()
         .await
         .unwrap();
     assert!(
-        [StatusCode::UNAUTHORIZED, StatusCode::NOT_FOUND].contains(&said.status()),
-        "{said:?}"
+        [StatusCode::UNAUTHORIZED, StatusCode::NOT_FOUND].contains(&response.status()),
+        "{response:?}"
     );
     agent.ended().await;
-    assert_eq!(db.events(tenant).await.len(), 3, "not one call more");
-    if who == Who::User {
+    assert_eq!(db.events(tenant).await.len(), 3, "no further call");
+    if suspended == Suspended::User {
         assert_served(served.at, &colleague).await;
     }
-    set(&db, tenant, who, Status::Active).await;
+    set(&db, tenant, suspended, Status::Active).await;
     assert_served(served.at, &key).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_suspended_tenant_makes_not_one_more_call_over_http_and_its_streams_end() {
-    nobody_suspended_makes_one_more_call(Who::Tenant).await;
+async fn suspended_tenant_makes_no_call_and_its_streams_end() {
+    assert_no_call_while_suspended(Suspended::Tenant).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_suspended_user_makes_not_one_more_call_over_http_and_his_streams_end() {
-    nobody_suspended_makes_one_more_call(Who::User).await;
+async fn suspended_user_makes_no_call_and_their_streams_end() {
+    assert_no_call_while_suspended(Suspended::User).await;
 }

@@ -1,4 +1,4 @@
-//! A tenant is erased while others are at work: nothing of it is left, whoever writes at that moment, and nothing comes after.
+//! Erasure of a tenant during concurrent writes: no row remains, and none is added afterwards.
 
 use std::process::Child;
 use std::sync::Arc;
@@ -29,8 +29,8 @@ fn erase(db: &TestDb) -> Child {
     start(db, &["tenant", "erase", "acme", "--confirm", "acme"])
 }
 
-/// Waits until this many statements of the database wait for a lock.
-async fn waiting(db: &TestDb, count: i64) {
+/// Waits until this many database connections wait for a lock.
+async fn wait_for_blocked(db: &TestDb, count: i64) {
     let query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let enough = async {
         while db.value::<i64>(query).await < count {
@@ -39,11 +39,11 @@ async fn waiting(db: &TestDb, count: i64) {
     };
     tokio::time::timeout(PATIENCE, enough)
         .await
-        .expect("nobody waits for a lock");
+        .expect("the statements wait for a lock");
 }
 
-/// Every table has no row of the tenant, but that of the tenant itself and its log, which ends with one certificate.
-async fn assert_nothing_is_left(db: &TestDb, tenant: TenantId) {
+/// Only the tenant's own row and its audit log remain, and the log ends with its one certificate.
+async fn assert_erased(db: &TestDb, tenant: TenantId) {
     for (table, (rows, _)) in table_checksums(db, tenant).await {
         match table.as_str() {
             "tenants" => assert_eq!(rows, 1),
@@ -71,7 +71,7 @@ async fn assert_nothing_is_left(db: &TestDb, tenant: TenantId) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_of_every_table_and_of_several_months_go() {
+async fn erasure_removes_rows_of_every_table_and_month() {
     let db = TestDb::new().await;
     let tenant = acme(&db).await;
     let superuser = db.superuser().await;
@@ -94,42 +94,42 @@ async fn rows_of_every_table_and_of_several_months_go() {
     for (table, (rows, _)) in table_checksums(&db, tenant).await {
         assert!(rows > 0, "there is nothing to erase in {table}");
     }
-    let told = admin(&db, &["tenant", "erase", "acme", "--confirm", "acme", "--json"]).json();
-    assert_eq!(told["erased_rows"]["usage_events"], 4);
-    assert_nothing_is_left(&db, tenant).await;
-    let anywhere: i64 = db
+    let report = admin(&db, &["tenant", "erase", "acme", "--confirm", "acme", "--json"]).json();
+    assert_eq!(report["erased_rows"]["usage_events"], 4);
+    assert_erased(&db, tenant).await;
+    let remaining: i64 = db
         .value("SELECT count(*) FROM usage_events UNION ALL SELECT count(*) FROM blobs LIMIT 1")
         .await;
-    assert_eq!(anywhere, 0);
+    assert_eq!(remaining, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_in_flight_is_told_that_nothing_was_done_and_leaves_no_record() {
+async fn running_call_fails_and_leaves_no_row_after_erasure() {
     for tool in ["record_usage", "install_skill", "search_skills", "no such tool"] {
         let db = TestDb::new().await;
         let tenant = acme(&db).await;
         db.skill(tenant, "shared", "Of a tenant.", &[]).await;
         let key = db.full_key(tenant).await;
-        let (begun, go) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
-        let (told, held) = (Arc::clone(&begun), Arc::clone(&go));
+        let (started, release) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+        let (hook_started, hook_release) = (Arc::clone(&started), Arc::clone(&release));
         let limits = ServiceLimits {
-            call_timeout: PATIENCE * 5,
-            ..ServiceLimits::default()
-        };
+ call_timeout: PATIENCE * 5,
+ ..ServiceLimits::default()
+ };
         let service = db.service_with_faults(
             limits,
             test_hook(move |_, _| {
-                let (told, held) = (Arc::clone(&told), Arc::clone(&held));
+                let (started, release) = (Arc::clone(&hook_started), Arc::clone(&hook_release));
                 async move {
-                    told.add_permits(1);
-                    held.acquire().await.unwrap().forget();
+                    started.add_permits(1);
+                    release.acquire().await.unwrap().forget();
                 }
                 .boxed()
             }),
         );
         if tool == "no such tool" {
-            // It does not come as far as a tool: held by the lock of the tenant's row instead.
-            go.add_permits(1);
+            // The hook is not called for an unknown tool; the lock of the tenant's row holds the call instead.
+            release.add_permits(1);
         }
         let client = Client::connect(&service, &key).await;
         let arguments = match tool {
@@ -147,10 +147,10 @@ async fn a_call_in_flight_is_told_that_nothing_was_done_and_leaves_no_record() {
         }
         let call = tokio::spawn(async move { client.call(tool, arguments).await });
         if tool == "no such tool" {
-            waiting(&db, 1).await;
+            wait_for_blocked(&db, 1).await;
         } else {
-            let in_time = tokio::time::timeout(PATIENCE, begun.acquire()).await;
-            in_time.expect("the call begins").unwrap().forget();
+            let in_time = tokio::time::timeout(PATIENCE, started.acquire()).await;
+            in_time.expect("the call starts").unwrap().forget();
         }
         superuser
             .batch_execute(&format!(
@@ -158,7 +158,7 @@ async fn a_call_in_flight_is_told_that_nothing_was_done_and_leaves_no_record() {
             ))
             .await
             .unwrap();
-        go.add_permits(1);
+        release.add_permits(1);
         let refused = call.await.unwrap().expect_err(tool).to_string();
         assert!(refused.contains("nothing was done"), "{tool}: {refused}");
         assert!(!refused.contains("constraint"), "{tool}: {refused}");
@@ -172,7 +172,7 @@ async fn a_call_in_flight_is_told_that_nothing_was_done_and_leaves_no_record() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_in_flight_adds_nothing_and_says_why() {
+async fn running_command_adds_nothing_after_erasure_and_says_why() {
     for arguments in [
         ["import", "samples"].as_slice(),
         ["user", "create", "eve@example.com"].as_slice(),
@@ -192,7 +192,7 @@ async fn a_command_in_flight_adds_nothing_and_says_why() {
             all.extend(["--tenant", "acme"]);
         }
         let child = start(&db, &all);
-        waiting(&db, 1).await;
+        wait_for_blocked(&db, 1).await;
         superuser
             .batch_execute(&format!(
                 "SET LOCAL app.current_tenant_id = '{tenant}'; SELECT erase_tenant('{tenant}'); COMMIT"
@@ -214,7 +214,7 @@ async fn a_command_in_flight_adds_nothing_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_erasures_at_once_one_is_done_and_the_other_refused() {
+async fn second_of_two_concurrent_erasures_is_refused() {
     let db = TestDb::new().await;
     let tenant = acme(&db).await;
     db.skill(tenant, "shared", "Of a tenant.", &[]).await;
@@ -223,23 +223,23 @@ async fn of_two_erasures_at_once_one_is_done_and_the_other_refused() {
         .batch_execute("BEGIN; SELECT FROM tenants WHERE slug = 'acme' FOR UPDATE")
         .await
         .unwrap();
-    let both = [erase(&db), erase(&db)];
-    waiting(&db, 2).await;
+    let erasures = [erase(&db), erase(&db)];
+    wait_for_blocked(&db, 2).await;
     superuser.batch_execute("COMMIT").await.unwrap();
-    let mut ends = both.map(CommandOutput::end);
+    let mut ends = erasures.map(CommandOutput::end);
     ends.sort_by_key(|ran| ran.code);
     assert_eq!((ends[0].code, ends[1].code), (0, 4), "{ends:?}");
     assert!(ends[1].err.contains("was erased"), "{ends:?}");
-    assert_nothing_is_left(&db, tenant).await;
+    assert_erased(&db, tenant).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_erasure_that_meets_a_call_in_the_wrong_order_begins_anew() {
+async fn erasure_retries_after_a_deadlock_with_a_call() {
     let db = TestDb::new().await;
     let tenant = acme(&db).await;
     db.full_key(tenant).await;
     let (call, superuser) = (db.superuser().await, db.superuser().await);
-    // The call holds the user's row, as a reference to it does.
+    // The call locks the user's row, as the foreign key of its usage event does.
     call.batch_execute("BEGIN; SET deadlock_timeout = '1h'; SELECT FROM users FOR KEY SHARE")
         .await
         .unwrap();
@@ -248,8 +248,8 @@ async fn an_erasure_that_meets_a_call_in_the_wrong_order_begins_anew() {
         .await
         .unwrap();
     let child = erase(&db);
-    // The erasure holds the tenant's row, and waits for the key's.
-    waiting(&db, 1).await;
+    // The erasure has locked the tenant's row and waits for the API key's.
+    wait_for_blocked(&db, 1).await;
     let insert = format!(
         "INSERT INTO usage_events (tenant_id, id, api_key_id, user_id, tool, outcome, duration_us, transport)
          VALUES ('{tenant}', usage_partition_bound(now()), '{tenant}', '{tenant}', 'late', 'ok', 1, 'stdio')"
@@ -258,23 +258,23 @@ async fn an_erasure_that_meets_a_call_in_the_wrong_order_begins_anew() {
         call.batch_execute(&insert).await.unwrap();
         call.batch_execute("COMMIT").await.unwrap();
     });
-    waiting(&db, 2).await;
+    wait_for_blocked(&db, 2).await;
     superuser.batch_execute("COMMIT").await.unwrap();
     let ran = CommandOutput::end(child);
     assert_eq!(ran.code, 0, "{ran:?}");
     call.await.unwrap();
-    assert_nothing_is_left(&db, tenant).await;
+    assert_erased(&db, tenant).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_comes_after_the_certificate_whatever_an_old_key_is_tried_for() {
+async fn denial_after_erasure_adds_no_audit_entry() {
     let db = TestDb::new().await;
     let tenant = acme(&db).await;
     let key = db.full_key(tenant).await;
     let (before, after) = (db.service(), db.service());
     admin(&db, &["tenant", "suspend", "acme"]);
     let client = Client::connect(&before, &key).await;
-    // The first is written at once, the second counted and written later.
+    // The first denial is written at once, the second one is counted and written later.
     for _ in 0..2 {
         client.call("whoami", json!({})).await.unwrap_err();
     }
@@ -286,16 +286,16 @@ async fn nothing_comes_after_the_certificate_whatever_an_old_key_is_tried_for() 
     };
     tokio::time::timeout(PATIENCE, written)
         .await
-        .expect("a refusal is written");
+        .expect("the denial is written");
     admin(&db, &["tenant", "erase", "acme", "--confirm", "acme"]);
     before.drain().await;
     let client = Client::connect(&after, &key).await;
     let refused = client.call("whoami", json!({})).await.unwrap_err().to_string();
     after.drain().await;
-    assert_nothing_is_left(&db, tenant).await;
-    // As a key of no tenant is answered.
-    let nobody = skillkeep::tenancy::ApiKey::generate(TenantId::new(), &mut rand::rng());
-    let client = Client::connect(&db.service(), &nobody).await;
+    assert_erased(&db, tenant).await;
+    // The response is the same as for a key of a tenant that never existed.
+    let unknown_key = skillkeep::tenancy::ApiKey::generate(TenantId::new(), &mut rand::rng());
+    let client = Client::connect(&db.service(), &unknown_key).await;
     let unknown = client.call("whoami", json!({})).await.unwrap_err().to_string();
     assert_eq!(refused, unknown);
 }

@@ -1,4 +1,4 @@
-//! An export shows a tenant as it was at one moment.
+//! An export is a consistent snapshot of a tenant.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,29 +8,34 @@ use skillkeep::db::{ExportItem, export_tenant};
 use crate::harness::TestDb;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_published_while_an_export_is_written_is_in_it_as_a_whole_or_not_at_all() {
+async fn skill_published_during_an_export_is_not_partly_exported() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     db.full_key(tenant).await;
-    db.skill(tenant, "first", "Was there before.", &[("notes.txt", b"first")])
-        .await;
+    db.skill(
+        tenant,
+        "first",
+        "Published before the export.",
+        &[("notes.txt", b"first")],
+    )
+    .await;
     let mut rows: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     let mut files = BTreeSet::new();
-    let mut between = false;
-    export_tenant(&db.admin, tenant, |dumped| {
-        if !between {
-            between = true;
-            // Another operator, while the first table is read.
+    let mut has_published = false;
+    export_tenant(&db.admin, tenant, |item| {
+        if !has_published {
+            has_published = true;
+            // Another administrator publishes while the first table is read.
             tokio::task::block_in_place(|| {
                 tokio::runtime::Handle::current().block_on(db.skill(
                     tenant,
                     "second",
-                    "Came in between.",
+                    "Published during the export.",
                     &[("notes.txt", b"second")],
                 ))
             });
         }
-        match dumped {
+        match item {
             ExportItem::Row { table, row } => rows.entry(table.to_owned()).or_default().push(row),
             ExportItem::File { name, .. } => assert!(files.insert(name)),
         }
@@ -38,14 +43,14 @@ async fn what_is_published_while_an_export_is_written_is_in_it_as_a_whole_or_not
     })
     .await
     .unwrap();
-    assert!(between);
+    assert!(has_published);
     let count = |table: &str| rows[table].len();
     assert_eq!(
         (count("skills"), count("skill_versions"), count("skill_files")),
         (1, 1, 2)
     );
     assert_eq!((count("audit_logs"), count("blobs"), files.len()), (1, 2, 2));
-    // Every column of a table is in its rows; the bytes of a blob are its file.
+    // Rows have every column of their table, except the bytes of a blob, which are its file.
     let columns: Vec<String> = db
         .superuser()
         .await
@@ -63,11 +68,11 @@ async fn what_is_published_while_an_export_is_written_is_in_it_as_a_whole_or_not
         .map(String::as_str)
         .filter(|name| *name != "bytes")
         .collect();
-    let written: BTreeSet<&str> = rows["blobs"][0]
+    let exported: BTreeSet<&str> = rows["blobs"][0]
         .as_object()
         .unwrap()
         .keys()
         .map(String::as_str)
         .collect();
-    assert_eq!(written, columns);
+    assert_eq!(exported, columns);
 }
