@@ -6,6 +6,7 @@ mod completions;
 mod connect;
 mod database;
 mod doctor;
+mod embedded_errors;
 mod import;
 mod key;
 mod limit_args;
@@ -81,9 +82,9 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
-    /// Watch over the embedded PostgreSQL (skillkeep starts this itself)
-    #[command(name = "postgres-watch", hide = true)]
-    PostgresWatch,
+    /// Supervise the embedded PostgreSQL (started by skillkeep itself)
+    #[command(name = "postgres-supervise", hide = true)]
+    PostgresSupervise,
     /// Use the embedded PostgreSQL until stdin ends, and nothing else
     #[command(name = "postgres-hold", hide = true)]
     PostgresHold,
@@ -104,7 +105,7 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<(), CliError> {
     let Cli { config, command } = cli;
-    if let Command::PostgresWatch = command {
+    if let Command::PostgresSupervise = command {
         // No runtime and no logging: it outlives everything that could read either.
         return postgres_supervisor::run(config);
     }
@@ -136,7 +137,7 @@ async fn dispatch(config: &Config, command: Command) -> Result<(), CliError> {
         Command::Audit(command) => audit::run(config, command).await,
         Command::Doctor(args) => doctor::run(config, args).await,
         Command::Completions(args) => completions::run(args),
-        Command::PostgresWatch => postgres_supervisor::run(config.clone()),
+        Command::PostgresSupervise => postgres_supervisor::run(config.clone()),
         Command::PostgresHold => postgres_supervisor::hold(config),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::embedded_errors::embedded_failure;
 use crate::config::Config;
 use crate::db::migrations::{self, SchemaError};
 use crate::db::provision::{Provisioned, provision};
@@ -10,7 +11,7 @@ use crate::error::{CliError, CliErrorKind};
 use crate::registry::audit::Actor;
 use crate::tenancy::api_keys::KeyError;
 use crate::tenancy::tenants::{self, Tenant};
-use embedded_postgres::{self, Embedded, EmbeddedError, EmbeddedOptions};
+use embedded_postgres::{self, Embedded, EmbeddedOptions};
 
 /// The ways into the database, and what keeps it running.
 pub(super) struct Database {
@@ -126,6 +127,9 @@ impl Database {
     }
 }
 
+/// Names the embedded cluster's superuser, `skillkeep_superuser`.
+pub(super) const APP_NAME: &str = "skillkeep";
+
 pub(super) fn embedded_options(config: &Config) -> Result<EmbeddedOptions, CliError> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let folder = |name: &str| variable(name).map(PathBuf::from);
@@ -138,7 +142,7 @@ pub(super) fn embedded_options(config: &Config) -> Result<EmbeddedOptions, CliEr
             )
         })?,
         None => {
-            embedded_postgres::default_data_dir(home.as_deref(), data_home.as_deref()).ok_or_else(|| {
+            embedded_postgres::default_data_dir(APP_NAME, home.as_deref(), data_home.as_deref()).ok_or_else(|| {
                 CliError::new(
                     CliErrorKind::Usage,
                     "there is no home folder; say where to keep the data with SKILLKEEP_DATA_DIR",
@@ -153,9 +157,11 @@ pub(super) fn embedded_options(config: &Config) -> Result<EmbeddedOptions, CliEr
         )
     })?;
     Ok(EmbeddedOptions {
+        app_name: APP_NAME.to_owned(),
         data_dir,
         pg_bin: config.pg_bin.clone(),
         program,
+        supervisor_args: vec!["postgres-supervise".into()],
         search_path: variable("PATH"),
         runtime_dir: folder("XDG_RUNTIME_DIR"),
     })
@@ -259,10 +265,6 @@ pub(super) fn schema_failure(error: SchemaError) -> CliError {
         | SchemaError::Foreign { .. }
         | SchemaError::ServerTooOld { .. } => CliError::new(CliErrorKind::Schema, error.to_string()),
     }
-}
-
-pub(super) fn embedded_failure(error: EmbeddedError) -> CliError {
-    CliError::new(CliErrorKind::Unavailable, error.to_string())
 }
 
 pub(super) fn key_failure(error: KeyError) -> CliError {

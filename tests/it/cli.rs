@@ -352,7 +352,7 @@ fn help_and_completions_name_every_command() {
         );
         assert!(completions.out.contains(command), "{command}");
     }
-    assert!(!help.out.contains("postgres-watch"));
+    assert!(!help.out.contains("postgres-supervise"));
     assert!(help.out.contains("Exit codes: 0 well"), "{}", help.out);
     let nonsense = CommandOutput::of(&mut program(&["dance"]));
     assert_eq!((nonsense.code, nonsense.out.as_str()), (2, ""));

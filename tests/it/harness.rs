@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use agent_skills::{SkillFile, SkillFolder, SkillPath, read_document};
-use embedded_postgres::{Embedded, EmbeddedOptions, Start};
+use embedded_postgres::{Embedded, EmbeddedOptions, StartOutcome};
 use rmcp::ServiceExt as _;
 use rmcp::model::{CallToolRequestParams, CallToolResult};
 use rmcp::service::{RoleClient, RunningService, ServiceError};
@@ -23,7 +23,7 @@ use skillkeep::tenancy::{ApiKey, CallLimits, Scope, Scopes, tenants, users};
 use std::sync::Arc;
 use tokio::sync::{Mutex, OnceCell};
 
-/// The run's cluster. Its watcher stops it when this process ends, however it ends.
+/// The cluster of all tests. Its supervisor stops it when this process ends, even if it is killed.
 pub(crate) struct Cluster {
     embedded: Embedded,
 }
@@ -34,9 +34,11 @@ impl Cluster {
         CLUSTER.get_or_init(|| {
             let program = PathBuf::from(env!("CARGO_BIN_EXE_skillkeep"));
             let options = EmbeddedOptions {
+                app_name: "skillkeep".to_owned(),
                 data_dir: std::env::temp_dir().join(folder_name()),
                 pg_bin: std::env::var_os("SKILLKEEP_PG_BIN").map(PathBuf::from),
                 program,
+                supervisor_args: vec!["postgres-supervise".into()],
                 search_path: std::env::var_os("PATH"),
                 runtime_dir: std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from),
             };
@@ -91,7 +93,7 @@ async fn template() {
     MADE.get_or_init(|| async {
         let cluster = Cluster::get();
         let superuser = connect_owner(&cluster.superuser("postgres")).await.unwrap();
-        if cluster.embedded.outcome() != Start::Joined {
+        if cluster.embedded.outcome() != StartOutcome::Joined {
             let left = superuser
                 .query(
                     "SELECT datname FROM pg_database WHERE datname LIKE 'skillkeep_t%'",
