@@ -1,19 +1,19 @@
-//! What the protocol costs: the same work as tool calls over HTTP, and as a pgbench script on the same cluster.
+//! The cost of the protocol: the same work as tool calls over HTTP, and as a pgbench script on the same cluster.
 //!
-//! The work of a call is to check its key, set the tenant, read a skill (three queries), insert the usage event and
-//! commit. It is done by `skillkeep serve`, the program of this build, and by pgbench: in the same three flights as the
-//! server sends (pipelined), and statement after statement. All in one run, in turns, because the machine's speed may
-//! change meanwhile. Afterwards: where the time of a call goes.
+//! A call verifies its API key, sets the tenant, reads a skill (three queries), inserts the usage event and commits. It is executed by
+//! `skillkeep serve` of this build, and by pgbench: in the three pipelined round trips of the server, and statement after statement.
+//! The variants alternate within one run, because the speed of the machine may change. The last table shows where the time of a
+//! call is spent.
 //!
-//! `SKILLKEEP_BENCH_SECONDS` is the length of one measurement (5), `SKILLKEEP_BENCH_ROUNDS` the number of turns (2).
-//! pgbench is looked for in `SKILLKEEP_PG_BIN`, in Debian's folders and on the `PATH`.
+//! `SKILLKEEP_BENCH_SECONDS` is the duration of one measurement (default 5), `SKILLKEEP_BENCH_ROUNDS` the number of rounds (default 2).
+//! pgbench is searched for in `SKILLKEEP_PG_BIN`, in Debian's folders and on the `PATH`.
 #![allow(
     clippy::print_stdout,
     clippy::indexing_slicing,
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "a benchmark prints, and should stop at once where something is not as expected"
+    reason = "a benchmark prints its results and may panic"
 )]
 
 #[path = "calls/fixture.rs"]
@@ -28,90 +28,83 @@ mod pgbench;
 use std::error::Error;
 use std::time::Duration;
 
-use fixture::{Place, number};
-use load::{Measured, Post, http};
+use fixture::{Fixture, number};
+use load::{Measurement, Post, http};
 use pgbench::Style;
 
-type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+type BenchResult<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 const SKILL: &str = "debug-flaky-test";
 const CLIENTS: [usize; 3] = [1, 8, 32];
 
 #[tokio::main]
-async fn main() -> Outcome<()> {
-    let length = Duration::from_secs(number("SKILLKEEP_BENCH_SECONDS", 5)?);
+async fn main() -> BenchResult<()> {
+    let duration = Duration::from_secs(number("SKILLKEEP_BENCH_SECONDS", 5)?);
     let rounds = number("SKILLKEEP_BENCH_ROUNDS", 2)?;
-    let place = Place::new().await?;
-    let outcome = measure(&place, length, rounds).await;
-    place.close()?;
-    outcome
+    let fixture = Fixture::new().await?;
+    let result = measure(&fixture, duration, rounds).await;
+    fixture.close()?;
+    result
 }
 
-async fn measure(place: &Place, length: Duration, rounds: u64) -> Outcome<()> {
-    let get_skill = Post::tool(place, "get_skill", &format!(r#"{{"skill":"{SKILL}"}}"#));
-    // Fills the server's connections and their prepared statements, and leaves the event that pgbench imitates.
+async fn measure(fixture: &Fixture, duration: Duration, rounds: u64) -> BenchResult<()> {
+    let get_skill = Post::tool(fixture, "get_skill", &format!(r#"{{"skill":"{SKILL}"}}"#));
+    // Opens the connections, prepares the statements, and stores the event that pgbench copies.
     http(&get_skill, 32, Duration::from_secs(1)).await?;
-    let event = place.newest_event().await?;
+    let event = fixture.newest_event().await?;
     println!(
-        "One call: key check, tenant setting, a skill in three queries, event, commit. {length:?} a measurement, {rounds} rounds."
+        "One call: verify the API key, set the tenant, read a skill (3 queries), insert the event, commit. {rounds} rounds of {duration:?}."
+    );
+    println!("http: POST /mcp, tools/call get_skill, to `skillkeep serve --connections 32` with keep-alive.");
+    println!("pgbench, pipelined: -M prepared, same socket and role, in the server's 3 round trips.");
+    println!("pgbench, sequential: the same statements, one round trip each.");
+    println!(
+        "Differences: pgbench sends the 4 statements of the begin separately, not as one text; it writes the absent"
     );
     println!(
-        "http: POST /mcp tools/call get_skill to `skillkeep serve --connections 32`, connections kept alive."
-    );
-    println!(
-        "pgbench, in flights: -M prepared on the same socket as the same role, pipelined in the server's three flights."
-    );
-    println!("pgbench, one by one: the same statements, each waiting for its answer.");
-    println!(
-        "They differ: pgbench sends the four opening statements as four where the server sends one text, writes the"
-    );
-    println!(
-        "absent version and other NULLs as literals, makes the event's id in SQL, and throws the rows away unread.\n"
+        "version and other NULLs as literals, creates the event's id in SQL, and discards the rows unread.\n"
     );
     println!(
         "{:>7}  {:<20} {:>8} {:>9} {:>9}  http/pgbench",
         "clients", "", "tps", "p50 ms", "p99 ms"
     );
     for clients in CLIENTS {
-        let (mut over_http, mut flights, mut one_by_one) = <(Measured, Measured, Measured)>::default();
+        let (mut over_http, mut pipelined, mut sequential) =
+            <(Measurement, Measurement, Measurement)>::default();
         for _ in 0..rounds {
-            over_http.add(http(&get_skill, clients, length).await?);
-            flights.add(pgbench::run(place, &event, Style::InFlights, clients, length).await?);
-            one_by_one.add(pgbench::run(place, &event, Style::OneByOne, clients, length).await?);
+            over_http.add(http(&get_skill, clients, duration).await?);
+            pipelined.add(pgbench::run(fixture, &event, Style::Pipelined, clients, duration).await?);
+            sequential.add(pgbench::run(fixture, &event, Style::Sequential, clients, duration).await?);
         }
         over_http.print(clients, "http", None);
-        flights.print(clients, "pgbench, in flights", Some(over_http.tps()));
-        one_by_one.print(clients, "pgbench, one by one", Some(over_http.tps()));
+        pipelined.print(clients, "pgbench, pipelined", Some(over_http.tps()));
+        sequential.print(clients, "pgbench, sequential", Some(over_http.tps()));
     }
-    println!("\nWhere the time goes, from the outside in");
+    println!("\nTime per layer, from the outside in");
     println!(
         "{:>7}  {:<20} {:>8} {:>9} {:>9}",
         "clients", "", "tps", "p50 ms", "p99 ms"
     );
     for clients in [1, 8] {
-        let part = length.min(Duration::from_secs(3));
+        let part = duration.min(Duration::from_secs(3));
         for (name, post) in [
-            ("healthz", Post::get("/healthz", place)),
-            ("401, no key", Post::message(place, "ping", None).without_key()),
-            ("ping", Post::message(place, "ping", None)),
-            ("whoami", Post::tool(place, "whoami", "{}")),
+            ("healthz", Post::get("/healthz", fixture)),
+            ("401, no key", Post::message(fixture, "ping", None).without_key()),
+            ("ping", Post::message(fixture, "ping", None)),
+            ("whoami", Post::tool(fixture, "whoami", "{}")),
             ("get_skill", get_skill.clone()),
         ] {
             http(&post, clients, part).await?.print(clients, name, None);
         }
-        in_process::over_duplex(place, clients, part)
+        in_process::over_duplex(fixture, clients, part)
             .await?
             .print(clients, "same, no HTTP", None);
-        in_process::transaction(place, clients, part, true).await?.print(
-            clients,
-            "its SQL, in flights",
-            None,
-        );
-        in_process::transaction(place, clients, part, false).await?.print(
-            clients,
-            "its SQL, one by one",
-            None,
-        );
+        in_process::transaction(fixture, clients, part, true)
+            .await?
+            .print(clients, "its SQL, pipelined", None);
+        in_process::transaction(fixture, clients, part, false)
+            .await?
+            .print(clients, "its SQL, sequential", None);
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
-//! Standard input and output on the laptop, Streamable HTTP to a registry far away: what `skillkeep bridge` runs.
+//! Forwards MCP messages between a client on stdin and stdout and a remote registry over Streamable HTTP.
 //!
-//! Each line is sent as it is, and each reply is passed on as it came, so the bridge speaks every revision that its
-//! client and the registry have in common. It holds a key, and nothing of the database.
+//! Each line is sent unchanged, and each answer is returned unchanged, so the bridge supports every protocol version that
+//! the client and the registry have in common. It has an API key, but no access to a database.
 
 mod error;
 mod http_client;
@@ -16,68 +16,68 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
-pub use self::remote::{Remote, RemoteError, RemoteOptions, address};
+pub use self::remote::{Remote, RemoteError, RemoteOptions, normalize_url};
 
 use self::lines::{Line, LineReader};
 use self::message::Message;
 use self::session::Session;
 
-/// The longest message that a client may send, in bytes: as much as over stdio without the bridge.
+/// The longest message of a client, in bytes; the same as over stdio without the bridge.
 const MAX_MESSAGE: usize = 16 << 20;
 /// Lines that wait for the client to read them.
-const UNREAD: usize = 64;
+const OUTPUT_QUEUE: usize = 64;
 
-/// Forwards messages between the client at `input` and `output` and the registry, until either end of the client closes.
+/// Forwards messages between the client at `input` and `output` and the registry, until the client closes either of them.
 ///
-/// Requests in flight at the end of `input` get 5 s. What goes wrong with a message is told to the client in the answer
-/// to that message, so nothing that the registry does ends the bridge.
+/// Requests in flight at the end of `input` get 5 s to finish. Each failure is reported as the response to its request,
+/// so no failure of the registry ends the bridge.
 pub async fn run<R, W>(remote: Remote, input: R, output: W)
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin + Send + 'static,
 {
-    let drain = remote.patience.drain;
-    let (out, said) = mpsc::channel(UNREAD);
-    let writer = tokio::spawn(write(output, said));
-    let conversation = Arc::new(Session::new(remote, out.clone()));
+    let grace = remote.timeouts.drain;
+    let (out, queue) = mpsc::channel(OUTPUT_QUEUE);
+    let writer = tokio::spawn(write(output, queue));
+    let session = Arc::new(Session::new(remote, out.clone()));
     let mut lines = LineReader::new(input, MAX_MESSAGE);
     loop {
         let line = tokio::select! {
             biased;
-            // The client is gone, and nobody would read an answer.
+            // The client has closed its input, so no response would be read.
             () = out.closed() => break,
             line = lines.next() => line,
         };
         match line {
-            Ok(Some(Line::Text(text))) => match Message::read(text) {
-                Ok(message) => conversation.take(message).await,
-                Err(refused) => conversation.say(refused.answer()).await,
+            Ok(Some(Line::Text(text))) => match Message::parse(text) {
+                Ok(message) => session.handle(message).await,
+                Err(invalid) => session.send(invalid.response()).await,
             },
-            Ok(Some(Line::TooLong)) => conversation.say(message::too_long(MAX_MESSAGE)).await,
+            Ok(Some(Line::TooLong)) => session.send(message::too_long_response(MAX_MESSAGE)).await,
             Ok(None) => break,
             Err(error) => {
-                tracing::warn!(%error, "stdin broke");
+                tracing::warn!(%error, "cannot read from stdin");
                 break;
             }
         }
     }
-    conversation.end(drain).await;
-    drop((conversation, out));
+    session.drain(grace).await;
+    drop((session, out));
     if let Err(error) = writer.await {
-        tracing::error!(%error, "the writer of stdout ended badly");
+        tracing::error!(%error, "the task that writes to stdout failed");
     }
 }
 
-/// The only writer of the client's stream, so lines never mix.
-async fn write(mut output: impl AsyncWrite + Unpin, mut said: mpsc::Receiver<Vec<u8>>) {
-    while let Some(mut line) = said.recv().await {
+/// Writes the lines to the client. The only writer, so lines do not mix.
+async fn write(mut output: impl AsyncWrite + Unpin, mut queue: mpsc::Receiver<Vec<u8>>) {
+    while let Some(mut line) = queue.recv().await {
         line.push(b'\n');
         let written = match output.write_all(&line).await {
             Ok(()) => output.flush().await,
             Err(error) => Err(error),
         };
         if let Err(error) = written {
-            tracing::info!(%error, "the client reads no more");
+            tracing::info!(%error, "the client has closed its input");
             return;
         }
     }
@@ -87,23 +87,20 @@ async fn write(mut output: impl AsyncWrite + Unpin, mut said: mpsc::Receiver<Vec
 mod tests {
     use std::time::Duration;
 
-    use rand::rng;
     use serde_json::Value;
     use tokio::io::{AsyncBufReadExt as _, BufReader};
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::ids::TenantId;
-    use crate::tenancy::ApiKey;
 
-    /// A peer that takes connections and says this, and then nothing more.
-    async fn silent(said: &'static str) -> String {
+    /// A server that sends this text on each connection, and then nothing more.
+    async fn silent_server(text: String) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {
             let mut open: Vec<TcpStream> = Vec::new();
             while let Ok((mut stream, _)) = listener.accept().await {
-                stream.write_all(said.as_bytes()).await.unwrap();
+                stream.write_all(text.as_bytes()).await.unwrap();
                 open.push(stream);
             }
         });
@@ -116,40 +113,36 @@ mod tests {
             allow_http: false,
             ca_file: None,
         };
-        let key = ApiKey::generate(TenantId::new(), &mut rng());
-        Remote::new(&options, &key).unwrap()
+        Remote::new(&options, "skeep_test").unwrap()
     }
 
     #[tokio::test]
-    async fn a_registry_that_falls_silent_is_given_up_some_day() {
+    async fn silent_registry_times_out() {
         let head = "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\ncontent-type: ";
-        let json: &str = Box::leak(format!("{head}application/json\r\n\r\n{{").into_boxed_str());
-        let stream: &str = Box::leak(format!("{head}text/event-stream\r\n\r\n: hi\n\n").into_boxed_str());
-        for said in ["", json, stream] {
-            let url = silent(said).await;
+        let json = format!("{head}application/json\r\n\r\n{{");
+        let stream = format!("{head}text/event-stream\r\n\r\n: hi\n\n");
+        for text in [String::new(), json, stream] {
+            let url = silent_server(text.clone()).await;
             let mut remote = remote(&url);
-            remote.patience.reply = Duration::from_millis(50);
-            remote.patience.stream = Duration::from_millis(50);
+            remote.timeouts.response = Duration::from_millis(50);
+            remote.timeouts.stream_idle = Duration::from_millis(50);
             let (mut stdin, input) = tokio::io::duplex(1024);
             let (output, stdout) = tokio::io::duplex(4096);
             let bridge = tokio::spawn(run(remote, input, output));
             let call = b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{}}\n";
             stdin.write_all(call).await.unwrap();
             let line = BufReader::new(stdout).lines().next_line().await.unwrap().unwrap();
-            let answer: Value = serde_json::from_str(&line).unwrap();
-            let words = answer["error"]["message"].to_string();
-            assert!(
-                words.contains("silent") || words.contains("in time"),
-                "{said}: {words}"
-            );
+            let response: Value = serde_json::from_str(&line).unwrap();
+            let message = response["error"]["message"].to_string();
+            assert!(message.contains("in time"), "{text}: {message}");
             drop(stdin);
             bridge.await.unwrap();
         }
     }
 
     #[tokio::test]
-    async fn a_client_that_reads_no_more_ends_the_bridge() {
-        let url = silent("").await;
+    async fn bridge_ends_when_the_client_closes_its_input() {
+        let url = silent_server(String::new()).await;
         let remote = remote(&url);
         let (mut stdin, input) = tokio::io::duplex(1024);
         let (output, stdout) = tokio::io::duplex(16);
@@ -164,12 +157,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_subscription_does_not_hold_up_the_end() {
+    async fn subscription_does_not_delay_the_end() {
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
-        let told = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/subscriptions/acknowledged\"}\n\n";
-        let url = silent(Box::leak(format!("{head}{told}").into_boxed_str())).await;
+        let event = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/subscriptions/acknowledged\"}\n\n";
+        let url = silent_server(format!("{head}{event}")).await;
         let mut remote = remote(&url);
-        remote.patience.drain = Duration::from_secs(3600);
+        remote.timeouts.drain = Duration::from_secs(3600);
         let (mut stdin, input) = tokio::io::duplex(1024);
         let (output, stdout) = tokio::io::duplex(4096);
         let bridge = tokio::spawn(run(remote, input, output));

@@ -1,11 +1,13 @@
 //! The command line: one file for each subcommand.
 
+mod api_key;
 mod audit;
 mod bridge;
 mod completions;
 mod connect;
 mod database;
 mod doctor;
+mod embedded_errors;
 mod files;
 mod import;
 mod key;
@@ -23,24 +25,18 @@ mod user;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::Config;
 use crate::error::{CliError, CliErrorKind};
 use crate::telemetry;
 
-/// A private registry of Agent Skills for AI assistants, served over the Model Context Protocol
+/// Serve a private registry of Agent Skills over MCP
 #[derive(Debug, Parser)]
+#[command(name = "skillkeep", version, propagate_version = true, max_term_width = 100)]
 #[command(
-    name = "skillkeep",
-    version,
-    about,
-    propagate_version = true,
-    max_term_width = 100
-)]
-#[command(
-    after_help = "Exit codes: 0 well, 1 something wrong was found, 2 wrong usage, 3 not found, 4 refused, \
-                        5 database unavailable, 6 wrong schema, 70 internal error."
+    after_help = "Exit codes: 0 success, 1 problem found, 2 wrong usage, 3 not found, 4 conflict or not permitted, \
+                  5 database unavailable, 6 schema version mismatch, 70 internal error."
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -51,73 +47,93 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Set everything up on this machine and make a first tool call
+    /// Set up skillkeep on this machine and make a first call
+    ///
+    /// Creates a tenant, imports the sample skills, creates an API key and calls a tool with it.
     Quickstart(quickstart::QuickstartArgs),
     /// Serve assistants over HTTP
+    ///
+    /// Example: skillkeep serve --listen 0.0.0.0:8787 --allow-host skills.example.com
     Serve(serve::ServeArgs),
-    /// Serve one assistant over stdin and stdout, with the key in SKILLKEEP_API_KEY
+    /// Serve one assistant over stdin and stdout
+    ///
+    /// Assistants start it themselves: `skillkeep connect` writes their configuration. Example:
+    /// SKILLKEEP_API_KEY=skeep_... skillkeep stdio
     Stdio(stdio::StdioArgs),
-    /// Pass one assistant's messages on to a registry far away, with the key in SKILLKEEP_API_KEY
+    /// Connect one assistant over stdio to a remote registry
+    ///
+    /// Needs no database. Example: SKILLKEEP_API_KEY=skeep_... skillkeep bridge https://skills.example.com
     Bridge(bridge::BridgeArgs),
-    /// Write skillkeep into the configuration of an assistant, or take it out again
+    /// Add skillkeep to the configuration of an assistant
+    ///
+    /// Everything else in the file stays as it is, and a backup is kept. Example: skillkeep connect claude-code
     Connect(connect::ConnectArgs),
-    /// Bring the database's schema up to date
+    /// Bring the database schema up to date
+    ///
+    /// Run it after each upgrade, as the owner of the schema. The embedded database needs no migrate command.
     Migrate(migrate::MigrateArgs),
-    /// Create, list, change, suspend, resume, export and erase tenants
+    /// Create, list, change, suspend, export and erase tenants
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
-    /// Create, list, suspend and resume a tenant's users
+    /// Create, list, suspend and resume users of a tenant
     #[command(subcommand)]
     User(user::UserCommand),
     /// Create, list, limit, inspect, revoke and rotate API keys
     #[command(subcommand)]
     Key(key::KeyCommand),
-    /// Import every skill below a folder
+    /// Import all skills below a folder
+    ///
+    /// Safe to repeat: a changed skill gets a new version, an unchanged one is skipped. Example: skillkeep import
+    /// ~/skills --tenant acme
     Import(import::ImportArgs),
-    /// Show who uses what
+    /// Report, list and delete usage events
     Usage(usage::UsageArgs),
     /// Read and verify the audit log
     #[command(subcommand)]
     Audit(audit::AuditCommand),
-    /// Check the database's walls between tenants, and try to break them
+    /// Check tenant isolation, then try to break it
+    ///
+    /// Run it after each upgrade and before serving. Exits with 1 if it finds a problem. Example: skillkeep doctor --quick
     Doctor(doctor::DoctorArgs),
     /// Print a completion script for a shell
+    ///
+    /// Example: skillkeep completions bash > ~/.local/share/bash-completion/completions/skillkeep
     Completions(completions::CompletionsArgs),
-    /// Watch over the embedded PostgreSQL (skillkeep starts this itself)
-    #[command(name = "postgres-watch", hide = true)]
-    PostgresWatch,
+    /// Supervise the embedded PostgreSQL (started by skillkeep itself)
+    #[command(name = "postgres-supervise", hide = true)]
+    PostgresSupervise,
     /// Use the embedded PostgreSQL until stdin ends, and nothing else
     #[command(name = "postgres-hold", hide = true)]
     PostgresHold,
 }
 
-/// Reads the command line, runs it, and answers with the exit code.
+/// Parses the command line, runs the command and returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("error: {failure}");
-            ExitCode::from(failure.kind().exit_code())
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(error.kind().exit_code())
         }
     }
 }
 
 fn run(cli: Cli) -> Result<(), CliError> {
     let Cli { config, command } = cli;
-    if let Command::PostgresWatch = command {
-        // No runtime and no logging: it outlives everything that could read either.
+    if let Command::PostgresSupervise = command {
+        // No runtime and no logging: the supervisor outlives the process whose stderr it inherits.
         return postgres_supervisor::run(config);
     }
     telemetry::start(&config.log, config.log_format)
-        .map_err(|words| CliError::new(CliErrorKind::Usage, words))?;
+        .map_err(|message| CliError::new(CliErrorKind::Usage, message))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| CliError::new(CliErrorKind::Internal, format!("no threads to run on: {error}")))?;
+        .map_err(|error| CliError::new(CliErrorKind::Internal, format!("cannot start threads: {error}")))?;
     let outcome = runtime.block_on(dispatch(&config, command));
-    // A thread that still reads stdin would otherwise hold up the end.
+    // A thread that still waits for stdin would delay the exit.
     runtime.shutdown_background();
     outcome
 }
@@ -137,18 +153,8 @@ async fn dispatch(config: &Config, command: Command) -> Result<(), CliError> {
         Command::Usage(args) => usage::run(config, args).await,
         Command::Audit(command) => audit::run(config, command).await,
         Command::Doctor(args) => doctor::run(config, args).await,
-        Command::Completions(args) => completions::run(args),
-        Command::PostgresWatch => postgres_supervisor::run(config.clone()),
+        Command::Completions(args) => completions::run(args, Cli::command()),
+        Command::PostgresSupervise => postgres_supervisor::run(config.clone()),
         Command::PostgresHold => postgres_supervisor::hold(config),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        super::Cli::command().debug_assert();
     }
 }

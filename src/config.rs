@@ -1,15 +1,14 @@
-//! The settings of a run: read once, from the command line and then the environment, and nowhere else.
+//! The settings that all subcommands share, read once: from the command line, else from the environment.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// A text that must not be shown.
+/// A text that must not be logged or printed. Its `Debug` output is `hidden`.
 #[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The text, for the one who needs it.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -30,19 +29,20 @@ impl FromStr for Secret {
     }
 }
 
-/// How log lines look.
+/// The format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line
     Json,
 }
 
-/// Settings that every subcommand shares.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Config {
-    /// The PostgreSQL database, as postgres://role:password@host/database; left out, skillkeep runs its own
+    /// Use this PostgreSQL database
+    ///
+    /// Without it, skillkeep runs an embedded PostgreSQL. Example: postgres://skillkeep_app:PASSWORD@db.example.com/skillkeep
     #[arg(
         long,
         env = "DATABASE_URL",
@@ -51,13 +51,20 @@ pub struct Config {
         value_name = "URL"
     )]
     pub database_url: Option<Secret>,
-    /// Where skillkeep keeps the database that it runs itself
+    /// Keep the embedded database in this folder
+    ///
+    /// Default: ~/.local/share/skillkeep; on macOS, ~/Library/Application Support/skillkeep.
     #[arg(long, env = "SKILLKEEP_DATA_DIR", global = true, value_name = "FOLDER")]
     pub data_dir: Option<PathBuf>,
-    /// The folder that holds PostgreSQL's initdb and postgres, instead of searching for it
+    /// Run PostgreSQL's programs in this folder
+    ///
+    /// The folder contains initdb and postgres. Default: search the PATH and the usual folders. Example:
+    /// /usr/lib/postgresql/17/bin
     #[arg(long, env = "SKILLKEEP_PG_BIN", global = true, value_name = "FOLDER")]
     pub pg_bin: Option<PathBuf>,
-    /// What to log to stderr: error, warn, info, debug, trace, or a filter such as skillkeep=debug
+    /// Log messages of this level and above to stderr
+    ///
+    /// error, warn, info, debug or trace; or a filter, for example skillkeep=debug
     #[arg(
         long,
         env = "SKILLKEEP_LOG",
@@ -66,10 +73,10 @@ pub struct Config {
         value_name = "FILTER"
     )]
     pub log: String,
-    /// How log lines look
+    /// Choose the log format
     #[arg(long, value_enum, default_value = "text", global = true)]
     pub log_format: LogFormat,
-    /// Answer with JSON for programs instead of tables for people
+    /// Print JSON instead of tables
     #[arg(long, global = true)]
     pub json: bool,
 }

@@ -1,4 +1,4 @@
-//! The database: how it is reached, and the one kind of transaction that sees a tenant's rows.
+//! Access to PostgreSQL. [`TenantTx`] is the only kind of transaction that sees a tenant's rows.
 
 mod change_listener;
 mod connect_options;
@@ -23,40 +23,39 @@ pub use tx::TenantTx;
 
 use tokio_postgres::error::SqlState;
 
-/// Where names are looked for until the end of the transaction. By default it is first in a schema named as the role, which
-/// somebody may have made; temporary tables, which anybody may make, come last.
+/// Transaction-local. PostgreSQL's default path begins with a schema named like the role, which another role may have created,
+/// and implicitly searches temporary tables first, which any role may create.
 const SET_SEARCH_PATH: &str = "SET LOCAL search_path = public, pg_temp";
 
-/// What the operator's connections begin with. Role and path are the session's.
+/// The first statements on each connection of [`AdminDb`].
 const SESSION_INIT_ADMIN: &str = "SET ROLE skillkeep_admin; SET search_path = public, pg_temp";
 
-/// What a rehearsal begins with.
+/// The first statements on the connection of a [`RollbackSession`].
 const SESSION_INIT_DRY_RUN: &str = "SET ROLE skillkeep_admin; SET search_path = public, pg_temp; BEGIN";
 
-/// The types that a statement's parameters may have.
+/// A parameter of a statement.
 pub type Param<'a> = &'a (dyn tokio_postgres::types::ToSql + Sync);
 
-/// A statement of `sql/queries`, made by [`sql!`](crate::sql).
+/// A statement of `sql/queries`, created by [`sql!`](crate::sql).
 ///
-/// Its first line names it and says what it is for, so that `pg_stat_activity` tells who is running.
+/// Its first line is a comment with its name and purpose, so that `pg_stat_activity` shows which query runs.
 #[derive(Debug, Clone, Copy)]
 pub struct Sql(&'static str);
 
 impl Sql {
-    /// Wraps the text of a query file; use [`sql!`](crate::sql).
+    /// Wraps the text of a query file. Use [`sql!`](crate::sql) instead.
     #[must_use]
     pub const fn from_file(text: &'static str) -> Self {
         Self(text)
     }
 
-    /// The statement.
     #[must_use]
     pub const fn text(self) -> &'static str {
         self.0
     }
 }
 
-/// The statement in the file of this name below `sql/queries`.
+/// Includes a statement at compile time: `sql!("skills/details.sql")` reads `sql/queries/skills/details.sql`.
 #[macro_export]
 macro_rules! sql {
     ($file:literal) => {
@@ -68,33 +67,34 @@ macro_rules! sql {
     };
 }
 
-/// Why the database did not do what was asked. Never shown to a caller as it stands: it may hold database text.
+/// The error of every function that uses the database.
+///
+/// Functions whose only error is this one have no `# Errors` section of their own. Its text may contain database internals: log
+/// it, never send it to a caller.
+///
+/// | variant | when | may the statement have taken effect? |
+/// |---|---|---|
+/// | `Unavailable` | no connection within 5 s, no answer within 25 s ([`ServerDb::with_response_timeout`]), connection lost | only a commit, see [`Self::may_have_committed`] |
+/// | `Busy` | no connection permit within 5 s | no |
+/// | `Statement` | PostgreSQL reported an error, or the connection was lost during the statement | only a commit |
+/// | `RowCount` | a write affected a different number of rows; the caller rolls back | no |
+/// | `Corrupt` | a row contains a value that the schema forbids | no |
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
-    /// No connection could be had in time, or the one in use was lost.
     #[error("the database cannot be reached: {0}")]
     Unavailable(String),
-    /// All places on the database were taken for as long as one may wait.
-    #[error("every connection to the database was in use for too long")]
+    #[error("no database connection became free within 5 s")]
     Busy,
-    /// The database refused a statement.
-    #[error("the database refused a statement: {}", describe(.0))]
+    #[error("the database rejected a statement: {}", describe(.0))]
     Statement(#[from] tokio_postgres::Error),
-    /// A write touched another number of rows than it must.
-    #[error("a write touched {actual} rows where it must touch {expected}")]
-    RowCount {
-        /// Rows that it must touch.
-        expected: u64,
-        /// Rows that it touched.
-        actual: u64,
-    },
-    /// A row holds what the schema forbids.
-    #[error("the database holds a value that skillkeep does not understand: {0}")]
+    #[error("a write affected {actual} rows instead of {expected}")]
+    RowCount { expected: u64, actual: u64 },
+    #[error("the database contains an invalid value: {0}")]
     Corrupt(String),
 }
 
 impl DbError {
-    /// The PostgreSQL error code, where the database gave one.
+    /// The SQLSTATE code, if PostgreSQL reported the error.
     #[must_use]
     pub fn sql_state(&self) -> Option<&SqlState> {
         match self {
@@ -103,7 +103,7 @@ impl DbError {
         }
     }
 
-    /// Whether a row was refused because its tenant was erased, or never was.
+    /// Whether a foreign key to the tenant was violated: the tenant was erased or never existed.
     #[must_use]
     pub fn is_without_tenant(&self) -> bool {
         match self {
@@ -117,15 +117,15 @@ impl DbError {
         }
     }
 
-    /// Whether trying again later may help: the database is away, full, shutting down, or takes no writes.
+    /// Whether a later retry may succeed: the database is unreachable, busy, out of resources, shutting down or read-only.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         match self {
             Self::Unavailable(_) | Self::Busy => true,
             Self::Statement(error) => {
-                // Class 53 (resources) of PostgreSQL's appendix A, and a database that takes no writes, as after a fail-over
-                // to one that is not promoted yet.
-                is_lost(error)
+                // Class 53 is "insufficient resources" (PostgreSQL manual, appendix A). A database is read-only after a failover
+                // until it is promoted.
+                is_connection_lost(error)
                     || error.code().is_some_and(|code| {
                         code.code().starts_with("53") || *code == SqlState::READ_ONLY_SQL_TRANSACTION
                     })
@@ -134,26 +134,26 @@ impl DbError {
         }
     }
 
-    /// Whether a commit that ended so may have happened all the same: its answer was lost.
+    /// Whether a commit with this error may have taken effect, because the connection was lost before the answer arrived.
     #[must_use]
     pub fn may_have_committed(&self) -> bool {
         match self {
             Self::Unavailable(_) => true,
-            Self::Statement(error) => is_lost(error),
+            Self::Statement(error) => is_connection_lost(error),
             Self::Busy | Self::RowCount { .. } | Self::Corrupt(_) => false,
         }
     }
 }
 
-/// Classes 08 (connection) and 57P (operator intervention) of PostgreSQL's appendix A, or no connection at all.
-fn is_lost(error: &tokio_postgres::Error) -> bool {
+/// Classes 08 (connection exception) and 57P (operator intervention) of PostgreSQL's appendix A, or a closed connection.
+fn is_connection_lost(error: &tokio_postgres::Error) -> bool {
     error.is_closed()
         || error
             .code()
             .is_some_and(|code| code.code().starts_with("08") || code.code().starts_with("57P"))
 }
 
-/// tokio-postgres prints "db error" alone; the operator's log wants the server's own message.
+/// Returns the server's message and code. tokio-postgres prints only "db error".
 fn describe(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(db) => format!("{} ({})", db.message(), db.code().code()),

@@ -1,28 +1,26 @@
-//! How a run of the command line ends badly: one sentence for the person, one exit code for the script.
+//! The error of a command: a message for the person, an exit code for the script.
 
 use std::fmt;
 
-/// What kind of failure it was; the exit codes are part of the command line's contract.
+/// Determines the exit code, which is part of the command line's contract (docs/administer.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CliErrorKind {
-    /// The command ran and found something wrong: `doctor`, `audit verify`, `import`.
+    /// The command ran and found problems: `doctor`, `audit verify`, `import`.
     Findings,
-    /// The command line or the configuration is not right.
+    /// Invalid command line or configuration.
     Usage,
-    /// What was named does not exist.
     NotFound,
-    /// It cannot be done as things are: taken, ended, not allowed.
+    /// A conflict with existing data, or not permitted.
     Refused,
-    /// The database is not there or does not answer.
+    /// The database is unreachable or does not answer.
     Unavailable,
-    /// The database's schema is not this program's.
+    /// The database's schema has another version than this program.
     Schema,
-    /// Our own fault.
+    /// A bug in skillkeep, or a failed system call.
     Internal,
 }
 
 impl CliErrorKind {
-    /// The exit code.
     #[must_use]
     pub const fn exit_code(self) -> u8 {
         match self {
@@ -37,7 +35,7 @@ impl CliErrorKind {
     }
 }
 
-/// The end of a run that did not go well.
+/// A failed command.
 #[derive(Debug, Clone)]
 pub struct CliError {
     kind: CliErrorKind,
@@ -45,7 +43,7 @@ pub struct CliError {
 }
 
 impl CliError {
-    /// A failure of this kind, with a sentence that says what happened and what to do.
+    /// `message` says what happened and what to do. A second line may begin with `hint: `.
     #[must_use]
     pub fn new(kind: CliErrorKind, message: impl Into<String>) -> Self {
         Self {
@@ -54,7 +52,6 @@ impl CliError {
         }
     }
 
-    /// Its kind.
     #[must_use]
     pub const fn kind(&self) -> CliErrorKind {
         self.kind

@@ -1,6 +1,11 @@
-//! Identifiers that cannot be confused with one another.
+//! Typed identifiers. Raw input is parsed once, where it enters the program.
 //!
-//! Each is made once from raw input, at the edge, and trusted from then on.
+//! ```
+//! use skillkeep::ids::TenantId;
+//!
+//! let id = TenantId::new();
+//! assert_eq!(TenantId::from_uuid(*id.as_uuid()), id);
+//! ```
 
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,17 +14,17 @@ pub use agent_skills::{Digest, IdError, Slug};
 use serde::{Deserialize, Serialize};
 use uuid::{ContextV7, Timestamp, Uuid};
 
-/// A UUIDv7 of this moment, with the fraction of its millisecond (RFC 9562, section 6.2, method 3).
+/// A UUIDv7 of the time `now`, with sub-millisecond precision (RFC 9562, section 6.2, method 3).
 ///
-/// It knows no earlier id: one that did would stay at the latest time that it ever saw, so a clock that was wrong for a second would
-/// give wrong times, and events of months that do not exist, for as long as the process runs.
-fn version_7(now: SystemTime) -> Uuid {
-    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+/// It keeps no state between calls. A generator that is monotonic across calls would keep the latest time it has seen: after a clock
+/// that was ahead for one second it would produce wrong times, and events for partitions that do not exist, until a restart.
+fn uuid_v7(now: SystemTime) -> Uuid {
+    let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let context = ContextV7::new().with_additional_precision();
     Uuid::new_v7(Timestamp::from_unix(
         &context,
-        since.as_secs(),
-        since.subsec_nanos(),
+        since_epoch.as_secs(),
+        since_epoch.subsec_nanos(),
     ))
 }
 
@@ -40,19 +45,18 @@ macro_rules! uuid_id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// A fresh id: a UUIDv7 (RFC 9562, section 5.7) of this moment.
+            /// A new UUIDv7 (RFC 9562, section 5.7) of the current time.
             #[must_use]
             pub fn new() -> Self {
-                Self(version_7(SystemTime::now()))
+                Self(uuid_v7(SystemTime::now()))
             }
 
-            /// Takes an id that the database or an API key holds.
+            /// For an id from the database or from an API key.
             #[must_use]
             pub const fn from_uuid(id: Uuid) -> Self {
                 Self(id)
             }
 
-            /// The UUID, as a statement's parameter wants it.
             #[must_use]
             pub const fn as_uuid(&self) -> &Uuid {
                 &self.0
@@ -80,7 +84,7 @@ macro_rules! uuid_id {
 }
 
 uuid_id!(
-    /// An organisation that shares nothing with the others.
+    /// An organisation whose data is isolated from every other tenant.
     TenantId
 );
 uuid_id!(
@@ -88,31 +92,31 @@ uuid_id!(
     UserId
 );
 uuid_id!(
-    /// An API key's record, never the key itself.
+    /// The id of an API key, not its secret.
     ApiKeyId
 );
 uuid_id!(
-    /// A skill, across its versions.
+    /// A skill with all its versions.
     SkillId
 );
 uuid_id!(
-    /// One immutable version of a skill.
+    /// An immutable version of a skill.
     VersionId
 );
 uuid_id!(
-    /// One installation of a skill, as reported by the assistant.
+    /// An installation of a skill, as reported by the assistant.
     InstallId
 );
 uuid_id!(
-    /// One recorded call. Its time part decides the month's partition that it lands in.
+    /// A usage event. Its timestamp determines its partition, which holds one month.
     EventId
 );
 uuid_id!(
-    /// One report of how a skill did.
+    /// A feedback report about a skill.
     ReportId
 );
 uuid_id!(
-    /// One entry of the audit log.
+    /// An entry of the audit log.
     AuditId
 );
 
@@ -121,11 +125,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_of_its_own_moment_even_after_the_clock_was_far_ahead() {
+    fn id_has_the_current_time_after_the_clock_was_ahead() {
         let day = std::time::Duration::from_secs(24 * 60 * 60);
         let now = UNIX_EPOCH + day * 20_000;
-        let ahead = version_7(now + day * 400);
-        let after = version_7(now);
+        let ahead = uuid_v7(now + day * 400);
+        let after = uuid_v7(now);
         assert!(after < ahead);
         let seconds = |id: Uuid| id.get_timestamp().unwrap().to_unix().0;
         assert_eq!(seconds(after), 20_000 * 24 * 60 * 60);
@@ -133,10 +137,10 @@ mod tests {
     }
 
     #[test]
-    fn ids_of_moments_within_a_millisecond_keep_their_order() {
-        let moment = UNIX_EPOCH + std::time::Duration::from_millis(1_800_000_000_000);
+    fn ids_within_one_millisecond_are_ordered() {
+        let start = UNIX_EPOCH + std::time::Duration::from_millis(1_800_000_000_000);
         let ids: Vec<Uuid> = (0..100)
-            .map(|number| version_7(moment + std::time::Duration::from_micros(number * 9)))
+            .map(|number| uuid_v7(start + std::time::Duration::from_micros(number * 9)))
             .collect();
         assert!(ids.is_sorted(), "{ids:?}");
     }

@@ -1,4 +1,4 @@
-//! The `skillkeep` program; everything is in the library.
+//! The `skillkeep` binary. All code is in the library.
 
 use std::process::ExitCode;
 

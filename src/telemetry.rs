@@ -1,4 +1,4 @@
-//! Logs: to stderr always, because stdout belongs to the protocol and to results.
+//! Logging to stderr. Stdout is reserved for the protocol and for results.
 
 use std::io::IsTerminal as _;
 
@@ -6,43 +6,38 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::LogFormat;
 
-/// Libraries that would log messages, arguments and contents below these levels, whatever the filter says.
+/// Libraries that log messages, arguments and contents at lower levels. The user's filter cannot override these limits.
 const MAX_LEVELS: [(&str, &str); 3] = [("rmcp", "error"), ("tokio_postgres", "info"), ("hyper", "info")];
 
-fn wrong_cap(library: &str) -> String {
-    format!("the log level of {library} cannot be limited")
-}
-
-/// Starts logging, and turns panics into log lines that show where, never what: a panic's message may hold contents.
+/// Starts logging, and logs panics with their source location only, because a panic's message may contain data.
 ///
 /// # Errors
-/// When the filter cannot be read.
+/// If `filter` is not an `EnvFilter` directive; the text is for the user.
+///
+/// # Panics
+/// If logging was already started.
 pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
-    let wrong = |_: tracing_subscriber::filter::ParseError| {
-        format!("\"{filter}\" is not a log filter; use error, warn, info, debug or trace")
-    };
-    let mut capped = EnvFilter::try_new(filter).map_err(wrong)?;
-    for (library, cap) in MAX_LEVELS {
-        capped = capped.add_directive(
-            format!("{library}={cap}")
-                .parse()
-                .map_err(|_| wrong_cap(library))?,
-        );
+    let mut env_filter = EnvFilter::try_new(filter)
+        .map_err(|_| format!("\"{filter}\" is not a log filter; use error, warn, info, debug or trace"))?;
+    for (library, level) in MAX_LEVELS {
+        let directive = format!("{library}={level}")
+            .parse()
+            .map_err(|_| format!("cannot limit the log level of {library}"))?;
+        env_filter = env_filter.add_directive(directive);
     }
-    let filter = capped;
     let builder = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_env_filter(filter);
+        .with_env_filter(env_filter);
     match format {
         LogFormat::Text => builder.init(),
         LogFormat::Json => builder.json().init(),
     }
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic
+        let location = panic
             .location()
-            .map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
-        tracing::error!(place, "panicked");
+            .map_or_else(|| "unknown".to_owned(), ToString::to_string);
+        tracing::error!(location, "panicked");
     }));
     Ok(())
 }

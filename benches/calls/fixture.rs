@@ -1,4 +1,4 @@
-//! A cluster, a tenant with the sample skills, a key, and the server: all of this run's own, and gone with it.
+//! A temporary cluster, a tenant with the sample skills, an API key, and a running server.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -9,19 +9,19 @@ use embedded_postgres::{Embedded, EmbeddedOptions};
 use skillkeep::db::DatabaseUrl;
 use skillkeep::db::connect_owner;
 
-use super::Outcome;
+use super::BenchResult;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_skillkeep");
 
-/// What the environment variable says, or the default.
-pub(super) fn number(name: &str, default: u64) -> Outcome<u64> {
+/// The value of an environment variable, or the default.
+pub(super) fn number(name: &str, default: u64) -> BenchResult<u64> {
     Ok(match std::env::var(name) {
         Ok(text) => text.parse()?,
         Err(_) => default,
     })
 }
 
-pub(super) struct Place {
+pub(super) struct Fixture {
     folder: PathBuf,
     embedded: Embedded,
     server: Child,
@@ -29,13 +29,15 @@ pub(super) struct Place {
     pub(super) key: String,
 }
 
-impl Place {
-    pub(super) async fn new() -> Outcome<Self> {
+impl Fixture {
+    pub(super) async fn new() -> BenchResult<Self> {
         let folder = std::env::temp_dir().join(format!("skillkeep-bench-{}", std::process::id()));
         let options = EmbeddedOptions {
+            app_name: "skillkeep".to_owned(),
             data_dir: folder.join("d"),
             pg_bin: std::env::var_os("SKILLKEEP_PG_BIN").map(PathBuf::from),
             program: PathBuf::from(PROGRAM),
+            supervisor_args: vec!["postgres-supervise".into()],
             search_path: std::env::var_os("PATH"),
             runtime_dir: std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from),
         };
@@ -56,7 +58,7 @@ impl Place {
             .status()?
             .success()
         {
-            return Err("the samples could not be imported".into());
+            return Err("the import of the samples failed".into());
         }
         let created = command()
             .args(["key", "create", "--user", "bench@example.com"])
@@ -73,22 +75,22 @@ impl Place {
             ])
             .stderr(Stdio::null())
             .spawn()?;
-        let place = Self {
+        let fixture = Self {
             folder,
             embedded,
             server,
             port,
             key,
         };
-        place.wait_ready().await?;
-        Ok(place)
+        fixture.wait_ready().await?;
+        Ok(fixture)
     }
 
-    async fn wait_ready(&self) -> Outcome<()> {
-        let begun = Instant::now();
+    async fn wait_ready(&self) -> BenchResult<()> {
+        let started = Instant::now();
         let probe = super::Post::get("/readyz", self);
         while super::http(&probe, 1, Duration::from_millis(1)).await.is_err() {
-            if begun.elapsed() > Duration::from_secs(30) {
+            if started.elapsed() > Duration::from_secs(30) {
                 return Err("the server was not ready within 30 s".into());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -96,9 +98,9 @@ impl Place {
         Ok(())
     }
 
-    #[allow(dead_code, reason = "the benchmark of neighbours uses it")]
-    /// Runs an administrative command on the same database; answers what it printed.
-    pub(super) fn admin(&self, arguments: &[&str]) -> Outcome<String> {
+    /// Runs a skillkeep command on the same database and returns its output.
+    #[allow(dead_code, reason = "only the benchmark noisy_tenant uses it")]
+    pub(super) fn admin(&self, arguments: &[&str]) -> BenchResult<String> {
         let output = Command::new(PROGRAM)
             .args(arguments)
             .env("SKILLKEEP_DATA_DIR", self.folder.join("d"))
@@ -111,7 +113,6 @@ impl Place {
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     }
 
-    /// The way to the database as a role of the cluster.
     pub(super) fn url(&self, role: &str) -> DatabaseUrl {
         let mut config = tokio_postgres::Config::new();
         config
@@ -126,15 +127,15 @@ impl Place {
         self.embedded.socket_dir().display().to_string()
     }
 
-    /// A place for files, which goes with the rest.
-    pub(super) fn scratch(&self) -> Outcome<PathBuf> {
+    /// A folder for files, which is removed with the fixture.
+    pub(super) fn scratch(&self) -> BenchResult<PathBuf> {
         let scratch = self.folder.join("scratch");
         std::fs::create_dir_all(&scratch)?;
         Ok(scratch)
     }
 
-    /// What the server recorded last, column by column as text, and the hash of the key.
-    pub(super) async fn newest_event(&self) -> Outcome<Vec<(String, Option<String>)>> {
+    /// The newest usage event as pairs of column and text, and the hash of the API key.
+    pub(super) async fn newest_event(&self) -> BenchResult<Vec<(String, Option<String>)>> {
         let client = connect_owner(&self.url(self.embedded.superuser())).await?;
         let query = "SELECT f.key, f.value FROM (SELECT * FROM usage_events ORDER BY id DESC LIMIT 1) e, \
                      jsonb_each_text(to_jsonb(e)) f \
@@ -146,7 +147,7 @@ impl Place {
             .collect::<Result<_, tokio_postgres::Error>>()?)
     }
 
-    pub(super) fn close(mut self) -> Outcome<()> {
+    pub(super) fn close(mut self) -> BenchResult<()> {
         self.server.kill()?;
         self.server.wait()?;
         self.embedded.stop()?;

@@ -1,4 +1,4 @@
-//! The same call in this process: with the protocol but without HTTP, and its SQL alone.
+//! The same call in this process: with the protocol but without HTTP, and only its SQL.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,89 +12,100 @@ use skillkeep::registry::{skills, versions};
 use skillkeep::server::{CallService, CredentialSource, McpHandler, ServiceLimits};
 use skillkeep::tenancy::{ApiKey, authenticate};
 
-use super::fixture::Place;
-use super::load::Measured;
-use super::{Outcome, SKILL};
+use super::fixture::Fixture;
+use super::load::Measurement;
+use super::{BenchResult, SKILL};
 
-fn database(place: &Place, clients: usize) -> Outcome<(ServerDb, ApiKey)> {
+fn database(fixture: &Fixture, clients: usize) -> BenchResult<(ServerDb, ApiKey)> {
     Ok((
-        ServerDb::new(&place.url("skillkeep_app"), clients)?,
-        place.key.parse()?,
+        ServerDb::new(&fixture.url("skillkeep_app"), clients)?,
+        fixture.key.parse()?,
     ))
 }
 
-/// An rmcp client and our handler on the two ends of a pipe in memory.
-pub(super) async fn over_duplex(place: &Place, clients: usize, length: Duration) -> Outcome<Measured> {
-    let (db, key) = database(place, clients)?;
+/// An rmcp client and the server's handler, connected by an in-memory stream.
+pub(super) async fn over_duplex(
+    fixture: &Fixture,
+    clients: usize,
+    duration: Duration,
+) -> BenchResult<Measurement> {
+    let (db, key) = database(fixture, clients)?;
     let service = Arc::new(CallService::new(db, ServiceLimits::default()));
-    let begun = Instant::now();
+    let started = Instant::now();
     let tasks: Vec<_> = (0..clients)
-        .map(|_| tokio::spawn(one_connection(Arc::clone(&service), key.clone(), begun, length)))
+        .map(|_| {
+            tokio::spawn(one_connection(
+                Arc::clone(&service),
+                key.clone(),
+                started,
+                duration,
+            ))
+        })
         .collect();
-    collect(tasks, begun).await
+    collect(tasks, started).await
 }
 
 async fn one_connection(
     service: Arc<CallService>,
     key: ApiKey,
-    begun: Instant,
-    length: Duration,
-) -> Outcome<Vec<u64>> {
-    let (near, far) = tokio::io::duplex(1 << 20);
-    let registry = McpHandler::new(service, CredentialSource::Stdio(key));
+    started: Instant,
+    duration: Duration,
+) -> BenchResult<Vec<u64>> {
+    let (client_end, server_end) = tokio::io::duplex(1 << 20);
+    let handler = McpHandler::new(service, CredentialSource::Stdio(key));
     let server = tokio::spawn(async move {
-        if let Ok(service) = registry.serve(far).await {
+        if let Ok(service) = handler.serve(server_end).await {
             let _ = service.waiting().await;
         }
     });
-    let client = ().serve(near).await?;
+    let client = ().serve(client_end).await?;
     let arguments = serde_json::json!({"skill": SKILL});
     let arguments = arguments.as_object().cloned().unwrap_or_default();
-    let mut took_us = Vec::new();
-    while begun.elapsed() < length {
+    let mut latencies_us = Vec::new();
+    while started.elapsed() < duration {
         let sent = Instant::now();
         let result = client
             .call_tool(CallToolRequestParams::new("get_skill").with_arguments(arguments.clone()))
             .await?;
-        took_us.push(sent.elapsed().as_micros() as u64);
+        latencies_us.push(sent.elapsed().as_micros() as u64);
         if result.is_error == Some(true) {
-            return Err("the tool refused".into());
+            return Err("the tool returned an error".into());
         }
     }
     client.cancel().await?;
     server.abort();
-    Ok(took_us)
+    Ok(latencies_us)
 }
 
-/// What the service and the tool ask of the database, and nothing else of them.
+/// Only the statements of the service and the tool.
 pub(super) async fn transaction(
-    place: &Place,
+    fixture: &Fixture,
     clients: usize,
-    length: Duration,
-    in_flights: bool,
-) -> Outcome<Measured> {
-    let (db, key) = database(place, clients)?;
-    let begun = Instant::now();
+    duration: Duration,
+    pipelined: bool,
+) -> BenchResult<Measurement> {
+    let (db, key) = database(fixture, clients)?;
+    let started = Instant::now();
     let tasks: Vec<_> = (0..clients)
         .map(|_| {
             let (db, key) = (db.clone(), key.clone());
             tokio::spawn(async move {
-                let mut took_us = Vec::new();
-                while begun.elapsed() < length {
+                let mut latencies_us = Vec::new();
+                while started.elapsed() < duration {
                     let sent = Instant::now();
-                    one_transaction(&db, &key, in_flights).await?;
-                    took_us.push(sent.elapsed().as_micros() as u64);
+                    one_transaction(&db, &key, pipelined).await?;
+                    latencies_us.push(sent.elapsed().as_micros() as u64);
                 }
-                Ok(took_us)
+                Ok(latencies_us)
             })
         })
         .collect();
-    collect(tasks, begun).await
+    collect(tasks, started).await
 }
 
-async fn one_transaction(db: &ServerDb, key: &ApiKey, in_flights: bool) -> Outcome<()> {
+async fn one_transaction(db: &ServerDb, key: &ApiKey, pipelined: bool) -> BenchResult<()> {
     let (tx, principal) = authenticate(db, key).await?;
-    if in_flights {
+    if pipelined {
         futures::try_join!(
             skills::details(&tx, SKILL, None),
             versions::files(&tx, SKILL, None),
@@ -130,13 +141,13 @@ async fn one_transaction(db: &ServerDb, key: &ApiKey, in_flights: bool) -> Outco
 }
 
 async fn collect(
-    tasks: Vec<tokio::task::JoinHandle<Outcome<Vec<u64>>>>,
-    begun: Instant,
-) -> Outcome<Measured> {
-    let mut measured = Measured::default();
+    tasks: Vec<tokio::task::JoinHandle<BenchResult<Vec<u64>>>>,
+    started: Instant,
+) -> BenchResult<Measurement> {
+    let mut measurement = Measurement::default();
     for task in tasks {
-        measured.took_us.extend(task.await??);
+        measurement.latencies_us.extend(task.await??);
     }
-    measured.length = begun.elapsed();
-    Ok(measured)
+    measurement.duration = started.elapsed();
+    Ok(measurement)
 }

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-use super::fixture::Place;
-use super::load::Measured;
-use super::{Outcome, SKILL};
+use super::fixture::Fixture;
+use super::load::Measurement;
+use super::{BenchResult, SKILL};
 
-/// How the statements travel.
+/// How the statements are sent.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Style {
-    /// Three pipelines, as the server sends them.
-    InFlights,
-    /// Each after the answer to the one before.
-    OneByOne,
+    /// In three pipelines, like the server.
+    Pipelined,
+    /// Each after the answer to the previous one.
+    Sequential,
 }
 
 const AUTHENTICATE: &str = include_str!("../../sql/queries/keys/authenticate.sql");
@@ -25,28 +25,28 @@ const FILES: &str = include_str!("../../sql/queries/versions/files.sql");
 const LIST: &str = include_str!("../../sql/queries/versions/list.sql");
 const INSERT_EVENT: &str = include_str!("../../sql/queries/usage/insert_event.sql");
 
-/// A UUID of this moment: its random part need not have the right version, its time must fall into a partition.
+/// A UUID with the current time, which selects the partition. Its version bits are arbitrary.
 const EVENT_ID: &str = "(lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0') \
                         || substr(replace(gen_random_uuid()::text, '-', ''), 13))::uuid";
 
-/// The query with its parameters replaced. Comments go, lest pgbench finds variables in them.
-fn with(query: &str, parameters: &[String]) -> String {
+/// Replaces the parameters of a query, and removes comments, because pgbench would substitute variables in them.
+fn bind(query: &str, parameters: &[String]) -> String {
     let mut text: String = query
         .lines()
         .filter(|line| !line.starts_with("--"))
         .fold(String::new(), |all, line| all + line + "\n");
-    // From the last, so that $1 does not hit $10.
+    // The last parameter first, so that $1 does not match in $10.
     for (number, parameter) in parameters.iter().enumerate().rev() {
         text = text.replace(&format!("${}", number + 1), parameter);
     }
     format!("{};\n", text.trim_end())
 }
 
-fn script(event: &[(String, Option<String>)], style: Style) -> Outcome<String> {
+fn script(event: &[(String, Option<String>)], style: Style) -> BenchResult<String> {
     let columns = INSERT_EVENT
         .split_once('(')
         .and_then(|(_, rest)| rest.split_once(')'))
-        .ok_or("no columns")?
+        .ok_or("the insert has no columns")?
         .0;
     let variable = |name: &str| format!(":{name}");
     let event_parameters: Vec<String> = columns
@@ -64,21 +64,21 @@ fn script(event: &[(String, Option<String>)], style: Style) -> Outcome<String> {
         .and_then(|(_, value)| value.clone());
     let tenant = tenant.ok_or("the event has no tenant")?;
     let skill = [variable("tenant_id"), variable("slug"), "NULL".to_owned()];
-    let flights = [
+    let batches = [
         format!(
             "BEGIN;\nSET LOCAL app.current_tenant_id = '{tenant}';\nSET LOCAL statement_timeout = 20000;\nSAVEPOINT work;\n"
-        ) + &with(AUTHENTICATE, &[variable("tenant_id"), variable("key_hash")]),
-        with(DETAILS, &skill) + &with(FILES, &skill) + &with(LIST, &skill),
+        ) + &bind(AUTHENTICATE, &[variable("tenant_id"), variable("key_hash")]),
+        bind(DETAILS, &skill) + &bind(FILES, &skill) + &bind(LIST, &skill),
         format!(
             "RELEASE SAVEPOINT work;\n{}COMMIT;\n",
-            with(INSERT_EVENT, &event_parameters)
+            bind(INSERT_EVENT, &event_parameters)
         ),
     ];
     let mut script = String::new();
-    for flight in flights {
+    for batch in batches {
         match style {
-            Style::InFlights => write!(script, "\\startpipeline\n{flight}\\endpipeline\n")?,
-            Style::OneByOne => script.push_str(&flight),
+            Style::Pipelined => write!(script, "\\startpipeline\n{batch}\\endpipeline\n")?,
+            Style::Sequential => script.push_str(&batch),
         }
     }
     Ok(script)
@@ -98,13 +98,13 @@ fn program() -> PathBuf {
 }
 
 pub(super) async fn run(
-    place: &Place,
+    fixture: &Fixture,
     event: &[(String, Option<String>)],
     style: Style,
     clients: usize,
-    length: Duration,
-) -> Outcome<Measured> {
-    let scratch = place.scratch()?;
+    duration: Duration,
+) -> BenchResult<Measurement> {
+    let scratch = fixture.scratch()?;
     let file = scratch.join("call.sql");
     std::fs::write(&file, script(event, style)?)?;
     let mut command = Command::new(program());
@@ -118,8 +118,8 @@ pub(super) async fn run(
         ])
         .arg(format!("--client={clients}"))
         .arg(format!("--jobs={}", clients.min(2)))
-        .arg(format!("--time={}", length.as_secs().max(1)))
-        .arg(format!("--host={}", place.socket_dir()))
+        .arg(format!("--time={}", duration.as_secs().max(1)))
+        .arg(format!("--host={}", fixture.socket_dir()))
         .args(["--username=skillkeep_app", "-D", &format!("slug={SKILL}")])
         .arg("--file")
         .arg(&file)
@@ -129,18 +129,18 @@ pub(super) async fn run(
             command.args(["-D", &format!("{name}={value}")]);
         }
     }
-    let done = command
+    let output = command
         .arg("skillkeep")
         .output()
         .await
         .map_err(|error| format!("pgbench cannot be run: {error}"))?;
-    let said = String::from_utf8_lossy(&done.stderr);
-    if !done.status.success() || said.contains("aborted") {
-        return Err(format!("pgbench failed: {said}").into());
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() || stderr.contains("aborted") {
+        return Err(format!("pgbench failed: {stderr}").into());
     }
-    let mut measured = Measured {
-        took_us: Vec::new(),
-        length,
+    let mut measurement = Measurement {
+        latencies_us: Vec::new(),
+        duration,
     };
     for entry in std::fs::read_dir(&scratch)? {
         let path = entry?.path();
@@ -149,11 +149,11 @@ pub(super) async fn run(
             .is_some_and(|name| name.to_string_lossy().starts_with("calls."))
         {
             for line in std::fs::read_to_string(&path)?.lines() {
-                let took = line.split(' ').nth(2).ok_or("pgbench's log has another form")?;
-                measured.took_us.push(took.parse()?);
+                let took = line.split(' ').nth(2).ok_or("unknown format of pgbench's log")?;
+                measurement.latencies_us.push(took.parse()?);
             }
             std::fs::remove_file(path)?;
         }
     }
-    Ok(measured)
+    Ok(measurement)
 }

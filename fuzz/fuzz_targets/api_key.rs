@@ -1,4 +1,4 @@
-//! Texts that somebody passes off as an API key. Whatever is taken is written as it was read, and is never shown.
+//! Parses arbitrary text as an API key. An accepted key round-trips exactly, and its `Debug` output hides it.
 
 #![no_main]
 
@@ -12,9 +12,9 @@ fuzz_target!(|text: &str| {
         assert_eq!(text.len(), 66);
         assert!(text.starts_with(PREFIX));
         assert_eq!(format!("{key:?}"), "ApiKey(hidden)");
-        let again: ApiKey = key.reveal().parse().expect("what was taken once is taken again");
+        let again: ApiKey = key.reveal().parse().expect("an accepted key is accepted again");
         assert_eq!(again.claimed_tenant(), key.claimed_tenant());
-        // A single typing error in it is found.
+        // Every single-character error is detected.
         for at in [6, 27, 28, 59, 60, 65] {
             let mut wrong = text.to_owned();
             let other = if &text[at..=at] == "0" { "1" } else { "0" };
@@ -22,12 +22,12 @@ fuzz_target!(|text: &str| {
             assert!(wrong.parse::<ApiKey>().is_err());
         }
     }
-    // A tenant of any bits reads back.
+    // A tenant id of any bits round-trips.
     let mut bits = [0_u8; 16];
     for (bit, byte) in bits.iter_mut().zip(text.bytes()) {
         *bit = byte;
     }
     let tenant = TenantId::from_uuid(uuid::Uuid::from_bytes(bits));
     let key = ApiKey::generate(tenant, &mut rand::rng());
-    assert_eq!(key.reveal().parse::<ApiKey>().expect("our own").claimed_tenant(), tenant);
+    assert_eq!(key.reveal().parse::<ApiKey>().expect("a generated key is valid").claimed_tenant(), tenant);
 });

@@ -1,4 +1,4 @@
-//! JSON that somebody sends as a tool's arguments: taken or refused in words, never more than the tool's schema allows.
+//! Parses arbitrary JSON as the arguments of a tool: accepted only as the tool's schema allows, else rejected with a message.
 
 #![no_main]
 
@@ -27,7 +27,7 @@ fuzz_target!(|bytes: &[u8]| {
             }
             assert!(!Value::Object(arguments).to_string().contains("\\u0000"));
         }
-        Err(Rejection::InvalidArguments(words)) => assert!(!words.is_empty()),
-        Err(Rejection::UnknownTool) => panic!("the tool is known"),
+        Err(Rejection::InvalidArguments(message)) => assert!(!message.is_empty()),
+        Err(Rejection::UnknownTool) => panic!("the tool exists"),
     }
 });

@@ -1,4 +1,4 @@
-//! Exported audit logs and signed heads that somebody made up, or changed.
+//! Verifies forged and modified audit log exports and signed checkpoints.
 
 #![no_main]
 
@@ -8,36 +8,36 @@ use libfuzzer_sys::fuzz_target;
 use skillkeep::ids::{Digest, TenantId};
 use skillkeep::registry::audit::{Chain, SignedCheckpoint, SigningKey, check_lines};
 
-struct Auditor {
+struct Fixture {
     public_key: String,
-    head: SignedCheckpoint,
+    checkpoint: SignedCheckpoint,
 }
 
 fuzz_target!(|text: &str| {
-    static AUDITOR: OnceLock<Auditor> = OnceLock::new();
-    let auditor = AUDITOR.get_or_init(|| {
+    static FIXTURE: OnceLock<Fixture> = OnceLock::new();
+    let fixture = FIXTURE.get_or_init(|| {
         let pem = SigningKey::generate().expect("randomness");
-        let key = SigningKey::from_pem(&pem).expect("our own key");
+        let key = SigningKey::from_pem(&pem).expect("a generated key is valid");
         let tenant = TenantId::new();
-        Auditor {
+        Fixture {
             public_key: key.public_key(),
-            head: SignedCheckpoint::sign(tenant, &Chain::new(tenant), Digest::of(b"file"), &key),
+            checkpoint: SignedCheckpoint::sign(tenant, &Chain::new(tenant), Digest::of(b"file"), &key),
         }
     });
     if let Ok(Some(chain)) = check_lines(text) {
-        // As many entries as lines, and none of them can go.
+        // Each line is an entry, and the first one cannot be removed.
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(i64::try_from(lines.len()), Ok(chain.entries()));
         if lines.len() > 1 {
-            assert!(check_lines(&lines[1..].join("\n")).is_err(), "the first is gone");
+            assert!(check_lines(&lines[1..].join("\n")).is_err(), "the first entry is missing");
         }
     }
     let _ = SigningKey::from_pem(text);
-    assert!(auditor.head.check(text).is_err() || text.trim() == auditor.public_key);
-    let mut changed = auditor.head.clone();
+    assert!(fixture.checkpoint.check(text).is_err() || text.trim() == fixture.public_key);
+    let mut changed = fixture.checkpoint.clone();
     changed.signature = text.to_owned();
-    assert!(changed.check(&auditor.public_key).is_err() || text == auditor.head.signature);
-    if let Ok(head) = serde_json::from_str::<SignedCheckpoint>(text) {
-        assert!(head.check(&auditor.public_key).is_err(), "nobody else has the key");
+    assert!(changed.check(&fixture.public_key).is_err() || text == fixture.checkpoint.signature);
+    if let Ok(checkpoint) = serde_json::from_str::<SignedCheckpoint>(text) {
+        assert!(checkpoint.check(&fixture.public_key).is_err(), "only the fixture has the key");
     }
 });

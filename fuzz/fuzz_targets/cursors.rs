@@ -1,4 +1,4 @@
-//! Cursors that somebody made up. Only what was signed for this very list and tenant is taken.
+//! Reads forged cursors. Only a cursor that was signed for the same list and tenant is accepted.
 
 #![no_main]
 
@@ -32,16 +32,16 @@ fn principal(secret: u8) -> Principal {
 
 fuzz_target!(|input: (&str, &str)| {
     static PRINCIPALS: OnceLock<[Principal; 2]> = OnceLock::new();
-    let [mine, theirs] = PRINCIPALS.get_or_init(|| [principal(1), principal(2)]);
+    let [one, other] = PRINCIPALS.get_or_init(|| [principal(1), principal(2)]);
     let (list, text) = input;
-    if let Ok(place) = cursor::read(mine, list, text) {
-        // Only its own signature could have made it so; then it is spelled as ours are.
-        assert_eq!(cursor::write(mine, list, &place), text);
+    if let Ok(position) = cursor::read(one, list, text) {
+        // Its signature is valid, so it must equal the cursor that `write` produces.
+        assert_eq!(cursor::write(one, list, &position), text);
     }
-    let written = cursor::write(mine, list, text);
+    let written = cursor::write(one, list, text);
     if written.len() <= cursor::MAX_CURSOR_CHARS {
-        assert_eq!(cursor::read(mine, list, &written).as_deref(), Ok(text));
+        assert_eq!(cursor::read(one, list, &written).as_deref(), Ok(text));
     }
-    assert!(cursor::read(theirs, list, &written).is_err(), "of another tenant");
-    assert!(cursor::read(mine, &format!("{list}x"), &written).is_err(), "of another list");
+    assert!(cursor::read(other, list, &written).is_err(), "a cursor of another tenant");
+    assert!(cursor::read(one, &format!("{list}x"), &written).is_err(), "a cursor of another list");
 });

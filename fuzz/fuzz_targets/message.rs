@@ -1,7 +1,7 @@
-//! The way of a message: bytes from a stranger to the registry and back, over a pipe as on stdio and over HTTP.
+//! Sends arbitrary bytes and messages to the server, over an in-memory stream as on stdio and over HTTP.
 //!
-//! `fuzz/run message [SECONDS]` sets all up. Holds for every input: whatever is said is answered or passed over, every
-//! line that comes back is JSON-RPC, every HTTP answer is one, and the next good request is served.
+//! `fuzz/run message [SECONDS]` creates the database. Checked for every input: the server answers or ignores it, every line it sends is
+//! JSON-RPC, every HTTP response is well-formed, and the next valid request succeeds.
 
 #![no_main]
 
@@ -21,8 +21,8 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 
-/// Longer than any answer may take, on a machine that is busy with other things.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than any response may take on a busy machine.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
 const PING: &str = "the-fuzzers-own-ping";
 
 struct Fixtures {
@@ -32,35 +32,35 @@ struct Fixtures {
     at: SocketAddr,
 }
 
-fn world() -> &'static Fixtures {
-    static WORLD: OnceLock<Fixtures> = OnceLock::new();
-    WORLD.get_or_init(|| {
+fn fixtures() -> &'static Fixtures {
+    static FIXTURES: OnceLock<Fixtures> = OnceLock::new();
+    FIXTURES.get_or_init(|| {
         let variable =
             |name| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set; use fuzz/run"));
         let url: DatabaseUrl = variable("DATABASE_URL")
             .parse()
-            .expect("an address of a database");
-        let key: ApiKey = variable("SKILLKEEP_API_KEY").parse().expect("a key");
+            .expect("DATABASE_URL is not a database address");
+        let key: ApiKey = variable("SKILLKEEP_API_KEY").parse().expect("SKILLKEEP_API_KEY is not an API key");
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
-            .expect("threads");
+            .expect("the runtime does not start");
         let (service, at) = runtime.block_on(async {
-            let server = ServerDb::new(&url, 4).expect("a database");
+            let server = ServerDb::new(&url, 4).expect("the database settings are invalid");
             let service = Arc::new(CallService::new(server, ServiceLimits::default()));
             let listener = http::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
                 .await
-                .expect("a port");
-            let at = listener.local_addr().expect("an address");
-            let behind = Arc::clone(&service);
+                .expect("no free port");
+            let at = listener.local_addr().expect("the listener has no address");
+            let http_service = Arc::clone(&service);
             let options = HttpOptions {
                 request_timeout: Duration::from_millis(300),
                 ..HttpOptions::default()
             };
             tokio::spawn(async move {
-                let served = http::serve(listener, behind, &options, std::future::pending::<()>());
-                served.await.expect("serving goes on");
+                let served = http::serve(listener, http_service, &options, std::future::pending::<()>());
+                served.await.expect("the HTTP server failed");
             });
             (service, at)
         });
@@ -163,10 +163,10 @@ fn word(input: &mut Unstructured<'_>) -> Result<String> {
     }
 }
 
-/// A value made of what the protocol knows and what it does not.
+/// A value of known and arbitrary words.
 fn value(input: &mut Unstructured<'_>, depth: u32) -> Result<Value> {
-    let most = if depth == 0 { 4 } else { 6 };
-    Ok(match input.int_in_range(0..=most)? {
+    let max_kind = if depth == 0 { 4 } else { 6 };
+    Ok(match input.int_in_range(0..=max_kind)? {
         0 => Value::Null,
         1 => Value::Bool(input.arbitrary()?),
         2 => json!(input.arbitrary::<i64>()?),
@@ -193,7 +193,7 @@ fn map(input: &mut Unstructured<'_>, depth: u32) -> Result<Value> {
     Ok(Value::Object(fields))
 }
 
-/// A message that may be good in all its parts, or wrong in some.
+/// A message that is valid or has invalid parts.
 fn message(input: &mut Unstructured<'_>) -> Result<Value> {
     let method = *input.choose(&METHODS)?;
     let mut params = map(input, 4)?;
@@ -212,7 +212,7 @@ fn message(input: &mut Unstructured<'_>) -> Result<Value> {
     Ok(message)
 }
 
-fn hello() -> String {
+fn initialize_messages() -> String {
     let me = json!({"name": "fuzzer", "version": "1"});
     let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": me});
     let hello = json!({"jsonrpc": "2.0", "id": "hello", "method": "initialize", "params": params});
@@ -220,86 +220,86 @@ fn hello() -> String {
     format!("{hello}\n{ready}\n")
 }
 
-/// Says the bytes in a conversation, and asks afterwards whether somebody is still there.
-async fn over_a_pipe(world: &Fixtures, bytes: &[u8]) {
-    let (near, far) = tokio::io::duplex(1 << 16);
-    let registry = McpHandler::new(Arc::clone(&world.service), CredentialSource::Stdio(world.key.clone()));
+/// Sends the bytes after an initialization, then expects an answer to a ping.
+async fn send_over_stdio(fixtures: &Fixtures, bytes: &[u8]) {
+    let (client_end, server_end) = tokio::io::duplex(1 << 16);
+    let handler = McpHandler::new(Arc::clone(&fixtures.service), CredentialSource::Stdio(fixtures.key.clone()));
     let serving = tokio::spawn(async move {
-        if let Ok(service) = registry.serve(far).await {
+        if let Ok(service) = handler.serve(server_end).await {
             let _quit = service.waiting().await;
         }
     });
-    let (read, mut write) = tokio::io::split(near);
-    let said = [
-        hello().as_bytes(),
+    let (read, mut write) = tokio::io::split(client_end);
+    let input_bytes = [
+        initialize_messages().as_bytes(),
         bytes,
         format!("\n{}\n", json!({"jsonrpc": "2.0", "id": PING, "method": "ping"})).as_bytes(),
     ]
     .concat();
-    let speaking = tokio::spawn(async move {
-        let _gone = write.write_all(&said).await;
+    let writing = tokio::spawn(async move {
+        let _gone = write.write_all(&input_bytes).await;
         write
     });
     let mut lines = BufReader::new(read).lines();
     loop {
-        let line = tokio::time::timeout(PATIENCE, lines.next_line())
+        let line = tokio::time::timeout(RESPONSE_TIMEOUT, lines.next_line())
             .await
-            .expect("nobody answers");
-        let line = line.expect("text").expect("the conversation was ended");
+            .expect("no response");
+        let line = line.expect("text").expect("the server closed the stream");
         let message: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
         assert_eq!(message["jsonrpc"], "2.0", "{line}");
         if message["id"] == PING {
             break;
         }
     }
-    drop((lines, speaking.await));
+    drop((lines, writing.await));
     serving.abort();
 }
 
-/// Sends the bytes as they are, and gives all that comes back until the server hangs up.
-async fn over_a_socket(world: &Fixtures, bytes: &[u8], hang_up: bool) -> Vec<u8> {
-    let mut stream = TcpStream::connect(world.at).await.expect("the server listens");
+/// Sends the bytes on a TCP connection, and returns the response up to the end of the connection.
+async fn send_over_tcp(fixtures: &Fixtures, bytes: &[u8], close_write: bool) -> Vec<u8> {
+    let mut stream = TcpStream::connect(fixtures.at).await.expect("the server listens");
     let _refused = stream.write_all(bytes).await;
-    if hang_up {
+    if close_write {
         let _closed = stream.shutdown().await;
     }
-    let (mut answer, mut chunk) = (Vec::new(), [0; 4096]);
+    let (mut response, mut chunk) = (Vec::new(), [0; 4096]);
     loop {
-        // A stream of events ends by itself only when nobody listens.
-        let is_stream = answer.windows(17).any(|window| window == b"text/event-stream");
-        let patience = if is_stream {
+        // An event stream stays open.
+        let is_stream = response.windows(17).any(|window| window == b"text/event-stream");
+        let limit = if is_stream {
             Duration::from_millis(200)
         } else {
-            PATIENCE
+            RESPONSE_TIMEOUT
         };
-        match tokio::time::timeout(patience, stream.read(&mut chunk)).await {
-            Ok(Ok(count)) if count > 0 => answer.extend_from_slice(&chunk[..count]),
+        match tokio::time::timeout(limit, stream.read(&mut chunk)).await {
+            Ok(Ok(count)) if count > 0 => response.extend_from_slice(&chunk[..count]),
             Ok(_) => break,
             Err(_) if is_stream => break,
-            Err(_) => panic!("nobody answers"),
+            Err(_) => panic!("no response"),
         }
     }
-    answer
+    response
 }
 
-fn request(world: &Fixtures, body: &[u8]) -> Vec<u8> {
+fn request(fixtures: &Fixtures, body: &[u8]) -> Vec<u8> {
     let head = format!(
         "POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
          Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2025-11-25\r\nConnection: close\r\n\
          Content-Length: {}\r\n\r\n",
-        world.key.reveal(),
+        fixtures.key.reveal(),
         body.len()
     );
     [head.as_bytes(), body].concat()
 }
 
-/// The status and the body of an answer.
-fn parts(answer: &[u8]) -> (u16, String) {
-    let text = String::from_utf8_lossy(answer);
+/// The status and the body of a response.
+fn parts(response: &[u8]) -> (u16, String) {
+    let text = String::from_utf8_lossy(response);
     let status = text
         .strip_prefix("HTTP/1.1 ")
         .and_then(|rest| rest.get(..3)?.parse().ok());
-    let status = status.unwrap_or_else(|| panic!("no answer of HTTP: {text}"));
+    let status = status.unwrap_or_else(|| panic!("not an HTTP response: {text}"));
     let body = text
         .split_once("\r\n\r\n")
         .map(|(_, body)| body.to_owned())
@@ -307,19 +307,19 @@ fn parts(answer: &[u8]) -> (u16, String) {
     (status, body)
 }
 
-async fn over_http(world: &Fixtures, body: &[u8]) {
-    let (status, body) = parts(&over_a_socket(world, &request(world, body), false).await);
+async fn send_over_http(fixtures: &Fixtures, body: &[u8]) {
+    let (status, body) = parts(&send_over_tcp(fixtures, &request(fixtures, body), false).await);
     assert!(status < 500 || status == 503, "{status}: {body}");
     if !body.is_empty() && body.starts_with('{') {
-        let answer: Value = serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"));
-        assert_eq!(answer["jsonrpc"], "2.0", "{body}");
+        let response: Value = serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"));
+        assert_eq!(response["jsonrpc"], "2.0", "{body}");
     }
 }
 
-async fn assert_served(world: &Fixtures) {
-    let who = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "whoami", "arguments": {}}});
+async fn assert_served(fixtures: &Fixtures) {
+    let whoami = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "whoami", "arguments": {}}});
     let (status, body) =
-        parts(&over_a_socket(world, &request(world, who.to_string().as_bytes()), false).await);
+        parts(&send_over_tcp(fixtures, &request(fixtures, whoami.to_string().as_bytes()), false).await);
     assert!(
         status == 200 && body.contains("\"isError\":false"),
         "{status}: {body}"
@@ -327,38 +327,38 @@ async fn assert_served(world: &Fixtures) {
 }
 
 fuzz_target!(|data: &[u8]| {
-    let Some((way, rest)) = data.split_first() else {
+    let Some((mode, rest)) = data.split_first() else {
         return;
     };
-    let world = world();
-    world.runtime.block_on(async {
+    let fixtures = fixtures();
+    fixtures.runtime.block_on(async {
         let mut input = Unstructured::new(rest);
-        match way % 8 {
-            0 => over_a_pipe(world, rest).await,
-            1 => over_http(world, rest).await,
+        match mode % 8 {
+            0 => send_over_stdio(fixtures, rest).await,
+            1 => send_over_http(fixtures, rest).await,
             2 => {
-                let answer = over_a_socket(world, rest, true).await;
+                let response = send_over_tcp(fixtures, rest, true).await;
                 assert!(
-                    answer.is_empty() || answer.starts_with(b"HTTP/1."),
+                    response.is_empty() || response.starts_with(b"HTTP/1."),
                     "{}",
-                    String::from_utf8_lossy(&answer)
+                    String::from_utf8_lossy(&response)
                 );
-                assert_served(world).await;
+                assert_served(fixtures).await;
             }
             3 | 4 => {
                 if let Ok(message) = message(&mut input) {
-                    over_http(world, message.to_string().as_bytes()).await;
+                    send_over_http(fixtures, message.to_string().as_bytes()).await;
                 }
             }
             _ => {
-                let mut said = String::new();
+                let mut input_bytes = String::new();
                 while let Ok(message) = message(&mut input) {
-                    said.push_str(&format!("{message}\n"));
-                    if input.is_empty() || said.len() > 1 << 14 {
+                    input_bytes.push_str(&format!("{message}\n"));
+                    if input.is_empty() || input_bytes.len() > 1 << 14 {
                         break;
                     }
                 }
-                over_a_pipe(world, said.as_bytes()).await;
+                send_over_stdio(fixtures, input_bytes.as_bytes()).await;
             }
         }
     });

@@ -1,152 +1,158 @@
-//! What went wrong on the way, in words for the client's model and its person. None of them ever holds the key.
+//! Why the bridge has no answer of the registry, as text for the client's model and its user. No text contains the API key.
 
 use std::error::Error;
 
 use reqwest::StatusCode;
 
-/// The registry did not answer; a later try may do.
-const AWAY: i32 = -31_010;
-/// What answered is not a registry, or not the one that was meant.
-const FOREIGN: i32 = -31_011;
-/// The registry refuses the key, as it says so itself.
-const INVALID_KEY: i32 = -31_001;
+/// JSON-RPC error codes of the bridge. They are outside the ranges that JSON-RPC and MCP reserve.
+mod code {
+    /// No answer from the registry; a later attempt may succeed.
+    pub(super) const UNAVAILABLE: i32 = -31_010;
+    /// The answer does not come from a registry, or from another one than intended.
+    pub(super) const NOT_A_REGISTRY: i32 = -31_011;
+    /// The registry itself uses this code for a rejected API key.
+    pub(super) const INVALID_KEY: i32 = -31_001;
+}
 
-/// Why a request has no answer of the registry's.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BridgeError {
     #[error(
-        "The skill registry at {host} is away: {why}. Nothing was changed. Try again in a moment; if it stays away, check \
-         this machine's network, or ask whoever runs the registry."
+        "The skill registry at {host} is unreachable: {reason}. Nothing was changed. Try again later; if the error \
+         persists, check this machine's network or ask the registry's administrator."
     )]
-    Unreachable { host: String, why: String },
+    Unreachable { host: String, reason: String },
     #[error(
-        "The skill registry at {host} broke off before it had answered: {why}. Whether the call was carried out is not \
-         known, so look before you repeat it."
+        "The skill registry at {host} did not complete its answer: {reason}. The call may have been carried out; check \
+         before you repeat it."
     )]
-    Interrupted { host: String, why: String },
+    Interrupted { host: String, reason: String },
     #[error(
-        "The skill registry at {host} shows a certificate that this machine does not trust: {why}. Where a company signs \
+        "This machine does not trust the certificate of the skill registry at {host}: {reason}. If your company signs \
          its own certificates, start the bridge with --ca-file."
     )]
-    Certificate { host: String, why: String },
+    Certificate { host: String, reason: String },
     #[error(
-        "There is no secure connection to the skill registry at {host}: {why}. Check the address that the bridge was \
-         started with, and any proxy on the way."
+        "There is no TLS connection to the skill registry at {host}: {reason}. Check the address that the bridge was \
+         started with, and any proxy in between."
     )]
-    Insecure { host: String, why: String },
+    Tls { host: String, reason: String },
     #[error(
-        "The skill registry at {host} refuses the API key in SKILLKEEP_API_KEY (status 401). Ask its administrator for \
-         a new one."
+        "The skill registry at {host} rejected the API key in SKILLKEEP_API_KEY (status 401). Ask its administrator \
+         for a new key."
     )]
-    KeyRefused { host: String },
-    #[error("The skill registry at {host} has too much to do (status 429). Try again in a moment.")]
-    Busy { host: String },
-    #[error("The skill registry at {host} takes no message as long as this one (status 413).")]
+    KeyRejected { host: String },
+    #[error("The skill registry at {host} limits the rate of calls (status 429). Try again later.")]
+    RateLimited { host: String },
+    #[error(
+        "The message is longer than the skill registry at {host} accepts (status 413). Send a shorter one."
+    )]
     TooLarge { host: String },
     #[error(
-        "The skill registry at {host} sends its callers elsewhere (status {status}), and the API key is not taken there. \
-         Start the bridge with the registry's new address."
+        "The skill registry at {host} redirects to another address (status {status}), and the bridge does not send the \
+         API key there. Start the bridge with the registry's new address."
     )]
     Redirected { host: String, status: StatusCode },
     #[error(
-        "What answers at {host} does not speak MCP (status {status}): {why}. Check the address that the bridge was \
-         started with, and any proxy on the way."
+        "The server at {host} does not speak MCP (status {status}): {reason}. Check the address that the bridge was \
+         started with, and any proxy in between."
     )]
     NotMcp {
         host: String,
         status: StatusCode,
-        why: &'static str,
+        reason: &'static str,
     },
 }
 
 impl BridgeError {
-    /// The code of the JSON-RPC error; all lie outside the ranges that JSON-RPC and MCP keep for themselves.
+    /// The code of the JSON-RPC error.
     pub(super) const fn code(&self) -> i32 {
         match self {
-            Self::Unreachable { .. } | Self::Interrupted { .. } | Self::Busy { .. } => AWAY,
-            Self::KeyRefused { .. } => INVALID_KEY,
+            Self::Unreachable { .. } | Self::Interrupted { .. } | Self::RateLimited { .. } => {
+                code::UNAVAILABLE
+            }
+            Self::KeyRejected { .. } => code::INVALID_KEY,
             Self::Certificate { .. }
-            | Self::Insecure { .. }
+            | Self::Tls { .. }
             | Self::TooLarge { .. }
             | Self::Redirected { .. }
-            | Self::NotMcp { .. } => FOREIGN,
+            | Self::NotMcp { .. } => code::NOT_A_REGISTRY,
         }
     }
 
-    /// The same of a message that changes nothing: then it is enough to know that the registry is away.
-    pub(super) fn of_reading(self) -> Self {
-        if let Self::Interrupted { host, why } = self {
-            return Self::Unreachable { host, why };
+    /// The error for a message that changes nothing, where an interrupted call is as harmless as an unreachable registry.
+    pub(super) fn for_read_only(self) -> Self {
+        if let Self::Interrupted { host, reason } = self {
+            return Self::Unreachable { host, reason };
         }
         self
     }
 
-    /// Of a request that was not answered at all.
-    pub(super) fn of_error(host: &str, error: &reqwest::Error) -> Self {
+    /// The error for a request without a response.
+    pub(super) fn from_request_error(host: &str, error: &reqwest::Error) -> Self {
         let host = host.to_owned();
         if let Some(tls) = tls_cause(error) {
-            let why = tls.to_string();
+            let reason = tls.to_string();
             return if matches!(tls, rustls::Error::InvalidCertificate(_)) {
-                Self::Certificate { host, why }
+                Self::Certificate { host, reason }
             } else {
-                Self::Insecure { host, why }
+                Self::Tls { host, reason }
             };
         }
-        let why = words(error);
+        let reason = describe(error);
         if error.is_connect() {
-            Self::Unreachable { host, why }
+            Self::Unreachable { host, reason }
         } else {
-            Self::Interrupted { host, why }
+            Self::Interrupted { host, reason }
         }
     }
 
-    /// Of an answer whose body is not the registry's.
-    pub(super) fn of_status(host: &str, status: StatusCode) -> Self {
+    /// The error for a response whose body is not a JSON-RPC message of the registry.
+    pub(super) fn from_status(host: &str, status: StatusCode) -> Self {
         let host = host.to_owned();
         match status {
-            StatusCode::UNAUTHORIZED => Self::KeyRefused { host },
-            StatusCode::TOO_MANY_REQUESTS => Self::Busy { host },
+            StatusCode::UNAUTHORIZED => Self::KeyRejected { host },
+            StatusCode::TOO_MANY_REQUESTS => Self::RateLimited { host },
             StatusCode::PAYLOAD_TOO_LARGE => Self::TooLarge { host },
             StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
                 Self::Interrupted {
                     host,
-                    why: format!("the way to it ends with status {status}"),
+                    reason: format!("status {status}"),
                 }
             }
             _ if status.is_redirection() => Self::Redirected { host, status },
             _ => Self::NotMcp {
                 host,
                 status,
-                why: "its answer is not a JSON-RPC message",
+                reason: "the answer is not a JSON-RPC message",
             },
         }
     }
 }
 
-/// What TLS has against the peer, if that is what went wrong: nothing that another try would mend.
+/// The TLS error that caused the failure, if any. Trying again does not help against it.
 pub(super) fn tls_cause(error: &reqwest::Error) -> Option<&rustls::Error> {
     causes(error).find_map(|cause| tls_error(cause))
 }
 
-/// The TLS library's error, which comes hidden in the system's, sometimes twice: those do not name it as their source.
+/// Unwraps the TLS error from `io::Error`s, which do not report their content as their source. They can be nested.
 fn tls_error<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     if let Some(found) = cause.downcast_ref() {
         return Some(found);
     }
-    let hidden = cause.downcast_ref::<std::io::Error>()?.get_ref()?;
-    tls_error(hidden)
+    let inner = cause.downcast_ref::<std::io::Error>()?.get_ref()?;
+    tls_error(inner)
 }
 
-/// The innermost cause, which is the one that people know: "Connection refused".
-fn words(error: &reqwest::Error) -> String {
+/// The innermost cause, which is the one that people know, for example "Connection refused".
+fn describe(error: &reqwest::Error) -> String {
     if error.is_timeout() {
-        return "it did not answer in time".to_owned();
+        return "no answer in time".to_owned();
     }
     let innermost = causes(error).last().map(ToString::to_string);
     innermost.unwrap_or_else(|| "the connection failed".to_owned())
 }
 
-/// The causes below the error itself, whose own words would repeat the address.
+/// The causes without the error itself, whose text repeats the address.
 fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
     std::iter::successors(error.source(), |cause| (*cause).source())
 }

@@ -1,22 +1,21 @@
-//! Lines of bounded length.
+//! Reads lines of bounded length.
 
 use std::io;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 
-/// What stood between two line feeds.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
     Text(Vec<u8>),
-    /// More than the limit; it was skipped.
+    /// The line was longer than the limit and was skipped.
     TooLong,
 }
 
-/// Reads lines. A read that is dropped loses nothing.
 pub(super) struct LineReader<R> {
     input: BufReader<R>,
+    /// The longest line, in bytes.
     limit: usize,
-    begun: Vec<u8>,
+    partial: Vec<u8>,
     is_too_long: bool,
 }
 
@@ -25,37 +24,40 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
         Self {
             input: BufReader::with_capacity(64 << 10, input),
             limit,
-            begun: Vec::new(),
+            partial: Vec::new(),
             is_too_long: false,
         }
     }
 
-    /// The next line that is not blank; `None` at the end.
+    /// Returns the next line that is not blank; `None` at the end of the input.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses no input.
     pub(super) async fn next(&mut self) -> io::Result<Option<Line>> {
         loop {
             let chunk = self.input.fill_buf().await?;
             if chunk.is_empty() {
-                return Ok(self.take());
+                return Ok(self.finish_line());
             }
             let mut parts = chunk.splitn(2, |byte| *byte == b'\n');
             let part = parts.next().unwrap_or_default();
-            let is_whole = parts.next().is_some();
-            if self.begun.len() + part.len() > self.limit {
+            let is_complete = parts.next().is_some();
+            if self.partial.len() + part.len() > self.limit {
                 self.is_too_long = true;
-                self.begun = Vec::new();
+                self.partial = Vec::new();
             } else if !self.is_too_long {
-                self.begun.extend_from_slice(part);
+                self.partial.extend_from_slice(part);
             }
-            let used = part.len() + usize::from(is_whole);
+            let used = part.len() + usize::from(is_complete);
             self.input.consume(used);
-            if is_whole && let Some(line) = self.take() {
+            if is_complete && let Some(line) = self.finish_line() {
                 return Ok(Some(line));
             }
         }
     }
 
-    fn take(&mut self) -> Option<Line> {
-        let text = std::mem::take(&mut self.begun);
+    fn finish_line(&mut self) -> Option<Line> {
+        let text = std::mem::take(&mut self.partial);
         if std::mem::take(&mut self.is_too_long) {
             return Some(Line::TooLong);
         }
@@ -81,13 +83,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn blank_lines_are_skipped_and_the_last_needs_no_line_feed() {
+    async fn blank_lines_are_skipped_and_last_line_feed_is_optional() {
         assert_eq!(lines(b"a\n\n \r\nb\nc", 10).await, ["a", "b", "c"]);
         assert!(lines(b"", 10).await.is_empty());
     }
 
     #[tokio::test]
-    async fn a_line_that_is_too_long_is_skipped_whole_and_the_next_is_read() {
+    async fn too_long_line_is_skipped_and_next_line_is_read() {
         let long = "x".repeat(200_000);
         assert_eq!(
             lines(format!("{long}\nb\n").as_bytes(), 100).await,

@@ -1,16 +1,23 @@
-//! What a line says, as far as the bridge must know to send it on.
+//! Parses a line of the client as far as the bridge must know it to forward it.
 
 use axum::body::Bytes;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
+/// JSON-RPC 2.0, section 5.1.
+const PARSE_ERROR: i32 = -32_700;
+/// JSON-RPC 2.0, section 5.1.
+pub(super) const INVALID_REQUEST: i32 = -32_600;
+/// The prefix of MCP's own keys in `_meta`.
+const META: &str = "io.modelcontextprotocol/";
+
 /// The id of a request: a string or a number (JSON-RPC 2.0, section 4).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct RequestId(Value);
 
 impl RequestId {
-    fn read(value: &Value) -> Option<Self> {
+    fn parse(value: &Value) -> Option<Self> {
         (value.is_string() || value.is_number()).then(|| Self(value.clone()))
     }
 
@@ -19,21 +26,21 @@ impl RequestId {
     }
 }
 
-/// One message of the client.
+/// A JSON-RPC message of the client.
 #[derive(Debug, Clone)]
 pub(super) struct Message {
     /// The line as the client wrote it.
     pub(super) text: Bytes,
     pub(super) kind: Kind,
-    /// The method; empty for a response.
+    /// Empty for a response.
     pub(super) method: String,
-    /// What the header `Mcp-Name` says, encoded.
+    /// The value of the header `Mcp-Name`, encoded.
     pub(super) name: Option<String>,
-    /// The protocol revision that the message itself names, as all do since 2026-07-28.
-    pub(super) revision: Option<String>,
-    /// The client's name and version, as the message itself tells them.
+    /// The protocol version in the message's `_meta`, which is required since 2026-07-28.
+    pub(super) protocol_version: Option<String>,
+    /// The client's name and version as a product of a User-Agent header.
     pub(super) client: Option<String>,
-    /// The trace that the message belongs to (W3C Trace Context).
+    /// W3C Trace Context
     pub(super) traceparent: Option<String>,
 }
 
@@ -41,59 +48,53 @@ pub(super) struct Message {
 pub(super) enum Kind {
     Request(RequestId),
     Notification,
-    /// A notification that the client gives up this request.
+    /// A notification that the client cancels this request.
     Cancellation(RequestId),
-    /// The client's answer to a request of the registry's.
+    /// The client's response to a request of the registry.
     Response,
 }
 
-/// A line that is no message, with the words for it.
+/// A line that is not a valid message.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct InvalidMessage {
     code: i32,
     id: Option<RequestId>,
-    words: &'static str,
+    reason: &'static str,
 }
 
 impl InvalidMessage {
-    pub(super) fn answer(&self) -> Vec<u8> {
-        error_line(self.id.as_ref(), self.code, self.words)
+    /// The JSON-RPC error response for the client, on one line.
+    pub(super) fn response(&self) -> Vec<u8> {
+        error_response(self.id.as_ref(), self.code, self.reason)
     }
 }
 
-/// The answer to a line that was skipped.
-pub(super) fn too_long(limit: usize) -> Vec<u8> {
-    let words = format!("The message is longer than {} MiB.", limit >> 20);
-    error_line(None, INVALID, &words)
+/// The response to a line longer than `limit` bytes.
+pub(super) fn too_long_response(limit: usize) -> Vec<u8> {
+    let reason = format!("The message is longer than {} MiB.", limit >> 20);
+    error_response(None, INVALID_REQUEST, &reason)
 }
 
 /// A JSON-RPC error response, on one line.
-pub(super) fn error_line(id: Option<&RequestId>, code: i32, words: &str) -> Vec<u8> {
+pub(super) fn error_response(id: Option<&RequestId>, code: i32, message: &str) -> Vec<u8> {
     let id = id.map_or(&Value::Null, RequestId::value);
-    let error = json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": words}});
+    let error = json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": message}});
     error.to_string().into_bytes()
 }
 
-const UNREADABLE: i32 = -32_700;
-const INVALID: i32 = -32_600;
-const META: &str = "io.modelcontextprotocol/";
-
 impl Message {
-    pub(super) fn read(text: Vec<u8>) -> Result<Self, InvalidMessage> {
-        let refuse = |code, id, words| Err(InvalidMessage { code, id, words });
+    pub(super) fn parse(text: Vec<u8>) -> Result<Self, InvalidMessage> {
+        let invalid = |code, id, reason| Err(InvalidMessage { code, id, reason });
         let Ok(value) = serde_json::from_slice::<Value>(&text) else {
-            return refuse(UNREADABLE, None, "The line is not JSON in UTF-8.");
+            return invalid(PARSE_ERROR, None, "The line is not JSON in UTF-8.");
         };
         if value.is_array() {
-            return refuse(
-                INVALID,
-                None,
-                "Batches are not supported; send one message a line.",
-            );
+            let reason = "Batches are not supported; send one message on each line.";
+            return invalid(INVALID_REQUEST, None, reason);
         }
-        let id = value.get("id").and_then(RequestId::read);
+        let id = value.get("id").and_then(RequestId::parse);
         if value.get("jsonrpc") != Some(&Value::from("2.0")) {
-            return refuse(INVALID, id, "The line is not a JSON-RPC 2.0 message.");
+            return invalid(INVALID_REQUEST, id, "The line is not a JSON-RPC 2.0 message.");
         }
         let method = value.get("method").and_then(Value::as_str);
         let kind = match (method, value.get("id"), id) {
@@ -103,37 +104,43 @@ impl Message {
                 Kind::Response
             }
             (Some(_), Some(_), None) => {
-                return refuse(INVALID, None, "The id of a request is a string or a number.");
+                let reason = "The id of a request must be a string or a number.";
+                return invalid(INVALID_REQUEST, None, reason);
             }
-            (None, _, id) => return refuse(INVALID, id, "The message has neither a method nor a result."),
+            (None, _, id) => {
+                return invalid(
+                    INVALID_REQUEST,
+                    id,
+                    "The message has neither a method nor a result.",
+                );
+            }
         };
         let params = value.get("params");
         let meta = params.and_then(|params| params.get("_meta"));
-        let text_of = |key: &str| meta.and_then(|meta| meta.get(key)).and_then(Value::as_str);
+        let meta_text = |key: &str| meta.and_then(|meta| meta.get(key)).and_then(Value::as_str);
         let method = method.unwrap_or_default().to_owned();
-        let declared = if method == "initialize" {
+        let client_info = if method == "initialize" {
             params.and_then(|params| params.get("clientInfo"))
         } else {
             meta.and_then(|meta| meta.get(format!("{META}clientInfo")))
         };
         Ok(Self {
             kind,
-            name: name(&method, params),
-            revision: text_of(&format!("{META}protocolVersion")).map(str::to_owned),
-            client: declared.and_then(product),
-            traceparent: text_of("traceparent").map(str::to_owned),
+            name: mcp_name(&method, params),
+            protocol_version: meta_text(&format!("{META}protocolVersion")).map(str::to_owned),
+            client: client_info.and_then(user_agent_product),
+            traceparent: meta_text("traceparent").map(str::to_owned),
             method,
             text: Bytes::from(text),
         })
     }
 
-    /// Whether the registry may get the message twice without harm.
-    pub(super) fn is_repeatable(&self) -> bool {
-        // Only a call of a tool may change something.
+    /// Whether the message changes nothing, so that it can be sent again. Only a tool call may change something.
+    pub(super) fn is_read_only(&self) -> bool {
         self.method != "tools/call" && !self.method.is_empty()
     }
 
-    /// Whether the reply goes on until somebody ends it.
+    /// Whether the answer is a stream without an end.
     pub(super) fn is_subscription(&self) -> bool {
         self.method == "subscriptions/listen"
     }
@@ -143,42 +150,43 @@ fn cancellation(method: &str, value: &Value) -> Option<Kind> {
     if method != "notifications/cancelled" {
         return None;
     }
-    let id = value.pointer("/params/requestId").and_then(RequestId::read)?;
+    let id = value.pointer("/params/requestId").and_then(RequestId::parse)?;
     Some(Kind::Cancellation(id))
 }
 
-/// What `Mcp-Name` repeats of the body (2026-07-28, Streamable HTTP, standard request headers).
-fn name(method: &str, params: Option<&Value>) -> Option<String> {
+/// The value of the header `Mcp-Name`, which repeats a part of the body (MCP 2026-07-28, Streamable HTTP, standard
+/// request headers).
+fn mcp_name(method: &str, params: Option<&Value>) -> Option<String> {
     let key = match method {
         "tools/call" | "prompts/get" => "name",
         "resources/read" | "resources/subscribe" | "resources/unsubscribe" => "uri",
         "tasks/get" | "tasks/update" | "tasks/cancel" => "taskId",
         _ => return None,
     };
-    Some(header_text(params?.get(key)?.as_str()?))
+    Some(header_value(params?.get(key)?.as_str()?))
 }
 
-const WRAP_START: &str = "=?base64?";
-const WRAP_END: &str = "?=";
+const BASE64_PREFIX: &str = "=?base64?";
+const BASE64_SUFFIX: &str = "?=";
 
-/// A text as a header can carry it: in Base64 where a header would change it, or could not hold it.
-fn header_text(text: &str) -> String {
-    let would_change = text.starts_with(' ') || text.ends_with(' ');
-    let looks_wrapped = text.starts_with(WRAP_START) && text.ends_with(WRAP_END);
-    let fits = text.chars().all(|c| matches!(c, ' '..='~'));
-    if fits && !would_change && !looks_wrapped {
+/// Encodes the text in Base64 if a header could not carry it unchanged.
+fn header_value(text: &str) -> String {
+    let would_be_trimmed = text.starts_with(' ') || text.ends_with(' ');
+    let looks_encoded = text.starts_with(BASE64_PREFIX) && text.ends_with(BASE64_SUFFIX);
+    let is_printable_ascii = text.chars().all(|c| matches!(c, ' '..='~'));
+    if is_printable_ascii && !would_be_trimmed && !looks_encoded {
         text.to_owned()
     } else {
-        format!("{WRAP_START}{}{WRAP_END}", BASE64_STANDARD.encode(text))
+        format!("{BASE64_PREFIX}{}{BASE64_SUFFIX}", BASE64_STANDARD.encode(text))
     }
 }
 
-/// The longest name or version that a User-Agent repeats, in characters.
+/// The longest client name or version in a User-Agent, in characters.
 const MAX_TOKEN: usize = 64;
 
 /// `clientInfo` as a product of a User-Agent (RFC 9110, section 10.1.5).
-fn product(client: &Value) -> Option<String> {
-    let part = |key: &str| client.get(key).and_then(Value::as_str).and_then(token);
+fn user_agent_product(client_info: &Value) -> Option<String> {
+    let part = |key: &str| client_info.get(key).and_then(Value::as_str).and_then(token);
     let name = part("name")?;
     Some(match part("version") {
         Some(version) => format!("{name}/{version}"),
@@ -186,7 +194,8 @@ fn product(client: &Value) -> Option<String> {
     })
 }
 
-/// The text with a hyphen for what may not stand in a token (RFC 9110, section 5.6.2); `None` when nothing is left.
+/// Replaces each character that a token may not contain by a hyphen (RFC 9110, section 5.6.2). Returns `None` if nothing
+/// else is left.
 fn token(text: &str) -> Option<String> {
     let token: String = text
         .chars()
@@ -209,16 +218,16 @@ mod tests {
 
     use super::*;
 
-    fn read(value: &Value) -> Message {
-        Message::read(value.to_string().into_bytes()).unwrap()
+    fn parse(value: &Value) -> Message {
+        Message::parse(value.to_string().into_bytes()).unwrap()
     }
 
-    fn refused(text: &str) -> Value {
-        serde_json::from_slice(&Message::read(text.as_bytes().to_vec()).unwrap_err().answer()).unwrap()
+    fn rejected(text: &str) -> Value {
+        serde_json::from_slice(&Message::parse(text.as_bytes().to_vec()).unwrap_err().response()).unwrap()
     }
 
     #[test]
-    fn what_is_no_message_is_refused_with_the_code_for_it() {
+    fn invalid_message_is_rejected_with_the_right_code() {
         let deep = "[".repeat(1_000_000);
         for (text, code, id) in [
             ("hello", -32700, Value::Null),
@@ -237,15 +246,15 @@ mod tests {
             ),
             ("{\"jsonrpc\":\"2.0\",\"id\":\"a\"}", -32600, json!("a")),
         ] {
-            let answer = refused(text);
+            let answer = rejected(text);
             assert_eq!(answer["error"]["code"], code, "{answer}");
             assert_eq!(answer["id"], id, "{answer}");
         }
     }
 
     #[test]
-    fn a_message_is_known_by_what_it_has() {
-        let kind = |value: Value| read(&value).kind;
+    fn kind_of_message_follows_from_its_fields() {
+        let kind = |value: Value| parse(&value).kind;
         let id = |value: Value| RequestId(value);
         assert_eq!(
             kind(json!({"jsonrpc": "2.0", "id": "x", "method": "ping"})),
@@ -265,10 +274,10 @@ mod tests {
     }
 
     #[test]
-    fn the_client_is_named_in_a_form_that_a_header_can_hold() {
+    fn client_info_becomes_a_valid_user_agent_product() {
         let client = |info: Value| {
             let params = json!({"clientInfo": info});
-            read(&json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params})).client
+            parse(&json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params})).client
         };
         let named = |name: &str| client(json!({"name": name, "version": "1.2 (beta)"})).unwrap_or_default();
         assert_eq!(named("Claude Code"), "Claude-Code/1.2--beta");
@@ -280,23 +289,23 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_a_header_cannot_hold_is_wrapped() {
-        assert_eq!(header_text("get_skill"), "get_skill");
-        assert_eq!(header_text("a b"), "a b");
-        assert_eq!(header_text("größe"), "=?base64?Z3LDtsOfZQ==?=");
-        assert_eq!(header_text(" a"), "=?base64?IGE=?=");
-        assert_eq!(header_text("a\nb"), "=?base64?YQpi?=");
-        assert_eq!(header_text("=?base64?YQ==?="), "=?base64?PT9iYXNlNjQ/WVE9PT89?=");
+    fn name_that_no_header_can_carry_is_encoded() {
+        assert_eq!(header_value("get_skill"), "get_skill");
+        assert_eq!(header_value("a b"), "a b");
+        assert_eq!(header_value("größe"), "=?base64?Z3LDtsOfZQ==?=");
+        assert_eq!(header_value(" a"), "=?base64?IGE=?=");
+        assert_eq!(header_value("a\nb"), "=?base64?YQpi?=");
+        assert_eq!(header_value("=?base64?YQ==?="), "=?base64?PT9iYXNlNjQ/WVE9PT89?=");
     }
 
     proptest! {
         #[test]
-        fn what_goes_into_headers_always_fits(name: String, version: String) {
+        fn header_values_are_always_valid(name: String, version: String) {
             let params = json!({
                 "name": name,
                 "_meta": {"io.modelcontextprotocol/clientInfo": {"name": name, "version": version}},
             });
-            let message = read(&json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}));
+            let message = parse(&json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}));
             let texts = [message.name, message.client];
             for text in texts.into_iter().flatten() {
                 prop_assert!(http::HeaderValue::from_str(&text).is_ok(), "{:?}", text);

@@ -1,4 +1,4 @@
-//! The registry far away: its address, the way there, and the key for it.
+//! The remote registry: its URL, the HTTP client for it, and the API key.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -11,138 +11,123 @@ use reqwest::{Client, Url};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
-use crate::tenancy::ApiKey;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Shorter than the idle time-out of usual proxies and servers, so that a request rarely meets a closed connection.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 
-/// How long a connection may take to stand.
-const CONNECT: Duration = Duration::from_secs(10);
-/// Shorter than the idle time of usual proxies and servers, so that a call seldom meets a connection that just ended.
-const POOL_IDLE: Duration = Duration::from_secs(20);
-/// How often the system asks a silent peer whether it is still there.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
-
-/// Where the registry is, and what of the way there may be trusted.
+/// The address of a registry, and the certificates that are trusted.
 #[derive(Debug, Clone, Copy)]
 pub struct RemoteOptions<'a> {
-    /// The address of the registry; without a path, `/mcp` is meant.
+    /// Without a path, `/mcp` is added.
     pub url: &'a str,
-    /// Whether the key may travel unencrypted to another machine.
+    /// Whether the API key may travel unencrypted to another machine.
     pub allow_http: bool,
-    /// A file of certificates (PEM) that are trusted beside the system's.
+    /// Certificates (PEM) that are trusted in addition to the system's root certificates.
     pub ca_file: Option<&'a Path>,
 }
 
-/// Why an address cannot be used.
+/// Why the registry's address or the client's settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
-    /// It is no URL.
-    #[error("the address is not a URL ({0}); it looks like https://skills.example.com/mcp")]
-    NoUrl(String),
-    /// It is a URL of something else.
-    #[error("the address begins with {0}:, and a registry's begins with https:")]
+    #[error("the address is not a URL ({0}); use a URL like https://skills.example.com/mcp")]
+    InvalidUrl(String),
+    #[error("the address has the scheme {0}:; use an https: address")]
     Scheme(String),
-    /// It holds a user name, a password, a query or a fragment.
     #[error(
-        "the address holds a user name, a password, a query or a fragment; addresses are logged on their way, so the \
-         key belongs into SKILLKEEP_API_KEY and the address ends with its path"
+        "the address has a user name, a password, a query or a fragment; servers and proxies log addresses, so remove \
+         these parts and set the API key in SKILLKEEP_API_KEY"
     )]
-    Extra,
-    /// The key would travel in the clear.
+    UnexpectedPart,
     #[error(
-        "the address begins with http:, so anyone on the way to {0} could read the API key; use https:, or \
-         --allow-http if the network is yours alone"
+        "with an http: address, anyone on the network between here and {0} can read the API key; use https:, or \
+         --allow-http on a private network"
     )]
-    Clear(String),
-    /// The file of certificates cannot be used.
-    #[error("no certificates can be read from {}: {why}", .file.display())]
-    CaFile {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// This machine trusts no certificate at all.
+    Unencrypted(String),
+    #[error("cannot read certificates from {}: {reason}", .file.display())]
+    CaFile { file: PathBuf, reason: String },
     #[error(
-        "this machine has no root certificates; install its ca-certificates package, or name a file with --ca-file"
+        "this machine has no root certificates; install its package `ca-certificates`, or name a file with --ca-file"
     )]
-    NoRoots,
-    /// The HTTP client could not be made.
-    #[error("the HTTP client could not be set up: {0}")]
-    Client(String),
+    NoRootCertificates,
+    #[error("cannot set up the HTTP client: {0}")]
+    HttpClient(String),
 }
 
-/// A registry that is reached over Streamable HTTP with one key.
+/// A registry that is called over Streamable HTTP with one API key.
 #[derive(Debug)]
 pub struct Remote {
     pub(super) client: Client,
     pub(super) url: Url,
-    /// Host and port, for people.
+    /// Host and port, for messages to people.
     pub(super) host: String,
-    pub(super) patience: Timeouts,
+    pub(super) timeouts: Timeouts,
 }
 
-/// How long is waited for what, and when silence is taken for a dead peer, not for work.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timeouts {
-    /// Until a reply begins, and between the parts of one that is not a stream. A registry sends nothing while a tool works.
-    pub(super) reply: Duration,
-    /// Between two parts of a stream, in which a registry sends a comment every 15 s.
-    pub(super) stream: Duration,
-    /// How long to try again while the registry is away.
-    pub(super) away: Duration,
-    /// How long requests in flight may take to end after the end of stdin.
+    /// Until a response begins, and between two chunks of a response that is not a stream. A registry sends nothing while
+    /// a tool runs.
+    pub(super) response: Duration,
+    /// Between two chunks of a stream, in which a registry sends a comment every 15 s.
+    pub(super) stream_idle: Duration,
+    /// How long to retry while the registry is unreachable.
+    pub(super) retry: Duration,
+    /// How long requests in flight may take to end after the client has closed its output.
     pub(super) drain: Duration,
 }
 
-impl Timeouts {
-    pub(super) const USUAL: Self = Self {
-        reply: Duration::from_secs(300),
-        stream: Duration::from_secs(90),
-        away: Duration::from_secs(5),
-        drain: Duration::from_secs(5),
-    };
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            response: Duration::from_secs(300),
+            stream_idle: Duration::from_secs(90),
+            retry: Duration::from_secs(5),
+            drain: Duration::from_secs(5),
+        }
+    }
 }
 
 impl Remote {
-    /// Prepares the way to a registry; nothing is sent yet.
+    /// Sets up the HTTP client. Sends nothing.
     ///
     /// # Errors
-    /// When the address, or what is to be trusted, cannot be used.
-    pub fn new(options: &RemoteOptions<'_>, key: &ApiKey) -> Result<Self, RemoteError> {
+    /// If the address, the certificates or the API key cannot be used.
+    pub fn new(options: &RemoteOptions<'_>, api_key: &str) -> Result<Self, RemoteError> {
         let url = parse(options)?;
-        let is_near = is_loopback(&url);
-        let mut sent_always = HeaderMap::new();
-        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", key.reveal()))
-            .map_err(|error| RemoteError::Client(error.to_string()))?;
+        let mut default_headers = HeaderMap::new();
+        let mut bearer = HeaderValue::from_str(&format!("Bearer {api_key}"))
+            .map_err(|error| RemoteError::HttpClient(error.to_string()))?;
         bearer.set_sensitive(true);
-        sent_always.insert(header::AUTHORIZATION, bearer);
+        default_headers.insert(header::AUTHORIZATION, bearer);
         let mut builder = Client::builder()
-            .use_preconfigured_tls(tls(&url, options.ca_file)?)
-            .default_headers(sent_always)
-            // The key is for this host; where it sends us is for a person to judge.
+            .use_preconfigured_tls(tls_config(&url, options.ca_file)?)
+            .default_headers(default_headers)
+            // A redirect would send the API key to another server. Let the user decide.
             .redirect(Policy::none())
-            .connect_timeout(CONNECT)
-            .pool_idle_timeout(POOL_IDLE)
-            .tcp_keepalive(KEEP_ALIVE);
-        if is_near {
-            // A proxy has no business between two programs of one machine, least of all unencrypted.
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+            .tcp_keepalive(TCP_KEEPALIVE);
+        if is_loopback(&url) {
+            // A proxy must not see a connection within this machine, which can be unencrypted.
             builder = builder.no_proxy();
         }
         Ok(Self {
             client: builder
                 .build()
-                .map_err(|error| RemoteError::Client(error.to_string()))?,
+                .map_err(|error| RemoteError::HttpClient(error.to_string()))?,
             host: authority(&url),
             url,
-            patience: Timeouts::USUAL,
+            timeouts: Timeouts::default(),
         })
     }
 }
 
-/// The address as a registry's, complete with its path.
+/// Validates the address of a registry and adds the path `/mcp` if it has none.
 ///
 /// # Errors
-/// When it cannot be used, or when the key would travel unencrypted and that is not allowed.
-pub fn address(url: &str, allow_http: bool) -> Result<String, RemoteError> {
+/// If the address cannot be used, or if the API key would travel unencrypted and `allow_http` is not set.
+pub fn normalize_url(url: &str, allow_http: bool) -> Result<String, RemoteError> {
     parse(&RemoteOptions {
         url,
         allow_http,
@@ -155,16 +140,16 @@ fn parse(options: &RemoteOptions<'_>) -> Result<Url, RemoteError> {
     let mut url: Url = options
         .url
         .parse()
-        .map_err(|error: <Url as std::str::FromStr>::Err| RemoteError::NoUrl(error.to_string()))?;
-    let has_extra = !url.username().is_empty()
+        .map_err(|error: <Url as std::str::FromStr>::Err| RemoteError::InvalidUrl(error.to_string()))?;
+    let has_unexpected_part = !url.username().is_empty()
         || url.password().is_some()
         || url.query().is_some()
         || url.fragment().is_some();
     match url.scheme() {
-        "https" | "http" if has_extra => return Err(RemoteError::Extra),
+        "https" | "http" if has_unexpected_part => return Err(RemoteError::UnexpectedPart),
         "https" => {}
         "http" if options.allow_http || is_loopback(&url) => {}
-        "http" => return Err(RemoteError::Clear(authority(&url))),
+        "http" => return Err(RemoteError::Unencrypted(authority(&url))),
         other => return Err(RemoteError::Scheme(other.to_owned())),
     }
     if url.path() == "/" {
@@ -173,7 +158,7 @@ fn parse(options: &RemoteOptions<'_>) -> Result<Url, RemoteError> {
     Ok(url)
 }
 
-/// Host and port as in the address.
+/// Host and port as written in the URL.
 fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     match url.port() {
@@ -182,48 +167,54 @@ fn authority(url: &Url) -> String {
     }
 }
 
-/// Whether the address is this machine's own.
 fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    let without_brackets = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || without_brackets
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
-fn tls(url: &Url, ca_file: Option<&Path>) -> Result<rustls::ClientConfig, RemoteError> {
+fn tls_config(url: &Url, ca_file: Option<&Path>) -> Result<rustls::ClientConfig, RemoteError> {
     let mut roots = rustls::RootCertStore::empty();
     if url.scheme() == "https" {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
     if let Some(file) = ca_file {
-        let wrong = |why: String| RemoteError::CaFile {
+        add_certificates(&mut roots, file).map_err(|reason| RemoteError::CaFile {
             file: file.to_owned(),
-            why,
-        };
-        let mut count = 0_u32;
-        for certificate in CertificateDer::pem_file_iter(file).map_err(|error| wrong(error.to_string()))? {
-            let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
-            roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
-            count += 1;
-        }
-        if count == 0 {
-            return Err(wrong("it holds no CERTIFICATE block".to_owned()));
-        }
+            reason,
+        })?;
     }
     if roots.is_empty() && url.scheme() == "https" {
-        return Err(RemoteError::NoRoots);
+        return Err(RemoteError::NoRootCertificates);
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| RemoteError::Client(error.to_string()))?;
+        .map_err(|error| RemoteError::HttpClient(error.to_string()))?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+fn add_certificates(roots: &mut rustls::RootCertStore, file: &Path) -> Result<(), String> {
+    let mut count = 0_u32;
+    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| error.to_string())? {
+        let certificate = certificate.map_err(|error| error.to_string())?;
+        roots.add(certificate).map_err(|error| error.to_string())?;
+        count += 1;
+    }
+    if count == 0 {
+        return Err("the file has no CERTIFICATE block".to_owned());
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn address(url: &str, allow_http: bool) -> Result<String, String> {
+    fn normalized(url: &str, allow_http: bool) -> Result<String, String> {
         let options = RemoteOptions {
             url,
             allow_http,
@@ -235,46 +226,46 @@ mod tests {
     }
 
     #[test]
-    fn an_address_without_a_path_means_the_usual_one() {
+    fn url_without_a_path_gets_the_default_path() {
         assert_eq!(
-            address("https://a.example", false).unwrap(),
+            normalized("https://a.example", false).unwrap(),
             "https://a.example/mcp"
         );
         assert_eq!(
-            address("https://a.example/", false).unwrap(),
+            normalized("https://a.example/", false).unwrap(),
             "https://a.example/mcp"
         );
         assert_eq!(
-            address("https://a.example/skills/mcp", false).unwrap(),
+            normalized("https://a.example/skills/mcp", false).unwrap(),
             "https://a.example/skills/mcp"
         );
     }
 
     #[test]
-    fn the_key_travels_in_the_clear_on_this_machine_only_unless_that_is_wished() {
-        for near in [
+    fn http_to_another_machine_needs_allow_http() {
+        for local in [
             "http://localhost:8080",
             "http://127.0.0.1:1",
             "http://127.9.9.9",
             "http://[::1]:2/mcp",
         ] {
-            assert!(address(near, false).is_ok(), "{near}");
+            assert!(normalized(local, false).is_ok(), "{local}");
         }
-        for far in [
+        for remote in [
             "http://a.example",
             "http://localhost.a.example",
             "http://10.0.0.1",
             "http://127.0.0.1.a.example",
             "http://0.0.0.0",
         ] {
-            let words = address(far, false).unwrap_err();
-            assert!(words.contains("--allow-http"), "{words}");
-            assert!(address(far, true).is_ok(), "{far}");
+            let message = normalized(remote, false).unwrap_err();
+            assert!(message.contains("--allow-http"), "{message}");
+            assert!(normalized(remote, true).is_ok(), "{remote}");
         }
     }
 
     #[test]
-    fn an_address_that_holds_more_than_a_place_is_refused_without_repeating_it() {
+    fn rejected_url_is_not_repeated_in_the_error() {
         for url in [
             "https://ada:secret@a.example",
             "https://a.example/mcp?key=secret",
@@ -283,8 +274,8 @@ mod tests {
             "skeep_secret",
             "file:///secret",
         ] {
-            let words = address(url, true).unwrap_err();
-            assert!(!words.contains("secret"), "{words}");
+            let message = normalized(url, true).unwrap_err();
+            assert!(!message.contains("secret"), "{message}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is under way between one client and the registry.
+//! The requests in progress between one client and the registry.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,45 +10,45 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::http_client::{self, NegotiatedProtocol};
-use super::message::{Kind, Message, RequestId, error_line};
+use super::message::{INVALID_REQUEST, Kind, Message, RequestId, error_response};
 use super::remote::Remote;
 
-/// Requests that are at the registry at once; more would only fill its queue.
-const AT_ONCE: usize = 32;
-/// Messages that may wait for their turn before no more are read.
-const WAITING: usize = 1024;
+/// Requests that are sent to the registry at the same time; more would only fill its queue.
+const MAX_CONCURRENT_REQUESTS: usize = 32;
+/// Messages that may wait to be sent. Beyond, the bridge stops reading from the client.
+const MAX_PENDING_MESSAGES: usize = 1024;
 
-/// A conversation of one client.
+/// The session of one client.
 pub(super) struct Session {
     remote: Remote,
     out: mpsc::Sender<Vec<u8>>,
     in_flight: Mutex<InFlight>,
-    spoken: watch::Sender<SessionState>,
-    at_once: Semaphore,
-    waiting: Arc<Semaphore>,
+    state: watch::Sender<SessionState>,
+    concurrent_requests: Semaphore,
+    pending_messages: Arc<Semaphore>,
     tasks: TaskTracker,
-    ended: CancellationToken,
+    shutdown: CancellationToken,
 }
 
 #[derive(Default)]
 struct SessionState {
-    spoken: NegotiatedProtocol,
-    /// Requests to `initialize` that are not answered yet.
-    starting: usize,
+    protocol: NegotiatedProtocol,
+    /// Number of `initialize` requests without an answer.
+    initializing: usize,
 }
 
 #[derive(Default)]
 struct InFlight {
     requests: HashMap<RequestId, InFlightRequest>,
-    /// How many there ever were.
-    count: u64,
+    last_number: u64,
 }
 
-/// One request in flight. Who removes it has the right to end it: with an answer, or by giving it up.
+/// One request in flight. Only the one who removes it from the map may end it, by an answer or by a cancellation.
 struct InFlightRequest {
+    /// Distinguishes requests with the same id.
     number: u64,
     is_subscription: bool,
-    given_up: CancellationToken,
+    cancelled: CancellationToken,
 }
 
 impl Session {
@@ -57,211 +57,220 @@ impl Session {
             remote,
             out,
             in_flight: Mutex::default(),
-            spoken: watch::Sender::default(),
-            at_once: Semaphore::new(AT_ONCE),
-            waiting: Arc::new(Semaphore::new(WAITING)),
+            state: watch::Sender::default(),
+            concurrent_requests: Semaphore::new(MAX_CONCURRENT_REQUESTS),
+            pending_messages: Arc::new(Semaphore::new(MAX_PENDING_MESSAGES)),
             tasks: TaskTracker::new(),
-            ended: CancellationToken::new(),
+            shutdown: CancellationToken::new(),
         }
     }
 
-    /// Sends the message on its way, and returns before it is answered.
-    pub(super) async fn take(self: &Arc<Self>, message: Message) {
-        self.learn(&message);
+    /// Forwards the message in a task. Returns before the registry has answered.
+    pub(super) async fn handle(self: &Arc<Self>, message: Message) {
+        self.record_client(&message);
         match message.kind.clone() {
-            Kind::Request(id) => self.start(id, message).await,
+            Kind::Request(id) => self.start_request(id, message).await,
             Kind::Cancellation(id) => {
-                self.give_up(&id);
-                // Since 2026-07-28 the end of the stream is what tells the registry.
-                if self.is_old(&message) {
-                    self.pass(message).await;
+                self.cancel(&id);
+                // Since 2026-07-28, closing the response stream cancels the request.
+                if self.is_legacy(&message) {
+                    self.start_notification(message).await;
                 }
             }
-            Kind::Notification | Kind::Response => self.pass(message).await,
+            Kind::Notification | Kind::Response => self.start_notification(message).await,
         }
     }
 
-    /// Says a line to the client.
-    pub(super) async fn say(&self, line: Vec<u8>) {
-        // It fails when the client reads no more, and then the bridge ends.
+    /// Sends a line to the client.
+    pub(super) async fn send(&self, line: Vec<u8>) {
+        // Sending fails when the client has closed its input; the bridge then ends.
         drop(self.out.send(line).await);
     }
 
-    /// Gives what is in flight this long to end, and ends the rest. Subscriptions would never end, so they do at once.
-    pub(super) async fn end(&self, patience: Duration) {
+    /// Waits at most `grace` for the requests in flight, then cancels the rest. Cancels subscriptions at once, because
+    /// they have no end of their own.
+    pub(super) async fn drain(&self, grace: Duration) {
         self.tasks.close();
-        for flight in self.in_flight().requests.values() {
-            if flight.is_subscription {
-                flight.given_up.cancel();
+        for request in self.in_flight().requests.values() {
+            if request.is_subscription {
+                request.cancelled.cancel();
             }
         }
-        let ended = tokio::select! {
-            ended = tokio::time::timeout(patience, self.tasks.wait()) => ended.is_ok(),
+        let is_drained = tokio::select! {
+            drained = tokio::time::timeout(grace, self.tasks.wait()) => drained.is_ok(),
             () = self.out.closed() => false,
         };
-        if !ended {
-            self.ended.cancel();
+        if !is_drained {
+            self.shutdown.cancel();
             self.tasks.wait().await;
         }
     }
 
     fn in_flight(&self) -> MutexGuard<'_, InFlight> {
-        // A panic elsewhere leaves the map read_body: each change is one insertion or removal.
+        // A panic cannot leave the map half changed: each change is one insertion or removal.
         self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers of a message what later ones may not repeat.
-    fn learn(&self, message: &Message) {
-        self.spoken.send_modify(|state| {
+    /// Records the client's name and the protocol version, which later messages may omit.
+    fn record_client(&self, message: &Message) {
+        self.state.send_modify(|state| {
             if let Some(client) = &message.client {
-                state.spoken.client = Some(client.clone());
+                state.protocol.client = Some(client.clone());
             }
-            if let Some(revision) = &message.revision {
-                state.spoken.revision = Some(revision.clone());
+            if let Some(version) = &message.protocol_version {
+                state.protocol.version = Some(version.clone());
             }
         });
     }
 
-    /// Whether the client of this message has to tell the registry what it gives up.
-    fn is_old(&self, message: &Message) -> bool {
-        let state = self.spoken.borrow();
-        let revision = message.revision.as_ref().or(state.spoken.revision.as_ref());
-        revision.is_none_or(|revision| revision.as_str() < http_client::REPEATS_IN_HEADERS)
+    /// Whether the message belongs to a protocol version in which a notification cancels a request.
+    fn is_legacy(&self, message: &Message) -> bool {
+        let state = self.state.borrow();
+        let version = message
+            .protocol_version
+            .as_ref()
+            .or(state.protocol.version.as_ref());
+        version.is_none_or(|version| version.as_str() < http_client::FIRST_VERSION_WITH_MCP_HEADERS)
     }
 
-    async fn start(self: &Arc<Self>, id: RequestId, message: Message) {
-        let given_up = self.ended.child_token();
-        let Some(number) = self.enter(&id, &message, &given_up) else {
-            let words = "A request with the same id is still in flight.";
-            return self.say(error_line(None, -32_600, words)).await;
+    async fn start_request(self: &Arc<Self>, id: RequestId, message: Message) {
+        let cancelled = self.shutdown.child_token();
+        let Some(number) = self.register(&id, &message, &cancelled) else {
+            let reason = "A request with the same id is still in flight.";
+            return self.send(error_response(None, INVALID_REQUEST, reason)).await;
         };
-        let is_hello = message.method == "initialize";
-        if is_hello {
-            self.spoken.send_modify(|state| state.starting += 1);
+        let is_initialize = message.method == "initialize";
+        if is_initialize {
+            self.state.send_modify(|state| state.initializing += 1);
         }
-        let place = self.place(&message).await;
+        let permit = self.pending_permit(&message).await;
         let this = Arc::clone(self);
         self.tasks.spawn(async move {
-            let _place = place;
-            let answer = tokio::select! {
+            let _permit = permit;
+            let response = tokio::select! {
                 biased;
-                () = given_up.cancelled() => None,
-                answer = this.ask(&id, &message) => Some(answer),
+                () = cancelled.cancelled() => None,
+                response = this.forward_request(&id, &message) => Some(response),
             };
-            if is_hello {
-                this.settle(answer.as_deref());
+            if is_initialize {
+                this.record_version(response.as_deref());
             }
-            let is_ours = this.leave(&id, number);
-            if let Some(answer) = answer.filter(|_| is_ours) {
-                this.say(answer).await;
+            let is_current = this.unregister(&id, number);
+            if let Some(response) = response.filter(|_| is_current) {
+                this.send(response).await;
             }
         });
     }
 
-    /// The answer to a request: the registry's, or one that says why there is none.
-    async fn ask(&self, id: &RequestId, message: &Message) -> Vec<u8> {
-        let _turn = if message.is_subscription() {
+    /// Returns the registry's response, or an error response of the bridge.
+    async fn forward_request(&self, id: &RequestId, message: &Message) -> Vec<u8> {
+        let _permit = if message.is_subscription() {
             None
         } else {
-            self.at_once.acquire().await.ok()
+            self.concurrent_requests.acquire().await.ok()
         };
-        let spoken = self.spoken_for(message).await;
-        // Seam: the answers of install_skill pass here, on the machine on which their files belong. What will write them
-        // there reads the answer at this point, and puts into it what it wrote.
-        http_client::request(&self.remote, message, id, &spoken, &self.out)
+        let protocol = self.negotiated_protocol(message).await;
+        // Extension point: responses to install_skill pass here, on the machine where the files belong. Code that writes
+        // the files can read the response here and add what it wrote.
+        http_client::request(&self.remote, message, id, &protocol, &self.out)
             .await
-            .unwrap_or_else(|trouble| {
-                let trouble = if message.is_repeatable() { trouble.of_reading() } else { trouble };
-                tracing::warn!(method = %message.method, %trouble, "a request has no answer of the registry's");
-                error_line(Some(id), trouble.code(), &trouble.to_string())
+            .unwrap_or_else(|error| {
+                let error = if message.is_read_only() {
+                    error.for_read_only()
+                } else {
+                    error
+                };
+                tracing::warn!(method = %message.method, %error, "request failed");
+                error_response(Some(id), error.code(), &error.to_string())
             })
     }
 
-    /// Sends what has no answer.
-    async fn pass(self: &Arc<Self>, message: Message) {
-        let place = self.place(&message).await;
+    async fn start_notification(self: &Arc<Self>, message: Message) {
+        let permit = self.pending_permit(&message).await;
         let this = Arc::clone(self);
         self.tasks.spawn(async move {
-            let _place = place;
-            let sent = async {
-                let spoken = this.spoken_for(&message).await;
-                http_client::notify(&this.remote, &message, &spoken).await
+            let _permit = permit;
+            let sending = async {
+                let protocol = this.negotiated_protocol(&message).await;
+                http_client::notify(&this.remote, &message, &protocol).await
             };
             let outcome = tokio::select! {
-                () = this.ended.cancelled() => Ok(()),
-                outcome = sent => outcome,
+                () = this.shutdown.cancelled() => Ok(()),
+                outcome = sending => outcome,
             };
-            if let Err(trouble) = outcome {
-                tracing::warn!(method = %message.method, %trouble, "a notification was not taken");
+            if let Err(error) = outcome {
+                tracing::warn!(method = %message.method, %error, "notification failed");
             }
         });
     }
 
-    /// A place among those that wait. Subscriptions have none: they would hold it for as long as they last.
-    async fn place(&self, message: &Message) -> Option<OwnedSemaphorePermit> {
+    /// Waits for a permit to be pending. Subscriptions need none, because they would hold it until the session ends.
+    async fn pending_permit(&self, message: &Message) -> Option<OwnedSemaphorePermit> {
         if message.is_subscription() {
             return None;
         }
-        Arc::clone(&self.waiting).acquire_owned().await.ok()
+        Arc::clone(&self.pending_messages).acquire_owned().await.ok()
     }
 
-    /// What the conversation has settled, once it has: a client may send more before `initialize` is answered.
-    async fn spoken_for(&self, message: &Message) -> NegotiatedProtocol {
-        let mut state = self.spoken.subscribe();
-        let needs_none = message.revision.is_some() || message.method == "initialize";
-        // The sender lives as long as we do, so the wait does not fail.
-        let settled = state.wait_for(|state| needs_none || state.starting == 0).await;
-        settled.map(|state| state.spoken.clone()).unwrap_or_default()
+    /// Waits for the answer to `initialize` if the message depends on it: a client may send more messages before.
+    async fn negotiated_protocol(&self, message: &Message) -> NegotiatedProtocol {
+        let mut state = self.state.subscribe();
+        let is_independent = message.protocol_version.is_some() || message.method == "initialize";
+        // `self` owns the sender, so `wait_for` cannot fail.
+        let ready = state
+            .wait_for(|state| is_independent || state.initializing == 0)
+            .await;
+        ready.map(|state| state.protocol.clone()).unwrap_or_default()
     }
 
-    /// Takes the revision out of the answer to `initialize`.
-    fn settle(&self, answer: Option<&[u8]>) {
-        let answer: Option<Value> = answer.and_then(|answer| serde_json::from_slice(answer).ok());
-        let revision = answer
+    /// Records the protocol version in the answer to `initialize`.
+    fn record_version(&self, response: Option<&[u8]>) {
+        let response: Option<Value> = response.and_then(|text| serde_json::from_slice(text).ok());
+        let version = response
             .as_ref()
-            .and_then(|answer| answer.pointer("/result/protocolVersion"))
+            .and_then(|response| response.pointer("/result/protocolVersion"))
             .and_then(Value::as_str);
-        self.spoken.send_modify(|state| {
-            state.starting = state.starting.saturating_sub(1);
-            if let Some(revision) = revision {
-                state.spoken.revision = Some(revision.to_owned());
+        self.state.send_modify(|state| {
+            state.initializing = state.initializing.saturating_sub(1);
+            if let Some(version) = version {
+                state.protocol.version = Some(version.to_owned());
             }
         });
     }
 
-    /// Puts a request on the list; `None` when one with its id is there.
-    fn enter(&self, id: &RequestId, message: &Message, given_up: &CancellationToken) -> Option<u64> {
+    /// Adds a request and returns its number; `None` if a request with the same id is in flight.
+    fn register(&self, id: &RequestId, message: &Message, cancelled: &CancellationToken) -> Option<u64> {
         let mut in_flight = self.in_flight();
         if in_flight.requests.contains_key(id) {
             return None;
         }
-        in_flight.count += 1;
-        let number = in_flight.count;
-        let flight = InFlightRequest {
+        in_flight.last_number += 1;
+        let number = in_flight.last_number;
+        let request = InFlightRequest {
             number,
             is_subscription: message.is_subscription(),
-            given_up: given_up.clone(),
+            cancelled: cancelled.clone(),
         };
-        in_flight.requests.insert(id.clone(), flight);
+        in_flight.requests.insert(id.clone(), request);
         Some(number)
     }
 
-    /// Takes this very request off the list; false when it was given up.
-    fn leave(&self, id: &RequestId, number: u64) -> bool {
+    /// Removes the request. Returns false if it was cancelled, even if a newer request has the same id.
+    fn unregister(&self, id: &RequestId, number: u64) -> bool {
         let mut in_flight = self.in_flight();
-        let is_there = in_flight
+        let is_current = in_flight
             .requests
             .get(id)
-            .is_some_and(|flight| flight.number == number);
-        if is_there {
+            .is_some_and(|request| request.number == number);
+        if is_current {
             in_flight.requests.remove(id);
         }
-        is_there
+        is_current
     }
 
-    fn give_up(&self, id: &RequestId) {
-        if let Some(flight) = self.in_flight().requests.remove(id) {
-            flight.given_up.cancel();
+    fn cancel(&self, id: &RequestId) {
+        if let Some(request) = self.in_flight().requests.remove(id) {
+            request.cancelled.cancel();
         }
     }
 }

@@ -1,29 +1,32 @@
-//! Server-sent events, as far as MCP uses them (HTML Living Standard, section 9.2).
+//! Decodes server-sent events, as far as MCP uses them (HTML Living Standard, section 9.2).
+//!
+//! The crate `sse-stream` is not used: it has no size limit for an event, and it treats unknown fields, fields without a
+//! colon and repeated fields as errors, where the standard says to ignore or replace them.
 
-/// The longest event that is read, in bytes: a skill of 16 MiB in Base64 fits, with room.
+/// The largest event, in bytes: a skill of 16 MiB in Base64 fits.
 pub(super) const MAX_EVENT: usize = 64 << 20;
 
-/// More data than an event may have.
+/// An event is larger than [`MAX_EVENT`].
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TooLong;
 
-/// Makes events of bytes that come in pieces of any size.
 #[derive(Debug, Default)]
 pub(super) struct SseDecoder {
     line: Vec<u8>,
     data: Vec<u8>,
-    is_other: bool,
-    is_after_return: bool,
+    /// Whether the event's type is another than `message`.
+    is_other_type: bool,
+    is_after_carriage_return: bool,
 }
 
 impl SseDecoder {
-    /// Takes the next bytes; the data of each message that they complete is added to `messages`.
+    /// Decodes the next bytes, and appends the data of each completed message to `messages`.
     pub(super) fn feed(&mut self, bytes: &[u8], messages: &mut Vec<Vec<u8>>) -> Result<(), TooLong> {
         for &byte in bytes {
-            let is_second_of_two = byte == b'\n' && self.is_after_return;
-            self.is_after_return = byte == b'\r';
+            let is_second_of_crlf = byte == b'\n' && self.is_after_carriage_return;
+            self.is_after_carriage_return = byte == b'\r';
             match byte {
-                b'\n' if is_second_of_two => {}
+                b'\n' if is_second_of_crlf => {}
                 b'\n' | b'\r' => self.end_line(messages),
                 _ if self.line.len() + self.data.len() >= MAX_EVENT => return Err(TooLong),
                 _ => self.line.push(byte),
@@ -37,9 +40,9 @@ impl SseDecoder {
         let line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&line);
         if line.is_empty() {
             let data = std::mem::take(&mut self.data);
-            let is_other = std::mem::take(&mut self.is_other);
-            // An event without data only sets an id to resume from, which a registry without sessions has no use for.
-            if !is_other && !data.is_empty() {
+            let is_other_type = std::mem::take(&mut self.is_other_type);
+            // An event without data only sets an id to resume from, which a registry without sessions does not support.
+            if !is_other_type && !data.is_empty() {
                 messages.push(data);
             }
             return;
@@ -54,7 +57,7 @@ impl SseDecoder {
             }
             self.data.extend_from_slice(value);
         } else if field == b"event" {
-            self.is_other = value != b"message";
+            self.is_other_type = value != b"message";
         }
     }
 }
@@ -65,11 +68,11 @@ mod tests {
 
     use super::*;
 
-    fn read(bytes: &[u8], piece: usize) -> Vec<String> {
-        let mut reader = SseDecoder::default();
+    fn decode(bytes: &[u8], chunk_size: usize) -> Vec<String> {
+        let mut decoder = SseDecoder::default();
         let mut messages = Vec::new();
-        for piece in bytes.chunks(piece) {
-            reader.feed(piece, &mut messages).unwrap();
+        for chunk in bytes.chunks(chunk_size) {
+            decoder.feed(chunk, &mut messages).unwrap();
         }
         messages
             .into_iter()
@@ -78,34 +81,34 @@ mod tests {
     }
 
     #[test]
-    fn events_are_read_with_each_line_end_and_in_pieces_of_each_size() {
+    fn events_are_decoded_with_any_line_end_and_any_chunk_size() {
         let text = "\u{feff}: keep-alive\n\nid: 1\nretry: 5\ndata:\n\nevent: message\ndata: {\"a\":\ndata: 1}\n\n\
                     event: ping\ndata: x\n\ndata:{}\n\ndata: half";
         for line_end in ["\n", "\r", "\r\n"] {
             let text = text.replace('\n', line_end);
-            for piece in 1..text.len() {
+            for chunk_size in 1..text.len() {
                 assert_eq!(
-                    read(text.as_bytes(), piece),
+                    decode(text.as_bytes(), chunk_size),
                     ["{\"a\":\n1}", "{}"],
-                    "{line_end:?} {piece}"
+                    "{line_end:?} {chunk_size}"
                 );
             }
         }
     }
 
     #[test]
-    fn an_event_without_end_is_refused_before_it_fills_the_memory() {
-        let mut reader = SseDecoder::default();
+    fn endless_event_is_rejected_at_the_size_limit() {
+        let mut decoder = SseDecoder::default();
         let mut messages = Vec::new();
-        reader.feed(b"data: ", &mut messages).unwrap();
-        let piece = vec![b'x'; 1 << 20];
-        let fed = (0..100).find(|_| reader.feed(&piece, &mut messages).is_err());
+        decoder.feed(b"data: ", &mut messages).unwrap();
+        let chunk = vec![b'x'; 1 << 20];
+        let fed = (0..100).find(|_| decoder.feed(&chunk, &mut messages).is_err());
         assert_eq!(fed, Some(63));
     }
 
     proptest! {
         #[test]
-        fn no_bytes_make_the_reader_panic(bytes: Vec<u8>) {
+        fn arbitrary_bytes_do_not_panic(bytes: Vec<u8>) {
             let mut messages = Vec::new();
             let _ = SseDecoder::default().feed(&bytes, &mut messages);
         }

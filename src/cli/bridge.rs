@@ -1,45 +1,44 @@
-//! `skillkeep bridge`: one assistant on a laptop, and a registry on a server.
+//! `skillkeep bridge`: connects one assistant over stdio to a remote registry.
 
 use std::path::PathBuf;
 
+use super::api_key;
 use crate::bridge::{self, Remote, RemoteOptions};
 use crate::config::Secret;
 use crate::error::{CliError, CliErrorKind};
-use crate::tenancy::ApiKey;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct BridgeArgs {
-    /// The registry's address, such as https://skills.example.com/mcp
+    /// Registry to forward to
+    ///
+    /// Example: https://skills.example.com
     url: String,
-    /// The API key
-    #[arg(env = "SKILLKEEP_API_KEY", long, hide_env_values = true, value_name = "KEY")]
+    /// Set the API key
+    ///
+    /// Other users of the machine can see arguments, so prefer the environment variable.
+    #[arg(env = api_key::VARIABLE, long, hide_env_values = true, value_name = "KEY")]
     api_key: Option<Secret>,
-    /// Trust the certificates in this file (PEM) beside the system's
+    /// Trust also the certificates in this file (PEM)
+    ///
+    /// The system's root certificates stay trusted. Example: --ca-file company-ca.pem
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// Let the key travel unencrypted to another machine
+    /// Allow an http: address of another machine
+    ///
+    /// The API key then travels unencrypted. Default: only https:, and http: for this machine.
     #[arg(long)]
     allow_http: bool,
 }
 
 pub(super) async fn run(args: BridgeArgs) -> Result<(), CliError> {
-    let usage = |words: String| CliError::new(CliErrorKind::Usage, words);
-    let Some(text) = args.api_key.filter(|key| !key.reveal().is_empty()) else {
-        return Err(usage(
-            "SKILLKEEP_API_KEY is not set; put the key into the environment of the assistant's configuration"
-                .to_owned(),
-        ));
-    };
-    let key: ApiKey = text
-        .reveal()
-        .parse()
-        .map_err(|error| usage(format!("SKILLKEEP_API_KEY is refused: {error}")))?;
+    let key = api_key::required(args.api_key.as_ref())?;
     let options = RemoteOptions {
         url: &args.url,
         allow_http: args.allow_http,
         ca_file: args.ca_file.as_deref(),
     };
-    let remote = Remote::new(&options, &key).map_err(|error| usage(error.to_string()))?;
+    let remote = Remote::new(&options, key.reveal())
+        .map_err(|error| CliError::new(CliErrorKind::Usage, error.to_string()))?;
     bridge::run(remote, tokio::io::stdin(), tokio::io::stdout()).await;
     Ok(())
 }

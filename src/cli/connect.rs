@@ -1,81 +1,24 @@
-//! `skillkeep connect`: writes the entry that an assistant needs into that assistant's own configuration.
+//! `skillkeep connect`: writes the entry of skillkeep into the configuration file of an assistant.
 
+mod args;
 mod endpoint;
 
-use std::path::PathBuf;
-use std::str::FromStr;
+use std::path::{Path, PathBuf};
 
-use assistants::{config_edit, entry};
-use clap::ValueEnum as _;
+use assistants::{Assistant, ConfigDirs, ConfigFile, Endpoint, Entry, NextStep, Server, config_edit, entry};
 use serde::Serialize;
+use serde_json::Value;
+
+pub(super) use self::args::ConnectArgs;
 
 use super::output;
-use crate::config::{Config, Secret};
+use crate::config::Config;
 use crate::error::{CliError, CliErrorKind};
-use assistants::ConfigFile;
-use assistants::{Assistant, ConfigDirs, ConnectVia};
-use assistants::{Endpoint, Entry};
 
-#[derive(Debug, clap::Args)]
-pub(super) struct ConnectArgs {
-    /// The assistant; left out, all are listed with where they stand
-    #[arg(value_enum)]
-    name: Option<Assistant>,
-    /// The address of a registry far away, such as https://skills.example.com; left out, the one on this machine
-    #[arg(long, value_name = "URL")]
-    url: Option<String>,
-    /// How the assistant reaches the registry; left out, the best that it can
-    #[arg(long, value_enum)]
-    transport: Option<ConnectVia>,
-    /// The name of the entry
-    #[arg(long, default_value = "skillkeep", value_name = "NAME")]
-    entry: EntryName,
-    /// Write the configuration of the project in this folder instead of your own
-    #[arg(long)]
-    project: bool,
-    /// Write this file instead of the assistant's usual one
-    #[arg(long, value_name = "FILE", conflicts_with = "project")]
-    config_file: Option<PathBuf>,
-    /// Show what would be written, and write nothing
-    #[arg(long)]
-    print: bool,
-    /// Take the entry out again
-    #[arg(long, conflicts_with_all = ["print", "url", "transport"])]
-    remove: bool,
-    /// Trust the certificates in this file (PEM) beside the system's (bridge only)
-    #[arg(long, value_name = "FILE")]
-    ca_file: Option<PathBuf>,
-    /// Let the key travel unencrypted to another machine
-    #[arg(long)]
-    allow_http: bool,
-    /// The API key, for an assistant whose file cannot name a variable of the environment
-    #[arg(env = "SKILLKEEP_API_KEY", long, hide_env_values = true, value_name = "KEY")]
-    api_key: Option<Secret>,
-}
+/// The name of this program in the names of backups, and in the entries of Goose.
+const PROGRAM: &str = "skillkeep";
 
-/// The name of an entry: what every client accepts, and no file's language needs to quote.
-#[derive(Debug, Clone)]
-struct EntryName(String);
-
-impl FromStr for EntryName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let fits = text.starts_with(|c: char| c.is_ascii_alphabetic())
-            && text.len() <= 64
-            && text
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
-        if fits {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err("a name begins with a letter and has letters, digits, - and _, 64 at most".to_owned())
-        }
-    }
-}
-
-/// What came of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum ConnectOutcome {
     Connected,
@@ -85,149 +28,191 @@ enum ConnectOutcome {
     NotConnected,
 }
 
-#[derive(Debug, Serialize)]
-struct Report<'a> {
-    client: &'static str,
-    entry: &'a str,
-    file: String,
-    outcome: ConnectOutcome,
-    backup: Option<String>,
-}
-
 pub(super) fn run(config: &Config, args: &ConnectArgs) -> Result<(), CliError> {
-    let Some(client) = args.name else {
-        return list(config, args);
-    };
-    let opened = ConfigFile::open(&path(client, args)?).map_err(|error| refused(client, &error))?;
-    let unread = |error: &config_edit::EditError| {
-        refused(
-            client,
-            &format!("{} is left as it is: {error}", opened.path().display()),
-        )
-    };
-    let document = config_edit::read(client.format(), opened.text()).map_err(|error| unread(&error))?;
-    let there = entry::servers(&document, client.section()).and_then(|servers| servers.get(&args.entry.0));
-    if args.remove {
-        let Some(_) = there else {
-            return report(config, client, args, &opened, ConnectOutcome::NotConnected, None);
-        };
-        let after = config_edit::take(client.format(), opened.text(), client.section(), &args.entry.0)
-            .map_err(|error| unread(&error))?;
-        let backup = opened
-            .replace(&after, false)
-            .map_err(|error| refused(client, &error))?;
-        return report(config, client, args, &opened, ConnectOutcome::Removed, backup);
+    match args.assistant {
+        Some(assistant) => Edit::open(config, args, assistant)?.run(),
+        None => list(config, args),
     }
-    let reach = endpoint::choose(config, client, args, there)?;
-    let secrets = match &reach {
-        Endpoint::Program { secrets, .. } => secrets.as_slice(),
-        Endpoint::Http(_) | Endpoint::Sse(_) => &[],
-    };
-    let wanted = Entry::new(client, &reach);
-    if args.print {
-        let shown = wanted.keeping(there).shown(secrets);
-        let text = config_edit::alone(client.format(), client.section(), &args.entry.0, &shown.node);
-        return output::line(text.map_err(|error| unread(&error))?.trim_end());
-    }
-    if there.is_some_and(|there| wanted.is(there)) {
-        return report(
+}
+
+/// One edit of the configuration file of one assistant.
+struct Edit<'a> {
+    config: &'a Config,
+    args: &'a ConnectArgs,
+    assistant: Assistant,
+    file: ConfigFile,
+}
+
+impl<'a> Edit<'a> {
+    fn open(config: &'a Config, args: &'a ConnectArgs, assistant: Assistant) -> Result<Self, CliError> {
+        let file = ConfigFile::open(&config_path(assistant, args)?, PROGRAM)
+            .map_err(|error| refused(assistant, &error.to_string()))?;
+        Ok(Self {
             config,
-            client,
             args,
-            &opened,
-            ConnectOutcome::AlreadyConnected,
-            None,
-        );
+            assistant,
+            file,
+        })
     }
-    let outcome = if there.is_some() {
-        ConnectOutcome::Updated
-    } else {
-        ConnectOutcome::Connected
-    };
-    let holds_secret = secrets.iter().any(|secret| secret.text.is_some());
-    let after = config_edit::put(
-        client.format(),
-        opened.text(),
-        client.section(),
-        &args.entry.0,
-        &wanted.keeping(there),
-    )
-    .map_err(|error| unread(&error))?;
-    let backup = opened
-        .replace(&after, holds_secret)
-        .map_err(|error| refused(client, &error))?;
-    report(config, client, args, &opened, outcome, backup)
+
+    fn run(&self) -> Result<(), CliError> {
+        let assistant = self.assistant;
+        let document = self.with_path(config_edit::parse(assistant.format(), self.file.text()))?;
+        let existing = entry::servers(&document, assistant.section())
+            .and_then(|servers| servers.get(self.args.entry.as_str()));
+        if self.args.remove {
+            return self.remove(existing.is_some());
+        }
+        let endpoint = endpoint::choose(self.config, assistant, self.args, existing)?;
+        self.connect(endpoint, existing)
+    }
+
+    fn remove(&self, is_connected: bool) -> Result<(), CliError> {
+        if !is_connected {
+            return self.report(ConnectOutcome::NotConnected, None);
+        }
+        let text = self.with_path(config_edit::remove_entry(
+            self.assistant.format(),
+            self.file.text(),
+            self.assistant.section(),
+            self.args.entry.as_str(),
+            &endpoint::PROMPTS,
+        ))?;
+        let backup = self.replace(&text, false)?;
+        self.report(ConnectOutcome::Removed, backup)
+    }
+
+    fn connect(&self, endpoint: Endpoint, existing: Option<&Value>) -> Result<(), CliError> {
+        let (format, section, name) = (
+            self.assistant.format(),
+            self.assistant.section(),
+            self.args.entry.as_str(),
+        );
+        let server = Server {
+            name: PROGRAM,
+            description: "Find, install and rate this company's skills",
+            endpoint,
+        };
+        let secrets = server.endpoint.secrets();
+        let wanted = Entry::new(self.assistant, &server);
+        if self.args.print {
+            let shown = wanted.with_settings_of(existing).redacted(secrets);
+            let text = config_edit::render_standalone(format, section, name, &shown.value);
+            return output::line(self.with_path(text)?.trim_end());
+        }
+        let outcome = match existing {
+            Some(existing) if wanted.matches(existing) => {
+                return self.report(ConnectOutcome::AlreadyConnected, None);
+            }
+            Some(_) => ConnectOutcome::Updated,
+            None => ConnectOutcome::Connected,
+        };
+        let wanted = wanted.with_settings_of(existing);
+        let text = self.with_path(config_edit::upsert_entry(
+            format,
+            self.file.text(),
+            section,
+            name,
+            &wanted,
+        ))?;
+        let contains_secret = secrets.iter().any(|secret| secret.value.is_some());
+        let backup = self.replace(&text, contains_secret)?;
+        self.report(outcome, backup)
+    }
+
+    fn replace(&self, text: &str, contains_secret: bool) -> Result<Option<PathBuf>, CliError> {
+        self.file
+            .replace(text, contains_secret)
+            .map_err(|error| refused(self.assistant, &error.to_string()))
+    }
+
+    /// Adds the path of the file to the error.
+    fn with_path<T>(&self, result: Result<T, config_edit::EditError>) -> Result<T, CliError> {
+        result.map_err(|error| {
+            let path = self.file.path().display();
+            refused(self.assistant, &format!("{path} was not changed: {error}"))
+        })
+    }
+
+    fn report(&self, outcome: ConnectOutcome, backup: Option<PathBuf>) -> Result<(), CliError> {
+        let (title, name) = (self.assistant.title(), self.args.entry.as_str());
+        let path = self.file.path().display().to_string();
+        if self.config.json {
+            return output::json(&serde_json::json!({
+                "client": title,
+                "entry": name,
+                "file": path,
+                "outcome": outcome,
+                "backup": backup.map(|path| path.display().to_string()),
+            }));
+        }
+        let message = match outcome {
+            ConnectOutcome::Connected => format!("{title} is connected: added entry `{name}` to {path}."),
+            ConnectOutcome::Updated => format!("{title} is connected: updated entry `{name}` in {path}."),
+            ConnectOutcome::AlreadyConnected => {
+                format!("{title} is already connected: entry `{name}` in {path} is up to date.")
+            }
+            ConnectOutcome::Removed => {
+                format!("{title} is disconnected: removed entry `{name}` from {path}.")
+            }
+            ConnectOutcome::NotConnected => {
+                format!("{title} is not connected: no entry `{name}` in {path}.")
+            }
+        };
+        output::line(&message)?;
+        if let Some(backup) = backup {
+            output::line(&format!("Backup of the previous file: {}", backup.display()))?;
+        }
+        match outcome {
+            ConnectOutcome::Connected | ConnectOutcome::Updated | ConnectOutcome::AlreadyConnected => {
+                output::line(next_step(self.assistant))
+            }
+            ConnectOutcome::Removed | ConnectOutcome::NotConnected => Ok(()),
+        }
+    }
 }
 
-fn refused(client: Assistant, reason: &impl ToString) -> CliError {
-    CliError::new(
-        CliErrorKind::Refused,
-        format!("{}: {}", client.title(), reason.to_string()),
-    )
+fn next_step(assistant: Assistant) -> &'static str {
+    match assistant.next_step() {
+        NextStep::SetEnvironment => "Start it with SKILLKEEP_API_KEY set in its environment.",
+        NextStep::AnswerPrompt => {
+            "VS Code asks for the API key when it starts the server for the first time."
+        }
+        NextStep::Restart => "Quit the assistant and start it again.",
+    }
 }
 
-fn usage(words: impl Into<String>) -> CliError {
-    CliError::new(CliErrorKind::Usage, words)
+fn refused(assistant: Assistant, reason: &str) -> CliError {
+    CliError::new(CliErrorKind::Refused, format!("{}: {reason}", assistant.title()))
 }
 
-fn places() -> Result<ConfigDirs, CliError> {
-    ConfigDirs::from(|name| std::env::var_os(name))
-        .ok_or_else(|| usage("HOME is not set; name the file with --config-file"))
+fn usage(message: impl Into<String>) -> CliError {
+    CliError::new(CliErrorKind::Usage, message)
 }
 
-fn path(client: Assistant, args: &ConnectArgs) -> Result<PathBuf, CliError> {
+fn config_path(assistant: Assistant, args: &ConnectArgs) -> Result<PathBuf, CliError> {
     if let Some(file) = &args.config_file {
         return Ok(file.clone());
     }
     if !args.project {
-        return Ok(client.user_file(&places()?));
+        let dirs = ConfigDirs::from_variables(|name| std::env::var_os(name))
+            .ok_or_else(|| usage("HOME is not set; set it, or name the file with --config-file"))?;
+        return Ok(assistant.user_file(&dirs));
     }
     let folder = std::env::current_dir()
         .map_err(|error| usage(format!("the current folder cannot be read: {error}")))?;
-    client
-        .project_file(&folder)
-        .ok_or_else(|| usage(format!("{} has no configuration of projects", client.title())))
+    assistant.project_file(&folder).ok_or_else(|| {
+        usage(format!(
+            "{} has no configuration files of projects; leave out --project",
+            assistant.title()
+        ))
+    })
 }
 
-fn report(
-    config: &Config,
-    client: Assistant,
-    args: &ConnectArgs,
-    file: &ConfigFile,
-    outcome: ConnectOutcome,
-    backup: Option<PathBuf>,
-) -> Result<(), CliError> {
-    let name = &args.entry.0;
-    let path = file.path().display().to_string();
-    if config.json {
-        return output::json(&Report {
-            client: client.title(),
-            entry: name,
-            file: path,
-            outcome,
-            backup: backup.map(|path| path.display().to_string()),
-        });
-    }
-    let (words, connected) = match outcome {
-        ConnectOutcome::Connected => ("is connected: the entry is in", true),
-        ConnectOutcome::Updated => ("is connected: the entry was changed in", true),
-        ConnectOutcome::AlreadyConnected => ("is connected already: the entry is in", true),
-        ConnectOutcome::Removed => ("is no longer connected: the entry was taken out of", false),
-        ConnectOutcome::NotConnected => ("is not connected: there is no such entry in", false),
-    };
-    output::line(&format!("{} {words} {path} as \"{name}\".", client.title()))?;
-    if let Some(backup) = backup {
-        output::line(&format!("The file as it was: {}", backup.display()))?;
-    }
-    if connected {
-        output::line(client.next_step())?;
-    }
-    Ok(())
-}
-
+/// A row of the list of assistants.
 #[derive(Debug, Serialize)]
 struct ConnectionState {
-    name: String,
+    name: &'static str,
     client: &'static str,
     file: String,
     state: &'static str,
@@ -235,44 +220,51 @@ struct ConnectionState {
 
 fn list(config: &Config, args: &ConnectArgs) -> Result<(), CliError> {
     if args.remove || args.print || args.url.is_some() || args.config_file.is_some() {
-        return Err(usage("which assistant? Run skillkeep connect for the list"));
+        return Err(usage(
+            "the assistant is missing; `skillkeep connect` lists the assistants",
+        ));
     }
-    let mut standings = Vec::new();
-    for client in Assistant::value_variants() {
-        // Not every client has a configuration of projects; those that have none are no row of that list.
-        let Ok(path) = path(*client, args) else {
+    let mut rows = Vec::new();
+    for assistant in Assistant::ALL {
+        // With --project, an assistant without configuration files of projects is left out.
+        let Ok(path) = config_path(assistant, args) else {
             continue;
         };
-        standings.push(ConnectionState {
-            name: client
-                .to_possible_value()
-                .map_or_else(String::new, |value| value.get_name().to_owned()),
-            client: client.title(),
-            state: state(*client, &path, &args.entry.0),
+        rows.push(ConnectionState {
+            name: assistant.name(),
+            client: assistant.title(),
+            state: connection_state(assistant, &path, args.entry.as_str()),
             file: path.display().to_string(),
         });
     }
     if config.json {
-        return standings.iter().try_for_each(output::json);
+        return rows.iter().try_for_each(output::json);
     }
-    let rows = standings
+    let rows = rows
         .into_iter()
-        .map(|row| vec![row.name, row.client.to_owned(), row.state.to_owned(), row.file])
+        .map(|row| {
+            vec![
+                row.name.to_owned(),
+                row.client.to_owned(),
+                row.state.to_owned(),
+                row.file,
+            ]
+        })
         .collect();
     output::table(&["name", "assistant", "state", "file"], rows, "HOME is not set.")
 }
 
-fn state(client: Assistant, path: &std::path::Path, name: &str) -> &'static str {
-    let Ok(file) = ConfigFile::open(path) else {
+fn connection_state(assistant: Assistant, path: &Path, entry: &str) -> &'static str {
+    let Ok(file) = ConfigFile::open(path, PROGRAM) else {
         return "unreadable";
     };
     if !file.exists() {
         return "no file";
     }
-    match config_edit::read(client.format(), file.text()) {
+    match config_edit::parse(assistant.format(), file.text()) {
         Err(_) => "unreadable",
-        Ok(document) => match entry::servers(&document, client.section()) {
-            Some(servers) if servers.contains_key(name) => "connected",
+        Ok(document) => match entry::servers(&document, assistant.section()) {
+            Some(servers) if servers.contains_key(entry) => "connected",
             Some(_) | None => "not connected",
         },
     }

@@ -1,4 +1,4 @@
-//! `skillkeep doctor`: checks the walls between tenants on the live database, then tries to break them.
+//! `skillkeep doctor`: checks tenant isolation on the live database, then tries to break it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,26 +13,38 @@ use crate::isolation_probe::{self, ProbeError, Tally};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct DoctorArgs {
-    /// Look at the walls and leave out the attacks, which take some seconds
+    /// Check the schema only, without the attacks
+    ///
+    /// The attacks take some seconds and leave nothing in the database.
     #[arg(long)]
     quick: bool,
 }
 
 pub(super) async fn run(config: &Config, args: DoctorArgs) -> Result<(), CliError> {
     let database = Database::open(config).await?;
-    let outcome = examine(&database, args.quick).await;
+    let report = examine(&database, args.quick).await;
     let socket_folder = database.socket_folder();
     database.close().await;
-    show(config, &outcome?, socket_folder.as_deref())
+    print(config, &report?, socket_folder.as_deref())
 }
 
-/// What was found, and how often each tool and method was attacked.
-struct Examined {
+struct Report {
     checks: Vec<Check>,
+    /// The number of attacks by tool and method.
     attacks: BTreeMap<String, Tally>,
 }
 
-async fn examine(database: &Database, quick: bool) -> Result<Examined, CliError> {
+async fn examine(database: &Database, quick: bool) -> Result<Report, CliError> {
+    let mut checks = check_schema(database).await?;
+    let mut attacks = BTreeMap::new();
+    if !quick {
+        attack_tables(database, &mut checks).await?;
+        attacks = attack_tools(database, &mut checks).await?;
+    }
+    Ok(Report { checks, attacks })
+}
+
+async fn check_schema(database: &Database) -> Result<Vec<Check>, CliError> {
     let admin = database.admin().await?;
     let mut checks = if database.is_embedded() {
         let server: ServerDb = database.server_unchecked()?;
@@ -40,72 +52,76 @@ async fn examine(database: &Database, quick: bool) -> Result<Examined, CliError>
             .await
             .map_err(db_failure)?
     } else {
-        // DATABASE_URL is the operator's here; the server proves its own role at its start.
+        // DATABASE_URL names the admin's role here; the server checks its own role when it starts.
         isolation_checks::check_schema(&admin).await.map_err(db_failure)?
     };
-    checks.push(
-        isolation_checks::check_outgoing(&admin)
-            .await
-            .map_err(db_failure)?,
-    );
-    if quick {
-        return Ok(Examined {
-            checks,
-            attacks: BTreeMap::new(),
-        });
-    }
-    // By the owner's way in, where there is one: he can lend the attacker privileges that he has not.
-    let owner = AdminDb::new(database.owner()).map_err(db_failure)?;
-    let proven = prove_isolation(&owner).await.map_err(ProbeError::Db);
-    let name = "one tenant cannot reach another's rows";
-    let proven = finding_or_failure(proven, name, &checks)?;
-    checks.push(proven);
-    let mut attacks = BTreeMap::new();
-    let rehearsed = isolation_probe::dry_run(database.admin_url()).await.map(|proof| {
-        let name = format!(
-            "{} attacks by one tenant on another through {} tools and methods",
-            proof.attacks,
-            proof.targets.len()
-        );
-        attacks = proof.targets;
-        Check::new(name, proof.findings)
-    });
-    let name = "attacks by one tenant on another through tools and methods";
-    let rehearsed = finding_or_failure(rehearsed, name, &checks)?;
-    checks.push(rehearsed);
-    Ok(Examined { checks, attacks })
+    let egress = isolation_checks::check_outgoing(&admin).await;
+    checks.push(egress.map_err(db_failure)?);
+    Ok(checks)
 }
 
-/// A proof that cannot be brought to its end is a finding beside those of the walls, which must not be lost for it. Where
-/// no wall is amiss, the database's refusal is what there is to tell.
-fn finding_or_failure(
-    proven: Result<Check, ProbeError>,
+/// Attacks with SQL. As the owner of the schema, who can grant the attacker privileges that it lacks.
+async fn attack_tables(database: &Database, checks: &mut Vec<Check>) -> Result<(), CliError> {
+    let owner = AdminDb::new(database.owner()).map_err(db_failure)?;
+    let result = prove_isolation(&owner).await.map_err(ProbeError::Db);
+    let name = "one tenant cannot reach another's rows";
+    let check = problem_or_failure(result, name, checks)?;
+    checks.push(check);
+    Ok(())
+}
+
+/// Attacks with calls of tools and methods. Returns the number of attacks by tool and method.
+async fn attack_tools(
+    database: &Database,
+    checks: &mut Vec<Check>,
+) -> Result<BTreeMap<String, Tally>, CliError> {
+    let mut attacks = BTreeMap::new();
+    let probe = isolation_probe::dry_run(database.admin_url()).await;
+    let result = probe.map(|probe| {
+        let name = format!(
+            "{} attacks by one tenant on another through {} tools and methods",
+            probe.attacks,
+            probe.targets.len()
+        );
+        attacks = probe.targets;
+        Check::new(name, probe.findings)
+    });
+    let name = "attacks by one tenant on another through tools and methods";
+    let check = problem_or_failure(result, name, checks)?;
+    checks.push(check);
+    Ok(attacks)
+}
+
+/// Reports attacks that could not be completed as a problem, so that the problems of the other checks are still printed.
+/// Without other problems, the database error itself is returned.
+fn problem_or_failure(
+    result: Result<Check, ProbeError>,
     name: &str,
-    walls: &[Check],
+    checks: &[Check],
 ) -> Result<Check, CliError> {
-    match proven {
+    match result {
         Ok(check) => Ok(check),
-        Err(ProbeError::Db(error)) if error.is_unavailable() || walls.iter().all(Check::passed) => {
+        Err(ProbeError::Db(error)) if error.is_unavailable() || checks.iter().all(Check::passed) => {
             Err(db_failure(error))
         }
         Err(error) => Ok(Check::new(name, vec![error.to_string()])),
     }
 }
 
-fn show(config: &Config, examined: &Examined, socket_folder: Option<&Path>) -> Result<(), CliError> {
-    let checks = &examined.checks;
-    let findings: usize = checks.iter().map(|check| check.findings.len()).sum();
+fn print(config: &Config, report: &Report, socket_folder: Option<&Path>) -> Result<(), CliError> {
+    let checks = &report.checks;
+    let problems: usize = checks.iter().map(|check| check.findings.len()).sum();
     if config.json {
         output::json(&serde_json::json!({
-            "passed": findings == 0,
+            "passed": problems == 0,
             "checks": checks,
-            "attacks": examined.attacks,
+            "attacks": report.attacks,
             "socket_folder": socket_folder,
         }))?;
     } else {
         if let Some(folder) = socket_folder {
             output::line(&format!(
-                "skillkeep runs PostgreSQL itself; its socket is in {}",
+                "The embedded PostgreSQL has its socket in {}",
                 folder.display()
             ))?;
         }
@@ -120,11 +136,11 @@ fn show(config: &Config, examined: &Examined, socket_folder: Option<&Path>) -> R
             }
         }
     }
-    if findings == 0 {
+    if problems == 0 {
         return Ok(());
     }
     Err(CliError::new(
         CliErrorKind::Findings,
-        format!("{findings} findings; do not serve tenants from this database"),
+        format!("{problems} problems found; do not serve tenants from this database until they are solved"),
     ))
 }

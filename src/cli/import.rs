@@ -1,4 +1,4 @@
-//! `skillkeep import`: every skill below a folder, a line for each.
+//! `skillkeep import`: imports all skills below a folder and prints one line for each.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,28 +14,35 @@ use crate::registry::import::{self, ImportError, ImportOutcome, Job, Line};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ImportArgs {
-    /// The folder; every folder in it that holds a SKILL.md is a skill
+    /// Folder to search for skills
+    ///
+    /// Each folder in it that contains a SKILL.md is one skill.
     folder: PathBuf,
-    /// Store SKILL.md with its front matter put right where it breaks the format's rules; the folder stays as it is
+    /// Repair front matter that breaks the rules of the format
+    ///
+    /// The repaired SKILL.md is stored; the folder is not changed. Without it, such skills are stored as they are, or
+    /// refused.
     #[arg(long)]
     fix: bool,
-    /// End with exit code 1 if any skill is refused
+    /// Exit with 1 if any skill is refused
+    ///
+    /// Without it, only if all skills are refused.
     #[arg(long)]
     strict: bool,
-    /// The tenant's short name
+    /// Import into this tenant
     #[arg(long, default_value = "default", value_name = "SLUG")]
     tenant: String,
 }
 
 #[derive(Default)]
-struct Count {
+struct ImportCounts {
     created: usize,
     updated: usize,
     unchanged: usize,
     refused: usize,
 }
 
-impl Count {
+impl ImportCounts {
     fn add(&mut self, outcome: &ImportOutcome) {
         match outcome {
             ImportOutcome::Created => self.created += 1,
@@ -52,8 +59,8 @@ impl Count {
 
 pub(super) async fn run(config: &Config, args: ImportArgs) -> Result<(), CliError> {
     if !args.folder.is_dir() {
-        let words = format!("{} is not a folder that can be read", args.folder.display());
-        return Err(CliError::new(CliErrorKind::NotFound, words));
+        let message = format!("{} is not a folder that can be read", args.folder.display());
+        return Err(CliError::new(CliErrorKind::NotFound, message));
     }
     let database = Database::open(config).await?;
     let outcome = async {
@@ -62,21 +69,21 @@ pub(super) async fn run(config: &Config, args: ImportArgs) -> Result<(), CliErro
     }
     .await;
     database.close().await;
-    judge(&outcome?, &args)
+    report_counts(&outcome?, &args)
 }
 
-async fn import_all(config: &Config, db: &AdminDb, args: &ImportArgs) -> Result<Count, CliError> {
+async fn import_all(config: &Config, db: &AdminDb, args: &ImportArgs) -> Result<ImportCounts, CliError> {
     let tenant = database::tenant(db, &args.tenant).await?;
     let job = Job {
         root: args.folder.clone(),
         fix: args.fix,
         actor: database::operator(),
     };
-    let progress = progress();
-    let mut count = Count::default();
+    let progress = spinner();
+    let mut counts = ImportCounts::default();
     let mut written = Ok(());
     let imported = import::import(db, tenant.id, &job, |line| {
-        count.add(&line.outcome);
+        counts.add(&line.outcome);
         progress.inc(1);
         if written.is_ok() {
             written = progress.suspend(|| {
@@ -92,11 +99,11 @@ async fn import_all(config: &Config, db: &AdminDb, args: &ImportArgs) -> Result<
     progress.finish_and_clear();
     imported.map_err(|ImportError::Db(error)| db_failure(error))?;
     written?;
-    Ok(count)
+    Ok(counts)
 }
 
-/// Shown on a terminal only; the number of skills is not known before the end.
-fn progress() -> ProgressBar {
+/// A spinner, because the number of skills is not known in advance. Shown only on a terminal.
+fn spinner() -> ProgressBar {
     let bar = ProgressBar::new_spinner();
     if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} skills, {per_sec}") {
         bar.set_style(style);
@@ -106,43 +113,47 @@ fn progress() -> ProgressBar {
 }
 
 fn describe(line: &Line) -> String {
-    let name = |line: &Line| match (&line.skill, &line.version) {
-        (Some(skill), Some(version)) => format!("{skill} {version}"),
-        (Some(_) | None, _) => String::new(),
+    let stored = |outcome: &str| {
+        let skill = line.skill.as_deref().unwrap_or_default();
+        let version = line.version.as_deref().unwrap_or_default();
+        format!("{outcome:<10} {skill} {version} from {}", line.source)
     };
-    let head = match line.outcome {
-        ImportOutcome::Created => format!("created    {} from {}", name(line), line.source),
-        ImportOutcome::Updated => format!("updated    {} from {}", name(line), line.source),
-        ImportOutcome::Unchanged => format!("unchanged  {} from {}", name(line), line.source),
-        ImportOutcome::Refused => format!(
-            "refused    {}: {}",
-            line.source,
-            line.reason.as_deref().unwrap_or_default()
-        ),
+    let mut text = match line.outcome {
+        ImportOutcome::Created => stored("created"),
+        ImportOutcome::Updated => stored("updated"),
+        ImportOutcome::Unchanged => stored("unchanged"),
+        ImportOutcome::Refused => {
+            let reason = line.reason.as_deref().unwrap_or_default();
+            format!("{:<10} {}: {reason}", "refused", line.source)
+        }
     };
-    let fixed = line
-        .fixed
-        .then(|| "\n           the front matter was rewritten".to_owned());
-    let notes = line
-        .notes
-        .iter()
-        .map(|note| format!("\n           {}", note.message));
-    std::iter::once(head).chain(fixed).chain(notes).collect()
+    let repaired = line.fixed.then_some("the front matter was repaired");
+    for note in repaired
+        .into_iter()
+        .chain(line.notes.iter().map(|note| &*note.message))
+    {
+        text.push_str("\n           ");
+        text.push_str(note);
+    }
+    text
 }
 
-fn judge(count: &Count, args: &ImportArgs) -> Result<(), CliError> {
+fn report_counts(counts: &ImportCounts, args: &ImportArgs) -> Result<(), CliError> {
     eprintln!(
         "{} created, {} updated, {} unchanged, {} refused",
-        count.created, count.updated, count.unchanged, count.refused
+        counts.created, counts.updated, counts.unchanged, counts.refused
     );
-    if count.stored() + count.refused == 0 {
-        let words = format!("there is no SKILL.md in or below {}", args.folder.display());
-        return Err(CliError::new(CliErrorKind::NotFound, words));
+    if counts.stored() + counts.refused == 0 {
+        let message = format!("there is no SKILL.md in or below {}", args.folder.display());
+        return Err(CliError::new(CliErrorKind::NotFound, message));
     }
-    if count.refused > 0 && (args.strict || count.stored() == 0) {
+    if counts.refused > 0 && (args.strict || counts.stored() == 0) {
         return Err(CliError::new(
             CliErrorKind::Findings,
-            format!("{} skills were refused", count.refused),
+            format!(
+                "{} skills were refused; the lines above name the reasons",
+                counts.refused
+            ),
         ));
     }
     Ok(())

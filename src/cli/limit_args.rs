@@ -1,14 +1,14 @@
-//! How many calls a tenant or a key may make, as the command line says it.
+//! The options `--calls-per-minute` and `--calls-per-month` of tenants and API keys.
 
 use std::str::FromStr;
 
 use crate::tenancy::CallLimits;
 
-/// A number of calls, or `none` for as many as one likes.
+/// A positive number of calls, or `none` for unlimited.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Calls<T>(Option<T>);
+pub(super) struct LimitArg<T>(Option<T>);
 
-impl<T: FromStr + PartialOrd + From<u8>> FromStr for Calls<T> {
+impl<T: FromStr + PartialOrd + From<u8>> FromStr for LimitArg<T> {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -19,43 +19,47 @@ impl<T: FromStr + PartialOrd + From<u8>> FromStr for Calls<T> {
         calls
             .filter(|calls| *calls >= T::from(1))
             .map(|calls| Self(Some(calls)))
-            .ok_or("this takes a number of calls, 1 or more, or none for as many as one likes")
+            .ok_or("expected a positive integer, or `none` for unlimited")
     }
 }
 
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(super) struct Limits {
-    /// How many calls there may be in a minute on each server, or none for no limit
+    /// Limit the calls per minute on each server, or `none`
+    ///
+    /// Example: --calls-per-minute 600
     #[arg(long, value_name = "NUMBER")]
-    calls_per_minute: Option<Calls<i32>>,
-    /// How many calls there may be in a calendar month, or none for no limit
+    calls_per_minute: Option<LimitArg<i32>>,
+    /// Limit the calls per calendar month, or `none`
+    ///
+    /// Example: --calls-per-month 100000
     #[arg(long, value_name = "NUMBER")]
-    calls_per_month: Option<Calls<i64>>,
+    calls_per_month: Option<LimitArg<i64>>,
 }
 
 impl Limits {
-    /// Whether nothing was said.
+    /// Whether neither option was given.
     pub(super) const fn is_empty(&self) -> bool {
         self.calls_per_minute.is_none() && self.calls_per_month.is_none()
     }
 
-    /// What was there before, with what was said.
+    /// Replaces those of the limits for which an option was given.
     pub(super) fn of(&self, before: CallLimits) -> CallLimits {
         CallLimits {
             calls_per_minute: self
                 .calls_per_minute
-                .map_or(before.calls_per_minute, |calls| calls.0),
+                .map_or(before.calls_per_minute, |limit| limit.0),
             calls_per_month: self
                 .calls_per_month
-                .map_or(before.calls_per_month, |calls| calls.0),
+                .map_or(before.calls_per_month, |limit| limit.0),
         }
     }
 }
 
-/// The call_limits in words.
-pub(super) fn words_for(call_limits: CallLimits) -> String {
-    match (call_limits.calls_per_minute, call_limits.calls_per_month) {
-        (None, None) => "as many calls as it likes".to_owned(),
+/// Describes the limits after "may make".
+pub(super) fn words_for(limits: CallLimits) -> String {
+    match (limits.calls_per_minute, limits.calls_per_month) {
+        (None, None) => "an unlimited number of calls".to_owned(),
         (Some(minute), None) => format!("{minute} calls a minute"),
         (None, Some(month)) => format!("{month} calls a month"),
         (Some(minute), Some(month)) => format!("{minute} calls a minute and {month} a month"),
@@ -67,22 +71,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_of_calls_is_read_and_nonsense_refused() {
-        assert_eq!("none".parse::<Calls<i32>>().unwrap().0, None);
-        assert_eq!("600".parse::<Calls<i32>>().unwrap().0, Some(600));
+    fn limit_is_a_positive_number_or_none() {
+        assert_eq!("none".parse::<LimitArg<i32>>().unwrap().0, None);
+        assert_eq!("600".parse::<LimitArg<i32>>().unwrap().0, Some(600));
         for wrong in ["0", "-1", "", "many", "99999999999"] {
-            assert!(wrong.parse::<Calls<i32>>().is_err(), "{wrong}");
+            assert!(wrong.parse::<LimitArg<i32>>().is_err(), "{wrong}");
         }
     }
 
     #[test]
-    fn what_is_not_said_stays() {
+    fn limit_without_an_option_is_unchanged() {
         let before = CallLimits {
             calls_per_minute: Some(60),
             calls_per_month: Some(1000),
         };
         let limits = Limits {
-            calls_per_minute: Some(Calls(None)),
+            calls_per_minute: Some(LimitArg(None)),
             calls_per_month: None,
         };
         assert_eq!(words_for(limits.of(before)), "1000 calls a month");

@@ -1,4 +1,4 @@
-//! `skillkeep migrate`: brings the schema up to date, or prints it for an administrator.
+//! `skillkeep migrate`: brings the schema up to date, or prints its SQL for a database administrator.
 
 use super::database::{Database, db_failure, schema_failure};
 use super::output;
@@ -8,7 +8,9 @@ use crate::error::CliError;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct MigrateArgs {
-    /// Print the SQL of the whole schema instead of applying it
+    /// Print the SQL of the whole schema without applying it
+    ///
+    /// For a database administrator who runs it. Connects to no database.
     #[arg(long)]
     print: bool,
 }
@@ -17,7 +19,7 @@ pub(super) async fn run(config: &Config, args: MigrateArgs) -> Result<(), CliErr
     if args.print {
         return output::line(migrations::print().trim_end());
     }
-    // Our own database is brought up to date by being opened.
+    // Opening the embedded database has migrated it already.
     let database = Database::open(config).await?;
     let outcome = async {
         let mut owner = connect_owner(database.owner()).await.map_err(db_failure)?;
@@ -33,5 +35,5 @@ pub(super) async fn run(config: &Config, args: MigrateArgs) -> Result<(), CliErr
     for name in &applied {
         output::line(&format!("applied {name}"))?;
     }
-    output::line(&format!("The schema is version {version}."))
+    output::line(&format!("The schema has version {version}."))
 }

@@ -1,4 +1,4 @@
-//! Results to stdout: tables for people, JSON for programs. A closed pipe ends the output, not with a panic.
+//! Writes results to stdout: tables for people, JSON for programs. A closed pipe is not an error.
 
 use std::io::{self, Write as _};
 
@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use crate::error::{CliError, CliErrorKind};
 
-/// Writes one line to stdout.
 pub(super) fn line(text: &str) -> Result<(), CliError> {
     let mut stdout = io::stdout().lock();
     match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
@@ -19,17 +18,17 @@ pub(super) fn line(text: &str) -> Result<(), CliError> {
     }
 }
 
-/// Writes a value as one line of JSON.
+/// Writes the value as one line of JSON.
 pub(super) fn json(value: &impl Serialize) -> Result<(), CliError> {
     let text = serde_json::to_string(value)
         .map_err(|error| CliError::new(CliErrorKind::Internal, format!("cannot write JSON: {error}")))?;
     line(&text)
 }
 
-/// Writes rows as a table; with none, the words for "nothing".
-pub(super) fn table(headings: &[&str], rows: Vec<Vec<String>>, nothing: &str) -> Result<(), CliError> {
+/// Writes the rows as a table; without rows, writes `empty`.
+pub(super) fn table(headings: &[&str], rows: Vec<Vec<String>>, empty: &str) -> Result<(), CliError> {
     if rows.is_empty() {
-        return line(nothing);
+        return line(empty);
     }
     let mut table = Table::new();
     table
@@ -37,7 +36,7 @@ pub(super) fn table(headings: &[&str], rows: Vec<Vec<String>>, nothing: &str) ->
         .set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(headings.iter().map(|heading| heading.to_uppercase()));
     for row in rows {
-        // A table is read line by line, and what it shows may come from strangers.
+        // Cells may contain text from unauthenticated callers, so control characters must not reach the terminal.
         table.add_row(row.iter().map(|cell| {
             cell.chars()
                 .map(|c| if c.is_control() { ' ' } else { c })
@@ -47,12 +46,14 @@ pub(super) fn table(headings: &[&str], rows: Vec<Vec<String>>, nothing: &str) ->
     line(&table.trim_fmt())
 }
 
-/// A moment, to the second.
-pub(super) fn moment(moment: jiff::Timestamp) -> String {
-    moment.strftime("%Y-%m-%d %H:%M:%S").to_string()
+/// Formats a time with seconds, in UTC.
+pub(super) fn timestamp(time: jiff::Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// A moment or a dash.
-pub(super) fn moment_or_dash(value: Option<jiff::Timestamp>) -> String {
-    value.map_or_else(|| "-".to_owned(), moment)
+pub(super) fn timestamp_or_dash(time: Option<jiff::Timestamp>) -> String {
+    time.map_or_else(|| "-".to_owned(), timestamp)
 }
+
+// The old names, until their callers are renamed.
+pub(super) use self::{timestamp as moment, timestamp_or_dash as moment_or_dash};

@@ -1,43 +1,50 @@
-//! `skillkeep postgres-watch`, the parent of the embedded PostgreSQL, which skillkeep starts and never a person; and
-//! `skillkeep postgres-hold`, which only uses the database until its stdin ends, to see what is left when it is killed.
+//! `skillkeep postgres-supervise`, the parent process of the embedded PostgreSQL, which only skillkeep itself starts; and
+//! `skillkeep postgres-hold`, which only keeps the database running until its stdin ends, for tests and scripts.
 
 use std::io::Read as _;
 use std::process::ExitCode;
 
+use super::database::APP_NAME;
+use super::embedded_errors::embedded_failure;
 use super::{database, output};
 use crate::config::Config;
 use crate::error::{CliError, CliErrorKind};
 use embedded_postgres::{Embedded, SuperviseOptions, supervise};
 
-/// Takes `--data-dir` and `--pg-bin` of every subcommand, both real paths here.
+/// Needs the global options `--data-dir` and `--pg-bin`, which are canonical paths here.
 pub(super) fn run(config: Config) -> Result<(), CliError> {
     let (Some(data_dir), Some(pg_bin)) = (config.data_dir, config.pg_bin) else {
         return Err(CliError::new(
             CliErrorKind::Usage,
-            "postgres-watch needs --data-dir and --pg-bin",
+            "postgres-supervise needs --data-dir and --pg-bin",
         ));
     };
-    if supervise(&SuperviseOptions { data_dir, pg_bin }) == ExitCode::SUCCESS {
+    let options = SuperviseOptions {
+        app_name: APP_NAME.to_owned(),
+        data_dir,
+        pg_bin,
+    };
+    if supervise(&options) == ExitCode::SUCCESS {
         Ok(())
     } else {
         Err(CliError::new(
             CliErrorKind::Unavailable,
-            "the embedded PostgreSQL could not be watched over",
+            "the embedded PostgreSQL could not be started",
         ))
     }
 }
 
-/// Says how the database came to run and where its socket is, waits for the end of stdin, leaves, and says how that ended.
+/// Prints how the database was started and its socket folder, waits for the end of stdin, leaves, and prints the result.
 pub(super) fn hold(config: &Config) -> Result<(), CliError> {
     let embedded =
-        Embedded::start(&database::embedded_options(config)?).map_err(database::embedded_failure)?;
+        Embedded::start(&database::embedded_options(config)?).map_err(embedded_failure)?;
     output::line(&format!(
         "ready {:?} {}",
         embedded.outcome(),
         embedded.socket_dir().display()
     ))?;
-    // However stdin ends, it has ended.
+    // A read error ends stdin too.
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
-    let stop = embedded.stop().map_err(database::embedded_failure)?;
+    let stop = embedded.stop().map_err(embedded_failure)?;
     output::line(&format!("{stop:?}"))
 }

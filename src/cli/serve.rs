@@ -1,4 +1,4 @@
-//! `skillkeep serve`: Streamable HTTP for many callers.
+//! `skillkeep serve`: serves many assistants over Streamable HTTP and HTTP+SSE.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,40 +17,49 @@ use crate::transport::sse::SseOptions;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ServeArgs {
-    /// Where to listen
+    /// Listen on this address and port
     #[arg(long, default_value = "127.0.0.1:8787", value_name = "ADDRESS")]
     listen: SocketAddr,
-    /// How many database connections to use at most
+    /// Limit the number of database connections
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
     connections: u16,
-    /// A host name that clients may use besides localhost; may be repeated
+    /// Accept this host name in addition to localhost
+    ///
+    /// May be repeated. Protects against DNS rebinding. Example: --allow-host skills.example.com
     #[arg(long, value_name = "HOST")]
     allow_host: Vec<String>,
-    /// An origin of web pages that may call besides localhost, for example https://tools.example.com; may be repeated
+    /// Accept web pages of this origin in addition to localhost
+    ///
+    /// May be repeated. Example: --allow-origin https://tools.example.com
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
-    /// A proxy in front whose X-Forwarded-For is believed, for the slow-down of tried keys and for the audit log; may be repeated
+    /// Trust X-Forwarded-For from this proxy
+    ///
+    /// May be repeated. The client's address is used to throttle failed authentication and in the audit log. Example:
+    /// --trusted-proxy 10.0.0.0/8
     #[arg(long, value_name = "ADDRESS_OR_NETWORK")]
     trusted_proxy: Vec<Network>,
-    /// Leave HTTP+SSE out: /sse and /messages, which only old clients use
+    /// Disable HTTP+SSE, which only old clients need
+    ///
+    /// Removes the paths /sse and /messages.
     #[arg(long)]
     no_sse: bool,
-    /// How many event streams one tenant may have open at once over HTTP+SSE
+    /// Limit the open HTTP+SSE streams of one tenant
     #[arg(long, default_value_t = SseOptions::default().sessions_per_tenant, value_name = "NUMBER")]
     sse_per_tenant: usize,
-    /// After how many minutes without a message an event stream is ended
+    /// Close an HTTP+SSE stream after minutes without a message
     #[arg(long, default_value_t = 60, value_name = "MINUTES", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     sse_idle: u32,
-    /// How many calls one tenant may have running at once over HTTP
+    /// Limit the concurrent HTTP calls of one tenant
     #[arg(long, default_value_t = AccessLimits::default().calls_per_tenant, value_name = "NUMBER")]
     calls_per_tenant: usize,
 }
 
-/// Often enough that a month never begins without its partition, also after the machine slept.
-const PARTITION_CHECK: Duration = Duration::from_secs(6 * 60 * 60);
+/// How often partitions for the coming months are created: often enough even if the machine sleeps for a while.
+const PARTITION_INTERVAL: Duration = Duration::from_secs(6 * 60 * 60);
 
 pub(super) async fn run(config: &Config, args: ServeArgs) -> Result<(), CliError> {
-    // The address first: a second server on it should not wait for a database.
+    // Bind first, so that a second server on the same address fails before it waits for a database.
     let listener = http::bind(args.listen).await.map_err(http_failure)?;
     let database = Database::open(config).await?;
     let outcome = serve(&database, listener, args).await;
@@ -77,7 +86,7 @@ async fn serve(
         ..SseOptions::default()
     });
     let address = listener.local_addr().unwrap_or(args.listen);
-    // Before the line that says so: whoever waits for it may stop us at once.
+    // Before the line below: a script that waits for it may send the signal at once.
     let stop = stop_signal()?;
     eprintln!("skillkeep serves http://{address}/mcp");
     let partitions = tokio::spawn(keep_partitions_ahead(db.clone()));
@@ -94,9 +103,9 @@ async fn serve(
 
 async fn keep_partitions_ahead(db: ServerDb) {
     loop {
-        tokio::time::sleep(PARTITION_CHECK).await;
+        tokio::time::sleep(PARTITION_INTERVAL).await;
         if let Err(error) = db.ensure_usage_partitions().await.map_err(db_failure) {
-            tracing::error!(%error, "the coming months' partitions could not be made");
+            tracing::error!(%error, "cannot create the usage partitions of the coming months");
         }
     }
 }
@@ -104,10 +113,7 @@ async fn keep_partitions_ahead(db: ServerDb) {
 /// Resolves at SIGTERM or SIGINT.
 fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, CliError> {
     let failed = |error: std::io::Error| {
-        CliError::new(
-            CliErrorKind::Internal,
-            format!("cannot listen to signals: {error}"),
-        )
+        CliError::new(CliErrorKind::Internal, format!("cannot handle signals: {error}"))
     };
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
@@ -116,7 +122,7 @@ fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, CliError> 
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        eprintln!("skillkeep finishes the calls in flight and stops");
+        eprintln!("skillkeep finishes the running calls and stops");
     })
 }
 

@@ -1,7 +1,8 @@
-//! `skillkeep stdio`: one assistant, which starts this process and talks to it over stdin and stdout.
+//! `skillkeep stdio`: serves one assistant, which starts this process and talks to it over stdin and stdout.
 
 use std::sync::Arc;
 
+use super::api_key;
 use super::database::{Database, db_failure};
 use crate::config::{Config, Secret};
 use crate::error::{CliError, CliErrorKind};
@@ -11,27 +12,18 @@ use crate::transport::stdio;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct StdioArgs {
-    /// The API key
-    #[arg(env = "SKILLKEEP_API_KEY", long, hide_env_values = true, value_name = "KEY")]
+    /// Set the API key
+    ///
+    /// Other users of the machine can see arguments, so prefer the environment variable.
+    #[arg(env = api_key::VARIABLE, long, hide_env_values = true, value_name = "KEY")]
     api_key: Option<Secret>,
 }
 
-/// One assistant makes few calls at once, and several assistants share one database.
+/// Few, because one assistant makes few concurrent calls, and several assistants share one database.
 const CONNECTIONS: usize = 4;
 
 pub(super) async fn run(config: &Config, args: StdioArgs) -> Result<(), CliError> {
-    let Some(text) = args.api_key.filter(|key| !key.reveal().is_empty()) else {
-        return Err(CliError::new(
-            CliErrorKind::Usage,
-            "SKILLKEEP_API_KEY is not set; put the key into the environment of the assistant's configuration",
-        ));
-    };
-    let key: ApiKey = text.reveal().parse().map_err(|error| {
-        CliError::new(
-            CliErrorKind::Usage,
-            format!("SKILLKEEP_API_KEY is refused: {error}"),
-        )
-    })?;
+    let key = api_key::required(args.api_key.as_ref())?;
     let database = Database::open(config).await?;
     let outcome = serve(&database, key).await;
     database.close().await;
@@ -41,14 +33,18 @@ pub(super) async fn run(config: &Config, args: StdioArgs) -> Result<(), CliError
 async fn serve(database: &Database, key: ApiKey) -> Result<(), CliError> {
     let db = database.server(CONNECTIONS).await?;
     let service = Arc::new(CallService::new(db.clone(), ServiceLimits::default()));
-    // Told at once, on stderr, rather than with the first call.
+    // Authenticate before the first call, so that a rejected key is reported on stderr at once.
     match service.access().begin(&key, "stdio").await {
         Ok((tx, _principal)) => tx.roll_back().await.map_err(db_failure)?,
-        Err(AuthError::Invalid(refused)) => {
+        Err(AuthError::Invalid(rejected)) => {
             service.drain().await;
             return Err(CliError::new(
                 CliErrorKind::Refused,
-                format!("SKILLKEEP_API_KEY is refused: {}", AuthError::Invalid(refused)),
+                format!(
+                    "{} was rejected: {}",
+                    api_key::VARIABLE,
+                    AuthError::Invalid(rejected)
+                ),
             ));
         }
         Err(AuthError::Db(error)) => return Err(db_failure(error)),

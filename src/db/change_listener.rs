@@ -1,7 +1,7 @@
-//! Changes of the tenants' catalogues, told by the database as they are committed, whichever process made them.
+//! Notifications of committed catalog changes of all tenants, made by any process.
 //!
-//! One connection of its own listens for the whole process (PostgreSQL's LISTEN). It does not come from the pool, so a
-//! pooler in transaction mode between skillkeep and the database must let it through as a session.
+//! One unpooled connection per process executes PostgreSQL's LISTEN. A connection pooler between skillkeep and the database must
+//! provide it a session (PgBouncer: `pool_mode = session`).
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -17,29 +17,31 @@ use crate::ids::TenantId;
 
 const LISTEN: &str = "LISTEN skillkeep_catalogue";
 /// How long a subscriber waits for the first connection.
-const FIRST_CONNECTION: Duration = Duration::from_secs(5);
-/// How long it takes to try again after the connection was lost, at most.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// Notices that a slow subscriber may be behind; one that is further behind is told that anything may have changed.
-const BACKLOG: usize = 1024;
+const FIRST_CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
+/// The delay before a reconnection, which doubles up to the maximum.
+const MIN_RECONNECT_DELAY: Duration = Duration::from_millis(100);
+const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(10);
+/// Events kept for a slow subscriber. One that is further behind gets `RecvError::Lagged` and must assume that every catalog
+/// changed.
+const MAX_BACKLOG: usize = 1024;
 
-/// What may have changed.
+/// A catalog that may have changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeEvent {
-    /// This tenant's catalogue.
+    /// This tenant's skills.
     TenantCatalog(TenantId),
-    /// Any: the connection was lost for a while, and nobody knows what was missed.
+    /// Every catalog: the connection was lost for a while, and the notifications of that time are unknown.
     Resync,
 }
 
-/// The listener. It connects when somebody first asks, and ends when it is dropped.
+/// Connects at the first subscription, reconnects when the connection is lost, and ends when it is dropped.
 pub(super) struct ChangeListener {
     url: DatabaseUrl,
     running: Mutex<Option<Running>>,
 }
 
 struct Running {
-    notices: broadcast::Sender<ChangeEvent>,
+    events: broadcast::Sender<ChangeEvent>,
     is_listening: watch::Receiver<bool>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -58,15 +60,21 @@ impl ChangeListener {
         }
     }
 
-    /// Every notice from now on.
+    /// Receives every event from now on.
+    ///
+    /// # Errors
+    /// [`DbError::Unavailable`] if there is no connection within 5 s.
     pub(super) async fn subscribe(&self) -> Result<broadcast::Receiver<ChangeEvent>, DbError> {
-        let (notices, mut is_listening) = self.start();
-        let heard =
-            tokio::time::timeout(FIRST_CONNECTION, is_listening.wait_for(|listening| *listening)).await;
-        match heard {
-            Ok(Ok(_)) => Ok(notices),
+        let (events, mut is_listening) = self.start();
+        let connected = tokio::time::timeout(
+            FIRST_CONNECTION_TIMEOUT,
+            is_listening.wait_for(|listening| *listening),
+        )
+        .await;
+        match connected {
+            Ok(Ok(_)) => Ok(events),
             Ok(Err(_)) | Err(_) => Err(DbError::Unavailable(
-                "the connection that listens for changes could not be made".to_owned(),
+                "the connection for change notifications failed".to_owned(),
             )),
         }
     }
@@ -74,16 +82,16 @@ impl ChangeListener {
     fn start(&self) -> (broadcast::Receiver<ChangeEvent>, watch::Receiver<bool>) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let running = running.get_or_insert_with(|| {
-            let (notices, _) = broadcast::channel(BACKLOG);
+            let (events, _) = broadcast::channel(MAX_BACKLOG);
             let (listening, is_listening) = watch::channel(false);
-            let task = tokio::spawn(listen_for_ever(self.url.clone(), notices.clone(), listening));
+            let task = tokio::spawn(listen_and_reconnect(self.url.clone(), events.clone(), listening));
             Running {
-                notices,
+                events,
                 is_listening,
                 task,
             }
         });
-        (running.notices.subscribe(), running.is_listening.clone())
+        (running.events.subscribe(), running.is_listening.clone())
     }
 
     pub(super) fn stop(&self) {
@@ -91,60 +99,56 @@ impl ChangeListener {
     }
 }
 
-async fn listen_for_ever(
+async fn listen_and_reconnect(
     url: DatabaseUrl,
-    notices: broadcast::Sender<ChangeEvent>,
+    events: broadcast::Sender<ChangeEvent>,
     listening: watch::Sender<bool>,
 ) {
-    let mut pause = Duration::from_millis(100);
+    let mut delay = MIN_RECONNECT_DELAY;
     let mut was_connected = false;
     loop {
-        let connected = listen(&url, &notices, &listening, was_connected).await;
-        // The first connection's failure is told to those who wait for it; a lost one is the operator's to know.
-        match connected {
+        match listen(&url, &events, &listening, was_connected).await {
             Ok(()) => {
                 was_connected = true;
-                pause = Duration::from_millis(100);
-                tracing::warn!(
-                    "the connection that listens for catalogue changes was lost; connecting again"
-                );
+                delay = MIN_RECONNECT_DELAY;
+                tracing::warn!("the connection for catalog change notifications was lost; reconnecting");
             }
             Err(error) => {
-                tracing::warn!(%error, "changes of the catalogue cannot be listened for; trying again")
+                tracing::warn!(%error, "cannot listen for catalog change notifications; retrying")
             }
         }
         listening.send_replace(false);
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        tokio::time::sleep(delay).await;
+        delay = (delay * 2).min(MAX_RECONNECT_DELAY);
     }
 }
 
-/// Listens until the connection is lost.
+/// Connects and listens. `Ok` when an established connection is lost; `is_reconnect` sends a resync first.
 async fn listen(
     url: &DatabaseUrl,
-    notices: &broadcast::Sender<ChangeEvent>,
+    events: &broadcast::Sender<ChangeEvent>,
     listening: &watch::Sender<bool>,
-    is_late: bool,
+    is_reconnect: bool,
 ) -> Result<(), DbError> {
     let (config, tls) = connect_config(url)?;
     match tls {
         Tls::Off => {
             let (client, connection) = config.connect(NoTls).await?;
-            pump(client, connection, notices, listening, is_late).await
+            forward(client, connection, events, listening, is_reconnect).await
         }
         Tls::On(tls) => {
             let (client, connection) = config.connect(tls).await?;
-            pump(client, connection, notices, listening, is_late).await
+            forward(client, connection, events, listening, is_reconnect).await
         }
     }
 }
 
-async fn pump<S, T>(
+async fn forward<S, T>(
     client: Client,
     mut connection: Connection<S, T>,
-    notices: &broadcast::Sender<ChangeEvent>,
+    events: &broadcast::Sender<ChangeEvent>,
     listening: &watch::Sender<bool>,
-    is_late: bool,
+    is_reconnect: bool,
 ) -> Result<(), DbError>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
@@ -152,37 +156,37 @@ where
 {
     let messages = stream::poll_fn(move |cx| connection.poll_message(cx));
     tokio::pin!(messages);
-    let begin = client.batch_execute(LISTEN);
-    tokio::pin!(begin);
-    // The statement is answered only while the connection is polled.
+    let listen = client.batch_execute(LISTEN);
+    tokio::pin!(listen);
+    // The statement makes progress only while the connection is polled.
     loop {
         tokio::select! {
-            begun = &mut begin => break begun?,
+            started = &mut listen => break started?,
             message = messages.next() => match message {
-                Some(message) => tell(notices, message?),
+                Some(message) => send_event(events, message?),
                 None => return Ok(()),
             },
         }
     }
     listening.send_replace(true);
-    if is_late {
-        // Whether anybody is there to hear it does not matter.
-        let _heard = notices.send(ChangeEvent::Resync);
+    if is_reconnect {
+        // An error means that there is no subscriber.
+        let _ = events.send(ChangeEvent::Resync);
     }
     while let Some(Ok(message)) = messages.next().await {
-        tell(notices, message);
+        send_event(events, message);
     }
     Ok(())
 }
 
-fn tell(notices: &broadcast::Sender<ChangeEvent>, message: AsyncMessage) {
+fn send_event(events: &broadcast::Sender<ChangeEvent>, message: AsyncMessage) {
     let AsyncMessage::Notification(notification) = message else {
         return;
     };
     match notification.payload().parse() {
         Ok(tenant) => {
-            let _heard = notices.send(ChangeEvent::TenantCatalog(TenantId::from_uuid(tenant)));
+            let _ = events.send(ChangeEvent::TenantCatalog(TenantId::from_uuid(tenant)));
         }
-        Err(_) => tracing::warn!("a notice of the database names no tenant"),
+        Err(_) => tracing::warn!("a catalog change notification contains no tenant id"),
     }
 }

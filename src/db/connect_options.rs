@@ -1,4 +1,4 @@
-//! Where the database is, and how it is talked to.
+//! How to connect to the database: address, role, TLS, timeouts.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -10,26 +10,26 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::DbError;
 
-/// How long a new connection may take.
+/// For a new connection, including TLS and authentication.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where the database is, with which role and password. Its `Debug` hides them.
+/// The address of the database, with role and password. Its `Debug` output contains none of them.
 #[derive(Clone)]
 pub struct DatabaseUrl(Config);
 
 impl DatabaseUrl {
-    /// Takes settings that were put together in the program, as for the embedded database.
+    /// Creates an address from settings instead of a URL, as for the embedded PostgreSQL.
     #[must_use]
     pub fn from_config(mut config: Config) -> Self {
         config
             .connect_timeout(CONNECT_TIMEOUT)
-            // A standby would show lists and keys as they were a while ago, and takes no record of a call.
+            // A standby may return outdated rows, and cannot record a call.
             .target_session_attrs(TargetSessionAttrs::ReadWrite)
             .application_name("skillkeep");
         Self(config)
     }
 
-    /// The same database by another role without a password, as the embedded cluster's socket allows.
+    /// The same database with another role. The password is unchanged; the embedded PostgreSQL needs none.
     #[must_use]
     pub fn with_user(&self, user: &str) -> Self {
         let mut config = self.0.clone();
@@ -37,7 +37,6 @@ impl DatabaseUrl {
         Self(config)
     }
 
-    /// The same server, another database.
     #[must_use]
     pub fn with_database(&self, name: &str) -> Self {
         let mut config = self.0.clone();
@@ -45,22 +44,25 @@ impl DatabaseUrl {
         Self(config)
     }
 
-    /// The role that connects, where the URL names one.
+    /// The role, if the URL names one.
     #[must_use]
     pub fn user(&self) -> Option<&str> {
         self.0.get_user()
     }
 
-    /// TLS with a checked certificate everywhere but on this machine, unless the URL says otherwise.
+    /// Returns the TLS configuration, or `None` for a plain connection.
+    ///
+    /// The URL's `sslmode` decides: `require` and `disable` are followed; otherwise TLS is used for every host except this machine.
+    /// The certificate is always verified against the system's roots.
     pub(super) fn tls(&self) -> Result<Option<MakeRustlsConnect>, DbError> {
-        let local = self.0.get_hosts().iter().all(|host| match host {
+        let is_local = self.0.get_hosts().iter().all(|host| match host {
             Host::Tcp(name) => matches!(name.as_str(), "localhost" | "127.0.0.1" | "::1"),
             #[cfg(unix)]
             Host::Unix(_) => true,
         });
         let mode = self.0.get_ssl_mode();
-        let wanted = mode == SslMode::Require || (mode != SslMode::Disable && !local);
-        if !wanted {
+        let needs_tls = mode == SslMode::Require || (mode != SslMode::Disable && !is_local);
+        if !needs_tls {
             return Ok(None);
         }
         let mut roots = rustls::RootCertStore::empty();
@@ -68,13 +70,13 @@ impl DatabaseUrl {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|error| DbError::Unavailable(format!("TLS cannot be set up: {error}")))?
+            .map_err(|error| DbError::Unavailable(format!("cannot set up TLS: {error}")))?
             .with_root_certificates(roots)
             .with_no_client_auth();
         Ok(Some(MakeRustlsConnect::new(config)))
     }
 
-    /// The settings to connect with: what [`Self::tls`] decided, said to the driver.
+    /// The settings for the driver, with or without TLS as decided by [`Self::tls`].
     pub(super) fn config(&self, tls: bool) -> Config {
         let mut config = self.0.clone();
         config.ssl_mode(if tls { SslMode::Require } else { SslMode::Disable });
@@ -87,12 +89,11 @@ impl FromStr for DatabaseUrl {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let config: Config = text.parse().map_err(|_| {
-            "DATABASE_URL is not a PostgreSQL address; it looks like postgres://role:password@host:5432/database".to_owned()
+            "DATABASE_URL is not a PostgreSQL address; expected postgres://role:password@host:5432/database".to_owned()
         })?;
         if config.get_hosts().is_empty() {
             return Err(
-                "DATABASE_URL names no host; it looks like postgres://role:password@host:5432/database"
-                    .to_owned(),
+                "DATABASE_URL names no host; expected postgres://role:password@host:5432/database".to_owned(),
             );
         }
         Ok(Self::from_config(config))
@@ -105,14 +106,14 @@ impl std::fmt::Debug for DatabaseUrl {
     }
 }
 
-/// What a dropped transaction needs in order to stop its statement.
+/// Whether connections use TLS. Also needed to cancel a statement, which opens a connection of its own.
 #[derive(Clone)]
 pub(super) enum Tls {
     Off,
     On(MakeRustlsConnect),
 }
 
-/// The settings for one connection beside the pool, which notices within a minute that its peer is gone.
+/// The settings for a connection outside the pool. TCP keepalives detect a dead peer within 60 s.
 pub(super) fn connect_config(url: &DatabaseUrl) -> Result<(Config, Tls), DbError> {
     let tls = url.tls()?;
     let mut config = url.config(tls.is_some());

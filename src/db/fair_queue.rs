@@ -1,8 +1,8 @@
-//! Places on the database, handed out to the tenants in turn: one that asks for all of them leaves some to the others.
+//! Fair queueing of connection permits: tenants take turns, and no tenant can hold all permits.
 //!
-//! The pool alone would serve whoever asked first, so a tenant with a thousand slow calls would make all others wait behind
-//! them. Here each tenant has a queue of its own, and none may hold every place. Whoever comes with a key that nobody knows yet
-//! waits with all the others of his kind: the tenant that he names is only a claim.
+//! The connection pool alone serves requests in order of arrival, so the calls of one tenant could delay those of all others. Here
+//! each tenant has its own queue, and the queues are served round-robin. Calls whose API key is not verified yet share one queue,
+//! because the tenant that they name is only a claim.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,22 +11,20 @@ use tokio::sync::oneshot;
 
 use crate::ids::TenantId;
 
-/// One in so many places is never given to a tenant that holds all the others.
+/// A tenant can hold all permits except one in 4 (at least one, if there is more than one permit).
 const RESERVED_FRACTION: usize = 4;
 
-/// One in so many places is the most that strangers hold.
+/// Unauthenticated callers together can hold one in 8 permits, and at least one.
 const UNAUTHENTICATED_FRACTION: usize = 8;
 
-/// Who waits together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum QueueId {
-    /// The calls of a tenant.
     Tenant(TenantId),
-    /// Those whose key has yet to be checked, whichever tenants they name.
+    /// Calls whose API key is not verified yet, whichever tenant it names.
     Unauthenticated,
 }
 
-/// The places of one pool.
+/// Distributes the connection permits of one pool.
 #[derive(Clone)]
 pub(super) struct FairScheduler(Arc<Mutex<State>>);
 
@@ -36,39 +34,38 @@ struct State {
     unauthenticated: usize,
     held: HashMap<QueueId, usize>,
     waiting: HashMap<QueueId, VecDeque<oneshot::Sender<ConnectionPermit>>>,
-    /// The queues in which somebody waits, the next one in front.
+    /// The queues with waiters, in the order in which they are served.
     order: VecDeque<QueueId>,
 }
 
 impl State {
-    /// Whether a queue holds all that it may.
-    fn is_full(&self, queue: QueueId) -> bool {
-        let most = match queue {
+    fn is_at_limit(&self, queue: QueueId) -> bool {
+        let limit = match queue {
             QueueId::Tenant(_) => self.per_tenant,
             QueueId::Unauthenticated => self.unauthenticated,
         };
-        self.held.get(&queue).is_some_and(|held| *held >= most)
+        self.held.get(&queue).is_some_and(|held| *held >= limit)
     }
 }
 
-/// A place; given to the next one in turn when it is dropped.
+/// The right to use one connection. Dropping it gives it to the next waiter.
 pub(super) struct ConnectionPermit {
     queue: QueueId,
-    /// `None` where it was never taken: its receiver was gone.
-    turns: Option<FairScheduler>,
+    /// `None` if the permit was never granted, because its waiter had stopped waiting.
+    scheduler: Option<FairScheduler>,
 }
 
 impl FairScheduler {
-    pub(super) fn new(places: usize) -> Self {
-        let spared = if places > 1 {
-            (places / RESERVED_FRACTION).max(1)
+    pub(super) fn new(permits: usize) -> Self {
+        let reserved = if permits > 1 {
+            (permits / RESERVED_FRACTION).max(1)
         } else {
             0
         };
         Self(Arc::new(Mutex::new(State {
-            free: places,
-            per_tenant: places - spared,
-            unauthenticated: (places / UNAUTHENTICATED_FRACTION).max(1),
+            free: permits,
+            per_tenant: permits - reserved,
+            unauthenticated: (permits / UNAUTHENTICATED_FRACTION).max(1),
             held: HashMap::new(),
             waiting: HashMap::new(),
             order: VecDeque::new(),
@@ -79,8 +76,11 @@ impl FairScheduler {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a place. Whoever stops waiting loses nothing to nobody.
-    pub(super) async fn take(&self, queue: QueueId) -> ConnectionPermit {
+    /// Waits for a connection permit.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaks no permit and does not affect other waiters.
+    pub(super) async fn acquire(&self, queue: QueueId) -> ConnectionPermit {
         let (sender, receiver) = oneshot::channel();
         {
             let mut state = self.state();
@@ -92,26 +92,29 @@ impl FairScheduler {
             self.grant_next(&mut state);
         }
         match receiver.await {
-            Ok(place) => place,
-            // The sender is in the queue until it is used, and the queue is ours: this does not happen.
-            Err(_) => ConnectionPermit { queue, turns: None },
+            Ok(permit) => permit,
+            // Cannot happen: the sender stays in `waiting` until it is used, and `self` keeps `waiting` alive.
+            Err(_) => ConnectionPermit {
+                queue,
+                scheduler: None,
+            },
         }
     }
 
     fn grant_next(&self, state: &mut State) {
-        // Those at the end of the order that may have no more for now.
-        let mut passed = 0;
-        while state.free > 0 && passed < state.order.len() {
+        // How many queues at the end of `order` are at their limit.
+        let mut skipped = 0;
+        while state.free > 0 && skipped < state.order.len() {
             let Some(queue) = state.order.pop_front() else {
                 return;
             };
-            if state.is_full(queue) {
+            if state.is_at_limit(queue) {
                 state.order.push_back(queue);
-                passed += 1;
+                skipped += 1;
                 continue;
             }
             if self.grant_from(state, queue) {
-                passed = 0;
+                skipped = 0;
             }
             if state.waiting.contains_key(&queue) {
                 state.order.push_back(queue);
@@ -119,30 +122,29 @@ impl FairScheduler {
         }
     }
 
-    /// Gives a place to the first in this queue who still waits; forgets those in front of him who gave up, since with them
-    /// the turn would be over and nobody served.
+    /// Grants a permit to the first waiter of this queue that has not stopped waiting, and returns whether there was one.
     fn grant_from(&self, state: &mut State, queue: QueueId) -> bool {
         let waiting = state.waiting.entry(queue).or_default();
-        let mut served = false;
-        while !served && let Some(sender) = waiting.pop_front() {
-            let place = ConnectionPermit {
+        let mut granted = false;
+        while !granted && let Some(sender) = waiting.pop_front() {
+            let permit = ConnectionPermit {
                 queue,
-                turns: Some(self.clone()),
+                scheduler: Some(self.clone()),
             };
-            match sender.send(place) {
-                Ok(()) => served = true,
-                // He stopped waiting. Nothing was taken, so nothing is given back.
-                Err(mut place) => place.turns = None,
+            match sender.send(permit) {
+                Ok(()) => granted = true,
+                // The waiter has stopped waiting. `None` keeps the dropped permit from being released.
+                Err(mut permit) => permit.scheduler = None,
             }
         }
         if waiting.is_empty() {
             state.waiting.remove(&queue);
         }
-        if served {
+        if granted {
             state.free -= 1;
             *state.held.entry(queue).or_default() += 1;
         }
-        served
+        granted
     }
 
     fn release(&self, queue: QueueId) {
@@ -160,8 +162,8 @@ impl FairScheduler {
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        if let Some(turns) = self.turns.take() {
-            turns.release(self.queue);
+        if let Some(scheduler) = self.scheduler.take() {
+            scheduler.release(self.queue);
         }
     }
 }
@@ -180,56 +182,56 @@ mod tests {
         QueueId::Tenant(TenantId::new())
     }
 
-    fn try_take(turns: &FairScheduler, queue: QueueId) -> Option<ConnectionPermit> {
-        turns.take(queue).now_or_never()
+    fn try_acquire(scheduler: &FairScheduler, queue: QueueId) -> Option<ConnectionPermit> {
+        scheduler.acquire(queue).now_or_never()
     }
 
     #[tokio::test]
-    async fn a_tenant_does_not_get_the_last_places() {
-        let turns = FairScheduler::new(8);
+    async fn tenant_cannot_hold_the_reserved_permits() {
+        let scheduler = FairScheduler::new(8);
         let (greedy, other) = (tenant(), tenant());
-        let held: Vec<ConnectionPermit> = std::iter::from_fn(|| try_take(&turns, greedy)).collect();
+        let held: Vec<ConnectionPermit> = std::iter::from_fn(|| try_acquire(&scheduler, greedy)).collect();
         assert_eq!(held.len(), 6);
-        assert!(try_take(&turns, other).is_some());
+        assert!(try_acquire(&scheduler, other).is_some());
         drop(held);
-        assert_eq!(turns.state().free, 8);
-        assert!(turns.state().held.is_empty());
+        assert_eq!(scheduler.state().free, 8);
+        assert!(scheduler.state().held.is_empty());
     }
 
     #[tokio::test]
-    async fn strangers_hold_a_small_share_however_many_they_are() {
-        let turns = FairScheduler::new(16);
+    async fn unauthenticated_callers_hold_one_in_eight_permits() {
+        let scheduler = FairScheduler::new(16);
         let held: Vec<ConnectionPermit> =
-            std::iter::from_fn(|| try_take(&turns, QueueId::Unauthenticated)).collect();
+            std::iter::from_fn(|| try_acquire(&scheduler, QueueId::Unauthenticated)).collect();
         assert_eq!(held.len(), 2);
-        let of_a_tenant: Vec<ConnectionPermit> = {
+        let held_by_tenant: Vec<ConnectionPermit> = {
             let tenant = tenant();
-            std::iter::from_fn(|| try_take(&turns, tenant)).collect()
+            std::iter::from_fn(|| try_acquire(&scheduler, tenant)).collect()
         };
-        assert_eq!(of_a_tenant.len(), 12);
-        assert!(try_take(&turns, tenant()).is_some());
+        assert_eq!(held_by_tenant.len(), 12);
+        assert!(try_acquire(&scheduler, tenant()).is_some());
     }
 
     #[tokio::test]
-    async fn a_single_place_is_everybodys() {
-        let turns = FairScheduler::new(1);
-        let place = try_take(&turns, tenant()).unwrap();
-        assert!(try_take(&turns, tenant()).is_none());
-        drop(place);
-        assert!(try_take(&turns, tenant()).is_some());
+    async fn single_permit_is_available_to_every_tenant() {
+        let scheduler = FairScheduler::new(1);
+        let permit = try_acquire(&scheduler, tenant()).unwrap();
+        assert!(try_acquire(&scheduler, tenant()).is_none());
+        drop(permit);
+        assert!(try_acquire(&scheduler, tenant()).is_some());
     }
 
     #[tokio::test]
-    async fn who_came_last_of_another_tenant_is_served_before_the_rest_of_a_long_queue() {
-        let turns = FairScheduler::new(1);
+    async fn second_tenant_is_not_starved_by_a_long_queue() {
+        let scheduler = FairScheduler::new(1);
         let (greedy, other) = (tenant(), tenant());
-        let first = try_take(&turns, greedy).unwrap();
+        let first = try_acquire(&scheduler, greedy).unwrap();
         let order: Arc<Mutex<Vec<&str>>> = Arc::default();
         let mut tasks = Vec::new();
         for (tenant, name) in std::iter::repeat_n((greedy, "greedy"), 20).chain([(other, "other")]) {
-            let (turns, order) = (turns.clone(), Arc::clone(&order));
+            let (scheduler, order) = (scheduler.clone(), Arc::clone(&order));
             tasks.push(tokio::spawn(async move {
-                let _place = turns.take(tenant).await;
+                let _place = scheduler.acquire(tenant).await;
                 order.lock().unwrap().push(name);
             }));
             tokio::task::yield_now().await;
@@ -248,37 +250,37 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_stops_waiting_leaves_the_places_to_the_others() {
-        let turns = FairScheduler::new(2);
-        let (mine, theirs) = (tenant(), tenant());
-        let (first, second) = (turns.take(mine).await, turns.take(theirs).await);
+    async fn cancelled_waiter_leaks_no_permit() {
+        let scheduler = FairScheduler::new(2);
+        let (one, other) = (tenant(), tenant());
+        let (first, second) = (scheduler.acquire(one).await, scheduler.acquire(other).await);
         for _ in 0..50 {
-            let impatient = tokio::time::timeout(Duration::from_millis(1), turns.take(mine)).await;
-            assert!(impatient.is_err());
+            let cancelled = tokio::time::timeout(Duration::from_millis(1), scheduler.acquire(one)).await;
+            assert!(cancelled.is_err());
         }
         drop((first, second));
-        assert_eq!(turns.state().free, 2);
-        assert!(turns.state().waiting.is_empty() && turns.state().order.is_empty());
-        assert!(try_take(&turns, mine).is_some());
+        assert_eq!(scheduler.state().free, 2);
+        assert!(scheduler.state().waiting.is_empty() && scheduler.state().order.is_empty());
+        assert!(try_acquire(&scheduler, one).is_some());
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn under_load_no_place_is_lost_and_none_is_given_twice() {
-        let turns = FairScheduler::new(5);
+    async fn no_permit_is_lost_or_granted_twice_under_load() {
+        let scheduler = FairScheduler::new(5);
         let tenants: Vec<QueueId> = (0..7).map(|_| tenant()).collect();
         let inside = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let tasks: Vec<_> = (0..2_000)
             .map(|number| {
-                let (turns, inside) = (turns.clone(), Arc::clone(&inside));
+                let (scheduler, inside) = (scheduler.clone(), Arc::clone(&inside));
                 let tenant = tenants[number % tenants.len()];
                 tokio::spawn(async move {
-                    let patience = Duration::from_millis(u64::try_from(number % 13).unwrap());
-                    if let Ok(place) = tokio::time::timeout(patience, turns.take(tenant)).await {
+                    let limit = Duration::from_millis(u64::try_from(number % 13).unwrap());
+                    if let Ok(permit) = tokio::time::timeout(limit, scheduler.acquire(tenant)).await {
                         let now = inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1;
                         assert!(now <= 5, "{now}");
                         tokio::task::yield_now().await;
                         inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
-                        drop(place);
+                        drop(permit);
                     }
                 })
             })
@@ -286,47 +288,48 @@ mod tests {
         for task in tasks {
             task.await.unwrap();
         }
-        assert_eq!(turns.state().free, 5);
-        assert!(turns.state().held.is_empty() && turns.state().waiting.is_empty());
+        assert_eq!(scheduler.state().free, 5);
+        assert!(scheduler.state().held.is_empty() && scheduler.state().waiting.is_empty());
     }
 
     #[tokio::test]
-    async fn those_who_gave_up_do_not_keep_a_free_place_from_those_behind_them() {
-        let turns = FairScheduler::new(4);
+    async fn cancelled_waiters_do_not_block_waiters_behind_them() {
+        let scheduler = FairScheduler::new(4);
         let (greedy, other) = (tenant(), tenant());
-        let held: Vec<ConnectionPermit> = (0..3).filter_map(|_| try_take(&turns, greedy)).collect();
-        let mut more = Box::pin(turns.take(greedy));
+        let held: Vec<ConnectionPermit> = (0..3).filter_map(|_| try_acquire(&scheduler, greedy)).collect();
+        let mut more = Box::pin(scheduler.acquire(greedy));
         assert!(more.as_mut().now_or_never().is_none());
-        let last = try_take(&turns, other).unwrap();
+        let last = try_acquire(&scheduler, other).unwrap();
         for _ in 0..100 {
-            assert!(try_take(&turns, other).is_none());
+            assert!(try_acquire(&scheduler, other).is_none());
         }
-        let mut patient: Vec<_> = (0..3).map(|_| Box::pin(turns.take(other))).collect();
-        for waiting in &mut patient {
-            assert!(waiting.as_mut().now_or_never().is_none());
+        let mut waiters: Vec<_> = (0..3).map(|_| Box::pin(scheduler.acquire(other))).collect();
+        for waiter in &mut waiters {
+            assert!(waiter.as_mut().now_or_never().is_none());
         }
         drop(last);
         let mut served = 0;
-        for mut waiting in patient {
-            served += usize::from(waiting.as_mut().now_or_never().is_some());
+        for mut waiter in waiters {
+            served += usize::from(waiter.as_mut().now_or_never().is_some());
         }
-        assert_eq!(served, 3, "each gave his place back to the next");
-        assert_eq!((held.len(), turns.state().free), (3, 1));
+        assert_eq!(served, 3, "each permit goes to the next waiter");
+        assert_eq!((held.len(), scheduler.state().free), (3, 1));
     }
 
     #[derive(Debug, Clone, Copy)]
     enum Step {
-        /// In this queue.
-        Take(usize),
-        /// The one with this number, of those who wait or who hold.
-        GiveUp(usize),
+        /// Wait in the queue with this index.
+        Acquire(usize),
+        /// Cancel the waiter with this index.
+        Cancel(usize),
+        /// Drop the permit with this index.
         Release(usize),
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let step = prop_oneof![
-            4 => (0..4_usize).prop_map(Step::Take),
-            3 => any::<usize>().prop_map(Step::GiveUp),
+            4 => (0..4_usize).prop_map(Step::Acquire),
+            3 => any::<usize>().prop_map(Step::Cancel),
             2 => any::<usize>().prop_map(Step::Release),
         ];
         proptest::collection::vec(step, 0..300)
@@ -334,40 +337,40 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_happens_no_place_is_free_that_somebody_who_may_have_it_waits_for(places in 1..9_usize, steps in steps()) {
-            let turns = FairScheduler::new(places);
-            let per_tenant = turns.state().per_tenant;
-            let unauthenticated = turns.state().unauthenticated;
-            let most = |who: usize| if who == 3 { unauthenticated } else { per_tenant };
+        fn no_free_permit_while_an_eligible_waiter_exists(permits in 1..9_usize, steps in steps()) {
+            let scheduler = FairScheduler::new(permits);
+            let per_tenant = scheduler.state().per_tenant;
+            let unauthenticated = scheduler.state().unauthenticated;
+            let limit = |queue: usize| if queue == 3 { unauthenticated } else { per_tenant };
             let mut queues: Vec<QueueId> = (0..3).map(|_| tenant()).collect();
             queues.push(QueueId::Unauthenticated);
             let mut waiting: Vec<(usize, BoxFuture<'_, ConnectionPermit>)> = Vec::new();
             let mut held: Vec<(usize, ConnectionPermit)> = Vec::new();
             for step in steps {
                 match step {
-                    Step::Take(who) => waiting.push((who, turns.take(queues[who]).boxed())),
-                    Step::GiveUp(which) if !waiting.is_empty() => drop(waiting.swap_remove(which % waiting.len())),
+                    Step::Acquire(queue) => waiting.push((queue, scheduler.acquire(queues[queue]).boxed())),
+                    Step::Cancel(which) if !waiting.is_empty() => drop(waiting.swap_remove(which % waiting.len())),
                     Step::Release(which) if !held.is_empty() => drop(held.swap_remove(which % held.len())),
-                    Step::GiveUp(_) | Step::Release(_) => {}
+                    Step::Cancel(_) | Step::Release(_) => {}
                 }
-                let mut still = Vec::new();
-                for (who, mut taking) in waiting {
-                    match taking.as_mut().now_or_never() {
-                        Some(place) => held.push((who, place)),
-                        None => still.push((who, taking)),
+                let mut still_waiting = Vec::new();
+                for (queue, mut acquiring) in waiting {
+                    match acquiring.as_mut().now_or_never() {
+                        Some(permit) => held.push((queue, permit)),
+                        None => still_waiting.push((queue, acquiring)),
                     }
                 }
-                waiting = still;
-                let of = |who: usize| held.iter().filter(|(holder, _)| *holder == who).count();
-                prop_assert_eq!(turns.state().free + held.len(), places);
-                prop_assert!((0..4).all(|who| of(who) <= most(who)));
-                if held.len() < places {
-                    prop_assert!(waiting.iter().all(|(who, _)| of(*who) >= most(*who)));
+                waiting = still_waiting;
+                let held_by = |queue: usize| held.iter().filter(|(holder, _)| *holder == queue).count();
+                prop_assert_eq!(scheduler.state().free + held.len(), permits);
+                prop_assert!((0..4).all(|queue| held_by(queue) <= limit(queue)));
+                if held.len() < permits {
+                    prop_assert!(waiting.iter().all(|(queue, _)| held_by(*queue) >= limit(*queue)));
                 }
             }
             drop((waiting, held));
-            prop_assert_eq!(turns.state().free, places);
-            prop_assert!(turns.state().held.is_empty());
+            prop_assert_eq!(scheduler.state().free, permits);
+            prop_assert!(scheduler.state().held.is_empty());
         }
     }
 }

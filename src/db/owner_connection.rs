@@ -1,37 +1,37 @@
-//! The way in of the owner of the schema, beside every pool.
+//! A single unpooled connection as the schema owner, for migrations.
 
 use tokio_postgres::NoTls;
 
 use super::{DatabaseUrl, DbError};
 
-/// One connection by the role that owns the schema, for migrations only.
+/// Connects as the role in `url`, which for migrations is the schema owner.
 ///
 /// # Errors
-/// When the database cannot be reached or refuses the role.
+/// [`DbError::Statement`] if PostgreSQL rejects the connection, for example the role; [`DbError::Unavailable`] otherwise.
 pub async fn connect_owner(url: &DatabaseUrl) -> Result<tokio_postgres::Client, DbError> {
-    fn drive<S, T>(connection: tokio_postgres::Connection<S, T>)
+    fn spawn<S, T>(connection: tokio_postgres::Connection<S, T>)
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
         T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
         tokio::spawn(async move {
-            // Its end is reported to whoever waits for a statement on it.
+            // An error here is also returned by the statement that is running.
             let _ = connection.await;
         });
     }
-    let refused = |error: tokio_postgres::Error| match error.as_db_error() {
+    let connect_error = |error: tokio_postgres::Error| match error.as_db_error() {
         Some(_) => DbError::Statement(error),
         None => DbError::Unavailable(error.to_string()),
     };
     match url.tls()? {
         Some(tls) => {
-            let (client, connection) = url.config(true).connect(tls).await.map_err(refused)?;
-            drive(connection);
+            let (client, connection) = url.config(true).connect(tls).await.map_err(connect_error)?;
+            spawn(connection);
             Ok(client)
         }
         None => {
-            let (client, connection) = url.config(false).connect(NoTls).await.map_err(refused)?;
-            drive(connection);
+            let (client, connection) = url.config(false).connect(NoTls).await.map_err(connect_error)?;
+            spawn(connection);
             Ok(client)
         }
     }

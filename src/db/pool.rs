@@ -1,4 +1,4 @@
-//! Pools of connections, one type for each role: what the server holds cannot be used to administer.
+//! Connection pools, one type for each database role: a [`ServerDb`] cannot be used for administration.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,46 +13,46 @@ use super::fair_queue::{ConnectionPermit, FairScheduler, QueueId};
 use super::{DbError, SESSION_INIT_ADMIN, SESSION_INIT_DRY_RUN};
 use crate::ids::TenantId;
 
-/// How long a call waits for a free connection before it is told that the registry is busy.
-const POOL_WAIT: Duration = Duration::from_secs(5);
-/// How long the database may take to answer.
-const ANSWER_WAIT: Duration = Duration::from_secs(25);
-/// How long it may take to answer whoever asks whether it does.
-const PING_WAIT: Duration = Duration::from_secs(2);
+/// How long a call waits for a connection permit, and then for a connection, before it fails.
+const POOL_TIMEOUT: Duration = Duration::from_secs(5);
+/// The default of [`ServerDb::with_response_timeout`].
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(25);
+/// For [`ServerDb::ping`].
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a tenant's transaction is to the database.
+/// How a tenant's transaction is mapped to the database.
 #[derive(Clone, Copy)]
 pub(super) enum TxScope {
-    /// A transaction.
+    /// To a transaction.
     Transaction,
-    /// A part of one that is never committed, in this role.
+    /// To a savepoint, with this role, in a transaction that is never committed.
     RollbackSession(&'static str),
 }
 
-/// What is known of those who want a connection.
+/// Whose calls use the connections, for fair queueing.
 #[derive(Clone, Copy)]
 pub(super) enum CallerTrust {
-    /// The tenant that they work for.
-    Known,
-    /// Nothing but what they claim.
+    /// Verified callers: one queue for each tenant.
+    Authenticated,
+    /// Callers whose API key is not verified yet: one queue together.
     Unauthenticated,
 }
 
-/// The pool, and how to reach the database beside it.
+/// A pool with its scheduler and settings.
 #[derive(Clone)]
 pub(super) struct Connections {
     pub(super) pool: Pool,
     pub(super) tls: Tls,
-    pub(super) bounds: TxScope,
-    turns: FairScheduler,
-    callers: CallerTrust,
-    /// How long the database may take to answer a statement. Longer than it lets any run.
-    pub(super) patience: Duration,
+    pub(super) scope: TxScope,
+    scheduler: FairScheduler,
+    caller_trust: CallerTrust,
+    /// How long to wait for the answer to a statement. Longer than PostgreSQL's own `statement_timeout`.
+    pub(super) response_timeout: Duration,
 }
 
 impl Connections {
-    /// Opens no connection yet. Each connection begins with the statement `first`.
-    fn new(url: &DatabaseUrl, max_size: usize, first: Option<&'static str>) -> Result<Self, DbError> {
+    /// Opens no connection yet. `session_init` is executed on each new connection.
+    fn new(url: &DatabaseUrl, max_size: usize, session_init: Option<&'static str>) -> Result<Self, DbError> {
         let tls = url.tls()?;
         let config = url.config(tls.is_some());
         let manager_config = ManagerConfig {
@@ -68,12 +68,12 @@ impl Connections {
         let mut builder = Pool::builder(manager)
             .max_size(max_size)
             .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(POOL_WAIT))
+            .wait_timeout(Some(POOL_TIMEOUT))
             .create_timeout(Some(CONNECT_TIMEOUT))
             .recycle_timeout(Some(CONNECT_TIMEOUT));
-        if let Some(first) = first {
+        if let Some(statements) = session_init {
             builder = builder.post_create(Hook::async_fn(move |client, _| {
-                Box::pin(async move { client.batch_execute(first).await.map_err(HookError::Backend) })
+                Box::pin(async move { client.batch_execute(statements).await.map_err(HookError::Backend) })
             }));
         }
         let pool = builder
@@ -82,26 +82,26 @@ impl Connections {
         Ok(Self {
             pool,
             tls,
-            bounds: TxScope::Transaction,
-            turns: FairScheduler::new(max_size),
-            callers: CallerTrust::Known,
-            patience: ANSWER_WAIT,
+            scope: TxScope::Transaction,
+            scheduler: FairScheduler::new(max_size),
+            caller_trust: CallerTrust::Authenticated,
+            response_timeout: RESPONSE_TIMEOUT,
         })
     }
 
-    /// A connection for work of this tenant, when it is its turn.
+    /// Waits for a permit in the tenant's queue, then for a connection.
     pub(super) async fn get_for(
         &self,
         tenant: TenantId,
     ) -> Result<(deadpool_postgres::Object, ConnectionPermit), DbError> {
-        let queue = match self.callers {
-            CallerTrust::Known => QueueId::Tenant(tenant),
+        let queue = match self.caller_trust {
+            CallerTrust::Authenticated => QueueId::Tenant(tenant),
             CallerTrust::Unauthenticated => QueueId::Unauthenticated,
         };
-        let place = tokio::time::timeout(POOL_WAIT, self.turns.take(queue))
+        let permit = tokio::time::timeout(POOL_TIMEOUT, self.scheduler.acquire(queue))
             .await
             .map_err(|_| DbError::Busy)?;
-        Ok((self.get().await?, place))
+        Ok((self.get().await?, permit))
     }
 
     pub(super) async fn get(&self) -> Result<deadpool_postgres::Object, DbError> {
@@ -120,62 +120,60 @@ impl Connections {
     }
 }
 
-/// The database as the server reaches it: as a role that can neither own nor administer anything.
+/// The database with the role `skillkeep_app`, which owns nothing and cannot administer anything.
 #[derive(Clone)]
 pub struct ServerDb(pub(super) Connections, Arc<ChangeListener>);
 
 impl ServerDb {
-    /// A pool of at most `max_size` connections; none is opened yet.
+    /// A pool of at most `max_size` connections. Opens none yet.
     ///
     /// # Errors
-    /// When TLS is asked for and cannot be set up.
+    /// [`DbError::Unavailable`] if the TLS configuration is unusable.
     pub fn new(url: &DatabaseUrl, max_size: usize) -> Result<Self, DbError> {
-        let notices = Arc::new(ChangeListener::new(url.clone()));
-        Connections::new(url, max_size, None).map(|connections| Self(connections, notices))
+        let listener = Arc::new(ChangeListener::new(url.clone()));
+        Connections::new(url, max_size, None).map(|connections| Self(connections, listener))
     }
 
-    /// The same, with less patience for a database that does not answer.
+    /// Sets how long a transaction waits for each answer of the database; the default is 25 s. PostgreSQL itself ends a statement
+    /// after 4/5 of it, and an idle transaction after 12/5 of it.
     #[must_use]
-    pub fn with_patience(mut self, patience: Duration) -> Self {
-        self.0.patience = patience;
+    pub fn with_response_timeout(mut self, timeout: Duration) -> Self {
+        self.0.response_timeout = timeout;
         self
     }
 
-    /// The same connections for callers whose key nobody knows yet. They wait in a queue of their own and have a small share, so
-    /// that whoever invents keys neither stands before a tenant's calls nor learns from his waiting how busy a tenant is.
+    /// The same pool for calls whose API key is not verified yet. They share one queue and at most one in 8 connections, so an
+    /// unauthenticated caller can neither delay a tenant's calls nor infer a tenant's load from its own waiting time.
     #[must_use]
     pub fn unauthenticated(&self) -> Self {
         let connections = Connections {
-            callers: CallerTrust::Unauthenticated,
+            caller_trust: CallerTrust::Unauthenticated,
             ..self.0.clone()
         };
         Self(connections, Arc::clone(&self.1))
     }
 
-    /// Every change of a catalogue from now on, whichever process made it. Connects when it is first called.
+    /// Receives every change of a catalog from now on, made by any process. The first call connects.
     ///
     /// # Errors
-    /// When the connection that listens cannot be made.
+    /// [`DbError::Unavailable`] if there is no connection within 5 s.
     pub async fn notices(&self) -> Result<broadcast::Receiver<ChangeEvent>, DbError> {
         self.1.subscribe().await
     }
 
-    /// Whether the database answers. It is given two seconds.
-    ///
-    /// # Errors
-    /// When it does not.
+    /// Checks that the database answers within 2 s.
     pub async fn ping(&self) -> Result<(), DbError> {
-        let too_late = |_| DbError::Unavailable("it does not answer".to_owned());
-        let until = tokio::time::Instant::now() + PING_WAIT;
-        let connection = tokio::time::timeout_at(until, self.0.get())
+        let timed_out = |_| DbError::Unavailable("no answer within 2 s".to_owned());
+        let deadline = tokio::time::Instant::now() + PING_TIMEOUT;
+        let connection = tokio::time::timeout_at(deadline, self.0.get())
             .await
-            .map_err(too_late)??;
-        let answered = tokio::time::timeout_at(until, connection.batch_execute("SELECT 1")).await;
-        if answered.is_err() {
-            // Nobody should get one that still waits for an answer.
+            .map_err(timed_out)??;
+        let response = tokio::time::timeout_at(deadline, connection.batch_execute("SELECT 1")).await;
+        if response.is_err() {
+            // A connection with an outstanding answer must not return to the pool.
             drop(deadpool_postgres::Object::take(connection));
         }
-        answered.map_err(too_late)?.map_err(DbError::Statement)
+        response.map_err(timed_out)?.map_err(DbError::Statement)
     }
 
     /// Whether [`Self::close`] was called.
@@ -184,10 +182,7 @@ impl ServerDb {
         self.0.pool.is_closed()
     }
 
-    /// Creates the coming months' partitions of the usage events, so that the server never runs out of them.
-    ///
-    /// # Errors
-    /// When the database is away or refuses.
+    /// Creates the missing partitions of the usage events for the coming months, and returns how many.
     pub async fn ensure_usage_partitions(&self) -> Result<i32, DbError> {
         let connection = self.0.get().await?;
         let row = connection
@@ -196,36 +191,36 @@ impl ServerDb {
         Ok(row.try_get("made")?)
     }
 
-    /// A connection for checks of the catalogue, which hold no tenant's data.
+    /// A connection for queries of `pg_catalog`, outside of tenant transactions.
     pub(crate) async fn pg_catalog(&self) -> Result<deadpool_postgres::Object, DbError> {
         self.0.get().await
     }
 
-    /// Closes every connection; calls after this fail.
+    /// Closes every connection. Later calls fail.
     pub fn close(&self) {
         self.0.pool.close();
         self.1.stop();
     }
 }
 
-/// The database as the operator reaches it: he sees the list of tenants, and one tenant's rows at a time.
+/// The database with the role `skillkeep_admin`, which sees the list of tenants, and one tenant's rows in each transaction.
 #[derive(Clone)]
 pub struct AdminDb(pub(super) Connections);
 
 impl AdminDb {
-    /// A small pool whose connections work as the role `skillkeep_admin`.
+    /// A pool of at most 4 connections. Opens none yet.
     ///
     /// # Errors
-    /// When TLS is asked for and cannot be set up.
+    /// [`DbError::Unavailable`] if the TLS configuration is unusable.
     pub fn new(url: &DatabaseUrl) -> Result<Self, DbError> {
         Connections::new(url, 4, Some(SESSION_INIT_ADMIN)).map(Self)
     }
 
-    /// A connection for the list of tenants and for the catalogue.
+    /// A connection for the list of tenants and for `pg_catalog`.
     pub(crate) async fn system_connection(&self) -> Result<deadpool_postgres::Object, DbError> {
         let connection = self.0.get().await?;
-        if let TxScope::RollbackSession(role) = self.0.bounds {
-            // The transaction goes on from whoever worked in it last.
+        if let TxScope::RollbackSession(role) = self.0.scope {
+            // The session's transaction may still have the role of its last user.
             connection
                 .batch_execute(&format!("SET LOCAL ROLE {role}"))
                 .await?;
@@ -234,18 +229,20 @@ impl AdminDb {
     }
 }
 
-/// Two ways into one transaction that is never committed: what is done through them, calls and their records alike, is as if
-/// it had not been. One thing at a time: there is one connection.
+/// A dry run: a [`ServerDb`] and an [`AdminDb`] that share one transaction, which is rolled back at the end.
+///
+/// Everything done through them, including usage events, has no effect. They share one connection, so transactions run one after
+/// the other.
 pub struct RollbackSession {
     connections: Connections,
     url: DatabaseUrl,
 }
 
 impl RollbackSession {
-    /// Begins by a role that may administer.
+    /// `url` connects as `skillkeep_admin` or as a member of that role.
     ///
     /// # Errors
-    /// When TLS is asked for and cannot be set up.
+    /// [`DbError::Unavailable`] if the TLS configuration is unusable.
     pub fn new(url: &DatabaseUrl) -> Result<Self, DbError> {
         Ok(Self {
             connections: Connections::new(url, 1, Some(SESSION_INIT_DRY_RUN))?,
@@ -253,30 +250,25 @@ impl RollbackSession {
         })
     }
 
-    fn in_role(&self, role: &'static str) -> Connections {
+    fn with_role(&self, role: &'static str) -> Connections {
         Connections {
-            bounds: TxScope::RollbackSession(role),
+            scope: TxScope::RollbackSession(role),
             ..self.connections.clone()
         }
     }
 
-    /// The way in of the server.
     #[must_use]
     pub fn server(&self) -> ServerDb {
-        let notices = Arc::new(ChangeListener::new(self.url.clone()));
-        ServerDb(self.in_role("skillkeep_app"), notices)
+        let listener = Arc::new(ChangeListener::new(self.url.clone()));
+        ServerDb(self.with_role("skillkeep_app"), listener)
     }
 
-    /// The way in of the operator.
     #[must_use]
     pub fn admin(&self) -> AdminDb {
-        AdminDb(self.in_role("skillkeep_admin"))
+        AdminDb(self.with_role("skillkeep_admin"))
     }
 
-    /// Takes everything back.
-    ///
-    /// # Errors
-    /// When the connection is lost; nothing is kept then either.
+    /// Rolls everything back. Nothing is kept after an error either.
     pub async fn end(self) -> Result<(), DbError> {
         let connection = self.connections.get().await?;
         connection.batch_execute("ROLLBACK").await?;

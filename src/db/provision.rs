@@ -1,50 +1,51 @@
-//! Roles and database on the embedded cluster: what an administrator would do by hand on any other.
+//! Creates the roles and the database on the embedded PostgreSQL. On another server an administrator does this by hand.
 
 use super::migrations::{self, SchemaError};
 use super::{DatabaseUrl, DbError, connect_owner};
 
-/// The database on the embedded cluster.
 const DATABASE: &str = "skillkeep";
-/// Owns the schema there. A plain role: row level security binds even it.
+/// Owns the schema. Neither a superuser nor BYPASSRLS: row level security applies to it too.
 const OWNER: &str = "skillkeep_owner";
 
-/// Two processes that start at once would both create the roles.
-const LOCK: i64 = 0x736b_696c_6c6b_7076;
+/// Key of the advisory lock without which two processes that start together would both create the roles.
+const PROVISION_LOCK: i64 = 0x736b_696c_6c6b_7076;
 
-/// The three ways in that a provisioned database has.
+/// The database's address with each of its three roles.
 #[derive(Debug, Clone)]
 pub struct Provisioned {
-    /// As the server.
+    /// Role `skillkeep_app`.
     pub server: DatabaseUrl,
-    /// As the operator.
+    /// Role `skillkeep_admin`.
     pub admin: DatabaseUrl,
-    /// As the owner of the schema.
+    /// Role `skillkeep_owner`.
     pub owner: DatabaseUrl,
 }
 
-/// Makes roles and database if they are missing, and brings the schema up to date.
+/// Creates roles and database if they are missing, and applies the pending migrations.
 ///
-/// `superuser` connects to the database `postgres` of a cluster that is skillkeep's own.
+/// `superuser` connects to the database `postgres` of the embedded PostgreSQL.
 ///
 /// # Errors
-/// When the cluster does not answer, or holds a schema that this program must not touch.
+/// [`SchemaError`]: the database is unavailable, or its schema is newer, edited or not skillkeep's.
 pub async fn provision(superuser: &DatabaseUrl) -> Result<Provisioned, SchemaError> {
-    let ways = provision_database(superuser, DATABASE).await?;
-    let mut owner = connect_owner(&ways.owner).await?;
+    let urls = provision_database(superuser, DATABASE).await?;
+    let mut owner = connect_owner(&urls.owner).await?;
     let applied = migrations::apply(&mut owner).await?;
     if !applied.is_empty() {
-        tracing::info!(migrations = applied.len(), "the schema was brought up to date");
+        tracing::info!(migrations = applied.len(), "applied the pending migrations");
     }
-    Ok(ways)
+    Ok(urls)
 }
 
-/// Makes the roles, and a database of this name, without a schema. The name is ours, never a caller's.
+/// Creates the roles, and a database without a schema. `name` is not escaped: it must never come from a caller.
 ///
 /// # Errors
-/// When the cluster does not answer or refuses.
+/// [`SchemaError::Db`] only.
 pub async fn provision_database(superuser: &DatabaseUrl, name: &str) -> Result<Provisioned, SchemaError> {
     let client = connect_owner(superuser).await?;
-    client.execute("SELECT pg_advisory_lock($1)", &[&LOCK]).await?;
+    client
+        .execute("SELECT pg_advisory_lock($1)", &[&PROVISION_LOCK])
+        .await?;
     for role in [OWNER, "skillkeep_app", "skillkeep_admin"] {
         if client
             .query_opt("SELECT FROM pg_catalog.pg_roles WHERE rolname = $1", &[&role])
@@ -69,7 +70,9 @@ pub async fn provision_database(superuser: &DatabaseUrl, name: &str) -> Result<P
             .await
             .map_err(DbError::from)?;
     }
-    client.execute("SELECT pg_advisory_unlock($1)", &[&LOCK]).await?;
+    client
+        .execute("SELECT pg_advisory_unlock($1)", &[&PROVISION_LOCK])
+        .await?;
     let database = superuser.with_database(name);
     Ok(Provisioned {
         server: database.with_user("skillkeep_app"),

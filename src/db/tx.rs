@@ -1,7 +1,7 @@
-//! The only way to a tenant's rows.
+//! [`TenantTx`], the only access to a tenant's rows.
 //!
-//! Invariant: a connection goes back to its pool only after COMMIT or ROLLBACK was with_timeout. Whatever else happens,
-//! it is closed, so an open transaction, and with it a tenant's setting, never reaches the next caller.
+//! Invariant: a connection returns to its pool only after the server has confirmed COMMIT or ROLLBACK. In every other case it is
+//! closed, so an open transaction, and with it a tenant's setting, never reaches the next caller.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -16,63 +16,61 @@ use super::pool::{Connections, TxScope};
 use super::{AdminDb, DbError, Param, SET_SEARCH_PATH, ServerDb, Sql};
 use crate::ids::TenantId;
 
-/// Longer than anything that the operator does to a tenant.
-const UNLIMITED: Duration = Duration::from_secs(24 * 60 * 60);
+/// Longer than any administrative operation.
+const NO_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long a statement of a call that was cut short may take to end by itself before it is cancelled.
+/// How long [`TenantTx::cancel_and_rollback`] waits for a running statement to end before it cancels it.
 const STATEMENT_GRACE: Duration = Duration::from_millis(20);
 
-/// How a transaction begins. Said in full, since what holds must not depend on a setting of the database, and nowhere later,
-/// since the begin_statement ends with a savepoint.
+/// The isolation level is explicit so that it does not depend on the database's default. It cannot be set later, because
+/// [`TenantTx::begin_statement`] ends with a savepoint.
 const READ_COMMITTED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
-/// A transaction in which one tenant's rows can be seen, and no others.
+/// A transaction that sees one tenant's rows and no others.
 ///
-/// It holds a savepoint from its start: [`Self::rollback_to_savepoint`] takes back what was done since, while the transaction, and
-/// with it the chance to record what happened, lives on. Dropped without [`Self::commit`], it leaves nothing behind.
+/// It begins with a savepoint. [`Self::rollback_to_savepoint`] undoes the work since then, and the transaction stays usable to
+/// record what happened. Dropping the transaction without [`Self::commit`] rolls it back.
+///
+/// # Errors
+/// All functions return [`DbError`]. After a statement has timed out, all later statements fail at once with
+/// [`DbError::Unavailable`].
 pub struct TenantTx {
-    /// `None` only after the end.
+    /// `None` only after the transaction has ended.
     connection: Option<Object>,
-    /// The tenant's place among those who use the database; given back with the connection.
-    place: Option<ConnectionPermit>,
+    /// Released after the connection.
+    permit: Option<ConnectionPermit>,
     tls: Tls,
-    bounds: TxScope,
-    patience: Duration,
-    /// The database was waited for once, in vain. Whatever else is asked of it fails at once.
+    scope: TxScope,
+    response_timeout: Duration,
+    /// Set when the database did not answer in time. Every later statement fails at once.
     timed_out: AtomicBool,
     tenant: TenantId,
 }
 
 impl TenantTx {
-    /// Begins on behalf of a caller and runs `first`, the check of his key, in the same flight.
-    ///
-    /// # Errors
-    /// When no connection is to be had or the database refuses a statement.
+    /// Begins for a caller and runs `first_query`, the verification of the API key, in the same round trip.
     pub async fn begin(
         db: &ServerDb,
         tenant: TenantId,
-        first: Sql,
+        first_query: Sql,
         params: &[Param<'_>],
     ) -> Result<(Self, Vec<Row>), DbError> {
         let tx = Self::connect(&db.0, tenant).await?;
-        let statement = tx.prepare(first).await?;
+        let statement = tx.prepare(first_query).await?;
         let begin_statement = tx.begin_statement(READ_COMMITTED);
         let connection = tx.connection()?;
-        // Polled in this order, both are sent before either is with_timeout.
+        // `join` polls in this order, so both are sent before the first answer arrives.
         let both = futures::future::join(
             connection.batch_execute(&begin_statement),
             connection.query(&statement, params),
         );
-        let (opened, rows) = tx.with_timeout(both).await?;
-        opened?;
+        let (begun, rows) = tx.with_timeout(both).await?;
+        begun?;
         Ok((tx, rows?))
     }
 
-    /// Begins on behalf of the operator, who needs no key.
-    ///
-    /// # Errors
-    /// When no connection is to be had or the database refuses a statement.
+    /// Begins for an administrative operation, without an API key.
     pub async fn begin_as_admin(db: &AdminDb, tenant: TenantId) -> Result<Self, DbError> {
         let tx = Self::connect(&db.0, tenant).await?;
         let begin_statement = tx.begin_statement(READ_COMMITTED);
@@ -80,10 +78,7 @@ impl TenantTx {
         Ok(tx)
     }
 
-    /// The same, to read what there is at one moment, whatever others commit meanwhile. Nothing can be written.
-    ///
-    /// # Errors
-    /// When no connection is to be had or the database refuses a statement.
+    /// Begins a read-only transaction at isolation level REPEATABLE READ: all queries see the same snapshot.
     pub async fn begin_snapshot(db: &AdminDb, tenant: TenantId) -> Result<Self, DbError> {
         let tx = Self::connect(&db.0, tenant).await?;
         let begin_statement = tx.begin_statement(SNAPSHOT);
@@ -92,61 +87,58 @@ impl TenantTx {
     }
 
     async fn connect(connections: &Connections, tenant: TenantId) -> Result<Self, DbError> {
-        let (connection, place) = connections.get_for(tenant).await?;
+        let (connection, permit) = connections.get_for(tenant).await?;
         Ok(Self {
             connection: Some(connection),
-            place: Some(place),
-            patience: connections.patience,
+            permit: Some(permit),
+            response_timeout: connections.response_timeout,
             timed_out: AtomicBool::new(false),
             tls: connections.tls.clone(),
-            bounds: connections.bounds,
+            scope: connections.scope,
             tenant,
         })
     }
 
-    /// The setting is transaction-local and made of a typed UUID, so there is nothing to quote. A cursor that an
-    /// earlier user of the connection held open over his end would still show his rows.
+    /// The tenant's setting is transaction-local, and a typed UUID needs no quoting. `CLOSE ALL` closes WITH HOLD cursors, which
+    /// would still show the rows of the connection's previous transaction.
     fn begin_statement(&self, begin: &str) -> String {
-        let begin = match self.bounds {
+        let begin = match self.scope {
             TxScope::Transaction => begin.to_owned(),
             TxScope::RollbackSession(role) => format!("SAVEPOINT call; SET LOCAL ROLE {role}"),
         };
-        // The database ends a statement before it is given up here, so that its transaction can still record what happened; and
-        // a transaction whose program has gone silent some time after that: it holds locks that others wait for.
-        let waited = self.patience.as_millis();
-        let (statement, idle) = (waited * 4 / 5, waited * 12 / 5);
+        // PostgreSQL ends a statement before this process stops waiting for it, so that the transaction can still record what
+        // happened. It ends an idle transaction later, because its locks would block other transactions if this process hangs.
+        let timeout_ms = self.response_timeout.as_millis();
+        let (statement_ms, idle_ms) = (timeout_ms * 4 / 5, timeout_ms * 12 / 5);
         format!(
-            "{begin}; {SET_SEARCH_PATH}; CLOSE ALL; SET LOCAL app.current_tenant_id = '{}'; SET LOCAL statement_timeout = {statement}; \
-             SET LOCAL idle_in_transaction_session_timeout = {idle}; SAVEPOINT work",
+            "{begin}; {SET_SEARCH_PATH}; CLOSE ALL; SET LOCAL app.current_tenant_id = '{}'; SET LOCAL statement_timeout = {statement_ms}; \
+             SET LOCAL idle_in_transaction_session_timeout = {idle_ms}; SAVEPOINT work",
             self.tenant
         )
     }
 
     const fn commit_statement(&self) -> &'static str {
-        match self.bounds {
+        match self.scope {
             TxScope::Transaction => "COMMIT",
             TxScope::RollbackSession(_) => "RELEASE SAVEPOINT call",
         }
     }
 
     const fn rollback_statement(&self) -> &'static str {
-        match self.bounds {
+        match self.scope {
             TxScope::Transaction => "ROLLBACK",
             TxScope::RollbackSession(_) => "ROLLBACK TO SAVEPOINT call; RELEASE SAVEPOINT call",
         }
     }
 
-    /// Lets the statements of this transaction take as long as they need: for what the operator does to a whole tenant.
-    ///
-    /// # Errors
-    /// When the connection is lost.
+    /// Removes the time limits of this transaction's statements, for operations on all rows of a tenant.
     pub async fn without_time_limit(&mut self) -> Result<(), DbError> {
-        self.patience = UNLIMITED;
+        self.response_timeout = NO_TIMEOUT;
         self.run("SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
             .await
     }
 
-    /// The tenant whose rows are seen; every statement names it as well.
+    /// The tenant whose rows are visible. Every statement also filters by it.
     #[must_use]
     pub const fn tenant(&self) -> TenantId {
         self.tenant
@@ -158,20 +150,25 @@ impl TenantTx {
             .ok_or_else(|| DbError::Unavailable("the transaction has ended".to_owned()))
     }
 
-    /// Waits for an answer of the database, but not for ever: a machine that is gone says nothing.
-    /// Nor twice: what is undone or recorded afterwards would wait as long again.
+    /// Limits the wait for an answer: a database host that is down sends nothing. After one timeout every later statement fails at
+    /// once, or the rollback and the usage event would wait as long again.
     async fn with_timeout<T>(&self, answer: impl Future<Output = T>) -> Result<T, DbError> {
-        let silent = || DbError::Unavailable("it does not answer".to_owned());
+        let timed_out = || {
+            let limit = self.response_timeout.as_secs();
+            DbError::Unavailable(format!("no answer within {limit} s"))
+        };
         if self.timed_out.load(Ordering::Relaxed) {
-            return Err(silent());
+            return Err(timed_out());
         }
-        tokio::time::timeout(self.patience, answer).await.map_err(|_| {
-            self.timed_out.store(true, Ordering::Relaxed);
-            silent()
-        })
+        tokio::time::timeout(self.response_timeout, answer)
+            .await
+            .map_err(|_| {
+                self.timed_out.store(true, Ordering::Relaxed);
+                timed_out()
+            })
     }
 
-    /// Runs statements that answer nothing.
+    /// Runs statements that return no rows.
     async fn run(&self, statements: &str) -> Result<(), DbError> {
         Ok(self
             .with_timeout(self.connection()?.batch_execute(statements))
@@ -184,10 +181,6 @@ impl TenantTx {
             .await??)
     }
 
-    /// Runs a statement and returns its rows.
-    ///
-    /// # Errors
-    /// When the database refuses it or is gone.
     pub async fn query(&self, sql: Sql, params: &[Param<'_>]) -> Result<Vec<Row>, DbError> {
         let statement = self.prepare(sql).await?;
         Ok(self
@@ -195,10 +188,7 @@ impl TenantTx {
             .await??)
     }
 
-    /// Runs a statement that answers with one row at most.
-    ///
-    /// # Errors
-    /// When the database refuses it, is gone, or answers with more rows.
+    /// Runs a statement that returns at most one row. More rows are an error.
     pub async fn query_opt(&self, sql: Sql, params: &[Param<'_>]) -> Result<Option<Row>, DbError> {
         let statement = self.prepare(sql).await?;
         Ok(self
@@ -206,10 +196,7 @@ impl TenantTx {
             .await??)
     }
 
-    /// Runs a statement that answers with exactly one row.
-    ///
-    /// # Errors
-    /// When the database refuses it, is gone, or answers with none or more.
+    /// Runs a statement that returns exactly one row. No row and more rows are errors.
     pub async fn query_one(&self, sql: Sql, params: &[Param<'_>]) -> Result<Row, DbError> {
         let statement = self.prepare(sql).await?;
         Ok(self
@@ -217,10 +204,7 @@ impl TenantTx {
             .await??)
     }
 
-    /// Runs a write and returns how many rows it touched.
-    ///
-    /// # Errors
-    /// When the database refuses it or is gone.
+    /// Runs a write and returns the number of affected rows.
     pub async fn execute(&self, sql: Sql, params: &[Param<'_>]) -> Result<u64, DbError> {
         let statement = self.prepare(sql).await?;
         Ok(self
@@ -228,50 +212,40 @@ impl TenantTx {
             .await??)
     }
 
-    /// Runs a write that must touch exactly one row.
-    ///
-    /// # Errors
-    /// When the database refuses it, is gone, or the write touches another number of rows.
+    /// Runs a write that must affect exactly one row, else returns [`DbError::RowCount`].
     pub async fn execute_one(&self, sql: Sql, params: &[Param<'_>]) -> Result<(), DbError> {
-        must_touch_one(self.execute(sql, params).await?)
+        expect_one_row(self.execute(sql, params).await?)
     }
 
-    /// Takes back everything since the start, and leaves the transaction usable.
-    ///
-    /// # Errors
-    /// When the connection is lost.
+    /// Undoes everything since the begin. The transaction stays usable.
     pub async fn rollback_to_savepoint(&self) -> Result<(), DbError> {
         self.run("ROLLBACK TO SAVEPOINT work").await
     }
 
-    /// Stops the statement that a dropped future left running, if there is one, then does as [`Self::rollback_to_savepoint`].
+    /// Cancels the statement that a dropped future left running, if there is one, then does [`Self::rollback_to_savepoint`].
     ///
-    /// A cancellation is on its way for a while after it was sent and hits whatever runs when it arrives, so it is
-    /// sent only where something runs, and awaited before the transaction goes on: it must not hit the record.
-    ///
-    /// # Errors
-    /// When the connection is lost.
+    /// A cancel request takes effect on whichever statement runs when it arrives. So it is sent only if a statement is running, and
+    /// this waits until it has taken effect: it must not cancel the insert of the usage event.
     pub async fn cancel_and_rollback(&self) -> Result<(), DbError> {
         let connection = self.connection()?;
-        // Queued behind what may still be running: its answer tells that nothing runs any more.
+        // Queued behind a running statement: its answer means that no statement is running.
         let probe = connection.batch_execute("SAVEPOINT probe");
         tokio::pin!(probe);
         if tokio::time::timeout(STATEMENT_GRACE, &mut probe).await.is_err() {
-            let cancelling = cancel(connection.cancel_token(), self.tls.clone());
-            self.with_timeout(cancelling).await?;
-            // A good answer means that the statement had ended by itself: so something else waits to be hit instead.
+            let cancelled = cancel(connection.cancel_token(), self.tls.clone());
+            self.with_timeout(cancelled).await?;
+            // If the probe succeeds, the statement ended by itself and the request may still arrive: `pg_sleep` absorbs it.
             if self.with_timeout(probe).await?.is_ok() {
-                let _hit = self.run("SELECT pg_sleep(1)").await;
+                let _ = self.run("SELECT pg_sleep(1)").await;
             }
         }
         self.rollback_to_savepoint().await
     }
 
-    /// Writes one last row and commits, in one flight. Nothing of the transaction stands unless both did.
+    /// Inserts one last row and commits, in one round trip. Either both take effect or neither.
     ///
     /// # Errors
-    /// When the row is not written or the commit is not confirmed. After a lost connection the commit may still
-    /// have happened, with the row.
+    /// See [`DbError::may_have_committed`]: after a lost connection the commit may have taken effect, with the row.
     pub async fn commit_with(mut self, sql: Sql, params: &[Param<'_>]) -> Result<(), DbError> {
         let statement = self.prepare(sql).await?;
         let connection = self.connection()?;
@@ -283,24 +257,23 @@ impl TenantTx {
             ),
         );
         let (released, (written, committed)) = self.with_timeout(all).await?;
-        // COMMIT after a failed statement succeeds, as a rollback: so it is the write's own result that counts.
+        // COMMIT after a failed statement rolls back without an error, so the results of the other statements count too.
         committed?;
-        let takes_writes =
+        let is_writable =
             |error: &tokio_postgres::Error| error.code() != Some(&SqlState::READ_ONLY_SQL_TRANSACTION);
-        // A database that takes no writes any more was replaced by another, which a new connection finds.
-        if written.as_ref().err().is_none_or(takes_writes) {
+        // A database that has become read-only was replaced in a failover. Without the release the connection is closed, and the
+        // next one finds the new primary.
+        if written.as_ref().err().is_none_or(is_writable) {
             self.release();
         }
         released?;
-        must_touch_one(written?)
+        expect_one_row(written?)
     }
 
-    /// Commits.
-    ///
     /// # Errors
-    /// When the commit is not confirmed, or a statement had failed before it.
+    /// Also if an earlier statement failed. See [`DbError::may_have_committed`].
     pub async fn commit(mut self) -> Result<(), DbError> {
-        // RELEASE fails where a statement has failed; COMMIT alone would then roll back and say it was well.
+        // After a failed statement RELEASE fails too; COMMIT alone would roll back without an error.
         let connection = self.connection()?;
         let both = futures::future::join(
             connection.batch_execute("RELEASE SAVEPOINT work"),
@@ -313,10 +286,7 @@ impl TenantTx {
         Ok(())
     }
 
-    /// Rolls back, and gives the connection back in good order.
-    ///
-    /// # Errors
-    /// When the connection is lost; then nothing was kept either.
+    /// Rolls back and returns the connection to the pool. Nothing is kept after an error either.
     pub async fn roll_back(mut self) -> Result<(), DbError> {
         self.run(self.rollback_statement()).await?;
         self.release();
@@ -325,8 +295,8 @@ impl TenantTx {
 
     fn release(&mut self) {
         drop(self.connection.take());
-        // After the connection: whoever is next in turn finds it in the pool.
-        drop(self.place.take());
+        // After the connection, so that the next holder of the permit finds it in the pool.
+        drop(self.permit.take());
     }
 }
 
@@ -336,7 +306,7 @@ impl Drop for TenantTx {
             return;
         };
         let token = connection.cancel_token();
-        // Out of the pool and closed: PostgreSQL rolls back what a closed connection left open.
+        // Removed from the pool and closed: PostgreSQL rolls back the transaction of a closed connection.
         drop(Object::take(connection));
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(cancel(token, self.tls.clone()));
@@ -344,18 +314,18 @@ impl Drop for TenantTx {
     }
 }
 
-/// Best effort: a statement that is not stopped runs into its time-out.
+/// Best effort: a statement that is not cancelled ends with PostgreSQL's `statement_timeout`.
 async fn cancel(token: tokio_postgres::CancelToken, tls: Tls) {
-    let outcome = match tls {
+    let result = match tls {
         Tls::Off => token.cancel_query(NoTls).await,
         Tls::On(tls) => token.cancel_query(tls).await,
     };
-    if let Err(error) = outcome {
-        tracing::debug!(%error, "a running statement could not be cancelled");
+    if let Err(error) = result {
+        tracing::debug!(%error, "cannot cancel the running statement");
     }
 }
 
-fn must_touch_one(actual: u64) -> Result<(), DbError> {
+fn expect_one_row(actual: u64) -> Result<(), DbError> {
     if actual == 1 {
         Ok(())
     } else {

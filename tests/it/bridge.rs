@@ -1,4 +1,4 @@
-//! The real program as a bridge between a client on stdin and stdout and a registry that is served over HTTP.
+//! `skillkeep bridge` as a child process, between a client on stdin and stdout and a registry over HTTP.
 
 mod cancelling;
 mod certificates;
@@ -30,15 +30,15 @@ use crate::command::program;
 use crate::harness::TestDb;
 use crate::helpers::test_hook;
 
-const OLD: &str = "2025-11-25";
-const NEW: &str = "2026-07-28";
-/// Longer than anything here may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const LEGACY_VERSION: &str = "2025-11-25";
+const CURRENT_VERSION: &str = "2026-07-28";
+/// Longer than anything in these tests may take.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The command that starts a bridge to this address.
 fn bridge(url: &str, key: &str) -> Command {
     let mut command = program(&["bridge", url]);
-    // What goes to this machine goes there by itself, whatever proxy its owner uses.
+    // The bridge must not use a proxy for an address of this machine.
     command
         .env("SKILLKEEP_API_KEY", key)
         .env("SKILLKEEP_LOG", "trace")
@@ -50,24 +50,24 @@ fn bridge(url: &str, key: &str) -> Command {
     command
 }
 
-/// A client that writes lines to a bridge.
-struct Laptop {
+/// A client that starts a bridge and exchanges lines with it.
+struct BridgeClient {
     child: Child,
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
-    /// What it logs, read as it comes: a pipe that nobody reads would stop the bridge one day.
+    /// The log so far. A task reads it, because a full pipe would block the bridge.
     log: watch::Receiver<String>,
-    said: String,
+    output: String,
 }
 
-/// How a bridge ended, and all that it ever said.
-struct Ended {
+/// The exit code and all output of a bridge.
+struct BridgeOutput {
     code: Option<i32>,
     out: String,
     err: String,
 }
 
-impl Laptop {
+impl BridgeClient {
     fn start(address: SocketAddr, key: &ApiKey) -> Self {
         Self::start_at(&format!("http://{address}"), key.reveal())
     }
@@ -90,7 +90,7 @@ impl Laptop {
             stdin: child.stdin.take(),
             stdout: BufReader::new(child.stdout.take().unwrap()),
             child,
-            said: String::new(),
+            output: String::new(),
         }
     }
 
@@ -104,12 +104,16 @@ impl Laptop {
         self.write(format!("{message}\n").as_bytes()).await;
     }
 
-    /// The next line of stdout, which is JSON-RPC.
+    /// Reads the next line of stdout, which must be JSON-RPC.
     async fn next(&mut self) -> Value {
         let mut line = String::new();
-        let read = tokio::time::timeout(PATIENCE, self.stdout.read_line(&mut line)).await;
-        assert_ne!(read.expect("no line came").unwrap(), 0, "the bridge hung up");
-        self.said.push_str(&line);
+        let read = tokio::time::timeout(TIMEOUT, self.stdout.read_line(&mut line)).await;
+        assert_ne!(
+            read.expect("no line came").unwrap(),
+            0,
+            "the bridge closed stdout"
+        );
+        self.output.push_str(&line);
         let value: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
         assert_eq!(value["jsonrpc"], "2.0", "{value}");
         value
@@ -122,7 +126,7 @@ impl Laptop {
         answer
     }
 
-    /// The answers to as many requests, by their ids, which count from `first`.
+    /// Reads the responses to the requests with the ids `first..first + count`, and sorts them.
     async fn answers(&mut self, first: u64, count: u64) -> Vec<Value> {
         let mut answers = Vec::new();
         for _ in 0..count {
@@ -137,44 +141,44 @@ impl Laptop {
         answers
     }
 
-    /// Closes stdin and waits for the end.
-    async fn end(mut self) -> Ended {
+    /// Closes stdin and waits until the bridge has ended.
+    async fn end(mut self) -> BridgeOutput {
         drop(self.stdin.take());
         let rest = async {
-            self.stdout.read_to_string(&mut self.said).await.unwrap();
+            self.stdout.read_to_string(&mut self.output).await.unwrap();
             while self.log.changed().await.is_ok() {}
             self.child.wait().await.unwrap().code()
         };
-        let code = tokio::time::timeout(PATIENCE, rest)
+        let code = tokio::time::timeout(TIMEOUT, rest)
             .await
-            .expect("the bridge goes on");
-        Ended {
+            .expect("the bridge does not end");
+        BridgeOutput {
             code,
-            out: self.said,
+            out: self.output,
             err: self.log.borrow().clone(),
         }
     }
 
-    /// As [`Self::end`], and it ended as it should, without ever telling the key.
-    async fn end_well(self, key: &ApiKey) -> Ended {
+    /// Like [`Self::end`], and checks that the bridge succeeded and never printed the key.
+    async fn end_well(self, key: &ApiKey) -> BridgeOutput {
         let ended = self.end().await;
         assert_eq!(ended.code, Some(0), "{}", ended.err);
         for text in [&ended.out, &ended.err] {
-            // The whole key, or its secret part should the text cut it.
+            // A part of the secret, in case the text contains only a part of the key.
             assert!(!text.contains(&key.reveal()[30..50]), "{text}");
         }
         ended
     }
 }
 
-/// A registry on a port of its own.
-struct McpHandler {
+/// A registry on its own port.
+struct Registry {
     address: SocketAddr,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
-impl McpHandler {
+impl Registry {
     async fn start(service: &Arc<CallService>) -> Self {
         Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), service).await
     }
@@ -210,30 +214,30 @@ async fn set_up() -> (TestDb, ApiKey) {
     (db, key)
 }
 
-fn hello(id: u64) -> Value {
+fn initialize(id: u64) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "method": "initialize", "params": {
-        "protocolVersion": OLD, "capabilities": {}, "clientInfo": {"name": "Laptop Client", "version": "9.1"}}})
+        "protocolVersion": LEGACY_VERSION, "capabilities": {}, "clientInfo": {"name": "Test Client", "version": "9.1"}}})
 }
 
-fn old(id: u64, method: &str, params: &Value) -> Value {
+fn legacy(id: u64, method: &str, params: &Value) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
 }
 
-fn new_era(id: u64, method: &str, mut params: Value) -> Value {
+fn current(id: u64, method: &str, mut params: Value) -> Value {
     params["_meta"] = json!({
-        "io.modelcontextprotocol/protocolVersion": NEW,
+        "io.modelcontextprotocol/protocolVersion": CURRENT_VERSION,
         "io.modelcontextprotocol/clientCapabilities": {},
-        "io.modelcontextprotocol/clientInfo": {"name": "new-laptop", "version": "2.0"},
+        "io.modelcontextprotocol/clientInfo": {"name": "new-client", "version": "2.0"},
         "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     });
-    old(id, method, &params)
+    legacy(id, method, &params)
 }
 
 fn whoami() -> Value {
     json!({"name": "whoami", "arguments": {}})
 }
 
-async fn told(db: &TestDb) -> String {
+async fn usage_events(db: &TestDb) -> String {
     db.value(
         "SELECT string_agg(concat_ws(' ', tool, outcome, transport, protocol_version, client_name, client_version, trace_id),
                            '; ' ORDER BY id)
@@ -243,22 +247,26 @@ async fn told(db: &TestDb) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_of_the_older_revisions_may_say_everything_at_once() {
+async fn legacy_client_may_send_requests_before_initialize_is_answered() {
     let (db, key) = set_up().await;
-    let registry = McpHandler::start(&db.service()).await;
-    let mut laptop = Laptop::start(registry.address, &key);
+    let registry = Registry::start(&db.service()).await;
+    let mut client = BridgeClient::start(registry.address, &key);
     let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
-    let said = [
-        hello(1),
+    let messages = [
+        initialize(1),
         ready,
-        old(2, "tools/list", &json!({})),
-        old(3, "tools/call", &whoami()),
-        old(4, "ping", &json!({})),
+        legacy(2, "tools/list", &json!({})),
+        legacy(3, "tools/call", &whoami()),
+        legacy(4, "ping", &json!({})),
     ];
-    let lines: String = said.iter().map(|message| format!("{message}\n")).collect();
-    laptop.write(lines.as_bytes()).await;
-    let answers = laptop.answers(1, 4).await;
-    assert_eq!(answers[0]["result"]["protocolVersion"], OLD, "{}", answers[0]);
+    let lines: String = messages.iter().map(|message| format!("{message}\n")).collect();
+    client.write(lines.as_bytes()).await;
+    let answers = client.answers(1, 4).await;
+    assert_eq!(
+        answers[0]["result"]["protocolVersion"], LEGACY_VERSION,
+        "{}",
+        answers[0]
+    );
     assert_eq!(answers[0]["result"]["serverInfo"]["name"], "skillkeep");
     assert!(answers[1]["result"]["tools"].as_array().unwrap().len() > 5);
     assert_eq!(
@@ -267,13 +275,16 @@ async fn a_client_of_the_older_revisions_may_say_everything_at_once() {
         answers[2]
     );
     assert_eq!(answers[3]["result"], json!({}));
-    let ended = laptop.end_well(&key).await;
+    let ended = client.end_well(&key).await;
     assert_eq!(ended.out.lines().count(), 4, "{}", ended.out);
-    assert_eq!(told(&db).await, format!("whoami ok http {OLD} Laptop-Client 9.1"));
+    assert_eq!(
+        usage_events(&db).await,
+        format!("whoami ok http {LEGACY_VERSION} Test-Client 9.1")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_of_the_new_revision_is_answered_and_recorded_as_what_it_is() {
+async fn current_client_is_answered_and_recorded_with_its_name() {
     let (db, key) = set_up().await;
     let acme: uuid::Uuid = db.value("SELECT id FROM tenants WHERE slug = 'acme'").await;
     db.skill(
@@ -283,45 +294,47 @@ async fn a_client_of_the_new_revision_is_answered_and_recorded_as_what_it_is() {
         &[],
     )
     .await;
-    let registry = McpHandler::start(&db.service()).await;
-    let mut laptop = Laptop::start(registry.address, &key);
-    let found = laptop.ask(&new_era(1, "server/discover", json!({}))).await;
+    let registry = Registry::start(&db.service()).await;
+    let mut client = BridgeClient::start(registry.address, &key);
+    let found = client.ask(&current(1, "server/discover", json!({}))).await;
     assert!(
-        found["result"]["supportedVersions"].to_string().contains(NEW),
+        found["result"]["supportedVersions"]
+            .to_string()
+            .contains(CURRENT_VERSION),
         "{found}"
     );
-    let who = laptop.ask(&new_era(2, "tools/call", whoami())).await;
+    let who = client.ask(&current(2, "tools/call", whoami())).await;
     assert_eq!(who["result"]["structuredContent"]["tenant"], "acme", "{who}");
-    // The headers must say what the body says, or the registry refuses the request.
+    // The registry rejects the request if its headers and its body differ.
     let uri = json!({"uri": "skill://fill-pdf/1/fill-pdf/SKILL.md"});
-    let read = laptop.ask(&new_era(3, "resources/read", uri)).await;
+    let read = client.ask(&current(3, "resources/read", uri)).await;
     assert!(
         read["result"]["contents"][0]["text"]
             .to_string()
             .contains("fill-pdf"),
         "{read}"
     );
-    let unknown = laptop
-        .ask(&new_era(
+    let unknown = client
+        .ask(&current(
             4,
             "tools/call",
             json!({"name": " größe\n", "arguments": {}}),
         ))
         .await;
     assert_eq!(unknown["error"]["code"], -32602, "{unknown}");
-    let unknown = laptop.ask(&new_era(5, "no/such/method", json!({}))).await;
+    let unknown = client.ask(&current(5, "no/such/method", json!({}))).await;
     assert_eq!(unknown["error"]["code"], -32601, "{unknown}");
-    laptop.end_well(&key).await;
-    let client = format!("http {NEW} new-laptop 2.0 0af7651916cd43dd8448eb211c80319c");
-    let events = told(&db).await;
+    client.end_well(&key).await;
+    let client = format!("http {CURRENT_VERSION} new-client 2.0 0af7651916cd43dd8448eb211c80319c");
+    let events = usage_events(&db).await;
     assert!(events.starts_with(&format!("whoami ok {client}")), "{events}");
     assert_eq!(events.matches(&client).count(), 3, "{events}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_real_client_of_either_revision_works_through_the_bridge() {
+async fn rmcp_client_of_either_version_works_through_the_bridge() {
     let (db, key) = set_up().await;
-    let registry = McpHandler::start(&db.service()).await;
+    let registry = Registry::start(&db.service()).await;
     let new = ClientLifecycleMode::Discover {
         preferred_versions: vec![ProtocolVersion::V_2026_07_28],
     };
@@ -337,41 +350,41 @@ async fn a_real_client_of_either_revision_works_through_the_bridge() {
         assert_eq!(result.structured_content.unwrap()["tenant"], "acme");
         client.cancel().await.unwrap();
     }
-    let revisions: Vec<String> = db
+    let versions: Vec<String> = db
         .value("SELECT array_agg(protocol_version ORDER BY id) FROM usage_events")
         .await;
-    assert_eq!(revisions.len(), 2);
+    assert_eq!(versions.len(), 2);
     assert!(
-        revisions[0].as_str() < NEW && revisions[1] == NEW,
-        "{revisions:?}"
+        versions[0].as_str() < CURRENT_VERSION && versions[1] == CURRENT_VERSION,
+        "{versions:?}"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_calls_are_at_the_registry_at_once() {
+async fn ten_calls_run_concurrently() {
     let (db, key) = set_up().await;
-    // None of the calls ends before all have begun.
-    let meeting = Arc::new(tokio::sync::Barrier::new(10));
+    // No call ends before all ten have begun.
+    let barrier = Arc::new(tokio::sync::Barrier::new(10));
     let block = test_hook(move |_, _| {
-        let meeting = Arc::clone(&meeting);
+        let barrier = Arc::clone(&barrier);
         async move {
-            meeting.wait().await;
+            barrier.wait().await;
         }
         .boxed()
     });
     let server = ServerDb::new(&db.ways.server, 16).unwrap();
     let service = Arc::new(CallService::new(server, ServiceLimits::default()).with_test_hook(block));
-    let registry = McpHandler::start(&service).await;
-    let mut laptop = Laptop::start(registry.address, &key);
-    laptop.ask(&hello(100)).await;
+    let registry = Registry::start(&service).await;
+    let mut client = BridgeClient::start(registry.address, &key);
+    client.ask(&initialize(100)).await;
     for id in 1..=10 {
-        laptop.send(&old(id, "tools/call", &whoami())).await;
+        client.send(&legacy(id, "tools/call", &whoami())).await;
     }
-    for answer in laptop.answers(1, 10).await {
+    for answer in client.answers(1, 10).await {
         assert_eq!(
             answer["result"]["structuredContent"]["tenant"], "acme",
             "{answer}"
         );
     }
-    laptop.end_well(&key).await;
+    client.end_well(&key).await;
 }

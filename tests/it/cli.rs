@@ -1,5 +1,6 @@
-//! The command line as scripts and people use it: what it prints, and how it ends.
+//! The command line: its output, its errors and its exit codes.
 
+mod help;
 mod serve;
 
 use serde_json::Value;
@@ -10,10 +11,10 @@ use crate::command::{CommandOutput, admin, ended, program, program_as};
 use crate::harness::{Client, TestDb};
 use crate::import::samples;
 
-/// A run that must end with this code and say these words in one sentence on stderr.
-fn assert_fails(ran: &CommandOutput, code: i32, says: &str) {
+/// Checks the exit code, and that stderr has an error with this text.
+fn assert_fails(ran: &CommandOutput, code: i32, message: &str) {
     assert_eq!(ran.code, code, "{ran:?}");
-    assert!(ran.err.contains(says), "\"{says}\" is not in {}", ran.err);
+    assert!(ran.err.contains(message), "\"{message}\" is not in {}", ran.err);
     assert!(
         ran.err.lines().any(|line| line.starts_with("error: ")),
         "{}",
@@ -22,7 +23,7 @@ fn assert_fails(ran: &CommandOutput, code: i32, says: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tenants_life() {
+async fn tenant_is_created_suspended_and_resumed() {
     let db = TestDb::new().await;
     let made = admin(&db, &["tenant", "create", "acme", "--name", "Acme Ltd", "--json"]).json();
     assert_eq!(
@@ -52,8 +53,8 @@ async fn a_tenants_life() {
     let service = db.service();
     let client = Client::connect(&service, &key).await;
     client.ok("whoami", serde_json::json!({})).await;
-    let said = admin(&db, &["tenant", "suspend", "acme"]).out;
-    assert_eq!(said, "The tenant acme is now suspended.\n");
+    let output = admin(&db, &["tenant", "suspend", "acme"]).out;
+    assert_eq!(output, "The tenant acme is now suspended.\n");
     assert!(client.call("whoami", serde_json::json!({})).await.is_err());
     assert_eq!(
         admin(&db, &["tenant", "suspend", "acme", "--json"]).json()["changed"],
@@ -75,7 +76,7 @@ async fn a_tenants_life() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_users_life() {
+async fn user_is_created_suspended_and_resumed() {
     let db = TestDb::new().await;
     admin(&db, &["user", "create", "ada@example.com", "--name", "Ada"]);
     assert_fails(&ended(&db, &["user", "create", "ada@example.com"]), 4, "already");
@@ -100,7 +101,7 @@ async fn a_users_life() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_is_printed_alone_and_ends_when_it_is_told_to() {
+async fn key_is_printed_once_rotated_and_revoked() {
     let db = TestDb::new().await;
     let made = admin(
         &db,
@@ -124,14 +125,14 @@ async fn a_key_is_printed_alone_and_ends_when_it_is_told_to() {
     let listed = admin(&db, &["key", "list", "--json"]);
     assert!(
         !listed.out.contains(&text[30..]),
-        "a key is shown once, when it is made"
+        "a key is shown only once, at its creation"
     );
     let id = listed.json()[0]["id"].as_str().unwrap().to_owned();
     let rotated = admin(&db, &["key", "rotate", &id, "--grace", "0s"]);
     let next: ApiKey = rotated.out.trim_end().parse().unwrap();
     assert!(
         client.call("whoami", serde_json::json!({})).await.is_err(),
-        "its grace is over"
+        "the grace period is over"
     );
     let client = Client::connect(&service, &next).await;
     client.ok("whoami", serde_json::json!({})).await;
@@ -152,7 +153,7 @@ async fn a_key_is_printed_alone_and_ends_when_it_is_told_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_would_be_wrong_is_not_made() {
+async fn key_with_invalid_options_is_not_created() {
     let db = TestDb::new().await;
     let create = |more: &[&str]| {
         let arguments = [&["key", "create", "--user", "ada@example.com"], more].concat();
@@ -170,7 +171,7 @@ async fn a_key_that_would_be_wrong_is_not_made() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn usage_is_reported_listed_and_pruned_only_when_meant() {
+async fn usage_is_reported_listed_and_pruned_with_yes_only() {
     let db = TestDb::new().await;
     let acme = db.tenant("acme").await;
     let (_, key) = db.key(acme, "ada@example.com", &[Scope::SkillsRead]).await;
@@ -215,7 +216,7 @@ async fn usage_is_reported_listed_and_pruned_only_when_meant() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_audit_log_is_shown_verified_and_a_forged_entry_found() {
+async fn audit_log_is_shown_and_a_forged_entry_is_found() {
     let db = TestDb::new().await;
     admin(&db, &["user", "create", "ada@example.com"]);
     admin(&db, &["user", "suspend", "ada@example.com"]);
@@ -223,9 +224,9 @@ async fn the_audit_log_is_shown_verified_and_a_forged_entry_found() {
     let entries = admin(&db, &["audit", "tail", "-n", "2", "--json"]).json_lines();
     let actions: Vec<&Value> = entries.iter().map(|entry| &entry["action"]).collect();
     assert_eq!(actions, ["user.suspend", "user.resume"]);
-    let whole = admin(&db, &["audit", "verify", "--json"]).json();
+    let report = admin(&db, &["audit", "verify", "--json"]).json();
     assert_eq!(
-        (&whole["broken_at"], &whole["entries"]),
+        (&report["broken_at"], &report["entries"]),
         (&Value::Null, &4.into())
     );
     db.superuser()
@@ -241,16 +242,16 @@ async fn the_audit_log_is_shown_verified_and_a_forged_entry_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_doctor_finds_a_wall_that_was_taken_down_and_nothing_is_served() {
+async fn doctor_and_server_reject_a_missing_isolation_policy() {
     let db = TestDb::new().await;
     let tenants = "SELECT count(*) FROM tenants";
     let before: i64 = db.value(tenants).await;
-    let well = admin(&db, &["doctor", "--json"]).json();
-    assert_eq!(well["passed"], true, "{well}");
-    let names = well["checks"].to_string();
+    let healthy = admin(&db, &["doctor", "--json"]).json();
+    assert_eq!(healthy["passed"], true, "{healthy}");
+    let names = healthy["checks"].to_string();
     assert!(names.contains("attacks by one tenant on another"), "{names}");
     for target in ["get_skill", "skills/list", "subscriptions/listen"] {
-        let tally = &well["attacks"][target];
+        let tally = &healthy["attacks"][target];
         assert!(tally["attacks"].as_u64().unwrap() >= 40, "{target}: {tally}");
         assert_eq!(tally["reached"], tally["attacks"], "{target}");
         assert_eq!(tally["refused"], tally["attacks"], "{target}");
@@ -262,7 +263,7 @@ async fn the_doctor_finds_a_wall_that_was_taken_down_and_nothing_is_served() {
     assert_eq!(
         db.value::<i64>(tenants).await,
         before,
-        "its tenants are thrown away"
+        "the tenants of the probe are rolled back"
     );
     db.superuser()
         .await
@@ -285,10 +286,10 @@ async fn the_doctor_finds_a_wall_that_was_taken_down_and_nothing_is_served() {
     assert_fails(&served, 4, "the table skills lacks the policy tenant_isolation");
 }
 
-/// With the attacks, whether they can be made or not.
+/// Also if the attacks themselves cannot be completed.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_whole_doctor_names_what_was_loosened_in_words_and_in_json() {
-    for (loosened, by_the_walls, by_the_attacks) in [
+async fn doctor_names_a_weakened_policy_as_text_and_json() {
+    for (weakening, found_by_checks, found_by_attacks) in [
         (
             "ALTER POLICY tenant_isolation ON ratings USING (true) WITH CHECK (true);
              ALTER POLICY tenant_access ON ratings USING (true) WITH CHECK (true)",
@@ -302,25 +303,25 @@ async fn the_whole_doctor_names_what_was_loosened_in_words_and_in_json() {
         ),
     ] {
         let db = TestDb::new().await;
-        db.superuser().await.batch_execute(loosened).await.unwrap();
+        db.superuser().await.batch_execute(weakening).await.unwrap();
         let ran = ended(&db, &["doctor"]);
         assert_fails(&ran, 1, "do not serve tenants");
         let json = ended(&db, &["doctor", "--json"]);
         assert_fails(&json, 1, "do not serve tenants");
-        let told: Value = serde_json::from_str(&json.out).unwrap();
-        assert_eq!(told["passed"], false, "{told}");
-        let findings: Vec<&str> = told["checks"]
+        let report: Value = serde_json::from_str(&json.out).unwrap();
+        assert_eq!(report["passed"], false, "{report}");
+        let findings: Vec<&str> = report["checks"]
             .as_array()
             .unwrap()
             .iter()
             .flat_map(|check| check["findings"].as_array().unwrap())
             .map(|finding| finding.as_str().unwrap())
             .collect();
-        for wanted in [by_the_walls, by_the_attacks] {
+        for wanted in [found_by_checks, found_by_attacks] {
             assert!(ran.out.contains(wanted), "{wanted}: {}", ran.out);
             assert!(
                 findings.iter().any(|finding| finding.contains(wanted)),
-                "{wanted}: {told}"
+                "{wanted}: {report}"
             );
         }
     }
@@ -352,15 +353,15 @@ fn help_and_completions_name_every_command() {
         );
         assert!(completions.out.contains(command), "{command}");
     }
-    assert!(!help.out.contains("postgres-watch"));
-    assert!(help.out.contains("Exit codes: 0 well"), "{}", help.out);
+    assert!(!help.out.contains("postgres-supervise"));
+    assert!(help.out.contains("Exit codes: 0 success"), "{}", help.out);
     let nonsense = CommandOutput::of(&mut program(&["dance"]));
     assert_eq!((nonsense.code, nonsense.out.as_str()), (2, ""));
     assert_eq!(CommandOutput::of(&mut program(&["completions", "tea"])).code, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_tenant_the_default_one_is_meant_and_a_pipe_that_closes_is_no_failure() {
+async fn import_uses_the_default_tenant_and_survives_a_closed_pipe() {
     let db = TestDb::new().await;
     let mut child = program_as(
         "skillkeep_owner",

@@ -1,9 +1,9 @@
-//! The embedded database as processes see it: shared, private, durable.
+//! The embedded PostgreSQL used by several processes: shared, private, durable.
 
 mod accounts;
 mod fixture;
 mod killed;
-mod refused;
+mod start_errors;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -12,80 +12,88 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::{Pid, getsid};
 
-use fixture::{Holder, Place, is_alive, watcher_of};
+use fixture::{ClientProcess, Fixture, is_alive, supervisor_of};
 
 #[test]
-fn twelve_processes_at_once_share_one_server() {
-    let place = Place::new();
-    let children: Vec<Child> = (0..12).map(|_| place.command().spawn().unwrap()).collect();
-    let holders: Vec<Holder> = children.into_iter().map(Holder::ready).collect();
+fn twelve_simultaneous_processes_share_one_server() {
+    let fixture = Fixture::new();
+    let children: Vec<Child> = (0..12).map(|_| fixture.command().spawn().unwrap()).collect();
+    let clients: Vec<ClientProcess> = children.into_iter().map(ClientProcess::ready).collect();
     assert_eq!(
-        holders
+        clients
             .iter()
-            .filter(|holder| holder.outcome == "Created")
+            .filter(|client| client.outcome == "Created")
             .count(),
         1
     );
     assert_eq!(
-        holders.iter().filter(|holder| holder.outcome == "Joined").count(),
+        clients.iter().filter(|client| client.outcome == "Joined").count(),
         11
     );
-    for holder in &holders {
+    for client in &clients {
         assert_eq!(
-            holder.query("SHOW data_directory"),
-            place.base.join("data").display().to_string()
+            client.query("SHOW data_directory"),
+            fixture.base.join("data").display().to_string()
         );
     }
-    let server = place.server().unwrap();
-    let mut endings: Vec<String> = holders.into_iter().map(Holder::leave).collect();
-    assert_eq!(endings.pop().as_deref(), Some("Stopped"));
+    let server = fixture.server_pid().unwrap();
+    let mut outcomes: Vec<String> = clients.into_iter().map(ClientProcess::stop).collect();
+    assert_eq!(outcomes.pop().as_deref(), Some("Stopped"));
     assert!(
-        endings.iter().all(|ending| ending == "LeftRunning"),
-        "{endings:?}"
+        outcomes.iter().all(|outcome| outcome == "LeftRunning"),
+        "{outcomes:?}"
     );
     assert!(!is_alive(server));
 }
 
 #[test]
-fn the_last_of_many_who_leave_at_once_stops_the_server() {
-    let place = Place::new();
-    let mut holders: Vec<Holder> = (0..6).map(|_| place.hold()).collect();
-    let server = place.server().unwrap();
-    for holder in &mut holders {
-        drop(holder.child.stdin.take());
+fn last_of_many_simultaneous_stops_ends_the_server() {
+    let fixture = Fixture::new();
+    let mut clients: Vec<ClientProcess> = (0..6).map(|_| fixture.start_client()).collect();
+    let server = fixture.server_pid().unwrap();
+    for client in &mut clients {
+        drop(client.child.stdin.take());
     }
-    let endings: Vec<String> = holders.into_iter().map(Holder::leave).collect();
+    let outcomes: Vec<String> = clients.into_iter().map(ClientProcess::stop).collect();
     assert_eq!(
-        endings.iter().filter(|ending| *ending == "Stopped").count(),
+        outcomes.iter().filter(|outcome| *outcome == "Stopped").count(),
         1,
-        "{endings:?}"
+        "{outcomes:?}"
     );
     assert!(!is_alive(server));
 }
 
 #[test]
-fn leaving_stops_the_server_at_once_and_coming_back_finds_the_data() {
-    let place = Place::new();
-    let first = place.hold();
+fn last_client_stops_the_server_and_data_survives_restart() {
+    let fixture = Fixture::new();
+    let first = fixture.start_client();
     assert_eq!(
         first.query("CREATE TABLE t AS SELECT 42 AS n; SELECT n FROM t"),
         "42"
     );
-    let begun = Instant::now();
-    assert_eq!(first.leave(), "Stopped");
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
-    let begun = Instant::now();
-    let second = place.hold();
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    let started = Instant::now();
+    assert_eq!(first.stop(), "Stopped");
+    assert!(
+        started.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        started.elapsed()
+    );
+    let started = Instant::now();
+    let second = fixture.start_client();
+    assert!(
+        started.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        started.elapsed()
+    );
     assert_eq!(second.outcome, "Started");
     assert_eq!(second.query("SELECT n FROM t"), "42");
-    second.leave();
+    second.stop();
 }
 
 #[test]
-fn the_cluster_is_durable_private_and_checked() {
-    let place = Place::new();
-    let holder = place.hold();
+fn cluster_is_durable_private_and_has_checksums() {
+    let fixture = Fixture::new();
+    let client = fixture.start_client();
     for (setting, value) in [
         ("fsync", "on"),
         ("data_checksums", "on"),
@@ -94,46 +102,46 @@ fn the_cluster_is_durable_private_and_checked() {
         ("unix_socket_permissions", "0700"),
         ("max_connections", "100"),
     ] {
-        assert_eq!(holder.query(&format!("SHOW {setting}")), value, "{setting}");
+        assert_eq!(client.query(&format!("SHOW {setting}")), value, "{setting}");
     }
-    assert_eq!(fs::metadata(&holder.socket_dir).unwrap().mode() & 0o777, 0o700);
-    holder.leave();
+    assert_eq!(fs::metadata(&client.socket_dir).unwrap().mode() & 0o777, 0o700);
+    client.stop();
 }
 
 #[test]
-fn a_long_path_gets_its_socket_elsewhere_and_others_find_it() {
-    let place = Place::below(&"d".repeat(120));
-    let first = place.hold();
-    let mut command = place.command();
-    let second = Holder::ready(command.env("XDG_RUNTIME_DIR", "/nonexistent").spawn().unwrap());
-    assert!(!first.socket_dir.starts_with(&place.base));
+fn socket_of_long_data_folder_is_found_by_other_processes() {
+    let fixture = Fixture::with_folder_name(&"d".repeat(120));
+    let first = fixture.start_client();
+    let mut command = fixture.command();
+    let second = ClientProcess::ready(command.env("XDG_RUNTIME_DIR", "/nonexistent").spawn().unwrap());
+    assert!(!first.socket_dir.starts_with(&fixture.base));
     assert_eq!(first.socket_dir, second.socket_dir);
     assert_eq!(fs::metadata(&first.socket_dir).unwrap().mode() & 0o777, 0o700);
     assert_eq!(second.query("SELECT 1"), "1");
     let socket_dir = first.socket_dir.clone();
-    first.leave();
-    assert_eq!(second.leave(), "Stopped");
+    first.stop();
+    assert_eq!(second.stop(), "Stopped");
     fs::remove_dir(socket_dir).unwrap();
 }
 
 #[test]
-fn spaces_commas_and_quotes_in_the_path_do_no_harm() {
-    let place = Place::below("it's a, \"data\" folder");
-    let holder = place.hold();
-    assert_eq!(holder.query("SELECT 1"), "1");
-    assert_eq!(holder.leave(), "Stopped");
+fn data_folder_may_contain_spaces_commas_and_quotes() {
+    let fixture = Fixture::with_folder_name("it's a, \"data\" folder");
+    let client = fixture.start_client();
+    assert_eq!(client.query("SELECT 1"), "1");
+    assert_eq!(client.stop(), "Stopped");
 }
 
 #[test]
-fn the_server_has_a_session_of_its_own() {
-    let place = Place::new();
-    let holder = place.hold();
+fn server_runs_in_its_own_session() {
+    let fixture = Fixture::new();
+    let client = fixture.start_client();
     let session = |pid: i32| getsid(Some(Pid::from_raw(pid))).unwrap();
-    let server = place.server().unwrap();
+    let server = fixture.server_pid().unwrap();
     assert_ne!(
         session(server),
-        session(i32::try_from(holder.child.id()).unwrap())
+        session(i32::try_from(client.child.id()).unwrap())
     );
-    assert_eq!(session(server), session(watcher_of(server)));
-    holder.leave();
+    assert_eq!(session(server), session(supervisor_of(server)));
+    client.stop();
 }

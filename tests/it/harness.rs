@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use agent_skills::{SkillFile, SkillFolder, SkillPath, read_document};
-use embedded_postgres::{Embedded, EmbeddedOptions, Start};
+use embedded_postgres::{Embedded, EmbeddedOptions, StartOutcome};
 use rmcp::ServiceExt as _;
 use rmcp::model::{CallToolRequestParams, CallToolResult};
 use rmcp::service::{RoleClient, RunningService, ServiceError};
@@ -33,9 +33,11 @@ impl Cluster {
         CLUSTER.get_or_init(|| {
             let program = PathBuf::from(env!("CARGO_BIN_EXE_skillkeep"));
             let options = EmbeddedOptions {
+                app_name: "skillkeep".to_owned(),
                 data_dir: data_root().join(folder_name()),
                 pg_bin: std::env::var_os("SKILLKEEP_PG_BIN").map(PathBuf::from),
                 program,
+                supervisor_args: vec!["postgres-supervise".into()],
                 search_path: std::env::var_os("PATH"),
                 runtime_dir: std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from),
             };
@@ -48,7 +50,7 @@ impl Cluster {
 
     /// Whether this process found the cluster running: another test run uses it too.
     fn is_shared(&self) -> bool {
-        self.embedded.outcome() == Start::Joined
+        self.embedded.outcome() == StartOutcome::Joined
     }
 
     /// Connection settings of the superuser.

@@ -1,4 +1,4 @@
-//! The files that tell others how to reach skillkeep: what they say is tried.
+//! The published descriptions of skillkeep (`mcp.json`, `server.json`, the MCP bundle): they are tried out.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,7 +19,7 @@ fn document(file: &str) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// The text with what clients put in place of `${…}`.
+/// Replaces each `${NAME}`, as clients do.
 fn filled(text: &Value, values: &BTreeMap<&str, String>) -> String {
     values
         .iter()
@@ -28,7 +28,7 @@ fn filled(text: &Value, values: &BTreeMap<&str, String>) -> String {
         })
 }
 
-fn opening() -> [Value; 3] {
+fn opening_messages() -> [Value; 3] {
     let me = json!({"name": "publishing-test", "version": "1"});
     [
         json!({"jsonrpc": "2.0", "id": 1, "method": "initialize",
@@ -38,7 +38,7 @@ fn opening() -> [Value; 3] {
     ]
 }
 
-fn names(answer: &Value) -> Vec<String> {
+fn tool_names(answer: &Value) -> Vec<String> {
     let tools = answer["result"]["tools"]
         .as_array()
         .unwrap_or_else(|| panic!("{answer}"));
@@ -48,7 +48,7 @@ fn names(answer: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Starts what an entry says, as a client would, and lists the tools.
+/// Starts the command of an entry, as a client would, and lists the tools.
 async fn over_stdio(entry: &Value, values: &BTreeMap<&str, String>, database: &str) -> Vec<String> {
     let mut command = program(&[]);
     assert_eq!(
@@ -66,7 +66,7 @@ async fn over_stdio(entry: &Value, values: &BTreeMap<&str, String>, database: &s
         .stdin(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    for message in opening() {
+    for message in opening_messages() {
         say(&mut child, format!("{message}\n").as_bytes());
     }
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -82,18 +82,18 @@ async fn over_stdio(entry: &Value, values: &BTreeMap<&str, String>, database: &s
         child.kill().unwrap();
     }
     child.wait().unwrap();
-    names(&answer.unwrap().unwrap())
+    tool_names(&answer.unwrap().unwrap())
 }
 
-/// The newest message with this id in a stream of events.
-fn message(events: &str, id: i64) -> Option<Value> {
+/// The first message with this id in an event stream.
+fn find_message(events: &str, id: i64) -> Option<Value> {
     events
         .lines()
         .filter_map(|line| serde_json::from_str(line.strip_prefix("data:")?.trim()).ok())
         .find(|message: &Value| message["id"] == id)
 }
 
-fn asked(
+fn with_headers(
     request: reqwest::RequestBuilder,
     entry: &Value,
     values: &BTreeMap<&str, String>,
@@ -111,8 +111,8 @@ async fn over_http(entry: &Value, values: &BTreeMap<&str, String>, at: SocketAdd
         .unwrap()
         .replace("127.0.0.1:8787", &at.to_string());
     let mut last = String::new();
-    for message in opening() {
-        let request = asked(client.post(&url), entry, values)
+    for message in opening_messages() {
+        let request = with_headers(client.post(&url), entry, values)
             .header(ACCEPT, "application/json, text/event-stream")
             .header("mcp-protocol-version", "2025-06-18")
             .json(&message);
@@ -120,10 +120,10 @@ async fn over_http(entry: &Value, values: &BTreeMap<&str, String>, at: SocketAdd
         assert!(response.status().is_success(), "{response:?}");
         last = response.text().await.unwrap();
     }
-    names(
+    tool_names(
         &serde_json::from_str(&last)
             .ok()
-            .or_else(|| message(&last, 2))
+            .or_else(|| find_message(&last, 2))
             .unwrap(),
     )
 }
@@ -134,7 +134,10 @@ async fn over_sse(entry: &Value, values: &BTreeMap<&str, String>, at: SocketAddr
         .as_str()
         .unwrap()
         .replace("127.0.0.1:8787", &at.to_string());
-    let mut stream = asked(client.get(&url), entry, values).send().await.unwrap();
+    let mut stream = with_headers(client.get(&url), entry, values)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(stream.headers()[CONTENT_TYPE], "text/event-stream");
     let mut seen = String::new();
     let mut is_open = false;
@@ -149,26 +152,26 @@ async fn over_sse(entry: &Value, values: &BTreeMap<&str, String>, at: SocketAddr
             .find_map(|line| line.strip_prefix("data:"))
             .map(str::trim);
         if let Some(path) = endpoint.filter(|path| path.starts_with('/') && !is_open) {
-            for message in opening() {
-                let request = asked(client.post(format!("http://{at}{path}")), entry, values);
+            for message in opening_messages() {
+                let request = with_headers(client.post(format!("http://{at}{path}")), entry, values);
                 assert_eq!(request.json(&message).send().await.unwrap().status(), 202);
             }
             is_open = true;
         }
-        if let Some(answer) = message(&seen, 2) {
-            return names(&answer);
+        if let Some(answer) = find_message(&seen, 2) {
+            return tool_names(&answer);
         }
     }
 }
 
-/// A registry of one tenant on a port of its own.
-struct McpHandler {
+/// A registry of one tenant on its own port.
+struct Registry {
     db: TestDb,
     key: String,
     served: Served,
 }
 
-impl McpHandler {
+impl Registry {
     async fn start() -> Self {
         let db = TestDb::new().await;
         let tenant = db.tenant("acme").await;
@@ -184,29 +187,29 @@ impl McpHandler {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_entry_of_mcp_json_lists_the_same_tools() {
-    let registry = McpHandler::start().await;
+    let registry = Registry::start().await;
     let values = BTreeMap::from([("SKILLKEEP_API_KEY", registry.key.clone())]);
     let servers = document("mcp.json")["mcpServers"].clone();
-    let of_stdio = over_stdio(&servers["skillkeep"], &values, &registry.database()).await;
-    assert!(of_stdio.contains(&"search_skills".to_owned()), "{of_stdio:?}");
+    let tools = over_stdio(&servers["skillkeep"], &values, &registry.database()).await;
+    assert!(tools.contains(&"search_skills".to_owned()), "{tools:?}");
     assert_eq!(
         over_http(&servers["skillkeep-http"], &values, registry.served.at).await,
-        of_stdio
+        tools
     );
     assert_eq!(
         over_sse(&servers["skillkeep-sse"], &values, registry.served.at).await,
-        of_stdio
+        tools
     );
     assert_eq!(
         servers.as_object().unwrap().len(),
         3,
-        "an entry that nobody tried"
+        "an entry of mcp.json is not tested"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_bundle_starts_a_bridge_to_the_registry_that_its_user_names() {
-    let registry = McpHandler::start().await;
+async fn bundle_starts_a_bridge_to_the_configured_registry() {
+    let registry = Registry::start().await;
     let manifest = document("packaging/mcpb/manifest.json");
     let values = BTreeMap::from([
         ("__dirname", "/bundle".to_owned()),
@@ -217,7 +220,7 @@ async fn the_bundle_starts_a_bridge_to_the_registry_that_its_user_names() {
         ("user_config.api_key", registry.key.clone()),
     ]);
     let server = &manifest["server"];
-    // The bridge needs no database, so it gets an address where none is.
+    // The bridge must not need a database.
     let tools = over_stdio(&server["mcp_config"], &values, "postgres://127.0.0.1:1/none").await;
     assert!(tools.contains(&"search_skills".to_owned()), "{tools:?}");
     let entry_point = server["entry_point"].as_str().unwrap();
@@ -229,26 +232,26 @@ async fn the_bundle_starts_a_bridge_to_the_registry_that_its_user_names() {
 }
 
 #[test]
-fn every_file_names_the_version_of_the_program() {
+fn published_files_have_the_version_of_the_program() {
     for file in ["server.json", "packaging/mcpb/manifest.json"] {
         assert_eq!(document(file)["version"], env!("CARGO_PKG_VERSION"), "{file}");
     }
 }
 
-/// What the schema of 2025-12-11 asks of the fields that the file has.
+/// Checks the rules of the schema of 2025-12-11 for the fields that the file has.
 #[test]
-fn server_json_keeps_the_rules_of_the_registry_of_servers() {
+fn server_json_follows_its_schema() {
     let server = document("server.json");
     let schema = "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json";
     assert_eq!(server["$schema"], schema);
-    let (space, name) = server["name"].as_str().unwrap().split_once('/').unwrap();
+    let (namespace, name) = server["name"].as_str().unwrap().split_once('/').unwrap();
     let is_word = |text: &str| {
         !text.is_empty()
             && text
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c))
     };
-    assert!(is_word(space) && is_word(name));
+    assert!(is_word(namespace) && is_word(name));
     assert!((1..=100).contains(&server["description"].as_str().unwrap().chars().count()));
     let remotes = server["remotes"].as_array().unwrap();
     let types: Vec<&str> = remotes

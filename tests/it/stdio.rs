@@ -124,9 +124,9 @@ async fn without_a_key_that_holds_there_is_one_sentence_on_stderr_and_nothing_on
     for (sent, code, says) in [
         (None, 2, "SKILLKEEP_API_KEY is not set"),
         (Some(""), 2, "SKILLKEEP_API_KEY is not set"),
-        (Some("hello"), 2, "SKILLKEEP_API_KEY is refused"),
-        (Some(cut), 2, "SKILLKEEP_API_KEY is refused"),
-        (Some(key.reveal()), 4, "SKILLKEEP_API_KEY is refused"),
+        (Some("hello"), 2, "SKILLKEEP_API_KEY is not valid"),
+        (Some(cut), 2, "SKILLKEEP_API_KEY is not valid"),
+        (Some(key.reveal()), 4, "SKILLKEEP_API_KEY was rejected"),
     ] {
         let mut command = program_as("skillkeep_app", &db, &["stdio"]);
         if let Some(sent) = sent {

@@ -1,21 +1,23 @@
-//! The assistants that `connect` knows: where each keeps its servers, in which words, and how it names a secret.
+//! The known assistants: where each keeps its list of MCP servers, and what it supports.
 //!
-//! Every fact is from the client's own documentation, as of November 2026:
+//! Sources, as of November 2026:
 //! - Claude Code: <https://code.claude.com/docs/en/mcp> (scopes; `${VAR}` in `command`, `args`, `env`, `url`, `headers`).
-//! - Claude Desktop: <https://modelcontextprotocol.io/docs/develop/connect-local-servers> (programs only, no references).
+//! - Claude Desktop: <https://modelcontextprotocol.io/docs/develop/connect-local-servers> (stdio only, no references).
 //! - Cursor: <https://cursor.com/docs/context/mcp> (`${env:VAR}`; a `url` is tried as Streamable HTTP, then as HTTP+SSE).
 //! - VS Code: <https://code.visualstudio.com/docs/copilot/reference/mcp-configuration> (`servers`, `inputs`).
 //! - Codex: <https://developers.openai.com/codex/mcp> (`env_vars`, `bearer_token_env_var`; no HTTP+SSE).
 //! - Gemini CLI: <https://geminicli.com/docs/tools/mcp-server> (`httpUrl`, `url` for HTTP+SSE, `$VAR`).
 //! - Goose: <https://block.github.io/goose/docs/guides/config-files> (`extensions`, `env_keys`, `streamable_http`).
 
-use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
-use super::config_edit::ConfigFormat;
+use crate::config_dirs::ConfigDirs;
+use crate::config_format::ConfigFormat;
 
-/// An assistant whose configuration `connect` can write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+/// An assistant whose configuration file can be edited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Assistant {
     ClaudeCode,
     ClaudeDesktop,
@@ -26,57 +28,59 @@ pub enum Assistant {
     Goose,
 }
 
-/// How the client is to reach the registry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum ConnectVia {
-    /// The client starts `skillkeep stdio`, which opens the database itself.
+/// A transport of MCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// The assistant starts a program and talks to it over stdin and stdout.
     Stdio,
-    /// The client starts `skillkeep bridge`, which speaks to a registry far away.
-    Bridge,
-    /// The client itself speaks Streamable HTTP.
-    Http,
-    /// The client itself speaks HTTP+SSE, the transport of revision 2024-11-05.
-    Sse,
+    StreamableHttp,
+    /// The HTTP+SSE transport of protocol version 2024-11-05.
+    HttpSse,
 }
 
-/// The folders of the person who runs the command.
-#[derive(Debug)]
-pub struct ConfigDirs {
-    pub home: PathBuf,
-    /// `XDG_CONFIG_HOME`, or `.config` in the home folder.
-    pub config: PathBuf,
-    pub claude: Option<PathBuf>,
-    pub codex: Option<PathBuf>,
+/// What the user has to do before the assistant can use a new entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NextStep {
+    /// Start the assistant with the server's secrets in its environment.
+    SetEnvironment,
+    /// Start the server; the assistant then asks for the secrets.
+    AnswerPrompt,
+    /// Restart the assistant.
+    Restart,
 }
 
-impl ConfigDirs {
-    /// From these variables; nothing without a home folder.
-    pub fn from(variable: impl Fn(&str) -> Option<OsString>) -> Option<Self> {
-        let folder = |name: &str| variable(name).filter(|text| !text.is_empty()).map(PathBuf::from);
-        let home = folder("HOME")?;
-        // The XDG Base Directory Specification: a relative path is to be ignored.
-        let config = folder("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
-        Some(Self {
-            config: config.unwrap_or_else(|| home.join(".config")),
-            claude: folder("CLAUDE_CONFIG_DIR"),
-            codex: folder("CODEX_HOME"),
-            home,
-        })
-    }
-
-    /// Where applications with a window keep their settings.
-    fn applications(&self) -> PathBuf {
-        if cfg!(target_os = "macos") {
-            self.home.join("Library/Application Support")
-        } else {
-            self.config.clone()
-        }
-    }
-}
+/// The text names no known assistant.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown assistant")]
+pub struct UnknownAssistant;
 
 impl Assistant {
-    /// The name that its users know.
-    pub fn title(self) -> &'static str {
+    /// Every assistant, in the order of the enum.
+    pub const ALL: [Self; 7] = [
+        Self::ClaudeCode,
+        Self::ClaudeDesktop,
+        Self::Cursor,
+        Self::Vscode,
+        Self::Codex,
+        Self::Gemini,
+        Self::Goose,
+    ];
+
+    /// The name on a command line, for example `claude-code`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ClaudeCode => "claude-code",
+            Self::ClaudeDesktop => "claude-desktop",
+            Self::Cursor => "cursor",
+            Self::Vscode => "vscode",
+            Self::Codex => "codex",
+            Self::Gemini => "gemini",
+            Self::Goose => "goose",
+        }
+    }
+
+    /// The product's name, for example `Claude Code`.
+    pub const fn title(self) -> &'static str {
         match self {
             Self::ClaudeCode => "Claude Code",
             Self::ClaudeDesktop => "Claude Desktop",
@@ -88,8 +92,8 @@ impl Assistant {
         }
     }
 
-    /// The language of its file.
-    pub fn format(self) -> ConfigFormat {
+    /// The format of its configuration file.
+    pub const fn format(self) -> ConfigFormat {
         match self {
             Self::ClaudeCode | Self::ClaudeDesktop | Self::Cursor | Self::Vscode | Self::Gemini => {
                 ConfigFormat::Jsonc
@@ -99,8 +103,8 @@ impl Assistant {
         }
     }
 
-    /// The map of its file that holds the servers.
-    pub fn section(self) -> &'static str {
+    /// The top-level field of its configuration file that maps names to MCP servers.
+    pub const fn section(self) -> &'static str {
         match self {
             Self::ClaudeCode | Self::ClaudeDesktop | Self::Cursor | Self::Gemini => "mcpServers",
             Self::Vscode => "servers",
@@ -109,27 +113,23 @@ impl Assistant {
         }
     }
 
-    /// The file of this person.
-    pub fn user_file(self, places: &ConfigDirs) -> PathBuf {
+    /// The user's configuration file.
+    pub fn user_file(self, dirs: &ConfigDirs) -> PathBuf {
         match self {
-            Self::ClaudeCode => places
-                .claude
-                .as_ref()
-                .unwrap_or(&places.home)
-                .join(".claude.json"),
-            Self::ClaudeDesktop => places.applications().join("Claude/claude_desktop_config.json"),
-            Self::Cursor => places.home.join(".cursor/mcp.json"),
-            Self::Vscode => places.applications().join("Code/User/mcp.json"),
-            Self::Codex => match &places.codex {
+            Self::ClaudeCode => dirs.claude.as_ref().unwrap_or(&dirs.home).join(".claude.json"),
+            Self::ClaudeDesktop => dirs.applications().join("Claude/claude_desktop_config.json"),
+            Self::Cursor => dirs.home.join(".cursor/mcp.json"),
+            Self::Vscode => dirs.applications().join("Code/User/mcp.json"),
+            Self::Codex => match &dirs.codex {
                 Some(folder) => folder.join("config.toml"),
-                None => places.home.join(".codex/config.toml"),
+                None => dirs.home.join(".codex/config.toml"),
             },
-            Self::Gemini => places.home.join(".gemini/settings.json"),
-            Self::Goose => places.config.join("goose/config.yaml"),
+            Self::Gemini => dirs.home.join(".gemini/settings.json"),
+            Self::Goose => dirs.config.join("goose/config.yaml"),
         }
     }
 
-    /// The file of a project, for the clients that have one.
+    /// The configuration file of a project; `None` if the assistant has none.
     pub fn project_file(self, project: &Path) -> Option<PathBuf> {
         match self {
             Self::ClaudeCode => Some(project.join(".mcp.json")),
@@ -141,31 +141,57 @@ impl Assistant {
         }
     }
 
-    /// Whether it can reach a registry in this way.
-    pub fn speaks(self, transport: ConnectVia) -> bool {
+    pub const fn supports(self, transport: Transport) -> bool {
         match transport {
-            ConnectVia::Stdio | ConnectVia::Bridge => true,
-            ConnectVia::Http => self != Self::ClaudeDesktop,
-            ConnectVia::Sse => match self {
+            Transport::Stdio => true,
+            Transport::StreamableHttp => !matches!(self, Self::ClaudeDesktop),
+            Transport::HttpSse => match self {
                 Self::ClaudeCode | Self::Cursor | Self::Vscode | Self::Gemini => true,
                 Self::ClaudeDesktop | Self::Codex | Self::Goose => false,
             },
         }
     }
 
-    /// Whether its file can name a variable of the environment, so that no key has to lie in it.
-    pub fn keeps_secrets_out(self) -> bool {
-        self != Self::ClaudeDesktop
+    /// Whether its file can refer to a secret, so that the secret itself is not written to the file.
+    pub const fn supports_secret_references(self) -> bool {
+        !matches!(self, Self::ClaudeDesktop)
     }
 
-    /// What the person still has to do before the client finds the key.
-    pub fn next_step(self) -> &'static str {
+    pub const fn next_step(self) -> NextStep {
         match self {
-            Self::Vscode => "VS Code asks for the key when it first starts the server.",
-            Self::ClaudeDesktop => "Quit Claude Desktop and start it again.",
+            Self::Vscode => NextStep::AnswerPrompt,
+            Self::ClaudeDesktop => NextStep::Restart,
             Self::ClaudeCode | Self::Cursor | Self::Codex | Self::Gemini | Self::Goose => {
-                "Start it with SKILLKEEP_API_KEY in its environment."
+                NextStep::SetEnvironment
             }
         }
+    }
+}
+
+impl fmt::Display for Assistant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Assistant {
+    type Err = UnknownAssistant;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let known = Self::ALL.into_iter().find(|assistant| assistant.name() == text);
+        known.ok_or(UnknownAssistant)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_assistant_is_parsed_from_its_name() {
+        for assistant in Assistant::ALL {
+            assert_eq!(assistant.to_string().parse(), Ok(assistant));
+        }
+        assert_eq!("emacs".parse::<Assistant>(), Err(UnknownAssistant));
     }
 }

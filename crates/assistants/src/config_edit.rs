@@ -1,44 +1,28 @@
-//! Changing one entry of somebody else's file, and proving that nothing else changed.
+//! Edits one entry in the text of a configuration file. Everything else stays byte for byte.
 
+mod error;
 mod jsonc;
 mod toml;
 mod yaml;
 
 use serde_json::{Map, Value};
 
-use super::entry::{ConfigValue, Entry, Input};
+pub use self::error::EditError;
 
-/// The language of a configuration file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConfigFormat {
-    /// JSON with comments and trailing commas.
-    Jsonc,
-    Toml,
-    Yaml,
-}
+use crate::config_format::ConfigFormat;
+use crate::config_value::ConfigValue;
+use crate::entry::{self, Entry};
+use crate::prompt::{PROMPTS, Prompt};
 
-/// Why a file is left as it is.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EditError {
-    #[error("line {line} cannot be read: {reason}")]
-    Broken { line: usize, reason: String },
-    #[error("{0} is not a map of names to values")]
-    NotAMap(String),
-    #[error("{0} is written on one line; write it as an indented block, or add the entry by hand")]
-    OneLine(String),
-    #[error("it cannot be changed without changing something else as well; add the entry by hand")]
-    Unsafe,
-}
-
-/// What the file says, as its client reads it.
+/// Parses a configuration file. An empty one is an empty map.
 ///
 /// # Errors
-/// [`EditError::Broken`] names the line that cannot be read.
-pub fn read(format: ConfigFormat, text: &str) -> Result<Value, EditError> {
+/// [`EditError::Syntax`] with the first line that cannot be parsed, or [`EditError::NotAMap`].
+pub fn parse(format: ConfigFormat, text: &str) -> Result<Value, EditError> {
     let value = match format {
-        ConfigFormat::Jsonc => jsonc::read(text),
-        ConfigFormat::Toml => toml::read(text),
-        ConfigFormat::Yaml => yaml::read(text),
+        ConfigFormat::Jsonc => jsonc::parse_value(text),
+        ConfigFormat::Toml => toml::parse_value(text),
+        ConfigFormat::Yaml => yaml::parse_value(text),
     }?;
     match value {
         Value::Object(_) => Ok(value),
@@ -49,79 +33,109 @@ pub fn read(format: ConfigFormat, text: &str) -> Result<Value, EditError> {
     }
 }
 
-/// The text with this entry under this name; everything else stays byte for byte.
-pub fn put(
+/// Inserts the entry `name` into `section`, or replaces it, and returns the new text.
+///
+/// # Errors
+/// If the text cannot be parsed or edited, or if the edit would change anything else ([`EditError::Unsafe`]).
+pub fn upsert_entry(
     format: ConfigFormat,
     text: &str,
     section: &str,
     name: &str,
     entry: &Entry,
 ) -> Result<String, EditError> {
-    let mut wanted = read(format, text)?;
-    let after = match format {
-        ConfigFormat::Jsonc => jsonc::put(text, section, name, entry),
-        ConfigFormat::Toml => toml::put(text, section, name, &entry.node),
-        ConfigFormat::Yaml => yaml::put(text, section, name, &entry.node),
+    let mut expected = parse(format, text)?;
+    let edited = match format {
+        ConfigFormat::Jsonc => jsonc::upsert(text, section, name, entry),
+        ConfigFormat::Toml => toml::upsert(text, section, name, &entry.value),
+        ConfigFormat::Yaml => yaml::upsert(text, section, name, &entry.value),
     }?;
-    map_of(&mut wanted, section)?.insert(name.to_owned(), entry.node.to_json());
-    for input in &entry.inputs {
-        add_input(&mut wanted, *input)?;
+    section_mut(&mut expected, section)?.insert(name.to_owned(), entry.value.to_json());
+    for prompt in &entry.prompts {
+        add_prompt(&mut expected, *prompt)?;
     }
-    proven(format, after, wanted, section)
+    verify_only_entry_changed(format, edited, expected, section)
 }
 
-/// The text without the entry of this name; the same text when there is none.
-pub fn take(format: ConfigFormat, text: &str, section: &str, name: &str) -> Result<String, EditError> {
-    let mut wanted = read(format, text)?;
-    if super::entry::servers(&wanted, section).is_none_or(|servers| !servers.contains_key(name)) {
+/// Removes the entry `name` from `section`, and those of its `prompts` that no other entry refers to. Returns the same
+/// text if there is no such entry.
+///
+/// # Errors
+/// As for [`upsert_entry`].
+pub fn remove_entry(
+    format: ConfigFormat,
+    text: &str,
+    section: &str,
+    name: &str,
+    prompts: &[Prompt],
+) -> Result<String, EditError> {
+    let mut expected = parse(format, text)?;
+    if entry::servers(&expected, section).is_none_or(|servers| !servers.contains_key(name)) {
         return Ok(text.to_owned());
     }
-    map_of(&mut wanted, section)?.remove(name);
-    let unused = drop_inputs(&mut wanted, section);
-    let after = match format {
-        ConfigFormat::Jsonc => jsonc::take(text, section, name, &unused),
-        ConfigFormat::Toml => toml::take(text, section, name),
-        ConfigFormat::Yaml => yaml::take(text, section, name),
+    section_mut(&mut expected, section)?.remove(name);
+    let unused = remove_unused_prompts(&mut expected, section, prompts);
+    let edited = match format {
+        ConfigFormat::Jsonc => jsonc::remove(text, section, name, &unused),
+        ConfigFormat::Toml => toml::remove(text, section, name),
+        ConfigFormat::Yaml => yaml::remove(text, section, name),
     }?;
-    proven(format, after, wanted, section)
+    verify_only_entry_changed(format, edited, expected, section)
 }
 
-/// Only a text that reads as it was meant to is given to anybody.
-fn proven(
+/// Renders a configuration file that holds only this entry.
+///
+/// # Errors
+/// As for [`upsert_entry`].
+pub fn render_standalone(
     format: ConfigFormat,
-    after: String,
-    mut wanted: Value,
+    section: &str,
+    name: &str,
+    value: &ConfigValue,
+) -> Result<String, EditError> {
+    let entry = Entry {
+        value: value.clone(),
+        prompts: Vec::new(),
+    };
+    upsert_entry(format, "", section, name, &entry)
+}
+
+/// Parses the edited text again and compares it with the expected content.
+fn verify_only_entry_changed(
+    format: ConfigFormat,
+    edited: String,
+    mut expected: Value,
     section: &str,
 ) -> Result<String, EditError> {
-    let mut reached = read(format, &after).map_err(|_| EditError::Unsafe)?;
-    for value in [&mut wanted, &mut reached] {
-        without_nothing(value, section);
-        without_nothing(value, "inputs");
+    let mut actual = parse(format, &edited).map_err(|_| EditError::Unsafe)?;
+    for document in [&mut expected, &mut actual] {
+        remove_if_empty(document, section);
+        remove_if_empty(document, PROMPTS);
     }
-    if reached == wanted {
-        Ok(after)
+    if actual == expected {
+        Ok(edited)
     } else {
         Err(EditError::Unsafe)
     }
 }
 
-/// A section that holds nothing is the same as none.
-fn without_nothing(document: &mut Value, section: &str) {
+/// Removes a field without content, because assistants treat an empty section like a missing one.
+fn remove_if_empty(document: &mut Value, field: &str) {
     let Some(fields) = document.as_object_mut() else {
         return;
     };
-    let nothing = fields.get(section).is_some_and(|value| {
+    let is_empty = fields.get(field).is_some_and(|value| {
         value.is_null()
             || value.as_object().is_some_and(Map::is_empty)
             || value.as_array().is_some_and(Vec::is_empty)
     });
-    if nothing {
-        fields.remove(section);
+    if is_empty {
+        fields.remove(field);
     }
 }
 
-fn map_of<'a>(document: &'a mut Value, section: &str) -> Result<&'a mut Map<String, Value>, EditError> {
-    let not_a_map = || EditError::NotAMap(format!("\"{section}\""));
+fn section_mut<'a>(document: &'a mut Value, section: &str) -> Result<&'a mut Map<String, Value>, EditError> {
+    let not_a_map = || EditError::NotAMap(format!("`{section}`"));
     let fields = document.as_object_mut().ok_or_else(not_a_map)?;
     let servers = fields.entry(section).or_insert(Value::Null);
     if servers.is_null() {
@@ -130,51 +144,29 @@ fn map_of<'a>(document: &'a mut Value, section: &str) -> Result<&'a mut Map<Stri
     servers.as_object_mut().ok_or_else(not_a_map)
 }
 
-fn add_input(document: &mut Value, input: Input) -> Result<(), EditError> {
-    let not_a_list = || EditError::NotAMap("\"inputs\"".to_owned());
+fn add_prompt(document: &mut Value, prompt: Prompt) -> Result<(), EditError> {
+    let not_a_list = || EditError::NotAList(format!("`{PROMPTS}`"));
     let fields = document.as_object_mut().ok_or_else(not_a_list)?;
-    let inputs = fields.entry("inputs").or_insert_with(|| Value::Array(Vec::new()));
-    let inputs = inputs.as_array_mut().ok_or_else(not_a_list)?;
-    if !inputs.iter().any(|there| is_input(there, input)) {
-        inputs.push(input.node().to_json());
+    let prompts = fields.entry(PROMPTS).or_insert_with(|| Value::Array(Vec::new()));
+    let prompts = prompts.as_array_mut().ok_or_else(not_a_list)?;
+    if !prompts.iter().any(|element| prompt.is_defined_by(element)) {
+        prompts.push(prompt.definition().to_json());
     }
     Ok(())
 }
 
-/// Takes out what only the entry that just left asked for, and says what that was.
-fn drop_inputs(document: &mut Value, section: &str) -> Vec<Input> {
-    let left = document.get(section).map(Value::to_string).unwrap_or_default();
-    let unused: Vec<Input> = Input::ALL
-        .into_iter()
-        .filter(|input| !left.contains(&input.reference()))
+/// Removes the definitions of those prompts that no server of the section refers to, and returns these prompts.
+fn remove_unused_prompts(document: &mut Value, section: &str, prompts: &[Prompt]) -> Vec<Prompt> {
+    let servers = document.get(section).map(Value::to_string).unwrap_or_default();
+    let unused: Vec<Prompt> = prompts
+        .iter()
+        .copied()
+        .filter(|prompt| !servers.contains(&prompt.reference()))
         .collect();
-    if let Some(inputs) = document.get_mut("inputs").and_then(Value::as_array_mut) {
-        inputs.retain(|there| !unused.iter().any(|input| is_input(there, *input)));
+    if let Some(elements) = document.get_mut(PROMPTS).and_then(Value::as_array_mut) {
+        elements.retain(|element| !unused.iter().any(|prompt| prompt.is_defined_by(element)));
     }
     unused
-}
-
-fn is_input(value: &Value, input: Input) -> bool {
-    value.get("id").and_then(Value::as_str) == Some(input.id)
-}
-
-/// The entry as a file of its own that holds nothing else.
-pub fn alone(
-    format: ConfigFormat,
-    section: &str,
-    name: &str,
-    node: &ConfigValue,
-) -> Result<String, EditError> {
-    let entry = Entry {
-        node: node.clone(),
-        inputs: Vec::new(),
-    };
-    put(format, "", section, name, &entry)
-}
-
-/// The line, from 1, of this byte.
-fn line_of(text: &str, byte: usize) -> usize {
-    text.bytes().take(byte).filter(|byte| *byte == b'\n').count() + 1
 }
 
 #[cfg(test)]

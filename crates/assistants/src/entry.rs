@@ -1,15 +1,12 @@
-//! What is written into a client's file: one entry in that client's own words.
+//! The entry of one MCP server in an assistant's configuration file.
 
 use serde_json::{Map, Value};
 
-use super::assistant::Assistant;
+use crate::assistant::Assistant;
+use crate::config_value::ConfigValue;
+use crate::prompt::Prompt;
 
-/// The variable that holds the key.
-pub const KEY: &str = "SKILLKEEP_API_KEY";
-/// The variable that holds the address of the database.
-pub const DATABASE: &str = "DATABASE_URL";
-
-/// Fields that say how a server is reached; one that is left over from another way would contradict the new entry.
+/// Fields that say how to reach a server. An old one left in a new entry could contradict it.
 const CONNECTION_FIELDS: [&str; 16] = [
     "type",
     "command",
@@ -29,198 +26,151 @@ const CONNECTION_FIELDS: [&str; 16] = [
     "env_http_headers",
 ];
 
-/// A value in the order in which it is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ConfigValue {
-    Null,
-    Flag(bool),
-    Number(String),
-    Text(String),
-    List(Vec<ConfigValue>),
-    Map(Vec<(String, ConfigValue)>),
-}
+/// Replaces a secret when an entry is printed.
+const HIDDEN: &str = "(hidden)";
 
-impl ConfigValue {
-    fn text(text: impl Into<String>) -> Self {
-        Self::Text(text.into())
-    }
+/// How long Goose waits for an answer, in seconds.
+const GOOSE_TIMEOUT: &str = "300";
 
-    fn list(texts: &[String]) -> Self {
-        Self::List(texts.iter().map(Self::text).collect())
-    }
-
-    fn map(fields: Vec<(&str, Self)>) -> Self {
-        Self::Map(
-            fields
-                .into_iter()
-                .map(|(name, node)| (name.to_owned(), node))
-                .collect(),
-        )
-    }
-
-    /// The same for comparing and for printing.
-    pub fn to_json(&self) -> Value {
-        match self {
-            Self::Null => Value::Null,
-            Self::Flag(flag) => Value::Bool(*flag),
-            Self::Number(digits) => serde_json::from_str(digits).unwrap_or(Value::Null),
-            Self::Text(text) => Value::String(text.clone()),
-            Self::List(nodes) => Value::Array(nodes.iter().map(Self::to_json).collect()),
-            Self::Map(fields) => Value::Object(
-                fields
-                    .iter()
-                    .map(|(name, node)| (name.clone(), node.to_json()))
-                    .collect(),
-            ),
-        }
-    }
-
-    fn from_json(value: &Value) -> Self {
-        match value {
-            Value::Null => Self::Null,
-            Value::Bool(flag) => Self::Flag(*flag),
-            Value::Number(number) => Self::Number(number.to_string()),
-            Value::String(text) => Self::text(text),
-            Value::Array(values) => Self::List(values.iter().map(Self::from_json).collect()),
-            Value::Object(fields) => Self::Map(
-                fields
-                    .iter()
-                    .map(|(name, value)| (name.clone(), Self::from_json(value)))
-                    .collect(),
-            ),
-        }
-    }
-}
-
-/// A value that VS Code asks its user for, once, and keeps in the system's store of secrets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Input {
-    pub id: &'static str,
-    pub description: &'static str,
-}
-
-impl Input {
-    const KEY: Self = Self {
-        id: "skillkeep-api-key",
-        description: "The API key of skillkeep",
-    };
-    const DATABASE: Self = Self {
-        id: "skillkeep-database-url",
-        description: "The address of skillkeep's database",
-    };
-    /// All that an entry may need.
-    pub const ALL: [Self; 2] = [Self::KEY, Self::DATABASE];
-
-    /// How an entry names it.
-    pub fn reference(self) -> String {
-        format!("${{input:{}}}", self.id)
-    }
-
-    /// Its definition in the file.
-    pub fn node(self) -> ConfigValue {
-        ConfigValue::map(vec![
-            ("type", ConfigValue::text("promptString")),
-            ("id", ConfigValue::text(self.id)),
-            ("description", ConfigValue::text(self.description)),
-            ("password", ConfigValue::Flag(true)),
-        ])
-    }
-}
-
-/// A secret that the server needs.
+/// A secret that the server, or the assistant on its behalf, reads from an environment variable.
 #[derive(Clone)]
-pub struct Variable {
+pub struct SecretVariable {
+    /// The name of the variable, for example `MY_API_KEY`.
     pub name: &'static str,
-    /// The secret itself, for a client whose file cannot name the variable.
-    pub text: Option<String>,
+    /// How VS Code asks the user for the secret.
+    pub prompt: Prompt,
+    /// The secret itself. Only written for an assistant without [`Assistant::supports_secret_references`].
+    pub value: Option<String>,
 }
 
-impl std::fmt::Debug for Variable {
+impl std::fmt::Debug for SecretVariable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Variable")
+        f.debug_struct("SecretVariable")
             .field("name", &self.name)
             .finish_non_exhaustive()
     }
 }
 
-/// How the client is to reach the registry.
+/// How the assistant reaches the server.
 #[derive(Debug)]
 pub enum Endpoint {
     Program {
         command: String,
         arguments: Vec<String>,
-        secrets: Vec<Variable>,
+        secrets: Vec<SecretVariable>,
     },
-    Http(String),
-    Sse(String),
+    /// Streamable HTTP with a bearer token.
+    Http { url: String, token: SecretVariable },
+    /// HTTP+SSE with a bearer token.
+    Sse { url: String, token: SecretVariable },
 }
 
-/// One entry, complete.
+impl Endpoint {
+    /// The secrets that an entry for this endpoint refers to or contains.
+    pub fn secrets(&self) -> &[SecretVariable] {
+        match self {
+            Self::Program { secrets, .. } => secrets,
+            Self::Http { token, .. } | Self::Sse { token, .. } => std::slice::from_ref(token),
+        }
+    }
+}
+
+/// An MCP server to be entered.
+#[derive(Debug)]
+pub struct Server {
+    /// Shown by Goose, for example `my-server`.
+    pub name: &'static str,
+    /// One line, shown by Goose.
+    pub description: &'static str,
+    pub endpoint: Endpoint,
+}
+
+/// The entry of one server for one assistant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    pub node: ConfigValue,
-    pub inputs: Vec<Input>,
+    pub value: ConfigValue,
+    /// The prompts that the entry refers to (VS Code only).
+    pub prompts: Vec<Prompt>,
 }
 
 impl Entry {
-    /// The entry for this client.
-    pub fn new(client: Assistant, reach: &Endpoint) -> Self {
-        let node = match reach {
+    pub fn new(assistant: Assistant, server: &Server) -> Self {
+        let value = match &server.endpoint {
             Endpoint::Program {
                 command,
                 arguments,
                 secrets,
-            } => program(client, command, arguments, secrets),
-            Endpoint::Http(url) => remote(client, url, false),
-            Endpoint::Sse(url) => remote(client, url, true),
+            } => match assistant {
+                Assistant::Goose => goose_program(server, command, arguments, secrets),
+                Assistant::ClaudeCode
+                | Assistant::ClaudeDesktop
+                | Assistant::Cursor
+                | Assistant::Vscode
+                | Assistant::Codex
+                | Assistant::Gemini => program(assistant, command, arguments, secrets),
+            },
+            Endpoint::Http { url, token } => remote(assistant, server, url, token, false),
+            Endpoint::Sse { url, token } => remote(assistant, server, url, token, true),
         };
-        let written = node.to_json().to_string();
-        let inputs = Input::ALL
-            .into_iter()
-            .filter(|input| written.contains(&input.reference()));
+        let written = value.to_json().to_string();
+        let prompts = server.endpoint.secrets().iter().map(|secret| secret.prompt);
         Self {
-            inputs: inputs.collect(),
-            node,
+            prompts: prompts
+                .filter(|prompt| written.contains(&prompt.reference()))
+                .collect(),
+            value,
         }
     }
 
-    /// Whether the client has it already; what a client or its user added to it does not count.
-    pub fn is(&self, there: &Value) -> bool {
-        let (Value::Object(ours), Value::Object(there)) = (self.node.to_json(), there) else {
+    /// Whether `existing` connects to the same server. Other settings that the user made there do not matter.
+    pub fn matches(&self, existing: &Value) -> bool {
+        let (Value::Object(fields), Value::Object(existing)) = (self.value.to_json(), existing) else {
             return false;
         };
-        let left_over = |(name, value): (&String, &Value)| {
-            CONNECTION_FIELDS.contains(&name.as_str()) && !ours.contains_key(name) && !is_nothing(value)
+        let is_left_over = |(name, value): (&String, &Value)| {
+            CONNECTION_FIELDS.contains(&name.as_str()) && !fields.contains_key(name) && !is_empty(value)
         };
-        ours.iter().all(|(name, value)| there.get(name) == Some(value)) && !there.iter().any(left_over)
+        fields
+            .iter()
+            .all(|(name, value)| existing.get(name) == Some(value))
+            && !existing.iter().any(is_left_over)
     }
 
-    /// The entry with the settings that its user made beside it, such as a time-out.
-    pub fn keeping(self, there: Option<&Value>) -> Self {
-        let (ConfigValue::Map(mut fields), Some(Value::Object(there))) = (self.node.clone(), there) else {
+    /// Adds the user's other settings of `existing`, such as a time-out.
+    #[must_use]
+    pub fn with_settings_of(self, existing: Option<&Value>) -> Self {
+        let (ConfigValue::Map(mut fields), Some(Value::Object(existing))) = (self.value.clone(), existing)
+        else {
             return self;
         };
-        for (name, value) in there {
-            if !CONNECTION_FIELDS.contains(&name.as_str()) && !fields.iter().any(|(ours, _)| ours == name) {
+        for (name, value) in existing {
+            let is_new = !fields.iter().any(|(own, _)| own == name);
+            if is_new && !CONNECTION_FIELDS.contains(&name.as_str()) {
                 fields.push((name.clone(), ConfigValue::from_json(value)));
             }
         }
         Self {
-            node: ConfigValue::Map(fields),
-            inputs: self.inputs,
+            value: ConfigValue::Map(fields),
+            prompts: self.prompts,
         }
     }
 
-    /// The entry for the eyes of people: without the secrets that it may hold.
-    pub fn shown(&self, secrets: &[Variable]) -> Self {
+    /// Replaces each of these secrets by `(hidden)`.
+    #[must_use]
+    pub fn redacted(&self, secrets: &[SecretVariable]) -> Self {
         Self {
-            node: hide(&self.node, secrets),
-            inputs: self.inputs.clone(),
+            value: redact(&self.value, secrets),
+            prompts: self.prompts.clone(),
         }
     }
 }
 
-fn is_nothing(value: &Value) -> bool {
+/// The servers of a parsed configuration file by name.
+pub fn servers<'a>(document: &'a Value, section: &str) -> Option<&'a Map<String, Value>> {
+    document.get(section).and_then(Value::as_object)
+}
+
+fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::Array(values) => values.is_empty(),
@@ -229,134 +179,145 @@ fn is_nothing(value: &Value) -> bool {
     }
 }
 
-fn hide(node: &ConfigValue, secrets: &[Variable]) -> ConfigValue {
-    match node {
-        ConfigValue::Text(text) if secrets.iter().any(|secret| secret.text.as_ref() == Some(text)) => {
-            ConfigValue::text("(hidden)")
+fn redact(value: &ConfigValue, secrets: &[SecretVariable]) -> ConfigValue {
+    match value {
+        ConfigValue::Text(text) if secrets.iter().any(|secret| secret.value.as_ref() == Some(text)) => {
+            ConfigValue::text(HIDDEN)
         }
         ConfigValue::Map(fields) => ConfigValue::Map(
             fields
                 .iter()
-                .map(|(name, node)| (name.clone(), hide(node, secrets)))
+                .map(|(name, value)| (name.clone(), redact(value, secrets)))
                 .collect(),
         ),
         ConfigValue::Null
-        | ConfigValue::Flag(_)
+        | ConfigValue::Bool(_)
         | ConfigValue::Number(_)
         | ConfigValue::Text(_)
-        | ConfigValue::List(_) => node.clone(),
+        | ConfigValue::List(_) => value.clone(),
     }
 }
 
-/// How this client's file names a variable of the environment.
-fn reference(client: Assistant, variable: &Variable) -> String {
-    let name = variable.name;
-    match client {
+/// How the assistant's file refers to the secret, or the secret itself.
+fn reference(assistant: Assistant, secret: &SecretVariable) -> String {
+    let name = secret.name;
+    match assistant {
         Assistant::ClaudeCode | Assistant::Goose => format!("${{{name}}}"),
         Assistant::Cursor => format!("${{env:{name}}}"),
-        Assistant::Vscode if name == DATABASE => Input::DATABASE.reference(),
-        Assistant::Vscode => Input::KEY.reference(),
+        Assistant::Vscode => secret.prompt.reference(),
         Assistant::Gemini => format!("${name}"),
-        // Codex has fields of its own for this; Claude Desktop has nothing.
-        Assistant::Codex | Assistant::ClaudeDesktop => variable.text.clone().unwrap_or_default(),
+        // Codex names variables in fields of their own and never gets here; Claude Desktop has no references.
+        Assistant::Codex | Assistant::ClaudeDesktop => secret.value.clone().unwrap_or_default(),
     }
 }
 
-fn program(client: Assistant, command: &str, arguments: &[String], secrets: &[Variable]) -> ConfigValue {
-    let names: Vec<String> = secrets.iter().map(|secret| secret.name.to_owned()).collect();
-    let environment = || {
-        ConfigValue::map(
-            secrets
-                .iter()
-                .map(|secret| (secret.name, ConfigValue::text(reference(client, secret))))
-                .collect(),
-        )
-    };
-    let mut fields = Vec::new();
-    match client {
-        Assistant::ClaudeCode | Assistant::Cursor | Assistant::Vscode => {
-            fields.push(("type", ConfigValue::text("stdio")))
-        }
-        Assistant::ClaudeDesktop | Assistant::Codex | Assistant::Gemini => {}
-        Assistant::Goose => {
-            return goose(
-                "stdio",
-                vec![
-                    ("cmd", ConfigValue::text(command)),
-                    ("args", ConfigValue::list(arguments)),
-                ],
-                &names,
-            );
-        }
-    }
-    fields.push(("command", ConfigValue::text(command)));
-    fields.push(("args", ConfigValue::list(arguments)));
-    if client == Assistant::Codex {
-        fields.push(("env_vars", ConfigValue::list(&names)));
+fn names(secrets: &[SecretVariable]) -> ConfigValue {
+    ConfigValue::List(
+        secrets
+            .iter()
+            .map(|secret| ConfigValue::text(secret.name))
+            .collect(),
+    )
+}
+
+fn program(
+    assistant: Assistant,
+    command: &str,
+    arguments: &[String],
+    secrets: &[SecretVariable],
+) -> ConfigValue {
+    let has_type = matches!(
+        assistant,
+        Assistant::ClaudeCode | Assistant::Cursor | Assistant::Vscode
+    );
+    let environment = if assistant == Assistant::Codex {
+        ("env_vars", names(secrets))
     } else {
-        fields.push(("env", environment()));
-    }
-    ConfigValue::map(fields)
+        let variables = secrets.iter().map(|secret| {
+            (
+                secret.name.to_owned(),
+                ConfigValue::text(reference(assistant, secret)),
+            )
+        });
+        ("env", ConfigValue::Map(variables.collect()))
+    };
+    let fields = [
+        ("command", ConfigValue::text(command)),
+        ("args", ConfigValue::list(arguments)),
+        environment,
+    ];
+    let kind = has_type.then(|| ("type", ConfigValue::text("stdio")));
+    let fields = kind.into_iter().chain(fields);
+    ConfigValue::Map(fields.map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
-fn remote(client: Assistant, url: &str, sse: bool) -> ConfigValue {
-    let key = Variable {
-        name: KEY,
-        text: None,
-    };
-    let headers = ConfigValue::map(vec![(
-        "Authorization",
-        ConfigValue::text(format!("Bearer {}", reference(client, &key))),
-    )]);
+fn remote(
+    assistant: Assistant,
+    server: &Server,
+    url: &str,
+    token: &SecretVariable,
+    is_sse: bool,
+) -> ConfigValue {
+    let authorization = format!("Bearer {}", reference(assistant, token));
+    let headers = ConfigValue::map([("Authorization", ConfigValue::Text(authorization))]);
     let url = ConfigValue::text(url);
-    match client {
+    match assistant {
         Assistant::ClaudeCode | Assistant::Vscode => {
-            let way = if sse { "sse" } else { "http" };
-            ConfigValue::map(vec![
-                ("type", ConfigValue::text(way)),
+            let kind = if is_sse { "sse" } else { "http" };
+            ConfigValue::map([
+                ("type", ConfigValue::text(kind)),
                 ("url", url),
                 ("headers", headers),
             ])
         }
         Assistant::Cursor | Assistant::ClaudeDesktop => {
-            ConfigValue::map(vec![("url", url), ("headers", headers)])
+            ConfigValue::map([("url", url), ("headers", headers)])
         }
-        Assistant::Codex => ConfigValue::map(vec![
+        Assistant::Codex => ConfigValue::map([
             ("url", url),
-            ("bearer_token_env_var", ConfigValue::text(KEY)),
+            ("bearer_token_env_var", ConfigValue::text(token.name)),
         ]),
         Assistant::Gemini => {
-            let field = if sse { "url" } else { "httpUrl" };
-            ConfigValue::map(vec![(field, url), ("headers", headers)])
+            let field = if is_sse { "url" } else { "httpUrl" };
+            ConfigValue::map([(field, url), ("headers", headers)])
         }
         Assistant::Goose => goose(
+            server,
             "streamable_http",
-            vec![("uri", url), ("headers", headers)],
-            &[KEY.to_owned()],
+            [("uri", url), ("headers", headers)],
+            std::slice::from_ref(token),
         ),
     }
 }
 
-fn goose(way: &str, reach: Vec<(&str, ConfigValue)>, variables: &[String]) -> ConfigValue {
-    let mut fields = vec![
-        ("enabled", ConfigValue::Flag(true)),
-        ("type", ConfigValue::text(way)),
-        ("name", ConfigValue::text("skillkeep")),
-        (
-            "description",
-            ConfigValue::text("Find, install and rate this company's skills"),
-        ),
+fn goose_program(
+    server: &Server,
+    command: &str,
+    arguments: &[String],
+    secrets: &[SecretVariable],
+) -> ConfigValue {
+    let connection = [
+        ("cmd", ConfigValue::text(command)),
+        ("args", ConfigValue::list(arguments)),
     ];
-    fields.extend(reach);
-    fields.extend([
-        ("envs", ConfigValue::Map(Vec::new())),
-        ("env_keys", ConfigValue::list(variables)),
-        ("timeout", ConfigValue::Number("300".to_owned())),
-    ]);
-    ConfigValue::map(fields)
+    goose(server, "stdio", connection, secrets)
 }
 
-/// The servers of a file, as its client reads them.
-pub fn servers<'a>(document: &'a Value, section: &str) -> Option<&'a Map<String, Value>> {
-    document.get(section).and_then(Value::as_object)
+fn goose(
+    server: &Server,
+    kind: &str,
+    [first, second]: [(&str, ConfigValue); 2],
+    secrets: &[SecretVariable],
+) -> ConfigValue {
+    ConfigValue::map([
+        ("enabled", ConfigValue::Bool(true)),
+        ("type", ConfigValue::text(kind)),
+        ("name", ConfigValue::text(server.name)),
+        ("description", ConfigValue::text(server.description)),
+        first,
+        second,
+        ("envs", ConfigValue::Map(Vec::new())),
+        ("env_keys", names(secrets)),
+        ("timeout", ConfigValue::Number(GOOSE_TIMEOUT.to_owned())),
+    ])
 }

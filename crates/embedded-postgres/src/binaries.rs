@@ -1,4 +1,4 @@
-//! Finding PostgreSQL's programs on this system.
+//! Searches for PostgreSQL's programs.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -8,10 +8,10 @@ use std::process::{Command, Stdio};
 use super::error::EmbeddedError;
 use super::os_account::OsAccount;
 
-/// The oldest major version whose features the schema relies on.
+/// The oldest supported major version.
 pub(super) const OLDEST_MAJOR: u32 = 15;
 
-/// Folders that hold one folder for each installed major: the parent, how the names begin, and where the programs are.
+/// Folders with one subfolder for each installed major version: parent, prefix of the subfolders, programs in a subfolder.
 const INSTALL_ROOTS: [(&str, &str, &str); 8] = [
     ("/usr/lib/postgresql", "", "bin"),
     ("/usr", "pgsql-", "bin"),
@@ -23,45 +23,58 @@ const INSTALL_ROOTS: [(&str, &str, &str); 8] = [
     ("/opt/local/lib", "postgresql", "bin"),
 ];
 
-/// A folder with `initdb` and `postgres` that this account can run.
+/// A folder with `initdb` and `postgres` that PostgreSQL's account can run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Binaries {
     pub(super) major: u32,
     pub(super) bin: PathBuf,
 }
 
-/// The highest supported major, or exactly `wanted` where a cluster exists already.
-pub(super) fn find(
-    chosen: Option<&Path>,
-    search_path: Option<&OsStr>,
-    wanted: Option<u32>,
-    data: &Path,
-    account: &OsAccount,
-) -> Result<Binaries, EmbeddedError> {
-    let found = match chosen {
-        Some(bin) => vec![
-            probe(bin, account).map_err(|reason| EmbeddedError::ChosenBinaries {
-                bin: bin.to_path_buf(),
-                reason,
-            })?,
-        ],
-        None => installed(search_path, account),
-    };
-    pick(found, wanted, data)
+/// Which programs to look for, and where.
+pub(super) struct Search<'a> {
+    /// Only this folder is considered.
+    pub(super) pg_bin: Option<&'a Path>,
+    pub(super) search_path: Option<&'a OsStr>,
+    /// The major version of the existing cluster.
+    pub(super) required_major: Option<u32>,
+    /// The cluster's folder, for error messages.
+    pub(super) data: &'a Path,
+    /// The account that must be able to run the programs.
+    pub(super) account: &'a OsAccount,
 }
 
-fn pick(mut found: Vec<Binaries>, wanted: Option<u32>, data: &Path) -> Result<Binaries, EmbeddedError> {
+impl Search<'_> {
+    /// Returns the programs of the required major version, or of the highest one if none is required.
+    pub(super) fn find(&self) -> Result<Binaries, EmbeddedError> {
+        let found = match self.pg_bin {
+            Some(bin) => vec![
+                probe(bin, self.account).map_err(|reason| EmbeddedError::InvalidPgBin {
+                    bin: bin.to_path_buf(),
+                    reason,
+                })?,
+            ],
+            None => installed(self.search_path, self.account),
+        };
+        select(found, self.required_major, self.data)
+    }
+}
+
+fn select(
+    mut found: Vec<Binaries>,
+    required_major: Option<u32>,
+    data: &Path,
+) -> Result<Binaries, EmbeddedError> {
     found.sort_by_key(|candidate| std::cmp::Reverse(candidate.major));
     let Some(newest) = found.first() else {
         return Err(EmbeddedError::NotInstalled {
-            advice: advice_here(),
+            advice: installation_advice(),
         });
     };
-    if let Some(wanted) = wanted {
-        let same = found.iter().find(|candidate| candidate.major == wanted);
-        return same.cloned().ok_or_else(|| EmbeddedError::OtherVersion {
+    if let Some(required) = required_major {
+        let same = found.iter().find(|candidate| candidate.major == required);
+        return same.cloned().ok_or_else(|| EmbeddedError::MajorNotInstalled {
             data: data.to_path_buf(),
-            wanted,
+            required,
             found: list_majors(&found),
         });
     }
@@ -69,7 +82,7 @@ fn pick(mut found: Vec<Binaries>, wanted: Option<u32>, data: &Path) -> Result<Bi
         return Err(EmbeddedError::TooOld {
             found: newest.major,
             bin: newest.bin.clone(),
-            advice: advice_here(),
+            advice: installation_advice(),
         });
     }
     Ok(newest.clone())
@@ -92,15 +105,15 @@ fn installed(search_path: Option<&OsStr>, account: &OsAccount) -> Vec<Binaries> 
         folders.push(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
     }
     for folder in search_path.map(std::env::split_paths).into_iter().flatten() {
-        // A link in the PATH is followed, for initdb finds its other files relative to its own place.
+        // Symbolic links are resolved, because initdb finds its other files relative to its own path.
         if let Ok(program) = fs::canonicalize(folder.join("postgres")) {
             folders.extend(program.parent().map(Path::to_path_buf));
         }
     }
-    for (root, prefix, below) in INSTALL_ROOTS {
+    for (root, prefix, subfolder) in INSTALL_ROOTS {
         for entry in fs::read_dir(root).into_iter().flatten().flatten() {
             if entry.file_name().to_string_lossy().starts_with(prefix) {
-                folders.push(entry.path().join(below));
+                folders.push(entry.path().join(subfolder));
             }
         }
     }
@@ -122,7 +135,7 @@ fn installed(search_path: Option<&OsStr>, account: &OsAccount) -> Vec<Binaries> 
 fn probe(bin: &Path, account: &OsAccount) -> Result<Binaries, String> {
     for program in ["initdb", "postgres"] {
         if !bin.join(program).is_file() {
-            return Err(format!("there is no `{program}` in it"));
+            return Err(format!("it does not contain `{program}`"));
         }
     }
     let output = account.command(&bin.join("postgres")).arg("--version").output();
@@ -138,7 +151,7 @@ fn probe(bin: &Path, account: &OsAccount) -> Result<Binaries, String> {
             major,
             bin: bin.to_path_buf(),
         }),
-        None => Err("its `postgres --version` does not tell a version".to_owned()),
+        None => Err("its `postgres --version` prints no version".to_owned()),
     }
 }
 
@@ -149,23 +162,23 @@ fn major_of(version: &str) -> Option<u32> {
     number.get(..end)?.parse().ok()
 }
 
-fn advice_here() -> String {
-    advice(
+fn installation_advice() -> &'static str {
+    advice_for(
         cfg!(target_os = "macos"),
         &fs::read_to_string("/etc/os-release").unwrap_or_default(),
     )
 }
 
-/// One sentence that says how to install PostgreSQL, for the system that an os-release(5) file describes.
-fn advice(macos: bool, os_release: &str) -> String {
-    let command = if macos {
+/// How to install PostgreSQL on macOS, or on the system that an os-release(5) file describes.
+fn advice_for(macos: bool, os_release: &str) -> &'static str {
+    if macos {
         "install PostgreSQL with `brew install postgresql@17`"
     } else {
         let fields = |key: &str| {
             let value = os_release.lines().find_map(|line| line.strip_prefix(key));
             value.unwrap_or_default().trim_matches(['"', '\'']).to_owned()
         };
-        // ID comes before ID_LIKE, which lists relatives from near to far.
+        // ID comes first; ID_LIKE lists related systems, the closest first.
         let names = format!("{} {}", fields("ID="), fields("ID_LIKE="));
         names
             .split_whitespace()
@@ -183,11 +196,7 @@ fn advice(macos: bool, os_release: &str) -> String {
                 _ => None,
             })
             .unwrap_or("install PostgreSQL's server package")
-    };
-    format!(
-        "skillkeep runs its own database with the programs of PostgreSQL {OLDEST_MAJOR} or later, which were not found here: \
-         {command}, or set SKILLKEEP_PG_BIN to their folder, or DATABASE_URL to a database that runs elsewhere."
-    )
+    }
 }
 
 #[cfg(test)]
@@ -201,10 +210,10 @@ mod tests {
         }
     }
 
-    fn pick_from(majors: &[u32], wanted: Option<u32>) -> Result<u32, String> {
-        pick(
+    fn select_from(majors: &[u32], required: Option<u32>) -> Result<u32, String> {
+        select(
             majors.iter().copied().map(binaries).collect(),
-            wanted,
+            required,
             Path::new("/d/data"),
         )
         .map(|binaries| binaries.major)
@@ -212,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_of_all_spellings_are_read() {
+    fn major_is_parsed_from_every_version_format() {
         assert_eq!(
             major_of("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"),
             Some(15)
@@ -224,14 +233,14 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_is_taken_unless_the_data_asks_for_another() {
-        assert_eq!(pick_from(&[15, 18, 14, 16], None), Ok(18));
-        assert_eq!(pick_from(&[15, 18, 14, 16], Some(15)), Ok(15));
+    fn newest_major_is_selected_unless_the_cluster_requires_another() {
+        assert_eq!(select_from(&[15, 18, 14, 16], None), Ok(18));
+        assert_eq!(select_from(&[15, 18, 14, 16], Some(15)), Ok(15));
     }
 
     #[test]
-    fn an_old_postgresql_is_refused_by_name() {
-        let error = pick_from(&[13, 14], None).unwrap_err();
+    fn major_below_15_is_rejected_with_its_folder() {
+        let error = select_from(&[13, 14], None).unwrap_err();
         assert!(
             error.starts_with("PostgreSQL 14 in /usr/lib/postgresql/14/bin is too old"),
             "{error}"
@@ -239,19 +248,17 @@ mod tests {
     }
 
     #[test]
-    fn data_of_a_missing_version_tells_how_to_move_it() {
-        let error = pick_from(&[18, 16], Some(15)).unwrap_err();
-        assert!(
-            error.starts_with(
-                "the database in /d/data was made by PostgreSQL 15, but here is only 18 and 16. \
-                 Install PostgreSQL 15 as well and skillkeep uses it. To move the data"
-            ),
-            "{error}"
+    fn missing_major_error_explains_how_to_move_the_data() {
+        let error = select_from(&[18, 16], Some(15)).unwrap_err();
+        assert_eq!(
+            error,
+            "the data in /d/data was created by PostgreSQL 15, but only 18 and 16 were found: install PostgreSQL 15 as well; \
+             then, to move the data to a newer version, use pg_dumpall"
         );
     }
 
     #[test]
-    fn the_advice_fits_the_system() {
+    fn installation_advice_matches_the_operating_system() {
         for (os_release, command) in [
             ("ID=debian\n", "apt-get"),
             (
@@ -266,27 +273,28 @@ mod tests {
             ("ID=unheard-of\n", "install PostgreSQL's server package"),
             ("", "install PostgreSQL's server package"),
         ] {
-            let advice = advice(false, os_release);
+            let advice = advice_for(false, os_release);
             assert!(advice.contains(command), "{os_release:?}: {advice}");
             assert_eq!(advice.matches(". ").count(), 0, "one sentence: {advice}");
         }
-        assert!(advice(true, "").contains("brew install"));
+        assert!(advice_for(true, "").contains("brew install"));
     }
 
     #[test]
-    fn a_chosen_folder_without_programs_is_named() {
+    fn pg_bin_without_programs_is_named_in_the_error() {
         let folder = tempfile::tempdir().unwrap();
-        let error = find(
-            Some(folder.path()),
-            None,
-            None,
-            Path::new("/d/data"),
-            &OsAccount::Own,
-        )
-        .unwrap_err();
-        assert!(
-            error.to_string().contains("but there is no `initdb` in it"),
-            "{error}"
+        let search = Search {
+            pg_bin: Some(folder.path()),
+            search_path: None,
+            required_major: None,
+            data: Path::new("/d/data"),
+            account: &OsAccount::Own,
+        };
+        let error = search.find().unwrap_err();
+        let expected = format!(
+            "{} cannot be used: it does not contain `initdb`",
+            folder.path().display()
         );
+        assert!(error.to_string().contains(&expected), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! The data folder: who it belongs to, what is in it, and how a cluster comes into being in one step.
+//! The data folder: its owner and contents, and the atomic creation of the cluster in it.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -9,69 +9,68 @@ use std::process::Stdio;
 
 use nix::unistd::Uid;
 
-use super::SUPERUSER;
-use super::error::{EmbeddedError, telling_line};
+use super::error::{EmbeddedError, summarize_output};
 use super::os_account::OsAccount;
 
-const UNFINISHED: &str = "data.new-";
-/// The log is cut when it is larger than this; what was cut stays beside it until the next cut.
+/// The name of a cluster folder while initdb writes it.
+const UNFINISHED_PREFIX: &str = "data.new-";
+/// A larger log is moved to `postgres.log.1`, which replaces the one before.
 const LOG_LIMIT_BYTES: u64 = 10 * 1024 * 1024;
 
-/// The cluster's own folder inside the data folder.
+/// PostgreSQL's data directory, inside the data folder.
 pub(super) fn data_path(base: &Path) -> PathBuf {
     base.join("data")
 }
 
-/// The server's log inside the data folder.
 pub(super) fn log_path(base: &Path) -> PathBuf {
     base.join("postgres.log")
 }
 
-/// Creates the data folder where it is missing, refuses one that is not ours, and returns its real path.
-pub(super) fn prepare_base(wanted: &Path) -> Result<PathBuf, EmbeddedError> {
+/// Creates the data folder if it is missing, rejects one of another account, and returns its canonical path.
+pub(super) fn prepare_base(path: &Path) -> Result<PathBuf, EmbeddedError> {
     // postmaster.pid is read by lines, so a line break in the path would shift them.
-    if !wanted.is_absolute() || wanted.as_os_str().as_bytes().iter().any(u8::is_ascii_control) {
-        return Err(EmbeddedError::Path {
-            path: wanted.to_path_buf(),
+    if !path.is_absolute() || path.as_os_str().as_bytes().iter().any(u8::is_ascii_control) {
+        return Err(EmbeddedError::InvalidPath {
+            path: path.to_path_buf(),
         });
     }
     let is_root = Uid::effective().is_root();
-    // PostgreSQL's account must get through the folder of root, and need not see what is in it.
+    // PostgreSQL's account must be able to traverse root's folder, but not to list it.
     let mode = if is_root { 0o711 } else { 0o700 };
-    if let Some(parent) = wanted.parent() {
+    if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(EmbeddedError::io("create", parent))?;
     }
-    let created = match DirBuilder::new().mode(0o700).create(wanted) {
+    let created = match DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => true,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
-        Err(error) => return Err(EmbeddedError::io("create", wanted)(error)),
+        Err(error) => return Err(EmbeddedError::io("create", path)(error)),
     };
-    let base = fs::canonicalize(wanted).map_err(EmbeddedError::io("open", wanted))?;
+    let base = fs::canonicalize(path).map_err(EmbeddedError::io("open", path))?;
     let folder = fs::metadata(&base).map_err(EmbeddedError::io("examine", &base))?;
     let own = Uid::effective().as_raw();
     let cluster_owner = fs::metadata(data_path(&base)).ok().map(|data| data.uid());
     if folder.uid() != own && !(is_root && cluster_owner == Some(folder.uid())) {
-        return Err(EmbeddedError::NotOurs {
+        return Err(EmbeddedError::OtherOwner {
             path: base,
             owner: folder.uid(),
         });
     }
     if folder.permissions().mode() & 0o002 != 0 {
-        return Err(EmbeddedError::OpenToAll { path: base });
+        return Err(EmbeddedError::WorldWritable { path: base });
     }
-    // A folder with other things in it keeps the mode that somebody chose for it.
-    let empty = fs::read_dir(&base)
+    // A folder that is already in use keeps its mode.
+    let is_empty = fs::read_dir(&base)
         .map_err(EmbeddedError::io("read", &base))?
         .next()
         .is_none();
-    if created || empty {
+    if created || is_empty {
         fs::set_permissions(&base, fs::Permissions::from_mode(mode))
             .map_err(EmbeddedError::io("set the mode of", &base))?;
     }
     Ok(base)
 }
 
-/// The major version of the cluster, or `None` where there is no cluster yet.
+/// The major version of the cluster, or `None` if there is no cluster yet.
 pub(super) fn major(base: &Path) -> Result<Option<u32>, EmbeddedError> {
     let data = data_path(base);
     match fs::metadata(&data) {
@@ -80,7 +79,7 @@ pub(super) fn major(base: &Path) -> Result<Option<u32>, EmbeddedError> {
         Ok(found) => {
             let own = Uid::effective();
             if !own.is_root() && found.uid() != own.as_raw() {
-                return Err(EmbeddedError::NotOurs {
+                return Err(EmbeddedError::OtherOwner {
                     path: data,
                     owner: found.uid(),
                 });
@@ -101,7 +100,7 @@ pub(super) fn major(base: &Path) -> Result<Option<u32>, EmbeddedError> {
     }
 }
 
-/// Proves that PostgreSQL's account can work in the data folder, by letting it run a program there.
+/// Checks that PostgreSQL's account can work in the data folder, by running a program there.
 pub(super) fn check_reachable(base: &Path, bin: &Path, account: &OsAccount) -> Result<(), EmbeddedError> {
     let OsAccount::Service { name, .. } = account else {
         return Ok(());
@@ -121,76 +120,74 @@ pub(super) fn check_reachable(base: &Path, bin: &Path, account: &OsAccount) -> R
     }
 }
 
-/// Runs initdb aside and moves its result into place, so that an interrupted one leaves no half cluster.
-///
-/// `server_lock` goes to initdb as its input: one that outlives its watcher keeps the next watcher waiting.
-pub(super) fn create(
-    base: &Path,
-    bin: &Path,
-    account: &OsAccount,
-    server_lock: &File,
-) -> Result<(), EmbeddedError> {
-    remove_unfinished(base)?;
-    let unfinished = base.join(format!("{UNFINISHED}{}", std::process::id()));
-    let result = create_aside(&unfinished, base, bin, account, server_lock);
-    if result.is_err() {
-        // The failure of initdb is what the reader needs to hear, not that of the tidying.
-        let _ = fs::remove_dir_all(&unfinished);
-    }
-    result
+/// A cluster and the programs and account that run it.
+pub(super) struct Cluster {
+    /// The data folder.
+    pub(super) base: PathBuf,
+    /// The folder of PostgreSQL's programs.
+    pub(super) bin: PathBuf,
+    pub(super) account: OsAccount,
 }
 
-fn create_aside(
-    unfinished: &Path,
-    base: &Path,
-    bin: &Path,
-    account: &OsAccount,
-    server_lock: &File,
-) -> Result<(), EmbeddedError> {
-    DirBuilder::new()
-        .mode(0o700)
-        .create(unfinished)
-        .map_err(EmbeddedError::io("create", unfinished))?;
-    account.own(unfinished)?;
-    let program = bin.join("initdb");
-    let input = server_lock
-        .try_clone()
-        .map_err(EmbeddedError::io("duplicate", base))?;
-    let output = account
-        .command(&program)
-        .args([
-            "-U",
-            SUPERUSER,
-            "--auth-local=trust",
-            "--auth-host=reject",
-            "-E",
-            "UTF8",
-        ])
-        .args(locale_arguments())
-        .args(["--data-checksums", "-D"])
-        .arg(unfinished)
-        .stdin(Stdio::from(input))
-        .output()
-        .map_err(EmbeddedError::io("run", &program))?;
-    let data = data_path(base);
-    if !output.status.success() {
-        let said = format!(
-            "{}\n{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
-        return Err(EmbeddedError::Create {
-            data,
-            reason: telling_line(&said),
-        });
+impl Cluster {
+    /// Runs initdb in a temporary folder and renames it, so that an interrupted run leaves no partial cluster.
+    ///
+    /// `server_lock` becomes initdb's input: if initdb outlives its supervisor, the next supervisor waits for it.
+    pub(super) fn create(&self, superuser: &str, server_lock: &File) -> Result<(), EmbeddedError> {
+        remove_unfinished(&self.base)?;
+        let unfinished = self
+            .base
+            .join(format!("{UNFINISHED_PREFIX}{}", std::process::id()));
+        let result = self.create_in(&unfinished, superuser, server_lock);
+        if result.is_err() {
+            // The reader needs initdb's error, not that of the removal.
+            let _ = fs::remove_dir_all(&unfinished);
+        }
+        result
     }
-    fs::rename(unfinished, &data).map_err(EmbeddedError::io("put in place", &data))?;
-    File::open(base)
-        .and_then(|folder| folder.sync_all())
-        .map_err(EmbeddedError::io("write", base))
+
+    fn create_in(&self, unfinished: &Path, superuser: &str, server_lock: &File) -> Result<(), EmbeddedError> {
+        let base = &self.base;
+        DirBuilder::new()
+            .mode(0o700)
+            .create(unfinished)
+            .map_err(EmbeddedError::io("create", unfinished))?;
+        self.account.take_ownership(unfinished)?;
+        let program = self.bin.join("initdb");
+        let input = server_lock
+            .try_clone()
+            .map_err(EmbeddedError::io("duplicate", base))?;
+        let output = self
+            .account
+            .command(&program)
+            .args(["-U", superuser, "--auth-local=trust", "--auth-host=reject"])
+            .args(["-E", "UTF8"])
+            .args(locale_arguments())
+            .args(["--data-checksums", "-D"])
+            .arg(unfinished)
+            .stdin(Stdio::from(input))
+            .output()
+            .map_err(EmbeddedError::io("run", &program))?;
+        let data = data_path(base);
+        if !output.status.success() {
+            let text = format!(
+                "{}\n{}",
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            );
+            return Err(EmbeddedError::Create {
+                data,
+                reason: summarize_output(&text),
+            });
+        }
+        fs::rename(unfinished, &data).map_err(EmbeddedError::io("create", &data))?;
+        File::open(base)
+            .and_then(|folder| folder.sync_all())
+            .map_err(EmbeddedError::io("write", base))
+    }
 }
 
-/// macOS has no `C.UTF-8` in its older releases; its `UTF-8` character type is the same thing.
+/// Older releases of macOS have no `C.UTF-8`; their `UTF-8` character type is equivalent.
 const fn locale_arguments() -> &'static [&'static str] {
     if cfg!(target_os = "macos") {
         &["--locale=C", "--lc-ctype=UTF-8"]
@@ -204,7 +201,11 @@ fn remove_unfinished(base: &Path) -> Result<(), EmbeddedError> {
         .map_err(EmbeddedError::io("read", base))?
         .flatten()
     {
-        if entry.file_name().as_bytes().starts_with(UNFINISHED.as_bytes()) {
+        if entry
+            .file_name()
+            .as_bytes()
+            .starts_with(UNFINISHED_PREFIX.as_bytes())
+        {
             let path = entry.path();
             fs::remove_dir_all(&path).map_err(EmbeddedError::io("remove", &path))?;
         }
@@ -212,13 +213,13 @@ fn remove_unfinished(base: &Path) -> Result<(), EmbeddedError> {
     Ok(())
 }
 
-/// Cuts a log that has grown too large. PostgreSQL appends, so it goes on writing at the new end.
-pub(super) fn keep_log_small(base: &Path) -> io::Result<()> {
+/// Truncates the log if it is too large. PostgreSQL opens it for appending, so it continues at the new end.
+pub(super) fn rotate_log(base: &Path) -> io::Result<()> {
     let log = log_path(base);
-    let Ok(found) = fs::metadata(&log) else {
+    let Ok(metadata) = fs::metadata(&log) else {
         return Ok(());
     };
-    if found.len() > LOG_LIMIT_BYTES {
+    if metadata.len() > LOG_LIMIT_BYTES {
         fs::copy(&log, base.join("postgres.log.1"))?;
         File::options().write(true).open(&log)?.set_len(0)?;
     }
@@ -230,30 +231,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_new_data_folder_is_closed_to_others() {
+    fn new_data_folder_is_private() {
         let parent = tempfile::tempdir().unwrap();
         let base = prepare_base(&parent.path().join("a/b")).unwrap();
         assert_eq!(fs::metadata(base).unwrap().permissions().mode() & 0o066, 0);
     }
 
     #[test]
-    fn a_folder_that_everybody_may_write_to_is_refused() {
+    fn world_writable_data_folder_is_rejected() {
         let base = tempfile::tempdir().unwrap();
         fs::set_permissions(base.path(), fs::Permissions::from_mode(0o777)).unwrap();
         let error = prepare_base(base.path()).unwrap_err();
-        assert!(matches!(error, EmbeddedError::OpenToAll { .. }), "{error}");
+        assert!(matches!(error, EmbeddedError::WorldWritable { .. }), "{error}");
     }
 
     #[test]
-    fn a_relative_path_or_one_with_a_line_break_is_refused() {
+    fn relative_path_or_line_break_in_path_is_rejected() {
         for path in ["data", "/tmp/a\nb"] {
             let error = prepare_base(Path::new(path)).unwrap_err();
-            assert!(matches!(error, EmbeddedError::Path { .. }), "{error}");
+            assert!(matches!(error, EmbeddedError::InvalidPath { .. }), "{error}");
         }
     }
 
     #[test]
-    fn the_version_of_a_cluster_is_read_and_anything_else_refused() {
+    fn major_of_cluster_is_read_and_other_folder_is_rejected() {
         let base = tempfile::tempdir().unwrap();
         assert_eq!(major(base.path()).unwrap(), None);
         let data = data_path(base.path());
@@ -267,11 +268,11 @@ mod tests {
     }
 
     #[test]
-    fn a_large_log_is_cut_once_and_kept_beside() {
+    fn large_log_is_truncated_and_its_copy_kept() {
         let base = tempfile::tempdir().unwrap();
         let log = File::create(log_path(base.path())).unwrap();
         log.set_len(LOG_LIMIT_BYTES + 1).unwrap();
-        keep_log_small(base.path()).unwrap();
+        rotate_log(base.path()).unwrap();
         assert_eq!(fs::metadata(log_path(base.path())).unwrap().len(), 0);
         assert_eq!(
             fs::metadata(base.path().join("postgres.log.1")).unwrap().len(),

@@ -1,159 +1,150 @@
-//! What can keep the embedded database from running, in words for the person who started skillkeep.
+//! Errors, in texts for the person who started the program.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 /// Why the embedded PostgreSQL does not run.
+///
+/// The texts name no option or environment variable, because each program has its own. [`EmbeddedError::related_option`] says
+/// which one to mention.
 #[derive(Debug, thiserror::Error)]
 pub enum EmbeddedError {
-    /// No usable PostgreSQL was found; the advice is one sentence that fits this system.
-    #[error("{advice}")]
+    #[error("PostgreSQL 15 or later was not found: {advice}")]
     NotInstalled {
-        /// How to install it here.
-        advice: String,
+        /// How to install it on this system.
+        advice: &'static str,
     },
-    /// The only PostgreSQL that was found is older than the oldest supported major.
-    #[error("PostgreSQL {found} in {bin} is too old, skillkeep needs 15 or later. {advice}", bin = bin.display())]
+    #[error("PostgreSQL {found} in {bin} is too old, version 15 or later is required: {advice}", bin = bin.display())]
     TooOld {
-        /// The newest major that was found.
+        /// The newest major version found.
         found: u32,
-        /// Where it was found.
         bin: PathBuf,
-        /// How to install a newer one here.
-        advice: String,
+        /// How to install a newer one on this system.
+        advice: &'static str,
     },
-    /// `SKILLKEEP_PG_BIN` does not name a folder of PostgreSQL programs that can be run.
-    #[error("SKILLKEEP_PG_BIN is {bin}, but {reason}: set it to the folder that holds `initdb` and `postgres`, or unset it", bin = bin.display())]
-    ChosenBinaries {
-        /// The folder as given.
-        bin: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The data folder belongs to a major version that is not installed.
+    /// [`EmbeddedOptions::pg_bin`](crate::EmbeddedOptions::pg_bin) has no programs that can be run.
+    #[error("the PostgreSQL folder {bin} cannot be used: {reason}; choose the folder that contains `initdb` and `postgres`", bin = bin.display())]
+    InvalidPgBin { bin: PathBuf, reason: String },
+    /// The major version that created the cluster is not installed.
     #[error(
-        "the database in {data} was made by PostgreSQL {wanted}, but here is only {found}. \
-         Install PostgreSQL {wanted} as well and skillkeep uses it. To move the data after that: while skillkeep runs, \
-         `pg_dumpall -h SOCKET_FOLDER -U skillkeep_superuser > all.sql` (`skillkeep doctor` names the folder), stop skillkeep, \
-         rename {data}, set SKILLKEEP_PG_BIN to the newer version's programs, start skillkeep again and \
-         `psql -h SOCKET_FOLDER -U skillkeep_superuser -d postgres -f all.sql`",
+        "the data in {data} was created by PostgreSQL {required}, but only {found} were found: \
+         install PostgreSQL {required} as well; then, to move the data to a newer version, use pg_dumpall",
         data = data.display()
     )]
-    OtherVersion {
-        /// The cluster's folder.
+    MajorNotInstalled {
         data: PathBuf,
-        /// The major that made it.
-        wanted: u32,
-        /// The majors that were found, for reading.
+        required: u32,
+        /// The major versions found, as a list for the reader.
         found: String,
     },
-    /// The data folder belongs to another account.
     #[error(
-        "{path} belongs to the account with uid {owner}, not to yours: start skillkeep as that account, \
-         or set SKILLKEEP_DATA_DIR to a folder of your own",
+        "{path} belongs to the account with uid {owner}, not to yours: run as that account, or choose another data folder",
         path = path.display()
     )]
-    NotOurs {
-        /// The folder.
-        path: PathBuf,
-        /// The account that owns it.
-        owner: u32,
-    },
-    /// The data folder can be changed by every account of the system.
+    OtherOwner { path: PathBuf, owner: u32 },
+    /// Every account of the system can write to the data folder, so its contents cannot be trusted.
     #[error(
-        "every account of this system may write to {path}, so its database could not be trusted: \
-         run `chmod o-w` on it, or set SKILLKEEP_DATA_DIR to another folder",
+        "every account of this system can write to {path}: run `chmod o-w` on it, or choose another data folder",
         path = path.display()
     )]
-    OpenToAll {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// The path cannot be written into PostgreSQL's own files.
+    WorldWritable { path: PathBuf },
+    /// PostgreSQL's own files cannot contain this path.
     #[error(
-        "the data folder must be an absolute path without line breaks, set SKILLKEEP_DATA_DIR to another one than {path:?}"
+        "the data folder {path:?} is not an absolute path without control characters: choose another data folder"
     )]
-    Path {
-        /// The path as given.
-        path: PathBuf,
-    },
-    /// Something other than a PostgreSQL cluster is in the cluster's place.
+    InvalidPath { path: PathBuf },
     #[error(
         "{data} is not a PostgreSQL data folder (its PG_VERSION is missing or unreadable): \
-         move it away, or set SKILLKEEP_DATA_DIR to another folder",
+         move it away, or choose another data folder",
         data = data.display()
     )]
-    NotACluster {
-        /// The folder.
-        data: PathBuf,
-    },
-    /// Started as root, and the account that PostgreSQL runs as cannot reach the data folder.
+    NotACluster { data: PathBuf },
+    /// Run as root, and the account that PostgreSQL runs as cannot reach the data folder.
     #[error(
-        "skillkeep runs as root and PostgreSQL as {account}, who cannot reach {path}: \
-         set SKILLKEEP_DATA_DIR to a folder that {account} can reach, such as /var/lib/skillkeep",
+        "PostgreSQL would run as the account {account}, which cannot reach {path}: \
+         choose a data folder that {account} can reach, such as one below /var/lib",
         path = path.display()
     )]
-    Unreachable {
-        /// The folder.
-        path: PathBuf,
-        /// The account's name.
-        account: String,
-    },
-    /// Started as root on a system without an account for PostgreSQL.
+    Unreachable { path: PathBuf, account: String },
+    /// Run as root on a system without an account for PostgreSQL.
     #[error(
-        "PostgreSQL refuses to run as root, and this system has neither an account `postgres` nor `nobody`{owner}: \
-         create one, or start skillkeep as an ordinary user"
+        "PostgreSQL refuses to run as root, and this system has no account `postgres` or `nobody`{owner}: \
+         create one, or run as an account other than root"
     )]
     NoAccount {
         /// Names the unknown owner of an existing cluster, else empty.
         owner: String,
     },
-    /// initdb failed; nothing of its work is left.
+    /// initdb failed. Its files were removed.
     #[error("PostgreSQL could not create its database in {data}: {reason}", data = data.display())]
     Create {
-        /// The cluster's folder.
         data: PathBuf,
-        /// The line of initdb's output that says why.
+        /// From initdb's output.
         reason: String,
     },
-    /// The server did not start.
-    #[error("PostgreSQL did not start: {reason} (more in {log})", log = log.display())]
+    #[error("PostgreSQL did not start: {reason} (see {log})", log = log.display())]
     Start {
-        /// The line of the server's log that says why.
+        /// From the server's log.
         reason: String,
-        /// The whole log.
         log: PathBuf,
     },
-    /// The watcher could not bring the database up; the words are those of one of the kinds above.
+    /// The supervisor could not start the server. The text is that of another error of this type.
     #[error("{0}")]
     Supervisor(String),
-    /// The watcher ended without saying why, more than once.
-    #[error("the process that watches over PostgreSQL was ended while it started: start again, and see {log} if it happens again", log = log.display())]
-    WatcherLost {
-        /// The server's log.
-        log: PathBuf,
-    },
-    /// Another process holds the right to start or stop the database for too long.
-    #[error("another skillkeep process is still starting or stopping the database in {path} after {seconds} s: try again, or end that process", path = path.display())]
+    /// The supervisor ended 3 times without a report.
+    #[error("the PostgreSQL supervisor was killed while it started: try again, and see {log} if it happens again", log = log.display())]
+    SupervisorLost { log: PathBuf },
+    #[error("another process is still starting or stopping the database in {path} after {seconds} s: try again, or end that process", path = path.display())]
     Busy {
         /// The data folder.
         path: PathBuf,
-        /// How long was waited.
+        /// How long this process waited.
         seconds: u64,
     },
-    /// The operating system refused something.
     #[error("could not {action} {path}: {source}{hint}", path = path.display(), hint = hint(source))]
     Io {
-        /// What was tried, as a verb and what follows it.
+        /// A verb, such as "open".
         action: &'static str,
-        /// What it was tried on.
         path: PathBuf,
-        /// The system's answer.
         source: io::Error,
     },
 }
 
+/// An option of [`EmbeddedOptions`](crate::EmbeddedOptions) that can solve an error if it is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RelatedOption {
+    DataDir,
+    PgBin,
+}
+
 impl EmbeddedError {
+    /// Returns the option to change, so that the program can tell its user how: by a flag or an environment variable.
+    #[must_use]
+    pub fn related_option(&self) -> Option<RelatedOption> {
+        match self {
+            Self::NotInstalled { .. }
+            | Self::TooOld { .. }
+            | Self::InvalidPgBin { .. }
+            | Self::MajorNotInstalled { .. } => Some(RelatedOption::PgBin),
+            Self::OtherOwner { .. }
+            | Self::WorldWritable { .. }
+            | Self::InvalidPath { .. }
+            | Self::NotACluster { .. }
+            | Self::Unreachable { .. } => Some(RelatedOption::DataDir),
+            Self::Io { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+            )
+            .then_some(RelatedOption::DataDir),
+            Self::NoAccount { .. }
+            | Self::Create { .. }
+            | Self::Start { .. }
+            | Self::Supervisor(_)
+            | Self::SupervisorLost { .. }
+            | Self::Busy { .. } => None,
+        }
+    }
+
     pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::Io { action, path, source }
@@ -164,16 +155,17 @@ fn hint(source: &io::Error) -> &'static str {
     if source.kind() == io::ErrorKind::StorageFull {
         "; free some space on that disk and start again"
     } else if source.kind() == io::ErrorKind::PermissionDenied {
-        "; make it accessible to your account, or set SKILLKEEP_DATA_DIR to a folder of your own"
+        "; make it accessible to your account, or choose another data folder"
     } else if source.kind() == io::ErrorKind::ReadOnlyFilesystem {
-        "; set SKILLKEEP_DATA_DIR to a folder on a disk that can be written to"
+        "; choose a data folder on a disk that can be written to"
     } else {
         ""
     }
 }
 
-/// The line of PostgreSQL's output that tells a reader most, shortened, with what to do when that is known.
-pub(super) fn telling_line(output: &str) -> String {
+/// Reduces PostgreSQL's output to its first fatal line, or else its last line, with at most 300 characters, and adds advice for
+/// known causes.
+pub(super) fn summarize_output(output: &str) -> String {
     let mut last = "";
     let mut fatal = None;
     for line in output.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -189,7 +181,7 @@ pub(super) fn telling_line(output: &str) -> String {
     }
     let line: String = fatal.unwrap_or(last).chars().take(300).collect();
     if line.is_empty() {
-        return "it ended without a word".to_owned();
+        return "it ended without any output".to_owned();
     }
     let advice = if output.contains("No space left on device") || output.contains("Disk quota exceeded") {
         "; free some space on that disk and start again"
@@ -206,36 +198,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_fatal_line_is_the_telling_one() {
+    fn first_fatal_line_is_the_summary() {
         let output = "2026-11-23 10:00:00.000 UTC [7] LOG:  starting\n\
                       2026-11-23 10:00:00.000 UTC [7] FATAL:  could not map anonymous shared memory\n\
                       2026-11-23 10:00:00.000 UTC [7] LOG:  database system is shut down\n";
-        assert_eq!(telling_line(output), "could not map anonymous shared memory");
+        assert_eq!(summarize_output(output), "could not map anonymous shared memory");
     }
 
     #[test]
-    fn a_full_disk_comes_with_advice() {
+    fn full_disk_adds_advice() {
         let output = "creating subdirectories ... initdb: error: could not create directory \"/d/pg_wal\": No space left on device\n\
                       initdb: removing contents of data directory\n";
         assert_eq!(
-            telling_line(output),
+            summarize_output(output),
             "could not create directory \"/d/pg_wal\": No space left on device; free some space on that disk and start again"
         );
     }
 
     #[test]
-    fn silence_is_reported_too() {
-        assert_eq!(telling_line(" \n"), "it ended without a word");
+    fn empty_output_is_reported() {
+        assert_eq!(summarize_output(" \n"), "it ended without any output");
     }
 
     #[test]
-    fn a_refused_folder_says_which_and_what_to_do() {
+    fn permission_error_names_the_path_and_the_solution() {
         let error =
             EmbeddedError::io("open", Path::new("/data/start.lock"))(io::ErrorKind::PermissionDenied.into());
         assert_eq!(
             error.to_string(),
             "could not open /data/start.lock: permission denied; make it accessible to your account, \
-             or set SKILLKEEP_DATA_DIR to a folder of your own"
+             or choose another data folder"
         );
+        assert_eq!(error.related_option(), Some(RelatedOption::DataDir));
     }
 }

@@ -1,7 +1,7 @@
-//! The four lock files by which processes that share a database agree.
+//! The four lock files that coordinate the processes of one data folder.
 //!
-//! All are `flock(2)` locks: the kernel lets go of them when their holder ends, however it ends. They bind to the
-//! open file, so a child that inherits it holds the lock as well.
+//! All are `flock(2)` locks: the kernel releases them when their holder ends, even if it is killed. A lock belongs to the open file
+//! description, so a child process that inherits the file holds the lock too.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -12,19 +12,18 @@ use std::time::{Duration, Instant};
 
 use super::error::EmbeddedError;
 
-/// Between two looks at something that others change within milliseconds.
-pub(super) const POLL: Duration = Duration::from_millis(5);
+/// The interval between two checks of something that other processes change within milliseconds.
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// What a lock file stands for.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Lock {
-    /// Held by whoever is joining, starting or leaving the database.
+    /// Held by a client while it joins, starts or leaves the server.
     Start,
-    /// Held shared by each user for life; the watcher waits to hold it alone.
+    /// Held shared by each client while it uses the server; the supervisor waits for the exclusive lock.
     Clients,
-    /// Held by the watcher for life. Its content is the process id of a server that is ready, else it is empty.
+    /// Held by the supervisor until its end. Contains the published [`ServerState`](super::server::ServerState).
     Supervisor,
-    /// Inherited by PostgreSQL as its standard input: held while any process of the server lives, orphans included.
+    /// Inherited by PostgreSQL as its standard input: held while any process of the server lives, including orphaned backends.
     Server,
 }
 
@@ -32,13 +31,13 @@ impl Lock {
     const fn file_name(self) -> &'static str {
         match self {
             Self::Start => "start.lock",
-            Self::Clients => "users.lock",
-            Self::Supervisor => "watcher.lock",
+            Self::Clients => "clients.lock",
+            Self::Supervisor => "supervisor.lock",
             Self::Server => "server.lock",
         }
     }
 
-    /// Opens the file anew, so that the lock taken through it is independent of every other.
+    /// Opens the file again, so that a lock on it is independent of the locks of this process's other files.
     pub(super) fn open(self, base: &Path) -> Result<File, EmbeddedError> {
         let path = base.join(self.file_name());
         OpenOptions::new()
@@ -51,7 +50,7 @@ impl Lock {
             .map_err(EmbeddedError::io("open", &path))
     }
 
-    /// Opens the file and locks it exclusively within `limit`, else says `Busy`.
+    /// Opens the file and locks it exclusively. Fails with [`EmbeddedError::Busy`] after `limit`.
     pub(super) fn take(self, base: &Path, limit: Duration) -> Result<File, EmbeddedError> {
         let file = self.open(base)?;
         if lock_within(&file, limit).map_err(EmbeddedError::io("lock", &base.join(self.file_name())))? {
@@ -64,7 +63,7 @@ impl Lock {
         }
     }
 
-    /// Whether somebody holds the lock at this moment.
+    /// Whether any process holds the lock now.
     pub(super) fn is_held(self, base: &Path) -> Result<bool, EmbeddedError> {
         let file = self.open(base)?;
         match file.try_lock() {
@@ -77,15 +76,15 @@ impl Lock {
     }
 }
 
-/// Locks exclusively; `false` when others held it during the whole of `limit`.
+/// Locks exclusively. `false`: other processes still held the lock after `limit`.
 pub(super) fn lock_within(file: &File, limit: Duration) -> io::Result<bool> {
-    let begun = Instant::now();
+    let started = Instant::now();
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(true),
             Err(TryLockError::Error(error)) => return Err(error),
-            Err(TryLockError::WouldBlock) if begun.elapsed() >= limit => return Ok(false),
-            Err(TryLockError::WouldBlock) => thread::sleep(POLL),
+            Err(TryLockError::WouldBlock) if started.elapsed() >= limit => return Ok(false),
+            Err(TryLockError::WouldBlock) => thread::sleep(POLL_INTERVAL),
         }
     }
 }
@@ -95,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lock_is_held_until_its_file_is_closed() {
+    fn lock_is_held_until_its_file_is_closed() {
         let base = tempfile::tempdir().unwrap();
         let held = Lock::Start.take(base.path(), Duration::ZERO).unwrap();
         assert!(Lock::Start.is_held(base.path()).unwrap());
@@ -108,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_that_inherits_the_file_holds_the_lock() {
+    fn child_that_inherits_the_file_holds_the_lock() {
         let base = tempfile::tempdir().unwrap();
         let file = Lock::Server.take(base.path(), Duration::ZERO).unwrap();
         let mut child = std::process::Command::new("sleep")

@@ -1,4 +1,4 @@
-//! The account that PostgreSQL runs as. It refuses root, so root gives its rights up first.
+//! The operating-system account that PostgreSQL runs as. PostgreSQL refuses to run as root, so root switches to another account.
 
 use std::fs;
 use std::io;
@@ -11,27 +11,25 @@ use nix::unistd::{Uid, User};
 
 use super::error::EmbeddedError;
 
-/// Tried in this order when root creates a cluster; `_postgres` is macOS's name.
+/// Tried in this order when root creates a cluster. `_postgres` is the name on macOS.
 const SERVICE_ACCOUNTS: [&str; 3] = ["postgres", "_postgres", "nobody"];
 
-/// Who PostgreSQL's programs run as, and who owns the cluster.
+/// Runs PostgreSQL's programs and owns the cluster.
 #[derive(Debug, Clone)]
 pub(super) enum OsAccount {
     /// The account of this process, which is not root.
     Own,
-    /// Another account, which root changes to.
+    /// The account that root switches to.
     Service {
-        /// Its name in the account database; PostgreSQL refuses an account without one.
+        /// PostgreSQL refuses to run as an account without a name.
         name: String,
-        /// Its user id.
         uid: u32,
-        /// Its primary group.
         gid: u32,
     },
 }
 
 impl OsAccount {
-    /// The account for the cluster in `data`: an existing one keeps its owner.
+    /// The owner of the cluster in `data`, or the account to create it with.
     pub(super) fn for_cluster(data: &Path) -> Result<Self, EmbeddedError> {
         if !Uid::effective().is_root() {
             return Ok(Self::Own);
@@ -41,13 +39,13 @@ impl OsAccount {
                 let owner = User::from_uid(Uid::from_raw(existing.uid())).ok().flatten();
                 owner.map(Self::service).ok_or_else(|| EmbeddedError::NoAccount {
                     owner: format!(
-                        ", and {} belongs to the unknown uid {}",
+                        " ({} belongs to the unknown uid {})",
                         data.display(),
                         existing.uid()
                     ),
                 })
             }
-            Ok(_) => Err(EmbeddedError::NotOurs {
+            Ok(_) => Err(EmbeddedError::OtherOwner {
                 path: data.to_path_buf(),
                 owner: 0,
             }),
@@ -68,7 +66,6 @@ impl OsAccount {
         }
     }
 
-    /// The user id that the cluster's files have.
     pub(super) fn uid(&self) -> u32 {
         match self {
             Self::Own => Uid::effective().as_raw(),
@@ -76,8 +73,8 @@ impl OsAccount {
         }
     }
 
-    /// Gives `path` to this account.
-    pub(super) fn own(&self, path: &Path) -> Result<(), EmbeddedError> {
+    /// Makes this account the owner of `path`.
+    pub(super) fn take_ownership(&self, path: &Path) -> Result<(), EmbeddedError> {
         match self {
             Self::Own => Ok(()),
             Self::Service { uid, gid, .. } => {
@@ -86,9 +83,9 @@ impl OsAccount {
         }
     }
 
-    /// A command of this account with a clean environment, without input, that keeps no folder busy.
+    /// A command that runs as this account, with a minimal environment, empty input and working directory `/`.
     ///
-    /// Called as root, the standard library drops the supplementary groups together with the user id.
+    /// When root sets the user id, the standard library drops the supplementary groups too.
     pub(super) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command

@@ -1,4 +1,4 @@
-//! One running PostgreSQL server: spawned by the watcher, ready when it says and shows so, stopped by signals.
+//! One running PostgreSQL server: spawned by the supervisor, stopped by signals.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -13,68 +13,61 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::cluster::{data_path, log_path};
-use super::error::{EmbeddedError, telling_line};
-use super::locks::{Lock, POLL};
-use super::os_account::OsAccount;
+use super::cluster::{Cluster, data_path, log_path};
+use super::error::{EmbeddedError, summarize_output};
+use super::locks::{Lock, POLL_INTERVAL};
 use super::socket;
 
-/// Crash recovery replays at most about a gigabyte of write-ahead log.
+/// Enough for crash recovery, which replays at most about 1 GiB of write-ahead log.
 const READY_LIMIT: Duration = Duration::from_secs(120);
-/// Stops PostgreSQL when its watcher is gone: the end of the watcher closes the pipe, a line of it means that the
-/// server has ended. A shell, because it must outlive whatever ends all processes named skillkeep.
-const GUARDIAN: &str = r#"trap "" HUP INT TERM; read -r _ || kill -INT "$1""#;
+/// Stops PostgreSQL if the supervisor is killed. The supervisor's end closes the pipe; a line from the supervisor means that the
+/// server has ended. A shell, so that it survives a kill of all processes with the program's name.
+const GUARDIAN_SCRIPT: &str = r#"trap "" HUP INT TERM; read -r _ || kill -INT "$1""#;
 
-/// A server and the guardian that stops it should this process be killed.
+/// Settings that postgresql.conf cannot override.
+const SETTINGS: [&str; 7] = [
+    "listen_addresses=",
+    "unix_socket_permissions=0700",
+    "port=5432",
+    "max_connections=100",
+    "fsync=on",
+    "log_destination=stderr",
+    "logging_collector=off",
+];
+
+/// A server, and the guardian that stops it if this process is killed.
 pub(super) struct Server {
     postgres: Child,
     guardian: Child,
 }
 
 impl Server {
-    /// Spawns the server. `lock`, already taken, becomes its input, so that the lock lives as long as any process of it.
-    pub(super) fn spawn(
-        base: &Path,
-        bin: &Path,
-        account: &OsAccount,
-        socket_dir: &Path,
-        lock: File,
-    ) -> Result<Self, EmbeddedError> {
-        let log = open_log(base)?;
-        let log_again = log
+    /// Spawns the server. `lock`, which is already held, becomes its input, so that it is held while any of its processes lives.
+    pub(super) fn spawn(cluster: &Cluster, socket_dir: &Path, lock: File) -> Result<Self, EmbeddedError> {
+        let base = &cluster.base;
+        let stderr = open_log(base)?;
+        let stdout = stderr
             .try_clone()
             .map_err(EmbeddedError::io("open", &log_path(base)))?;
-        let program = bin.join("postgres");
-        let mut postgres = account
+        let program = cluster.bin.join("postgres");
+        let settings = SETTINGS.iter().flat_map(|setting| ["-c", setting]);
+        let mut postgres = cluster
+            .account
             .command(&program)
             .arg("-D")
             .arg(data_path(base))
-            .args([
-                "-c",
-                "listen_addresses=",
-                "-c",
-                "unix_socket_permissions=0700",
-                "-c",
-                "port=5432",
-            ])
-            .args([
-                "-c",
-                "max_connections=100",
-                "-c",
-                "fsync=on",
-                "-c",
-                "log_destination=stderr",
-            ])
-            .args(["-c", "logging_collector=off", "-c"])
+            .args(settings)
+            .arg("-c")
             .arg(socket_setting(socket_dir))
             .stdin(Stdio::from(lock))
-            .stdout(Stdio::from(log_again))
-            .stderr(Stdio::from(log))
+            .stdout(Stdio::from(stdout))
+            .stderr(Stdio::from(stderr))
             .spawn()
             .map_err(EmbeddedError::io("run", &program))?;
-        let guardian = account
+        let guardian = cluster
+            .account
             .command(Path::new("/bin/sh"))
-            .args(["-c", GUARDIAN, "sh"])
+            .args(["-c", GUARDIAN_SCRIPT, "sh"])
             .arg(postgres.id().to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -90,9 +83,9 @@ impl Server {
         }
     }
 
-    /// Waits until the server of this very process id says that it is ready and its socket accepts.
+    /// Waits until postmaster.pid says that this server is ready and its socket accepts a connection.
     pub(super) fn wait_ready(&mut self, base: &Path, log_start: u64) -> Result<u32, EmbeddedError> {
-        let begun = Instant::now();
+        let started = Instant::now();
         loop {
             if is_ready(base, self.postgres.id()) {
                 return Ok(self.postgres.id());
@@ -101,27 +94,27 @@ impl Server {
                 .postgres
                 .try_wait()
                 .map_err(EmbeddedError::io("wait for", base))?;
-            if ended.is_some() || begun.elapsed() > READY_LIMIT {
-                let reason = telling_line(&log_since(base, log_start));
+            if ended.is_some() || started.elapsed() > READY_LIMIT {
+                let reason = summarize_output(&log_since(base, log_start));
                 return Err(EmbeddedError::Start {
                     reason,
                     log: log_path(base),
                 });
             }
-            thread::sleep(POLL);
+            thread::sleep(POLL_INTERVAL);
         }
     }
 
-    /// Asks the server to end: SIGINT is its fast shutdown, SIGQUIT its immediate one.
+    /// SIGINT is PostgreSQL's fast shutdown, SIGQUIT its immediate shutdown.
     pub(super) fn signal(&self, wanted: Signal) {
         signal(self.postgres.id(), wanted);
     }
 
-    /// Waits for the server's end, reaps it and dismisses the guardian.
+    /// Waits for the server's end, ends the guardian, and returns the server's exit status for the log.
     pub(super) fn reap(mut self) -> String {
         let ended = self.postgres.wait();
-        if let Some(mut pipe) = self.guardian.stdin.take() {
-            let _ = pipe.write_all(b"ended\n");
+        if let Some(mut stdin) = self.guardian.stdin.take() {
+            let _ = stdin.write_all(b"ended\n");
         }
         let _ = self.guardian.wait();
         ended.map_or_else(|error| error.to_string(), |status| status.to_string())
@@ -129,18 +122,16 @@ impl Server {
 }
 
 fn socket_setting(socket_dir: &Path) -> OsString {
-    // The setting is a list; quotes keep a comma in a path from splitting it.
+    // The setting is a comma-separated list, so a path with a comma must be quoted.
     let mut setting = OsString::from("unix_socket_directories=\"");
-    let mut rest = socket_dir.as_os_str().to_owned();
-    if let Some(text) = socket_dir.to_str() {
-        rest = OsString::from(text.replace('"', "\"\""));
+    match socket_dir.to_str() {
+        Some(path) => setting.push(path.replace('"', "\"\"")),
+        None => setting.push(socket_dir),
     }
-    setting.push(rest);
     setting.push("\"");
     setting
 }
 
-/// Opens the log to append to it.
 pub(super) fn open_log(base: &Path) -> Result<File, EmbeddedError> {
     let path = log_path(base);
     let log = OpenOptions::new()
@@ -176,29 +167,28 @@ fn is_ready(base: &Path, pid: u32) -> bool {
         && UnixStream::connect(socket::current(base).join(socket::SOCKET_FILE)).is_ok()
 }
 
-/// What the watcher says about its server, in its lock file.
+/// What the supervisor publishes about its server in `supervisor.lock`: nothing, a process id, or an error text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ServerState {
-    /// It is starting, stopping, or not known.
+    /// Starting or stopping, or the file could not be read.
     Unknown,
-    /// It is ready, in the process of this id.
+    /// Accepts connections. Holds the process id.
     Ready(u32),
-    /// It could not be started again, and the watcher goes on trying.
+    /// Could not be started again; the supervisor keeps trying.
     Failed(String),
 }
 
-/// Writes the state into the watcher's lock file.
-pub(super) fn publish(watcher_lock: &mut File, state: &ServerState) -> io::Result<()> {
-    watcher_lock.set_len(0)?;
-    watcher_lock.seek(SeekFrom::Start(0))?;
+pub(super) fn publish(supervisor_lock: &mut File, state: &ServerState) -> io::Result<()> {
+    supervisor_lock.set_len(0)?;
+    supervisor_lock.seek(SeekFrom::Start(0))?;
     match state {
         ServerState::Unknown => Ok(()),
-        ServerState::Ready(pid) => watcher_lock.write_all(pid.to_string().as_bytes()),
-        ServerState::Failed(reason) => watcher_lock.write_all(reason.as_bytes()),
+        ServerState::Ready(pid) => supervisor_lock.write_all(pid.to_string().as_bytes()),
+        ServerState::Failed(reason) => supervisor_lock.write_all(reason.as_bytes()),
     }
 }
 
-/// The state that the watcher published; a server counts as ready only when its socket accepts.
+/// The state that the supervisor published. A server counts as ready only if its socket accepts a connection.
 pub(super) fn published(base: &Path) -> Result<ServerState, EmbeddedError> {
     let mut text = String::new();
     if Lock::Supervisor.open(base)?.read_to_string(&mut text).is_err() || text.is_empty() {
@@ -211,35 +201,27 @@ pub(super) fn published(base: &Path) -> Result<ServerState, EmbeddedError> {
     })
 }
 
-/// Sends a signal; a process that has just ended is no failure.
+/// Sends a signal. It is not an error if the process has just ended.
 pub(super) fn signal(pid: u32, wanted: Signal) {
     if let Ok(pid) = i32::try_from(pid) {
         let _ = kill(Pid::from_raw(pid), wanted);
     }
 }
 
-/// What the process named by postmaster.pid is. The id may have gone to another process since, or be a zombie's,
-/// on both of which PostgreSQL's own test, `kill(pid, 0)`, succeeds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PidFile {
-    /// A live server of this cluster.
-    Server,
-    /// Anything else: the file is stale.
-    Nothing,
-}
-
-/// Finds out what the process `pid` is.
-pub(super) fn named(base: &Path, pid: u32) -> PidFile {
-    let live = if Path::new("/proc/self/stat").exists() {
+/// Whether `pid`, the process id in postmaster.pid, is a live server of this cluster.
+///
+/// PostgreSQL's own check, `kill(pid, 0)`, also succeeds for a zombie and for another process that got the same id.
+pub(super) fn is_live_server(base: &Path, pid: u32) -> bool {
+    if Path::new("/proc/self/stat").exists() {
         match fs::read_link(format!("/proc/{pid}/cwd")) {
-            // A server's working directory is its cluster.
+            // A server's working directory is its data directory.
             Ok(folder) => folder == data_path(base),
-            // Root without the right to trace, as in most containers, is not told.
+            // Root without the capability SYS_PTRACE, as in most containers, may not read the link.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
                 stat.contains("(postgres)") && !stat.contains("(postgres) Z")
             }
-            // There is no such process, or it is a zombie.
+            // No such process, or a zombie.
             Err(_) => false,
         }
     } else {
@@ -247,10 +229,10 @@ pub(super) fn named(base: &Path, pid: u32) -> PidFile {
             .args(["-o", "stat=", "-o", "comm=", "-p", &pid.to_string()])
             .output();
         listed.is_ok_and(|output| is_live_postgres(&String::from_utf8_lossy(&output.stdout)))
-    };
-    if live { PidFile::Server } else { PidFile::Nothing }
+    }
 }
 
+/// Reads a line of `ps -o stat= -o comm=`, for systems without `/proc`.
 fn is_live_postgres(ps: &str) -> bool {
     let Some((state, command)) = ps.trim().split_once(char::is_whitespace) else {
         return false;
@@ -258,16 +240,16 @@ fn is_live_postgres(ps: &str) -> bool {
     !state.starts_with('Z') && command.trim().rsplit('/').next() == Some("postgres")
 }
 
-/// Removes the files that would keep PostgreSQL from starting though its server is gone; the caller holds `server.lock`.
+/// Removes the files of a dead server that would prevent a start. The caller holds `server.lock`.
 ///
 /// # Errors
-/// When a server that this program did not start is working on the cluster.
+/// [`EmbeddedError::Start`] if a server that no supervisor started uses the cluster.
 pub(super) fn clear_stale_files(base: &Path) -> Result<(), EmbeddedError> {
     let mut stale = Vec::new();
     if let Some((pid, _)) = pid_file(base) {
-        if named(base, pid) == PidFile::Server {
+        if is_live_server(base, pid) {
             let reason = format!(
-                "process {pid}, which skillkeep did not start, is already working on this database: end it first"
+                "process {pid}, which the supervisor did not start, already uses this database: stop it first"
             );
             return Err(EmbeddedError::Start {
                 reason,
@@ -276,7 +258,7 @@ pub(super) fn clear_stale_files(base: &Path) -> Result<(), EmbeddedError> {
         }
         stale.push(data_path(base).join("postmaster.pid"));
     }
-    // The socket has a lock file of the same kind, and its folder is used by this cluster alone.
+    // The socket has a lock file of the same kind. Only this cluster uses the socket folder.
     let socket_dir = socket::current(base);
     stale.push(socket_dir.join(format!("{}.lock", socket::SOCKET_FILE)));
     stale.push(socket_dir.join(socket::SOCKET_FILE));
@@ -303,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pid_file_tells_process_and_state() {
+    fn pid_file_yields_process_id_and_readiness() {
         let ready = base_with_pid_file("4711\n/d/data\n1700000000\n5432\n/d/run\n\n  1 2\nready   \n");
         assert_eq!(pid_file(ready.path()), Some((4711, true)));
         let starting = base_with_pid_file("4711\n/d/data\n1700000000\n5432\n/d/run\n\n  1 2\nstarting\n");
@@ -312,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_published_server_counts_only_when_it_answers() {
+    fn published_server_is_ready_only_if_its_socket_accepts() {
         let base = base_with_pid_file("4711\n/d/data\n1700000000\n5432\n/d/run\n\n  1 2\nready   \n");
         let mut lock = Lock::Supervisor.open(base.path()).unwrap();
         assert_eq!(published(base.path()).unwrap(), ServerState::Unknown);
@@ -331,14 +313,14 @@ mod tests {
     }
 
     #[test]
-    fn a_stale_pid_file_that_names_a_live_stranger_is_removed() {
+    fn pid_file_naming_an_unrelated_live_process_is_removed() {
         let base = base_with_pid_file(&format!("{}\n", std::process::id()));
         clear_stale_files(base.path()).unwrap();
         assert_eq!(pid_file(base.path()), None);
     }
 
     #[test]
-    fn a_zombie_is_no_server() {
+    fn zombie_is_not_a_live_server() {
         let base = tempfile::tempdir().unwrap();
         fs::create_dir(data_path(base.path())).unwrap();
         let mut child = Command::new("sh")
@@ -347,12 +329,12 @@ mod tests {
             .spawn()
             .unwrap();
         thread::sleep(Duration::from_millis(200));
-        assert_eq!(named(base.path(), child.id()), PidFile::Nothing);
+        assert!(!is_live_server(base.path(), child.id()));
         child.wait().unwrap();
     }
 
     #[test]
-    fn the_process_list_of_other_systems_is_read() {
+    fn ps_output_of_macos_is_parsed() {
         assert!(is_live_postgres(
             "Ss   /opt/homebrew/opt/postgresql@17/bin/postgres\n"
         ));
@@ -362,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_comma_or_a_quote_in_the_socket_folder_survives() {
+    fn comma_and_quote_in_the_socket_folder_are_escaped() {
         assert_eq!(
             socket_setting(Path::new("/d,a\"b")),
             "unix_socket_directories=\"/d,a\"\"b\""

@@ -1,12 +1,10 @@
-//! The watcher: the parent of PostgreSQL, in a session of its own, alive for as long as there are users.
+//! The supervisor: the parent of PostgreSQL, in its own session, which runs while there are clients.
 //!
-//! It ends the server within a moment after the last user has gone, however that one went, and starts it again when
-//! the server dies while there are users. Should the watcher itself be killed, the guardian stops the server, and
-//! a user starts another watcher.
+//! It stops the server within one second after the last client has left or was killed, and starts it again if the server dies
+//! while there are clients. If the supervisor is killed, the guardian stops the server and a client starts another supervisor.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
@@ -15,53 +13,46 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use nix::unistd::setsid;
 
+use super::cluster::{self, Cluster};
 use super::error::EmbeddedError;
 use super::locks::{Lock, lock_within};
+use super::options::{SuperviseOptions, superuser};
 use super::os_account::OsAccount;
-use super::server::{self, PidFile, Server, ServerState};
-use super::{cluster, socket};
+use super::server::{self, Server, ServerState};
+use super::socket::SocketFolder;
 
-/// A predecessor ends in milliseconds; starters look at the lock for even less.
+/// A previous supervisor ends within milliseconds, and clients hold the lock only to check it.
 const PREDECESSOR_LIMIT: Duration = Duration::from_secs(10);
-/// An orphaned server writes its last checkpoint, and an orphaned backend ends its statement.
+/// An orphaned server needs time for its last checkpoint, and an orphaned backend for its statement.
 const ORPHAN_LIMIT: Duration = Duration::from_secs(60);
 const FAST_SHUTDOWN_LIMIT: Duration = Duration::from_secs(30);
 const IMMEDIATE_SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
-const FIRST_DELAY: Duration = Duration::from_millis(100);
-const LONGEST_DELAY: Duration = Duration::from_secs(5);
-/// A server that was ready is wanted back: only one that cannot even start is given longer pauses.
-const AFTER_DEATH: Duration = Duration::from_millis(200);
-/// A server that ran this long was well, so its death is not counted as one more failure in a row.
-const WELL_AFTER: Duration = Duration::from_secs(2);
-const LOG_CHECK_EVERY: Duration = Duration::from_secs(600);
-
-/// What the hidden subcommand `postgres-watch` is told.
-#[derive(Debug, Clone)]
-pub struct SuperviseOptions {
-    /// The data folder, as a real path.
-    pub data_dir: PathBuf,
-    /// The folder of PostgreSQL's programs.
-    pub pg_bin: PathBuf,
-}
+const MIN_RESTART_DELAY: Duration = Duration::from_millis(100);
+const MAX_RESTART_DELAY: Duration = Duration::from_secs(5);
+/// The limit for a server that had been ready. Only one that fails to start gets longer delays.
+const MAX_DELAY_AFTER_CRASH: Duration = Duration::from_millis(200);
+/// After this uptime, a crash does not count as one more failure in a row.
+const STABLE_UPTIME: Duration = Duration::from_secs(2);
+const LOG_CHECK_INTERVAL: Duration = Duration::from_secs(600);
 
 enum Event {
-    ServerGone,
-    NoUsers,
+    ServerEnded,
+    NoClients,
 }
 
-/// The body of the hidden subcommand `postgres-watch`: runs PostgreSQL until nobody uses it.
+/// Runs PostgreSQL until no client uses it. [`Embedded::start`](crate::Embedded::start) starts a process that must call this.
 ///
-/// Writes one line to standard output, `started`, `created` or `failed` with a reason, for the process that started it.
-/// Call it first in `main`, without a runtime: it closes every inherited file but the three standard ones.
+/// Call it at the beginning of `main`, before any thread is started: it closes every inherited file except the three standard ones.
+/// It writes one line to standard output for the client that started it: `started`, `created`, or `failed` with a reason.
 pub fn supervise(options: &SuperviseOptions) -> ExitCode {
-    // Ctrl-C in the terminal of the first user must reach neither this process nor the server. It fails only for the
-    // leader of a process group, as when a person runs the subcommand by hand, and then Ctrl-C is wanted.
+    // Ctrl-C in the first client's terminal must not reach this process or the server. setsid fails only for the leader of a
+    // process group, as when a person runs the supervisor in a terminal, where Ctrl-C should end it.
     let _ = setsid();
     close_inherited_files();
     match Supervisor::begin(options) {
-        Ok((watcher, server, created)) => {
+        Ok((supervisor, server, created)) => {
             report(if created { "created" } else { "started" });
-            watcher.supervise(server);
+            supervisor.run(server);
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -71,9 +62,9 @@ pub fn supervise(options: &SuperviseOptions) -> ExitCode {
     }
 }
 
-/// Closes what careless ancestors left open: whoever waits for the end of such a pipe would wait for the database's.
+/// Closes pipes inherited without close-on-exec: their readers would otherwise wait until the database stops.
 fn close_inherited_files() {
-    // The folder's own file is closed again before the first of the listed ones is.
+    // The list is complete before the first file is closed, and includes the (by then closed) file of the listing itself.
     let listed: Vec<i32> = fs::read_dir("/dev/fd")
         .map(|files| {
             files
@@ -87,16 +78,15 @@ fn close_inherited_files() {
     }
 }
 
-/// The starter may have been killed meanwhile: nobody to tell is no reason to stop.
+/// Ignores errors: the client that started this process may have been killed.
 fn report(line: &str) {
     let mut out = io::stdout();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
 struct Supervisor {
-    base: PathBuf,
-    bin: PathBuf,
-    account: OsAccount,
+    app_name: String,
+    cluster: Cluster,
     lock: File,
     events: Receiver<Event>,
     sender: Sender<Event>,
@@ -108,34 +98,40 @@ impl Supervisor {
         let lock = Lock::Supervisor.take(&base, PREDECESSOR_LIMIT)?;
         let account = OsAccount::for_cluster(&cluster::data_path(&base))?;
         let (sender, events) = mpsc::channel();
-        let mut watcher = Self {
-            base,
-            bin: options.pg_bin.clone(),
-            account,
+        let mut supervisor = Self {
+            app_name: options.app_name.clone(),
+            cluster: Cluster {
+                base,
+                bin: options.pg_bin.clone(),
+                account,
+            },
             lock,
             events,
             sender,
         };
-        watcher.publish(&ServerState::Unknown);
-        let server_lock = watcher.take_server_lock()?;
-        let created = cluster::major(&watcher.base)?.is_none();
+        supervisor.publish(&ServerState::Unknown);
+        let server_lock = supervisor.take_server_lock()?;
+        let created = cluster::major(&supervisor.cluster.base)?.is_none();
         if created {
-            cluster::create(&watcher.base, &watcher.bin, &watcher.account, &server_lock)?;
+            supervisor
+                .cluster
+                .create(&superuser(&options.app_name), &server_lock)?;
         }
-        let server = watcher.start(server_lock)?;
-        watcher.announce_the_last_user();
-        Ok((watcher, server, created))
+        let server = supervisor.start(server_lock)?;
+        supervisor.notify_when_no_clients();
+        Ok((supervisor, server, created))
     }
 
-    /// Waits for what a killed predecessor left running, and tells an orphaned server to stop.
+    /// Stops a server that a killed supervisor left running, and waits for its end.
     fn take_server_lock(&self) -> Result<File, EmbeddedError> {
-        let file = Lock::Server.open(&self.base)?;
-        let lock = |limit| lock_within(&file, limit).map_err(EmbeddedError::io("lock", &self.base));
+        let base = &self.cluster.base;
+        let file = Lock::Server.open(base)?;
+        let lock = |limit| lock_within(&file, limit).map_err(EmbeddedError::io("lock", base));
         if lock(Duration::ZERO)? {
             return Ok(file);
         }
-        if let Some((pid, _)) = server::pid_file(&self.base)
-            && server::named(&self.base, pid) == PidFile::Server
+        if let Some((pid, _)) = server::pid_file(base)
+            && server::is_live_server(base, pid)
         {
             server::signal(pid, Signal::SIGINT);
         }
@@ -144,25 +140,30 @@ impl Supervisor {
         }
         Err(EmbeddedError::Start {
             reason: format!(
-                "processes of an earlier server are still at work after {} s",
+                "processes of a previous server are still running after {} s",
                 ORPHAN_LIMIT.as_secs()
             ),
-            log: cluster::log_path(&self.base),
+            log: cluster::log_path(base),
         })
     }
 
     fn start(&mut self, server_lock: File) -> Result<Server, EmbeddedError> {
-        let _ = cluster::keep_log_small(&self.base);
-        let socket_dir = socket::prepare(&self.base, &self.account, None)?;
-        server::clear_stale_files(&self.base)?;
-        let log_start = server::open_log(&self.base)?
-            .metadata()
-            .map_or(0, |log| log.len());
-        let mut server = Server::spawn(&self.base, &self.bin, &self.account, &socket_dir, server_lock)?;
-        match server.wait_ready(&self.base, log_start) {
+        let base = &self.cluster.base;
+        let _ = cluster::rotate_log(base);
+        let socket_dir = SocketFolder {
+            app_name: &self.app_name,
+            base,
+            account: &self.cluster.account,
+            runtime_dir: None,
+        }
+        .prepare()?;
+        server::clear_stale_files(base)?;
+        let log_start = server::open_log(base)?.metadata().map_or(0, |log| log.len());
+        let mut server = Server::spawn(&self.cluster, &socket_dir, server_lock)?;
+        match server.wait_ready(base, log_start) {
             Ok(pid) => {
                 self.publish(&ServerState::Ready(pid));
-                self.announce_the_end();
+                self.notify_when_server_ends();
                 Ok(server)
             }
             Err(error) => {
@@ -173,25 +174,25 @@ impl Supervisor {
         }
     }
 
-    /// The lock comes free when the last process of the server has ended, a backend that outlived its parent included.
-    fn announce_the_end(&self) {
-        let (base, sender) = (self.base.clone(), self.sender.clone());
+    /// `server.lock` is released when the last process of the server has ended, including a backend that outlived its parent.
+    fn notify_when_server_ends(&self) {
+        let (base, sender) = (self.cluster.base.clone(), self.sender.clone());
         thread::spawn(move || {
             if let Ok(file) = Lock::Server.open(&base) {
                 let _ = file.lock();
             }
-            let _ = sender.send(Event::ServerGone);
+            let _ = sender.send(Event::ServerEnded);
         });
     }
 
-    /// The lock is kept until this process ends: who comes meanwhile waits, and then starts anew.
-    fn announce_the_last_user(&self) {
-        let (base, sender) = (self.base.clone(), self.sender.clone());
+    /// Keeps the exclusive lock until this process ends: a client that joins meanwhile waits, then starts another supervisor.
+    fn notify_when_no_clients(&self) {
+        let (base, sender) = (self.cluster.base.clone(), self.sender.clone());
         thread::spawn(move || {
             let Ok(file) = Lock::Clients.open(&base) else {
                 return;
             };
-            if file.lock().is_ok() && sender.send(Event::NoUsers).is_ok() {
+            if file.lock().is_ok() && sender.send(Event::NoClients).is_ok() {
                 loop {
                     thread::park();
                 }
@@ -199,46 +200,50 @@ impl Supervisor {
         });
     }
 
-    fn supervise(mut self, first: Server) {
+    fn run(mut self, first: Server) {
         let mut running = Some((first, Instant::now()));
         let mut delay = Duration::ZERO;
         loop {
-            let patience = if running.is_some() { LOG_CHECK_EVERY } else { delay };
-            match (self.events.recv_timeout(patience), running.take()) {
-                (Ok(Event::NoUsers), server) => {
+            let timeout = if running.is_some() {
+                LOG_CHECK_INTERVAL
+            } else {
+                delay
+            };
+            match (self.events.recv_timeout(timeout), running.take()) {
+                (Ok(Event::NoClients), server) => {
                     if let Some((server, _)) = server {
                         self.shut_down(server);
                     }
                     return;
                 }
-                (Ok(Event::ServerGone), Some((server, since))) => {
+                (Ok(Event::ServerEnded), Some((server, since))) => {
                     self.publish(&ServerState::Unknown);
-                    self.say(&format!(
+                    self.log(&format!(
                         "the server ended ({}), starting it again",
                         server.reap()
                     ));
-                    delay = if since.elapsed() > WELL_AFTER {
+                    delay = if since.elapsed() > STABLE_UPTIME {
                         Duration::ZERO
                     } else {
-                        longer(delay).min(AFTER_DEATH)
+                        next_delay(delay).min(MAX_DELAY_AFTER_CRASH)
                     };
                 }
-                (Ok(Event::ServerGone), None) => {}
+                (Ok(Event::ServerEnded), None) => {}
                 (Err(RecvTimeoutError::Timeout), Some(still_running)) => {
-                    let _ = cluster::keep_log_small(&self.base);
+                    let _ = cluster::rotate_log(&self.cluster.base);
                     running = Some(still_running);
                 }
                 (Err(RecvTimeoutError::Timeout), None) => {
                     match self.take_server_lock().and_then(|lock| self.start(lock)) {
                         Ok(server) => running = Some((server, Instant::now())),
                         Err(error) => {
-                            self.say(&error.to_string());
+                            self.log(&error.to_string());
                             self.publish(&ServerState::Failed(error.to_string()));
-                            delay = longer(delay);
+                            delay = next_delay(delay);
                         }
                     }
                 }
-                // The sender lives in `self`, so the channel stays open; ending is right if that ever changes.
+                // Cannot happen: `self` holds a sender.
                 (Err(RecvTimeoutError::Disconnected), _) => return,
             }
         }
@@ -247,45 +252,34 @@ impl Supervisor {
     fn shut_down(&mut self, server: Server) {
         self.publish(&ServerState::Unknown);
         server.signal(Signal::SIGINT);
-        if !self.gone_within(FAST_SHUTDOWN_LIMIT) {
+        if !self.ended_within(FAST_SHUTDOWN_LIMIT) {
             server.signal(Signal::SIGQUIT);
-            if !self.gone_within(IMMEDIATE_SHUTDOWN_LIMIT) {
+            if !self.ended_within(IMMEDIATE_SHUTDOWN_LIMIT) {
                 server.signal(Signal::SIGKILL);
             }
         }
         server.reap();
     }
 
-    fn gone_within(&self, limit: Duration) -> bool {
-        matches!(self.events.recv_timeout(limit), Ok(Event::ServerGone))
+    fn ended_within(&self, limit: Duration) -> bool {
+        matches!(self.events.recv_timeout(limit), Ok(Event::ServerEnded))
     }
 
     fn publish(&mut self, state: &ServerState) {
         if let Err(error) = server::publish(&mut self.lock, state) {
-            self.say(&format!("could not say which server is ready: {error}"));
+            self.log(&format!("could not publish the server's state: {error}"));
         }
     }
 
-    fn say(&self, what: &str) {
-        if let Ok(mut log) = server::open_log(&self.base) {
-            let _ = writeln!(log, "skillkeep's watcher: {what}");
+    fn log(&self, message: &str) {
+        if let Ok(mut log) = server::open_log(&self.cluster.base) {
+            let _ = writeln!(log, "supervisor: {message}");
         }
     }
 }
 
-fn longer(delay: Duration) -> Duration {
-    (delay * 2).clamp(FIRST_DELAY, LONGEST_DELAY)
-}
-
-/// The arguments with which [`super::Embedded`] starts its own program as the watcher.
-pub(super) fn arguments(base: &Path, bin: &Path) -> [std::ffi::OsString; 5] {
-    [
-        "postgres-watch".into(),
-        "--data-dir".into(),
-        base.into(),
-        "--pg-bin".into(),
-        bin.into(),
-    ]
+fn next_delay(delay: Duration) -> Duration {
+    (delay * 2).clamp(MIN_RESTART_DELAY, MAX_RESTART_DELAY)
 }
 
 #[cfg(test)]
@@ -293,11 +287,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_delay_between_failed_starts_grows_to_its_limit() {
+    fn delay_between_failed_starts_doubles_up_to_its_limit() {
         let mut delay = Duration::ZERO;
         let mut delays = Vec::new();
         for _ in 0..9 {
-            delay = longer(delay);
+            delay = next_delay(delay);
             delays.push(delay.as_millis());
         }
         assert_eq!(delays, [100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000]);

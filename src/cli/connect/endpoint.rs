@@ -1,112 +1,148 @@
-//! How a client is to reach the registry: which program it starts, or which address it speaks to.
+//! Chooses how an assistant reaches the registry: the program that it starts, or the URL that it calls.
 
 use std::path::{Path, PathBuf};
 
+use assistants::{Assistant, Endpoint, Prompt, SecretVariable, Transport};
 use serde_json::Value;
 
-use super::{ConnectArgs, usage};
+use super::args::{ConnectArgs, ConnectVia};
 use crate::bridge;
+use crate::cli::api_key;
 use crate::config::{Config, Secret};
-use crate::error::CliError;
-use crate::tenancy::ApiKey;
-use assistants::entry::{DATABASE, Endpoint, KEY, Variable};
-use assistants::{Assistant, ConnectVia};
+use crate::error::{CliError, CliErrorKind};
 
-/// The way that the arguments ask for, or the best that this client has.
+const API_KEY: SecretVariable = SecretVariable {
+    name: api_key::VARIABLE,
+    prompt: API_KEY_PROMPT,
+    value: None,
+};
+
+const API_KEY_PROMPT: Prompt = Prompt {
+    id: "skillkeep-api-key",
+    description: "The API key of skillkeep",
+};
+
+const DATABASE_URL: SecretVariable = SecretVariable {
+    name: "DATABASE_URL",
+    prompt: DATABASE_URL_PROMPT,
+    value: None,
+};
+
+const DATABASE_URL_PROMPT: Prompt = Prompt {
+    id: "skillkeep-database-url",
+    description: "The address of skillkeep's database",
+};
+
+/// Every prompt that an entry of skillkeep may refer to.
+pub(super) const PROMPTS: [Prompt; 2] = [API_KEY_PROMPT, DATABASE_URL_PROMPT];
+
+/// Returns the endpoint that the arguments ask for, or the assistant's best one. `existing` is the entry that the file
+/// has under the same name.
 pub(super) fn choose(
     config: &Config,
-    client: Assistant,
+    assistant: Assistant,
     args: &ConnectArgs,
-    there: Option<&Value>,
+    existing: Option<&Value>,
 ) -> Result<Endpoint, CliError> {
-    let transport = args.transport.unwrap_or(match &args.url {
+    let via = args.transport.unwrap_or(match &args.url {
         None => ConnectVia::Stdio,
-        Some(_) if client.speaks(ConnectVia::Http) => ConnectVia::Http,
+        Some(_) if assistant.supports(Transport::StreamableHttp) => ConnectVia::Http,
         Some(_) => ConnectVia::Bridge,
     });
-    if !client.speaks(transport) {
+    let transport = match via {
+        ConnectVia::Stdio | ConnectVia::Bridge => Transport::Stdio,
+        ConnectVia::Http => Transport::StreamableHttp,
+        ConnectVia::Sse => Transport::HttpSse,
+    };
+    if !assistant.supports(transport) {
         return Err(usage(format!(
-            "{} cannot speak this transport; leave --transport out, or choose bridge",
-            client.title()
+            "{} does not support this transport; leave out --transport, or use --transport bridge",
+            assistant.title()
         )));
     }
-    let address = || {
-        let Some(url) = &args.url else {
-            return Err(usage(
-                "this transport needs the registry's address: --url https://…",
-            ));
-        };
-        bridge::address(url, args.allow_http).map_err(|error| usage(error.to_string()))
-    };
-    match transport {
-        ConnectVia::Http => Ok(Endpoint::Http(address()?)),
+    match via {
+        ConnectVia::Http => Ok(Endpoint::Http {
+            url: remote_url(args)?,
+            token: API_KEY,
+        }),
         ConnectVia::Sse => {
-            let address = address()?;
-            let sse = address.strip_suffix("/mcp").map(|base| format!("{base}/sse"));
-            Ok(Endpoint::Sse(sse.unwrap_or(address)))
+            let url = remote_url(args)?;
+            let sse = url.strip_suffix("/mcp").map(|base| format!("{base}/sse"));
+            Ok(Endpoint::Sse {
+                url: sse.unwrap_or(url),
+                token: API_KEY,
+            })
         }
         ConnectVia::Bridge => {
-            let mut arguments = vec!["bridge".to_owned(), address()?];
-            if let Some(file) = &args.ca_file {
-                arguments.extend(["--ca-file".to_owned(), absolute(file)?]);
-            }
-            if args.allow_http {
-                arguments.push("--allow-http".to_owned());
-            }
-            program(client, args, arguments, &[(KEY, args.api_key.as_ref())], there)
+            let secrets = [(API_KEY, args.api_key.as_ref())];
+            program(assistant, args, bridge_arguments(args)?, secrets, existing)
         }
         ConnectVia::Stdio => {
-            if args.url.is_some() {
-                return Err(usage(
-                    "stdio opens the database of this machine; leave --url or --transport out",
-                ));
-            }
-            let mut arguments = vec!["stdio".to_owned()];
-            for (option, folder) in [("--data-dir", &config.data_dir), ("--pg-bin", &config.pg_bin)] {
-                if let Some(folder) = folder.as_ref().filter(|_| !args.project) {
-                    arguments.extend([option.to_owned(), absolute(folder)?]);
-                }
-            }
-            let mut secrets = vec![(KEY, args.api_key.as_ref())];
-            if config.database_url.is_some() {
-                secrets.push((DATABASE, config.database_url.as_ref()));
-            }
-            program(client, args, arguments, &secrets, there)
+            let arguments = stdio_arguments(config, args)?;
+            let database_url = config.database_url.as_ref();
+            let secrets = std::iter::once((API_KEY, args.api_key.as_ref()))
+                .chain(database_url.map(|url| (DATABASE_URL, Some(url))));
+            program(assistant, args, arguments, secrets, existing)
         }
     }
 }
 
-fn absolute(path: &Path) -> Result<String, CliError> {
-    let path = std::path::absolute(path)
-        .map_err(|error| usage(format!("{} is no path: {error}", path.display())))?;
-    path.into_os_string()
-        .into_string()
-        .map_err(|path| usage(format!("{} is not UTF-8 text", PathBuf::from(path).display())))
+fn remote_url(args: &ConnectArgs) -> Result<String, CliError> {
+    let Some(url) = &args.url else {
+        return Err(usage(
+            "this transport needs the registry's address; add --url, for example --url https://skills.example.com",
+        ));
+    };
+    bridge::normalize_url(url, args.allow_http).map_err(|error| usage(error.to_string()))
 }
 
-fn program(
-    client: Assistant,
+fn bridge_arguments(args: &ConnectArgs) -> Result<Vec<String>, CliError> {
+    let mut arguments = vec!["bridge".to_owned(), remote_url(args)?];
+    if let Some(file) = &args.ca_file {
+        arguments.extend(["--ca-file".to_owned(), absolute(file)?]);
+    }
+    if args.allow_http {
+        arguments.push("--allow-http".to_owned());
+    }
+    Ok(arguments)
+}
+
+fn stdio_arguments(config: &Config, args: &ConnectArgs) -> Result<Vec<String>, CliError> {
+    if args.url.is_some() {
+        return Err(usage(
+            "--transport stdio uses the database of this machine; leave out --url or --transport",
+        ));
+    }
+    let mut arguments = vec!["stdio".to_owned()];
+    for (option, folder) in [("--data-dir", &config.data_dir), ("--pg-bin", &config.pg_bin)] {
+        if let Some(folder) = folder.as_ref().filter(|_| !args.project) {
+            arguments.extend([option.to_owned(), absolute(folder)?]);
+        }
+    }
+    Ok(arguments)
+}
+
+fn program<'a>(
+    assistant: Assistant,
     args: &ConnectArgs,
     arguments: Vec<String>,
-    secrets: &[(&'static str, Option<&Secret>)],
-    there: Option<&Value>,
+    secrets: impl IntoIterator<Item = (SecretVariable, Option<&'a Secret>)>,
+    existing: Option<&Value>,
 ) -> Result<Endpoint, CliError> {
     let command = if args.project {
-        // Everybody who works on the project has it in another place.
+        // The other members of the project have the program under another path.
         "skillkeep".to_owned()
     } else {
         let program = std::env::current_exe()
-            .map_err(|error| usage(format!("the path of this program is unknown: {error}")))?;
+            .map_err(|error| usage(format!("cannot determine the path of this program: {error}")))?;
         absolute(&program)?
     };
     let mut variables = Vec::new();
-    for (name, given) in secrets {
-        let text = if client.keeps_secrets_out() {
-            None
-        } else {
-            Some(secret_text(client, name, *given, there)?)
-        };
-        variables.push(Variable { name, text });
+    for (mut variable, given) in secrets {
+        if !assistant.supports_secret_references() {
+            variable.value = Some(secret_value(assistant, variable.name, given, existing)?);
+        }
+        variables.push(variable);
     }
     Ok(Endpoint::Program {
         command,
@@ -115,27 +151,37 @@ fn program(
     })
 }
 
-/// The secret for a client that has to be told it, or the one that it has been told before.
-fn secret_text(
-    client: Assistant,
+/// Returns the secret to write into the file: the given one, or the one that the file has already.
+fn secret_value(
+    assistant: Assistant,
     name: &str,
     given: Option<&Secret>,
-    there: Option<&Value>,
+    existing: Option<&Value>,
 ) -> Result<String, CliError> {
     let given = given.map(Secret::reveal).filter(|text| !text.is_empty());
-    let told = there
+    let stored = existing
         .and_then(|entry| entry.get("env")?.get(name)?.as_str())
         .filter(|text| !text.is_empty());
-    let Some(text) = given.or(told) else {
+    let Some(text) = given.or(stored) else {
         return Err(usage(format!(
-            "{} cannot read the environment, so its file has to hold the key: run this again with {name} set",
-            client.title()
+            "{} cannot read the environment, so the secret must be in its file; run this command again with {name} set",
+            assistant.title()
         )));
     };
-    if name == KEY
-        && let Err(error) = text.parse::<ApiKey>()
-    {
-        return Err(usage(format!("{KEY} is refused: {error}")));
+    if name == API_KEY.name {
+        api_key::parse(text)?;
     }
     Ok(text.to_owned())
+}
+
+fn absolute(path: &Path) -> Result<String, CliError> {
+    let path = std::path::absolute(path)
+        .map_err(|error| usage(format!("{} is not a valid path: {error}", path.display())))?;
+    path.into_os_string()
+        .into_string()
+        .map_err(|path| usage(format!("{} is not UTF-8 text", PathBuf::from(path).display())))
+}
+
+fn usage(message: impl Into<String>) -> CliError {
+    CliError::new(CliErrorKind::Usage, message)
 }

@@ -1,4 +1,4 @@
-//! A registry behind TLS, with a certificate of its company's own.
+//! A registry whose certificate is not signed by a public authority.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-use super::{Laptop, bridge, old};
+use super::{BridgeClient, bridge, legacy};
 
-const ANSWER: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"fine":true}}"#;
+const RESPONSE: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"fine":true}}"#;
 
-/// A server that answers the request with id 1, and the certificate that it shows.
+/// Starts a TLS server that answers the request with id 1. Returns its address and its certificate (PEM).
 async fn serve() -> (SocketAddr, String) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
@@ -40,7 +40,7 @@ async fn serve() -> (SocketAddr, String) {
             }
             let head =
                 "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length";
-            let response = format!("{head}: {}\r\n\r\n{ANSWER}", ANSWER.len());
+            let response = format!("{head}: {}\r\n\r\n{RESPONSE}", RESPONSE.len());
             stream.write_all(response.as_bytes()).await.unwrap();
             stream.shutdown().await.unwrap();
         }
@@ -48,46 +48,46 @@ async fn serve() -> (SocketAddr, String) {
     (address, made.cert.pem())
 }
 
-async fn first_answer(url: &str, ca_file: Option<&str>) -> Value {
+async fn first_response(url: &str, ca_file: Option<&str>) -> Value {
     let key = ApiKey::generate(TenantId::new(), &mut rand::rng());
     let mut command = bridge(url, key.reveal());
     if let Some(file) = ca_file {
         command.args(["--ca-file", file]);
     }
-    let mut laptop = Laptop::of(command);
-    let answer = laptop.ask(&old(1, "ping", &json!({}))).await;
-    laptop.end_well(&key).await;
+    let mut client = BridgeClient::of(command);
+    let answer = client.ask(&legacy(1, "ping", &json!({}))).await;
+    client.end_well(&key).await;
     answer
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_company_may_sign_its_registrys_certificate_itself() {
+async fn self_signed_certificate_is_trusted_only_with_ca_file() {
     let (address, certificate) = serve().await;
     let url = format!("https://localhost:{}", address.port());
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&file, certificate).unwrap();
     let path = file.path().to_str().unwrap();
 
-    let answer = first_answer(&url, Some(path)).await;
+    let answer = first_response(&url, Some(path)).await;
     assert_eq!(answer["result"]["fine"], true, "{answer}");
 
-    let answer = first_answer(&url, None).await;
-    let words = answer["error"]["message"].as_str().unwrap();
+    let answer = first_response(&url, None).await;
+    let message = answer["error"]["message"].as_str().unwrap();
     assert_eq!(answer["error"]["code"], -31011, "{answer}");
     assert!(
-        words.contains("does not trust") && words.contains("--ca-file"),
-        "{words}"
+        message.contains("does not trust") && message.contains("--ca-file"),
+        "{message}"
     );
 
-    // The right certificate, shown under a name that is not in it.
-    let by_number = format!("https://{address}");
-    let answer = first_answer(&by_number, Some(path)).await;
+    // The right certificate for another name.
+    let by_address = format!("https://{address}");
+    let answer = first_response(&by_address, Some(path)).await;
     assert!(
         answer["error"]["message"].to_string().contains("does not trust"),
         "{answer}"
     );
 
-    // What answers speaks no TLS at all.
+    // A server without TLS.
     let plain = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let plain_url = format!("https://{}", plain.local_addr().unwrap());
     tokio::spawn(async move {
@@ -95,11 +95,11 @@ async fn a_company_may_sign_its_registrys_certificate_itself() {
             let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
         }
     });
-    let answer = first_answer(&plain_url, Some(path)).await;
+    let answer = first_response(&plain_url, Some(path)).await;
     assert!(
         answer["error"]["message"]
             .to_string()
-            .contains("no secure connection"),
+            .contains("no TLS connection"),
         "{answer}"
     );
 }

@@ -1,4 +1,4 @@
-//! What answers is not a registry, or one behind a proxy, or one that streams.
+//! Servers that are not a registry, registries behind a proxy, and registries that stream.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,30 +14,30 @@ use skillkeep::ids::TenantId;
 use skillkeep::tenancy::ApiKey;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::{Laptop, PATIENCE, new_era, old, whoami};
+use super::{BridgeClient, TIMEOUT, current, legacy, whoami};
 
 fn some_key() -> ApiKey {
     ApiKey::generate(TenantId::new(), &mut rand::rng())
 }
 
-/// A server that answers each request with what the function makes of its number and its body.
-async fn stranger(answer: impl Fn(usize, Value) -> Response + Clone + Send + Sync + 'static) -> SocketAddr {
+/// Starts a server. `respond` gets the number (from 0) and the body of each request.
+async fn upstream(respond: impl Fn(usize, Value) -> Response + Clone + Send + Sync + 'static) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let count = Arc::new(AtomicUsize::new(0));
     let app = Router::new().fallback(move |body: Bytes| {
         let number = count.fetch_add(1, Ordering::Relaxed);
-        let response = answer(number, serde_json::from_slice(&body).unwrap_or_default());
+        let response = respond(number, serde_json::from_slice(&body).unwrap_or_default());
         async move { response }
     });
     tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
     address
 }
 
-/// The next thing that a stranger tells of a request.
-async fn next<T>(told: &mut UnboundedReceiver<T>) -> T {
-    let told = tokio::time::timeout(PATIENCE, told.recv()).await;
-    told.expect("no request came").unwrap()
+/// Waits for what the upstream server reports of its next request.
+async fn next<T>(requests: &mut UnboundedReceiver<T>) -> T {
+    let request = tokio::time::timeout(TIMEOUT, requests.recv()).await;
+    request.expect("no request came").unwrap()
 }
 
 fn result(body: &Value) -> Response {
@@ -48,10 +48,10 @@ fn events(body: impl Into<Body>) -> Response {
     ([("content-type", "text/event-stream")], body.into()).into_response()
 }
 
-/// One way to answer wrongly, with the code and a part of the words that the client gets for it.
-type Wrong = (fn(&Value) -> Response, i64, &'static str);
+/// A wrong answer, with the error code and a part of the message that the client gets for it.
+type WrongAnswer = (fn(&Value) -> Response, i64, &'static str);
 
-const WRONG: [Wrong; 12] = [
+const WRONG_ANSWERS: [WrongAnswer; 12] = [
     (
         |_| "<html>welcome</html>".into_response(),
         -31011,
@@ -70,23 +70,23 @@ const WRONG: [Wrong; 12] = [
     (
         |_| StatusCode::UNAUTHORIZED.into_response(),
         -31001,
-        "refuses the API key",
+        "rejected the API key",
     ),
     (
         |_| StatusCode::TOO_MANY_REQUESTS.into_response(),
         -31010,
-        "too much to do",
+        "limits the rate",
     ),
     (
         |_| StatusCode::PAYLOAD_TOO_LARGE.into_response(),
         -31011,
-        "no message as long",
+        "longer than",
     ),
     (|_| StatusCode::ACCEPTED.into_response(), -31011, "status 202"),
     (
         |_| axum::response::Redirect::temporary("http://127.0.0.1:1/elsewhere").into_response(),
         -31011,
-        "elsewhere",
+        "redirects to another address",
     ),
     (
         |_| axum::Json(json!({"jsonrpc": "2.0", "id": "other", "result": {}})).into_response(),
@@ -94,7 +94,7 @@ const WRONG: [Wrong; 12] = [
         "status 200",
     ),
     (|_| events("data: hello\n\n"), -31011, "status 200"),
-    (|_| events(": nothing\n\n"), -31010, "ended early"),
+    (|_| events(": nothing\n\n"), -31010, "ended before the answer"),
     (
         |_| {
             let begun = Ok(Bytes::from("{\"jsonrpc\":"));
@@ -102,136 +102,136 @@ const WRONG: [Wrong; 12] = [
             Body::from_stream(futures::stream::iter([begun, broken])).into_response()
         },
         -31010,
-        "broke off",
+        "did not complete its answer",
     ),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_is_not_a_registrys_is_told_as_such() {
+async fn wrong_answer_is_reported_with_its_reason() {
     let key = some_key();
-    let address = stranger(|number, body| WRONG[number].0(&body)).await;
-    let mut laptop = Laptop::start(address, &key);
-    for (number, (_, code, part)) in WRONG.iter().enumerate() {
-        let answer = laptop.ask(&old(number as u64, "tools/call", &whoami())).await;
+    let address = upstream(|number, body| WRONG_ANSWERS[number].0(&body)).await;
+    let mut client = BridgeClient::start(address, &key);
+    for (number, (_, code, part)) in WRONG_ANSWERS.iter().enumerate() {
+        let answer = client.ask(&legacy(number as u64, "tools/call", &whoami())).await;
         assert_eq!(answer["error"]["code"], *code, "{number}: {answer}");
-        let words = answer["error"]["message"].as_str().unwrap();
-        assert!(words.contains(part), "{number}: {words}");
-        assert!(words.contains(&address.to_string()), "{number}: {words}");
+        let message = answer["error"]["message"].as_str().unwrap();
+        assert!(message.contains(part), "{number}: {message}");
+        assert!(message.contains(&address.to_string()), "{number}: {message}");
     }
-    laptop.end_well(&key).await;
+    client.end_well(&key).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_may_have_changed_something_is_never_sent_twice_and_reading_is() {
+async fn tool_call_is_never_sent_twice_but_reading_is() {
     let key = some_key();
     let seen = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&seen);
-    let address = stranger(move |_, body| match counter.fetch_add(1, Ordering::Relaxed) {
+    let address = upstream(move |_, body| match counter.fetch_add(1, Ordering::Relaxed) {
         0 | 1 | 3 => (StatusCode::SERVICE_UNAVAILABLE, "<html>no</html>").into_response(),
         _ => result(&body),
     })
     .await;
-    let mut laptop = Laptop::start(address, &key);
-    let call = laptop.ask(&old(1, "tools/call", &whoami())).await;
+    let mut client = BridgeClient::start(address, &key);
+    let call = client.ask(&legacy(1, "tools/call", &whoami())).await;
     assert!(
         call["error"]["message"]
             .to_string()
-            .contains("look before you repeat"),
+            .contains("check before you repeat"),
         "{call}"
     );
     assert_eq!(seen.load(Ordering::Relaxed), 1);
-    let list = laptop.ask(&old(2, "tools/list", &json!({}))).await;
+    let list = client.ask(&legacy(2, "tools/list", &json!({}))).await;
     assert_eq!(list["result"]["fine"], true, "{list}");
     assert_eq!(seen.load(Ordering::Relaxed), 3);
-    laptop.end_well(&key).await;
+    client.end_well(&key).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_busy_registry_is_asked_again_when_it_says_and_only_once() {
+async fn rate_limited_request_is_retried_once_after_retry_after() {
     let key = some_key();
-    let busy = |wait: &'static str| {
-        let words =
+    let rate_limited = |wait: &'static str| {
+        let body =
             json!({"jsonrpc": "2.0", "id": null, "error": {"code": -31004, "message": "too many calls"}});
         (
             StatusCode::TOO_MANY_REQUESTS,
             [("retry-after", wait)],
-            axum::Json(words),
+            axum::Json(body),
         )
             .into_response()
     };
-    let address = stranger(move |number, body| match number {
-        0 | 2 | 3 => busy("0"),
-        4 => busy("3600"),
+    let address = upstream(move |number, body| match number {
+        0 | 2 | 3 => rate_limited("0"),
+        4 => rate_limited("3600"),
         _ => result(&body),
     })
     .await;
-    let mut laptop = Laptop::start(address, &key);
-    let first = laptop.ask(&old(1, "tools/call", &whoami())).await;
+    let mut client = BridgeClient::start(address, &key);
+    let first = client.ask(&legacy(1, "tools/call", &whoami())).await;
     assert_eq!(first["result"]["fine"], true, "{first}");
     for id in [2, 3] {
-        let answer = laptop.ask(&old(id, "tools/call", &whoami())).await;
+        let answer = client.ask(&legacy(id, "tools/call", &whoami())).await;
         assert_eq!(answer["error"]["message"], "too many calls", "{answer}");
     }
-    let last = laptop.ask(&old(4, "tools/call", &whoami())).await;
+    let last = client.ask(&legacy(4, "tools/call", &whoami())).await;
     assert_eq!(last["result"]["fine"], true, "{last}");
-    laptop.end_well(&key).await;
+    client.end_well(&key).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_stream_tells_before_its_answer_is_passed_on_as_it_comes() {
+async fn stream_messages_are_forwarded_as_they_arrive() {
     let key = some_key();
-    let (pieces, stream) = futures::channel::mpsc::unbounded::<Result<Bytes, std::io::Error>>();
+    let (chunks, stream) = futures::channel::mpsc::unbounded::<Result<Bytes, std::io::Error>>();
     let stream = Arc::new(std::sync::Mutex::new(Some(stream)));
-    let address = stranger(move |_, _| {
+    let address = upstream(move |_, _| {
         let stream = stream.lock().unwrap().take().unwrap();
         events(Body::from_stream(stream.boxed()))
     })
     .await;
-    let mut laptop = Laptop::start(address, &key);
-    laptop.send(&new_era(1, "tools/call", whoami())).await;
-    let mut pieces = pieces;
-    let mut tell = async |text: &str| pieces.send(Ok(Bytes::from(text.to_owned()))).await.unwrap();
+    let mut client = BridgeClient::start(address, &key);
+    client.send(&current(1, "tools/call", whoami())).await;
+    let mut chunks = chunks;
+    let mut send = async |text: &str| chunks.send(Ok(Bytes::from(text.to_owned()))).await.unwrap();
     for step in 1..=3 {
         let progress =
             json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progress": step}});
-        // In two pieces, and over several lines.
+        // In two chunks and over several lines.
         let text = progress.to_string().replace(",\"params\"", ",\ndata: \"params\"");
         let (one, two) = text.split_at(20);
-        tell(&format!(": comment\n\nevent: message\ndata: {one}")).await;
-        tell(&format!("{two}\n\n")).await;
-        // The server says no more until this was passed on.
-        let passed = laptop.next().await;
-        assert_eq!(passed, progress);
+        send(&format!(": comment\n\nevent: message\ndata: {one}")).await;
+        send(&format!("{two}\n\n")).await;
+        // The server sends the next message only after this one was forwarded.
+        let forwarded = client.next().await;
+        assert_eq!(forwarded, progress);
     }
-    // A request of the registry's is passed on as well.
-    tell("data: {\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n\n").await;
-    assert_eq!(laptop.next().await["method"], "ping");
-    tell("data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"n\":1.50}}\n\n").await;
-    let answer = laptop.next().await;
+    // A request of the registry is forwarded too.
+    send("data: {\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n\n").await;
+    assert_eq!(client.next().await["method"], "ping");
+    send("data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"n\":1.50}}\n\n").await;
+    let answer = client.next().await;
     assert_eq!(answer["result"]["n"], 1.5);
-    let ended = laptop.end_well(&key).await;
+    let ended = client.end_well(&key).await;
     assert!(
         ended.out.contains("1.50"),
-        "the answer is passed on as it came: {}",
+        "the response is forwarded unchanged: {}",
         ended.out
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_key_is_in_its_header_alone() {
+async fn key_is_sent_only_in_the_authorization_header() {
     let key = some_key();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let (report, mut requests) = tokio::sync::mpsc::unbounded_channel();
     let app = Router::new().fallback(move |uri: axum::http::Uri, headers: HeaderMap, body: Bytes| {
         let body: Value = serde_json::from_slice(&body).unwrap();
-        tell.send((uri.to_string(), headers)).unwrap();
+        report.send((uri.to_string(), headers)).unwrap();
         async move { result(&body) }
     });
     tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-    let mut laptop = Laptop::start(address, &key);
-    laptop.ask(&old(1, "ping", &json!({}))).await;
-    let (uri, mut headers) = next(&mut told).await;
+    let mut client = BridgeClient::start(address, &key);
+    client.ask(&legacy(1, "ping", &json!({}))).await;
+    let (uri, mut headers) = next(&mut requests).await;
     assert_eq!(uri, "/mcp");
     let bearer = headers.remove("authorization").unwrap();
     assert_eq!(bearer, format!("Bearer {}", key.reveal()).as_str());
@@ -239,16 +239,16 @@ async fn the_key_is_in_its_header_alone() {
         !format!("{headers:?}").contains(&key.reveal()[30..50]),
         "{headers:?}"
     );
-    laptop.end_well(&key).await;
+    client.end_well(&key).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_the_older_revisions_need_a_message_to_cancel() {
+async fn only_legacy_versions_forward_the_cancel_notification() {
     let key = some_key();
-    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
-    let address = stranger(move |_, body| {
+    let (report, mut requests) = tokio::sync::mpsc::unbounded_channel();
+    let address = upstream(move |_, body| {
         let method = body["method"].as_str().unwrap().to_owned();
-        tell.send(method.clone()).unwrap();
+        report.send(method.clone()).unwrap();
         match method.as_str() {
             "tools/call" => events(Body::from_stream(futures::stream::pending::<
                 Result<Bytes, std::io::Error>,
@@ -261,24 +261,24 @@ async fn only_the_older_revisions_need_a_message_to_cancel() {
         }
     })
     .await;
-    let mut laptop = Laptop::start(address, &key);
+    let mut client = BridgeClient::start(address, &key);
     let cancelled =
         |id: u64| json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}});
-    laptop.send(&new_era(1, "tools/call", whoami())).await;
-    assert_eq!(next(&mut told).await, "tools/call");
-    laptop.send(&cancelled(1)).await;
-    // Were the first cancellation passed on, it would come before the second.
-    laptop.ask(&super::hello(2)).await;
-    assert_eq!(next(&mut told).await, "initialize");
-    laptop.send(&old(3, "tools/call", &whoami())).await;
-    assert_eq!(next(&mut told).await, "tools/call");
-    laptop.send(&cancelled(3)).await;
-    assert_eq!(next(&mut told).await, "notifications/cancelled");
-    let ended = laptop.end_well(&key).await;
+    client.send(&current(1, "tools/call", whoami())).await;
+    assert_eq!(next(&mut requests).await, "tools/call");
+    client.send(&cancelled(1)).await;
+    // If the first cancellation were forwarded, it would arrive before the next request.
+    client.ask(&super::initialize(2)).await;
+    assert_eq!(next(&mut requests).await, "initialize");
+    client.send(&legacy(3, "tools/call", &whoami())).await;
+    assert_eq!(next(&mut requests).await, "tools/call");
+    client.send(&cancelled(3)).await;
+    assert_eq!(next(&mut requests).await, "notifications/cancelled");
+    let ended = client.end_well(&key).await;
     assert_eq!(
         ended.out.lines().count(),
         1,
-        "no answer but that of initialize: {}",
+        "only initialize is answered: {}",
         ended.out
     );
 }

@@ -1,17 +1,17 @@
-//! What the bridge refuses before it sends anything, and lines that are no messages.
+//! Wrong arguments of the bridge, and lines that are not messages.
 
 use serde_json::{Value, json};
 use skillkeep::ids::TenantId;
 use skillkeep::tenancy::ApiKey;
 
-use super::Laptop;
+use super::BridgeClient;
 use crate::command::{CommandOutput, program};
 
 fn some_key() -> ApiKey {
     ApiKey::generate(TenantId::new(), &mut rand::rng())
 }
 
-fn refused(arguments: &[&str], key: Option<&str>) -> String {
+fn rejected(arguments: &[&str], key: Option<&str>) -> String {
     let mut command = program(&[&["bridge"], arguments].concat());
     if let Some(key) = key {
         command.env("SKILLKEEP_API_KEY", key);
@@ -23,20 +23,20 @@ fn refused(arguments: &[&str], key: Option<&str>) -> String {
 }
 
 #[test]
-fn without_a_well_formed_key_nothing_starts() {
+fn missing_or_malformed_key_is_rejected_at_start() {
     let url = "https://skills.example.com";
     for missing in [None, Some("")] {
-        assert!(refused(&[url], missing).contains("SKILLKEEP_API_KEY is not set"));
+        assert!(rejected(&[url], missing).contains("SKILLKEEP_API_KEY is not set"));
     }
     let key = some_key();
     let cut = &key.reveal()[..key.reveal().len() - 1];
-    let words = refused(&[url], Some(cut));
-    assert!(words.contains("SKILLKEEP_API_KEY is refused"), "{words}");
-    assert!(!words.contains(&cut[30..50]), "{words}");
+    let message = rejected(&[url], Some(cut));
+    assert!(message.contains("SKILLKEEP_API_KEY is not valid"), "{message}");
+    assert!(!message.contains(&cut[30..50]), "{message}");
 }
 
 #[test]
-fn the_key_is_not_sent_in_the_clear_or_to_what_is_no_address() {
+fn unencrypted_or_invalid_address_is_rejected_at_start() {
     let key = some_key();
     for (arguments, part) in [
         (["http://skills.example.com"].as_slice(), "--allow-http"),
@@ -52,16 +52,16 @@ fn the_key_is_not_sent_in_the_clear_or_to_what_is_no_address() {
             "CERTIFICATE",
         ),
     ] {
-        let words = refused(arguments, Some(key.reveal()));
-        assert!(words.contains(part), "{arguments:?}: {words}");
-        assert!(!words.contains(&key.reveal()[30..50]), "{words}");
+        let message = rejected(arguments, Some(key.reveal()));
+        assert!(message.contains(part), "{arguments:?}: {message}");
+        assert!(!message.contains(&key.reveal()[30..50]), "{message}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lines_that_are_no_messages_are_answered_here() {
+async fn invalid_lines_are_answered_by_the_bridge_itself() {
     let key = some_key();
-    let mut laptop = Laptop::start_at("http://127.0.0.1:1", key.reveal());
+    let mut client = BridgeClient::start_at("http://127.0.0.1:1", key.reveal());
     let long = json!({"jsonrpc": "2.0", "id": 1, "method": "ping", "params": {"x": "x".repeat(17 << 20)}});
     let batch = json!([{"jsonrpc": "2.0", "id": 1, "method": "ping"}]);
     for (line, code) in [
@@ -71,14 +71,14 @@ async fn lines_that_are_no_messages_are_answered_here() {
         (long.to_string(), -32600),
         ("{\"a\":".repeat(1_000_000), -32700),
     ] {
-        laptop.write(line.as_bytes()).await;
-        laptop.write(b"\n").await;
-        let answer = laptop.next().await;
+        client.write(line.as_bytes()).await;
+        client.write(b"\n").await;
+        let answer = client.next().await;
         assert_eq!(answer["error"]["code"], code, "{answer}");
         assert_eq!(answer["id"], Value::Null);
     }
-    laptop.write(b"\"\xff\"\n").await;
-    assert_eq!(laptop.next().await["error"]["code"], -32700);
-    let ended = laptop.end_well(&key).await;
+    client.write(b"\"\xff\"\n").await;
+    assert_eq!(client.next().await["error"]["code"], -32700);
+    let ended = client.end_well(&key).await;
     assert_eq!(ended.out.lines().count(), 6);
 }

@@ -1,4 +1,4 @@
-//! What must be right before anything is served, and what is said where it is not.
+//! `skillkeep serve` and `migrate`: conditions for a start, and the errors if they are not met.
 
 use std::process::Stdio;
 
@@ -7,7 +7,7 @@ use crate::command::{CommandOutput, admin, ended, program, program_as};
 use crate::harness::{Cluster, TestDb};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_serves_with_more_rights_than_the_server_may_have() {
+async fn serve_rejects_a_role_with_too_many_privileges() {
     let db = TestDb::new().await;
     let superuser = Cluster::get().superuser(&db.name);
     for (role, why) in [
@@ -24,7 +24,7 @@ async fn nobody_serves_with_more_rights_than_the_server_may_have() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_schema_that_is_not_ours_is_refused_with_the_command_that_mends_it() {
+async fn schema_mismatch_is_rejected_with_the_command_that_solves_it() {
     let db = TestDb::new().await;
     let serve = ["serve", "--listen", "127.0.0.1:0"];
     let superuser = db.superuser().await;
@@ -53,7 +53,7 @@ async fn a_schema_that_is_not_ours_is_refused_with_the_command_that_mends_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn migrate_has_nothing_to_do_twice_and_prints_without_a_database() {
+async fn second_migrate_does_nothing_and_print_needs_no_database() {
     let db = TestDb::new().await;
     let ran = admin(&db, &["migrate", "--json"]).json();
     assert_eq!(ran["applied"], serde_json::json!([]));
@@ -72,8 +72,8 @@ async fn migrate_has_nothing_to_do_twice_and_prints_without_a_database() {
 }
 
 #[test]
-fn a_database_that_is_away_or_wrongly_written_is_told_without_its_password() {
-    for (url, code, says) in [
+fn database_errors_do_not_contain_the_password() {
+    for (url, code, message) in [
         (
             "postgres://ada:marzipan@127.0.0.1:1/db",
             5,
@@ -89,14 +89,14 @@ fn a_database_that_is_away_or_wrongly_written_is_told_without_its_password() {
                     .env("DATABASE_URL", url)
                     .env("SKILLKEEP_LOG", "trace"),
             );
-            assert_fails(&ran, code, says);
+            assert_fails(&ran, code, message);
             assert!(!format!("{ran:?}").contains("marzipan"), "{ran:?}");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_port_in_use_is_told_at_once() {
+async fn port_in_use_is_reported_at_once() {
     let db = TestDb::new().await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -109,16 +109,16 @@ async fn a_port_in_use_is_told_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_told_to_stop_ends_well() {
+async fn server_exits_with_0_after_sigterm() {
     use std::io::BufRead as _;
     let db = TestDb::new().await;
     let mut child = program_as("skillkeep_app", &db, &["serve", "--listen", "127.0.0.1:0"])
         .stdin(Stdio::null())
         .spawn()
         .unwrap();
-    let mut said = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
-    said.read_line(&mut line).unwrap();
+    stderr.read_line(&mut line).unwrap();
     assert!(line.starts_with("skillkeep serves http://127.0.0.1:"), "{line}");
     let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
@@ -126,7 +126,7 @@ async fn a_server_told_to_stop_ends_well() {
 }
 
 #[test]
-fn a_trusted_proxy_is_an_address_or_a_network() {
+fn trusted_proxy_must_be_an_address_or_a_network() {
     for wrong in ["proxy.example.com", "10.0.0.0/33"] {
         let ran = CommandOutput::of(&mut program(&["serve", "--trusted-proxy", wrong]));
         assert_fails(&ran, 2, "neither an address nor a network");

@@ -1,4 +1,4 @@
-//! A person's home folder with what assistants keep there.
+//! A home folder with the configuration files of assistants.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,14 +11,14 @@ use tempfile::TempDir;
 
 use crate::command::{CommandOutput, program};
 
-/// A key of the right form that opens nothing.
+/// A well-formed key that no registry knows.
 pub(super) static KEY: LazyLock<String> = LazyLock::new(|| {
     let key = ApiKey::generate(TenantId::new(), &mut rand::rng());
     key.reveal().to_owned()
 });
 
-/// Every assistant with its file and what a person may have in it.
-pub(super) const CLIENTS: [(&str, &str, &str); 7] = [
+/// Every assistant with its configuration file and a user's content of it.
+pub(super) const ASSISTANTS: [(&str, &str, &str); 7] = [
     ("claude-code", ".claude.json", JSON),
     ("claude-desktop", DESKTOP, JSON),
     ("cursor", ".cursor/mcp.json", JSON),
@@ -76,7 +76,7 @@ extensions:
 GOOSE_MODE: auto
 "#;
 
-/// A home folder of its own.
+/// A temporary home folder.
 pub(super) struct Home(pub(super) TempDir);
 
 impl Home {
@@ -118,8 +118,8 @@ impl Home {
         fs::read_to_string(self.path(file)).unwrap()
     }
 
-    /// The files beside this one.
-    pub(super) fn beside(&self, file: &str) -> Vec<PathBuf> {
+    /// The other files in the same folder, sorted.
+    pub(super) fn other_files(&self, file: &str) -> Vec<PathBuf> {
         let path = self.path(file);
         let mut found: Vec<PathBuf> = fs::read_dir(path.parent().unwrap())
             .unwrap()
@@ -135,12 +135,12 @@ pub(super) fn mode(path: &PathBuf) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-pub(super) fn well(ran: CommandOutput) -> CommandOutput {
+pub(super) fn successful(ran: CommandOutput) -> CommandOutput {
     assert_eq!(ran.code, 0, "{ran:?}");
     ran
 }
 
-/// Whether every line stays, in its order.
+/// Whether `after` contains every line of `before` in the same order, apart from trailing commas.
 pub(super) fn keeps_lines(before: &str, after: &str) -> bool {
     let mut after = after.lines();
     before

@@ -1,4 +1,4 @@
-//! The embedded database of root and of an ordinary user.
+//! The embedded PostgreSQL started by root and by an ordinary account.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -8,17 +8,17 @@ use std::process::{Command, Stdio};
 
 use nix::unistd::{Uid, User};
 
-use super::fixture::{Holder, PROGRAM, Place, parent_and_owner};
+use super::fixture::{ClientProcess, Fixture, PROGRAM, parent_and_owner};
 
 #[test]
-fn started_by_root_the_server_has_given_up_every_right() {
+fn server_started_by_root_has_no_root_privileges() {
     if !Uid::effective().is_root() {
-        return started_by_an_ordinary_user_everything_is_theirs(&Uid::effective());
+        return assert_server_belongs_to(&Uid::effective());
     }
-    let place = Place::new();
-    let holder = place.hold();
-    let server = place.server().unwrap();
-    let owner = fs::metadata(place.base.join("data")).unwrap();
+    let fixture = Fixture::new();
+    let client = fixture.start_client();
+    let server = fixture.server_pid().unwrap();
+    let owner = fs::metadata(fixture.base.join("data")).unwrap();
     assert_ne!(owner.uid(), 0);
     assert_eq!(parent_and_owner(server).unwrap().1, owner.uid());
     if let Ok(status) = fs::read_to_string(format!("/proc/{server}/status")) {
@@ -28,40 +28,40 @@ fn started_by_root_the_server_has_given_up_every_right() {
             .unwrap();
         assert_eq!(groups.trim(), "");
     }
-    holder.leave();
+    client.stop();
 }
 
 #[test]
-fn started_by_root_an_unreachable_folder_is_refused_with_a_way_out() {
+fn unreachable_folder_is_rejected_for_root_with_a_hint() {
     if !Uid::effective().is_root() {
-        return started_by_an_ordinary_user_everything_is_theirs(&Uid::effective());
+        return assert_server_belongs_to(&Uid::effective());
     }
-    let place = Place::new();
-    fs::set_permissions(place.parent.path(), fs::Permissions::from_mode(0o700)).unwrap();
-    let said = place.refusal(|_| {});
-    assert!(said.contains("who cannot reach"), "{said}");
-    assert!(said.contains("/var/lib/skillkeep"), "{said}");
+    let fixture = Fixture::new();
+    fs::set_permissions(fixture.parent.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    let message = fixture.start_error(|_| {});
+    assert!(message.contains("which cannot reach"), "{message}");
+    assert!(message.contains("/var/lib/skillkeep"), "{message}");
 }
 
 #[test]
-fn an_ordinary_user_runs_a_server_too() {
+fn ordinary_account_runs_a_server() {
     let user = if Uid::effective().is_root() {
         User::from_name("nobody")
             .unwrap()
-            .expect("every system has the account nobody")
+            .expect("every system has the account `nobody`")
             .uid
     } else {
         Uid::effective()
     };
-    started_by_an_ordinary_user_everything_is_theirs(&user);
+    assert_server_belongs_to(&user);
 }
 
-fn started_by_an_ordinary_user_everything_is_theirs(user: &Uid) {
-    let place = Place::new();
-    // The build folder may be closed to the other account.
-    let program = place.parent.path().join("skillkeep");
+fn assert_server_belongs_to(user: &Uid) {
+    let fixture = Fixture::new();
+    // The other account may have no access to the build folder.
+    let program = fixture.parent.path().join("skillkeep");
     fs::copy(PROGRAM, &program).unwrap();
-    let home = place.parent.path().join("home");
+    let home = fixture.parent.path().join("home");
     fs::create_dir(&home).unwrap();
     let mut command = Command::new(program);
     command
@@ -78,13 +78,13 @@ fn started_by_an_ordinary_user_everything_is_theirs(user: &Uid) {
         chown(&home, Some(user.as_raw()), Some(account.gid.as_raw())).unwrap();
         command.uid(user.as_raw()).gid(account.gid.as_raw());
     }
-    let holder = Holder::ready(command.spawn().unwrap());
-    assert_eq!(holder.outcome, "Created");
-    assert_eq!(holder.query("SELECT 1"), "1");
+    let client = ClientProcess::ready(command.spawn().unwrap());
+    assert_eq!(client.outcome, "Created");
+    assert_eq!(client.query("SELECT 1"), "1");
     assert_eq!(
         fs::metadata(home.join("data folder/data")).unwrap().uid(),
         user.as_raw()
     );
-    assert!(Path::new(&holder.socket_dir).starts_with(fs::canonicalize(&home).unwrap()));
-    assert_eq!(holder.leave(), "Stopped");
+    assert!(Path::new(&client.socket_dir).starts_with(fs::canonicalize(&home).unwrap()));
+    assert_eq!(client.stop(), "Stopped");
 }

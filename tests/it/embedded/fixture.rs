@@ -1,4 +1,4 @@
-//! A data folder of one test, the processes that use it, and a look at them from outside.
+//! A data folder for one test, client processes that use it, and inspection of both.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -14,20 +14,20 @@ use nix::unistd::Pid;
 
 pub(super) const PROGRAM: &str = env!("CARGO_BIN_EXE_skillkeep");
 
-/// A data folder of one test.
-pub(super) struct Place {
+/// A data folder for one test.
+pub(super) struct Fixture {
     pub(super) parent: tempfile::TempDir,
     pub(super) base: PathBuf,
 }
 
-impl Place {
+impl Fixture {
     pub(super) fn new() -> Self {
-        Self::below("d")
+        Self::with_folder_name("d")
     }
 
-    pub(super) fn below(name: &str) -> Self {
+    pub(super) fn with_folder_name(name: &str) -> Self {
         let parent = tempfile::tempdir().unwrap();
-        // Started as root, PostgreSQL runs as another account, which must get through.
+        // If root starts PostgreSQL, it runs as another account, which must be able to traverse this folder.
         fs::set_permissions(parent.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let base = fs::canonicalize(parent.path()).unwrap().join(name);
         Self { parent, base }
@@ -43,12 +43,12 @@ impl Place {
         command
     }
 
-    pub(super) fn hold(&self) -> Holder {
-        Holder::ready(self.command().spawn().unwrap())
+    pub(super) fn start_client(&self) -> ClientProcess {
+        ClientProcess::ready(self.command().spawn().unwrap())
     }
 
-    /// What a start that must fail says.
-    pub(super) fn refusal(&self, adjust: impl FnOnce(&mut Command)) -> String {
+    /// Runs a client that must fail to start, and returns its error text.
+    pub(super) fn start_error(&self, adjust: impl FnOnce(&mut Command)) -> String {
         let mut command = self.command();
         adjust(command.stdin(Stdio::null()));
         let Output {
@@ -60,23 +60,23 @@ impl Place {
         String::from_utf8(stderr).unwrap()
     }
 
-    /// The process id of the server that is ready.
-    pub(super) fn server(&self) -> Option<i32> {
-        fs::read_to_string(self.base.join("watcher.lock"))
+    /// The process id of the server, if it is ready.
+    pub(super) fn server_pid(&self) -> Option<i32> {
+        fs::read_to_string(self.base.join("supervisor.lock"))
             .ok()?
             .parse()
             .ok()
     }
 
-    /// Waits for another ready server than `old`.
-    pub(super) fn other_server(&self, old: i32) -> i32 {
-        let found = within(Duration::from_secs(20), || {
-            self.server().filter(|pid| *pid != old)
+    /// Waits until a server with another process id than `old` is ready.
+    pub(super) fn wait_for_new_server(&self, old: i32) -> i32 {
+        let found = poll_until(Duration::from_secs(20), || {
+            self.server_pid().filter(|pid| *pid != old)
         });
-        found.expect("the server is started again")
+        found.expect("the server was not started again")
     }
 
-    pub(super) fn left_unfinished(&self) -> bool {
+    pub(super) fn has_unfinished_cluster(&self) -> bool {
         let entries = fs::read_dir(&self.base).into_iter().flatten().flatten();
         entries
             .into_iter()
@@ -84,36 +84,37 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Fixture {
     fn drop(&mut self) {
-        // A folder cannot be removed while a watcher that was left alone still works in it.
-        let gone =
-            || fs::File::open(self.base.join("watcher.lock")).map_or(Some(()), |lock| lock.try_lock().ok());
-        within(Duration::from_secs(10), gone);
+        // The folder cannot be removed while a supervisor without clients is still stopping the server.
+        let gone = || {
+            fs::File::open(self.base.join("supervisor.lock")).map_or(Some(()), |lock| lock.try_lock().ok())
+        };
+        poll_until(Duration::from_secs(10), gone);
     }
 }
 
-/// A process that uses the database until its input ends.
-pub(super) struct Holder {
+/// A process that uses the database until its stdin ends.
+pub(super) struct ClientProcess {
     pub(super) child: Child,
     pub(super) out: BufReader<ChildStdout>,
     pub(super) outcome: String,
     pub(super) socket_dir: PathBuf,
 }
 
-impl Holder {
+impl ClientProcess {
     pub(super) fn ready(mut child: Child) -> Self {
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         out.read_line(&mut line).unwrap();
-        let mut words = line.trim_end().splitn(3, ' ');
-        if words.next() != Some("ready") {
-            let mut said = String::new();
-            child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-            panic!("not ready: {line}{said}");
+        let mut fields = line.trim_end().splitn(3, ' ');
+        if fields.next() != Some("ready") {
+            let mut message = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut message).unwrap();
+            panic!("not ready: {line}{message}");
         }
-        let outcome = words.next().unwrap().to_owned();
-        let socket_dir = PathBuf::from(words.next().unwrap());
+        let outcome = fields.next().unwrap().to_owned();
+        let socket_dir = PathBuf::from(fields.next().unwrap());
         Self {
             child,
             out,
@@ -122,13 +123,13 @@ impl Holder {
         }
     }
 
-    /// Ends the process in good order and returns what it says about the server.
-    pub(super) fn leave(mut self) -> String {
+    /// Ends the process regularly and returns the reported outcome: `Stopped` or `LeftRunning`.
+    pub(super) fn stop(mut self) -> String {
         drop(self.child.stdin.take());
-        let mut said = String::new();
-        self.out.read_to_string(&mut said).unwrap();
+        let mut message = String::new();
+        self.out.read_to_string(&mut message).unwrap();
         assert!(self.child.wait().unwrap().success());
-        said.trim_end().to_owned()
+        message.trim_end().to_owned()
     }
 
     pub(super) fn kill(&mut self) {
@@ -136,7 +137,7 @@ impl Holder {
         self.child.wait().unwrap();
     }
 
-    pub(super) fn accepts(&self) -> bool {
+    pub(super) fn can_connect(&self) -> bool {
         UnixStream::connect(self.socket_dir.join(".s.PGSQL.5432")).is_ok()
     }
 
@@ -165,31 +166,31 @@ impl Holder {
     }
 }
 
-impl Drop for Holder {
+impl Drop for ClientProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-pub(super) fn within<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
-    let begun = Instant::now();
+pub(super) fn poll_until<T>(limit: Duration, mut check: impl FnMut() -> Option<T>) -> Option<T> {
+    let started = Instant::now();
     loop {
-        if let Some(found) = look() {
+        if let Some(found) = check() {
             return Some(found);
         }
-        if begun.elapsed() > limit {
+        if started.elapsed() > limit {
             return None;
         }
         thread::sleep(Duration::from_millis(5));
     }
 }
 
-pub(super) fn kill_hard(pid: i32) {
+pub(super) fn kill_process(pid: i32) {
     kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
 }
 
-/// The parent and the owner of a process, or nothing when it has ended.
+/// The parent's process id and the owner's uid, or `None` if the process has ended.
 pub(super) fn parent_and_owner(pid: i32) -> Option<(i32, u32)> {
     if Path::new("/proc/self/status").exists() {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
@@ -207,21 +208,21 @@ pub(super) fn parent_and_owner(pid: i32) -> Option<(i32, u32)> {
         .output()
         .unwrap();
     let line = String::from_utf8(output.stdout).unwrap();
-    let mut words = line.split_whitespace();
-    (!words.next()?.starts_with('Z')).then_some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
+    let mut fields = line.split_whitespace();
+    (!fields.next()?.starts_with('Z')).then_some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
 }
 
 pub(super) fn is_alive(pid: i32) -> bool {
     parent_and_owner(pid).is_some()
 }
 
-pub(super) fn watcher_of(server: i32) -> i32 {
+pub(super) fn supervisor_of(server: i32) -> i32 {
     parent_and_owner(server).unwrap().0
 }
 
 pub(super) fn assert_ends_within(limit: Duration, pid: i32) {
     assert!(
-        within(limit, || (!is_alive(pid)).then_some(())).is_some(),
+        poll_until(limit, || (!is_alive(pid)).then_some(())).is_some(),
         "process {pid} is still alive"
     );
 }

@@ -1,4 +1,4 @@
-//! The database's disk is full while skills are imported.
+//! The database's disk becomes full during an import.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -10,28 +10,28 @@ use serde_json::Value;
 
 use crate::command::{CommandOutput, PROGRAM, program};
 
-/// The largest file that the database may write, in blocks of 512 bytes: 40 MiB, more than a segment of its log.
-const BLOCKS: u32 = 81_920;
+/// The limit for the size of each file of the database, in blocks of 512 bytes: 40 MiB, more than one WAL segment (16 MiB).
+const MAX_FILE_BLOCKS: u32 = 81_920;
 const SKILLS: usize = 6;
-/// Random bytes, which do not compress. Three of them fit.
+/// Random bytes, which do not compress. Three files of this size fit.
 const FILE_BYTES: usize = 11 << 20;
 
-/// A database of its own, whose files cannot grow beyond a limit: to it, that is a full disk.
-struct Cramped {
-    holder: Child,
+/// An embedded PostgreSQL whose files cannot exceed a size limit, which it handles like a full disk.
+struct FullDisk {
+    database: Child,
     folder: tempfile::TempDir,
 }
 
-impl Cramped {
+impl FullDisk {
     fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        // Started as root, PostgreSQL runs as another account, which must get through.
+        // If root starts PostgreSQL, it runs as another account, which must be able to traverse this folder.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let data = folder.path().join("data");
-        let mut holder = Command::new("sh")
+        let mut database = Command::new("sh")
             .arg("-c")
             .arg(format!(
-                "ulimit -f {BLOCKS} && exec \"$0\" postgres-hold --data-dir \"$1\""
+                "ulimit -f {MAX_FILE_BLOCKS} && exec \"$0\" postgres-hold --data-dir \"$1\""
             ))
             .arg(PROGRAM)
             .arg(&data)
@@ -40,11 +40,11 @@ impl Cramped {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(holder.stdout.take().unwrap())
+        BufReader::new(database.stdout.take().unwrap())
             .read_line(&mut line)
             .unwrap();
         assert!(line.starts_with("ready "), "{line}");
-        Self { holder, folder }
+        Self { database, folder }
     }
 
     fn run(&self, arguments: &[&str]) -> CommandOutput {
@@ -52,17 +52,17 @@ impl Cramped {
     }
 }
 
-impl Drop for Cramped {
+impl Drop for FullDisk {
     fn drop(&mut self) {
-        drop(self.holder.stdin.take());
-        let _ = self.holder.wait();
+        drop(self.database.stdin.take());
+        let _ = self.database.wait();
     }
 }
 
 #[test]
-fn what_does_not_fit_is_refused_whole_and_what_was_there_stays() {
-    let cramped = Cramped::start();
-    let skills = cramped.folder.path().join("skills");
+fn import_on_a_full_disk_is_atomic_per_skill() {
+    let full_disk = FullDisk::start();
+    let skills = full_disk.folder.path().join("skills");
     for number in 0..SKILLS {
         let skill = skills.join(format!("skill-{number}"));
         fs::create_dir_all(&skill).unwrap();
@@ -74,44 +74,44 @@ fn what_does_not_fit_is_refused_whole_and_what_was_there_stays() {
         fs::write(skill.join("data.bin"), bytes).unwrap();
     }
     let folder = skills.display().to_string();
-    let ran = cramped.run(&["import", &folder, "--json"]);
-    let lines: Vec<Value> = ran
+    let import = full_disk.run(&["import", &folder, "--json"]);
+    let lines: Vec<Value> = import
         .out
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     let count = |outcome: &str| lines.iter().filter(|line| line["outcome"] == outcome).count();
     let (created, refused) = (count("created"), count("refused"));
-    assert_eq!(created + refused, SKILLS, "{ran:?}");
+    assert_eq!(created + refused, SKILLS, "{import:?}");
     assert!(created >= 1 && refused >= 1, "{lines:?}");
     for line in lines.iter().filter(|line| line["outcome"] == "refused") {
         let reason = line["reason"].as_str().unwrap();
         assert!(!reason.is_empty(), "{line}");
     }
-    // Those that are there are whole, and of the others there is nothing: seen through the registry itself.
-    let key = cramped.run(&["key", "create", "--user", "ada@example.com"]).out;
-    let listed = cramped.run(&[
+    // The export shows that each skill was imported completely or not at all.
+    let key = full_disk.run(&["key", "create", "--user", "ada@example.com"]).out;
+    let export = full_disk.run(&[
         "tenant",
         "export",
         "default",
         "--out",
-        &cramped.folder.path().join("out").display().to_string(),
+        &full_disk.folder.path().join("out").display().to_string(),
     ]);
-    assert_eq!(listed.code, 0, "{listed:?}");
+    assert_eq!(export.code, 0, "{export:?}");
     let rows = |table: &str| -> usize {
-        let path = cramped.folder.path().join(format!("out/tables/{table}.jsonl"));
+        let path = full_disk.folder.path().join(format!("out/tables/{table}.jsonl"));
         fs::read_to_string(path).unwrap_or_default().lines().count()
     };
     assert_eq!(
         (rows("skills"), rows("skill_versions"), rows("skill_files")),
         (created, created, created * 2)
     );
-    let files = fs::read_dir(cramped.folder.path().join("out/files"))
+    let files = fs::read_dir(full_disk.folder.path().join("out/files"))
         .unwrap()
         .count();
     assert_eq!(files, created * 2);
-    assert!(key.starts_with("skeep_"), "small things still fit");
-    // Again: the same are unchanged, the same are refused.
-    let again = cramped.run(&["import", &folder, "--json"]);
+    assert!(key.starts_with("skeep_"), "small rows still fit");
+    // A second import changes nothing.
+    let again = full_disk.run(&["import", &folder, "--json"]);
     assert_eq!(again.out.matches("\"unchanged\"").count(), created, "{again:?}");
 }

@@ -1,4 +1,4 @@
-//! The database fails over: its name leads to a standby, which takes no writes until it is promoted.
+//! Failover: the database's address leads to a standby, which is read-only until it is promoted.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
@@ -13,21 +13,21 @@ use tokio_postgres::NoTls;
 
 use super::backup::{postgres_program, run};
 use super::proxy::{Mode, Proxy};
-use super::{door_through, install, left, with_a_skill, words};
+use super::{error_text, install_arguments, service_through, stored_rows, tenant_with_skill};
 use crate::harness::{Client, Cluster, TestDb};
 
-/// Longer than anything here may take. A standby lets nobody in while a transaction of the cluster has more parts than it can
-/// follow, as one has in which a doctor's attacks are rehearsed.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// Longer than any step. A standby accepts no connections while a transaction on the primary has more than 64 subtransactions, as
+/// the isolation probe's dry run has.
+const STEP_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// A copy of the tests' cluster that follows it.
+/// A streaming standby of the tests' cluster.
 struct Standby {
     postgres: Child,
     folder: tempfile::TempDir,
     superuser: String,
 }
 
-/// PostgreSQL does not run as root, so its programs run as the account that owns the cluster's files.
+/// PostgreSQL refuses to run as root, so its programs run as the owner of the cluster's files.
 fn as_owner(program: &Path, data: &std::fs::Metadata) -> Command {
     let mut command = Command::new(program);
     if nix::unistd::Uid::effective().is_root() {
@@ -41,7 +41,7 @@ fn as_owner(program: &Path, data: &std::fs::Metadata) -> Command {
 }
 
 impl Standby {
-    async fn follow(db: &TestDb) -> Self {
+    async fn start(db: &TestDb) -> Self {
         let data: String = db.value("SELECT current_setting('data_directory')").await;
         let data = std::fs::metadata(data).unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -75,7 +75,7 @@ impl Standby {
         }
     }
 
-    /// A connection as the superuser, as soon as there can be one.
+    /// Connects as the superuser; waits until the standby accepts connections.
     async fn superuser(&self, database: &str) -> tokio_postgres::Client {
         let mut config = tokio_postgres::Config::new();
         config
@@ -91,14 +91,14 @@ impl Standby {
                 }
             }
         };
-        let (client, connection) = tokio::time::timeout(PATIENCE, connected)
+        let (client, connection) = tokio::time::timeout(STEP_TIMEOUT, connected)
             .await
             .expect("the standby cannot be reached");
         tokio::spawn(connection);
         client
     }
 
-    /// Runs a statement of one value.
+    /// Runs a statement that returns one value.
     async fn value<T>(&self, database: &str, query: &str) -> T
     where
         T: for<'a> tokio_postgres::types::FromSql<'a>,
@@ -107,7 +107,7 @@ impl Standby {
         superuser.query_one(query, &[]).await.unwrap().get(0)
     }
 
-    /// Changes a setting for every connection.
+    /// Runs ALTER SYSTEM and reloads the configuration.
     async fn alter(&self, statement: &str) {
         let superuser = self.superuser("postgres").await;
         superuser
@@ -118,19 +118,19 @@ impl Standby {
         superuser.query_one("SELECT pg_reload_conf()", &[]).await.unwrap();
     }
 
-    /// Waits until the statement answers yes.
-    async fn until(&self, query: &str) {
-        let yes = async {
+    /// Waits until the query returns true.
+    async fn wait_until(&self, query: &str) {
+        let is_true = async {
             while !self.value::<bool>("postgres", query).await {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, yes)
+        tokio::time::timeout(STEP_TIMEOUT, is_true)
             .await
-            .unwrap_or_else(|_| panic!("it never came: {query}"));
+            .unwrap_or_else(|_| panic!("never true: {query}"));
     }
 
-    async fn left(&self, db: &TestDb) -> (i64, i64) {
+    async fn stored_rows(&self, db: &TestDb) -> (i64, i64) {
         (
             self.value(&db.name, "SELECT count(*) FROM installs").await,
             self.value(
@@ -151,53 +151,53 @@ impl Drop for Standby {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_standby_answers_nothing_until_it_is_promoted_and_then_everything() {
+async fn standby_serves_calls_only_after_promotion() {
     let db = TestDb::new().await;
-    let tenant = with_a_skill(&db, "acme").await;
+    let tenant = tenant_with_skill(&db, "acme").await;
     let key = db.full_key(tenant).await;
     let proxy = Proxy::start(&db).await;
-    let service = door_through(&proxy);
+    let service = service_through(&proxy);
     let client = Client::connect(&service, &key).await;
-    client.ok("install_skill", install()).await;
+    client.ok("install_skill", install_arguments()).await;
 
-    let standby = Standby::follow(&db).await;
-    // What the backup began with is in it; it can be reached when it is consistent.
-    assert_eq!(standby.left(&db).await, (1, 1));
+    let standby = Standby::start(&db).await;
+    // The standby contains the rows of before the base backup.
+    assert_eq!(standby.stored_rows(&db).await, (1, 1));
     proxy.set(Mode::Cut).await;
-    proxy.lead_to(standby.folder.path());
-    proxy.set(Mode::Pass).await;
-    for (tool, arguments) in [("whoami", json!({})), ("install_skill", install())] {
-        let told = words(client.call(tool, arguments).await);
+    proxy.redirect(standby.folder.path());
+    proxy.set(Mode::Forward).await;
+    for (tool, arguments) in [("whoami", json!({})), ("install_skill", install_arguments())] {
+        let message = error_text(client.call(tool, arguments).await);
         assert!(
-            told.contains("not available") && told.contains("Nothing was done"),
-            "{told}"
+            message.contains("not available") && message.contains("Nothing was done"),
+            "{message}"
         );
     }
-    // What it would list may be of a while ago, and so may the key be with which that is asked.
+    // Lists fail too: the standby's rows, including the API key, may be outdated.
     let listed = client.service.list_all_tools().await;
     assert!(listed.unwrap_err().to_string().contains("not available"));
 
     standby.value::<bool>("postgres", "SELECT pg_promote()").await;
-    standby.until("SELECT NOT pg_is_in_recovery()").await;
-    client.ok("install_skill", install()).await;
-    assert_eq!(standby.left(&db).await, (2, 2));
-    assert_eq!(left(&db).await, (1, 1), "nothing went to the old one");
+    standby.wait_until("SELECT NOT pg_is_in_recovery()").await;
+    client.ok("install_skill", install_arguments()).await;
+    assert_eq!(standby.stored_rows(&db).await, (2, 2));
+    assert_eq!(stored_rows(&db).await, (1, 1), "the old primary is unchanged");
 
-    // A database that takes no more writes while connections to it are open.
+    // The database becomes read-only while connections to it are open.
     standby
         .alter("ALTER SYSTEM SET default_transaction_read_only = on")
         .await;
     standby
-        .until("SELECT current_setting('default_transaction_read_only') = 'on'")
+        .wait_until("SELECT current_setting('default_transaction_read_only') = 'on'")
         .await;
-    let told = words(client.call("install_skill", install()).await);
-    assert!(told.contains("othing of it was done"), "{told}");
+    let message = error_text(client.call("install_skill", install_arguments()).await);
+    assert!(message.contains("othing of it was done"), "{message}");
     standby
         .alter("ALTER SYSTEM RESET default_transaction_read_only")
         .await;
     standby
-        .until("SELECT current_setting('default_transaction_read_only') = 'off'")
+        .wait_until("SELECT current_setting('default_transaction_read_only') = 'off'")
         .await;
-    client.ok("install_skill", install()).await;
-    assert_eq!(standby.left(&db).await, (3, 3));
+    client.ok("install_skill", install_arguments()).await;
+    assert_eq!(standby.stored_rows(&db).await, (3, 3));
 }

@@ -1,4 +1,4 @@
-//! Stands between a server and its database, and lets them down on purpose.
+//! A proxy between the server and its database that simulates network faults.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -14,17 +14,16 @@ use crate::harness::{Cluster, TestDb};
 
 const SOCKET: &str = ".s.PGSQL.5432";
 
-/// What the proxy does.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Mode {
-    Pass,
-    /// Takes no connection, and ends those that there are.
-    Away,
-    /// Takes everything and passes nothing on, as a machine does whose network is gone.
-    Silent,
-    /// Ends the connections that there are, and every new one after it was taken.
+    Forward,
+    /// Closes existing connections, and new ones at once.
+    Unreachable,
+    /// Accepts connections and data, and forwards nothing, like a host without network.
+    Unresponsive,
+    /// Closes existing connections, and new ones after accepting them.
     Cut,
-    /// Ends all connections after so many more bytes to the database.
+    /// Closes a connection when this many more bytes were sent to the database, counted over all connections.
     CutAfter(i64),
 }
 
@@ -48,11 +47,11 @@ impl Proxy {
         let folder = tempfile::tempdir().unwrap();
         let config = Cluster::get().config("skillkeep_app", &db.name);
         let tokio_postgres::config::Host::Unix(behind) = &config.get_hosts()[0] else {
-            panic!("the cluster of the tests has a socket");
+            panic!("the tests' cluster listens on a Unix socket");
         };
         let behind = Arc::new(Mutex::new(behind.join(SOCKET)));
         let listener = UnixListener::bind(folder.path().join(SOCKET)).unwrap();
-        let (mode, watched) = watch::channel(Mode::Pass);
+        let (mode, watched) = watch::channel(Mode::Forward);
         let bytes_left = Arc::new(AtomicI64::new(0));
         let task = tokio::spawn(accept(
             listener,
@@ -70,8 +69,8 @@ impl Proxy {
         }
     }
 
-    /// From now on new connections go to the database whose socket is in this folder.
-    pub(super) fn lead_to(&self, folder: &Path) {
+    /// Sends new connections to the database whose socket is in this folder.
+    pub(super) fn redirect(&self, folder: &Path) {
         *self.behind.lock().unwrap() = folder.join(SOCKET);
     }
 
@@ -102,7 +101,7 @@ async fn accept(
 ) {
     loop {
         let (near, _) = listener.accept().await.unwrap();
-        if matches!(*mode.borrow(), Mode::Away | Mode::Cut) {
+        if matches!(*mode.borrow(), Mode::Unreachable | Mode::Cut) {
             continue;
         }
         let behind = behind.lock().unwrap().clone();
@@ -111,7 +110,7 @@ async fn accept(
     }
 }
 
-/// Passes bytes on as the mode says, until it says to end.
+/// Forwards bytes in both directions until the mode closes the connection.
 async fn connect(near: UnixStream, far: UnixStream, mode: watch::Receiver<Mode>, bytes_left: Arc<AtomicI64>) {
     let (near_read, near_write) = near.into_split();
     let (far_read, far_write) = far.into_split();
@@ -119,7 +118,7 @@ async fn connect(near: UnixStream, far: UnixStream, mode: watch::Receiver<Mode>,
     let there = pass(near_read, far_write, mode.clone(), Some(bytes_left));
     let back = pass(far_read, near_write, mode, None);
     let cut = async {
-        let end = |mode: &Mode| matches!(mode, Mode::Away | Mode::Cut);
+        let end = |mode: &Mode| matches!(mode, Mode::Unreachable | Mode::Cut);
         let _ = ended.wait_for(end).await;
     };
     tokio::select! {
@@ -140,7 +139,7 @@ async fn pass(
         let Ok(count @ 1..) = from.read(&mut buffer).await else {
             return;
         };
-        let _ = mode.wait_for(|mode| *mode != Mode::Silent).await;
+        let _ = mode.wait_for(|mode| *mode != Mode::Unresponsive).await;
         let mut part = &buffer[..count];
         if let (Mode::CutAfter(_), Some(left)) = (*mode.borrow(), &bytes_left) {
             let before = left.fetch_sub(i64::try_from(count).unwrap(), Ordering::SeqCst);

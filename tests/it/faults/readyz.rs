@@ -1,35 +1,35 @@
-//! Whoever asks whether the server is ready needs no key, so he must cost nothing.
+//! `/readyz` needs no API key, so requests for it must not use up database connections.
 
 use reqwest::StatusCode;
 
 use super::proxy::{Mode, Proxy};
-use super::{door_through, with_a_skill};
+use super::{service_through, tenant_with_skill};
 use crate::harness::TestDb;
 use crate::http_server::{PATIENCE, assert_served, serve};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_who_ask_whether_a_silent_database_is_ready_are_told_and_leave_the_connections_to_the_calls() {
+async fn readyz_flood_on_unresponsive_database_leaves_connections_to_calls() {
     let db = TestDb::new().await;
-    let key = db.full_key(with_a_skill(&db, "acme").await).await;
+    let key = db.full_key(tenant_with_skill(&db, "acme").await).await;
     let proxy = Proxy::start(&db).await;
-    let at = serve(&door_through(&proxy)).await;
+    let at = serve(&service_through(&proxy)).await;
     assert_served(at, &key).await;
     let client = reqwest::Client::new();
     let ask = async || {
-        let asked = client.get(format!("http://{at}/readyz")).timeout(PATIENCE).send();
-        asked.await.expect("nobody answers").status()
+        let request = client.get(format!("http://{at}/readyz")).timeout(PATIENCE).send();
+        request.await.expect("no answer").status()
     };
     assert_eq!(ask().await, StatusCode::OK);
-    proxy.set(Mode::Silent).await;
-    // What it said last holds for a second.
+    proxy.set(Mode::Unresponsive).await;
+    // The previous result is cached for 1 s.
     while ask().await == StatusCode::OK {}
-    let asked = futures::future::join_all((0..200).map(|_| ask())).await;
+    let statuses = futures::future::join_all((0..200).map(|_| ask())).await;
     assert!(
-        asked
+        statuses
             .iter()
             .all(|status| *status == StatusCode::SERVICE_UNAVAILABLE)
     );
-    proxy.set(Mode::Pass).await;
+    proxy.set(Mode::Forward).await;
     assert_served(at, &key).await;
     while ask().await != StatusCode::OK {}
 }

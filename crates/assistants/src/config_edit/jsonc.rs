@@ -1,13 +1,15 @@
-//! JSON with comments: changed on its concrete syntax tree, so that comments, order and white space stay.
+//! Edits JSON with comments on its concrete syntax tree, which keeps comments, order and white space.
 
 use jsonc_parser::ParseOptions;
 use jsonc_parser::cst::{CstInputValue, CstRootNode};
 use serde_json::{Map, Value};
 
-use super::EditError;
-use crate::entry::{ConfigValue, Entry, Input};
+use super::error::EditError;
+use crate::config_value::ConfigValue;
+use crate::entry::Entry;
+use crate::prompt::{PROMPTS, Prompt};
 
-/// What editors accept in their settings: comments and trailing commas, and nothing else beyond JSON.
+/// Comments and trailing commas, which editors accept in their settings, but no other extension of JSON.
 const OPTIONS: ParseOptions = ParseOptions {
     allow_comments: true,
     allow_trailing_commas: true,
@@ -22,13 +24,13 @@ const OPTIONS: ParseOptions = ParseOptions {
 };
 
 fn parse(text: &str) -> Result<CstRootNode, EditError> {
-    CstRootNode::parse(text, &OPTIONS).map_err(|error| EditError::Broken {
+    CstRootNode::parse(text, &OPTIONS).map_err(|error| EditError::Syntax {
         line: error.line_display(),
         reason: error.kind().to_string(),
     })
 }
 
-pub(super) fn read(text: &str) -> Result<Value, EditError> {
+pub(super) fn parse_value(text: &str) -> Result<Value, EditError> {
     let root = parse(text)?;
     if root.value().is_none() {
         return Ok(Value::Object(Map::new()));
@@ -36,7 +38,7 @@ pub(super) fn read(text: &str) -> Result<Value, EditError> {
     root.to_serde_value().ok_or(EditError::Unsafe)
 }
 
-pub(super) fn put(text: &str, section: &str, name: &str, entry: &Entry) -> Result<String, EditError> {
+pub(super) fn upsert(text: &str, section: &str, name: &str, entry: &Entry) -> Result<String, EditError> {
     let root = parse(text)?;
     let not_a_map = |what: &str| EditError::NotAMap(what.to_owned());
     let object = root
@@ -44,46 +46,46 @@ pub(super) fn put(text: &str, section: &str, name: &str, entry: &Entry) -> Resul
         .ok_or_else(|| not_a_map("the file"))?;
     let servers = object
         .object_value_or_create(section)
-        .ok_or_else(|| not_a_map(&format!("\"{section}\"")))?;
+        .ok_or_else(|| not_a_map(&format!("`{section}`")))?;
     match servers.get(name) {
-        Some(there) => there.set_value(input_value(&entry.node)),
+        Some(existing) => existing.set_value(input_value(&entry.value)),
         None => {
-            servers.append(name, input_value(&entry.node));
+            servers.append(name, input_value(&entry.value));
         }
     }
-    if !entry.inputs.is_empty() {
-        let inputs = object
-            .array_value_or_create("inputs")
-            .ok_or_else(|| not_a_map("\"inputs\""))?;
-        for input in &entry.inputs {
-            let mut there = inputs
+    if !entry.prompts.is_empty() {
+        let prompts = object
+            .array_value_or_create(PROMPTS)
+            .ok_or_else(|| EditError::NotAList(format!("`{PROMPTS}`")))?;
+        for prompt in &entry.prompts {
+            let mut existing = prompts
                 .elements()
                 .into_iter()
                 .filter_map(|node| node.to_serde_value());
-            if !there.any(|value| super::is_input(&value, *input)) {
-                inputs.append(input_value(&input.node()));
+            if !existing.any(|element| prompt.is_defined_by(&element)) {
+                prompts.append(input_value(&prompt.definition()));
             }
         }
     }
-    let mut after = root.to_string();
-    if text.trim().is_empty() && !after.ends_with('\n') {
-        after.push('\n');
+    let mut edited = root.to_string();
+    if text.trim().is_empty() && !edited.ends_with('\n') {
+        edited.push('\n');
     }
-    Ok(after)
+    Ok(edited)
 }
 
-pub(super) fn take(text: &str, section: &str, name: &str, inputs: &[Input]) -> Result<String, EditError> {
+pub(super) fn remove(text: &str, section: &str, name: &str, prompts: &[Prompt]) -> Result<String, EditError> {
     let root = parse(text)?;
     let Some(object) = root.object_value() else {
         return Ok(text.to_owned());
     };
-    if let Some(there) = object.object_value(section).and_then(|servers| servers.get(name)) {
-        there.remove();
+    if let Some(entry) = object.object_value(section).and_then(|servers| servers.get(name)) {
+        entry.remove();
     }
-    if let Some(list) = object.array_value("inputs") {
+    if let Some(list) = object.array_value(PROMPTS) {
         for element in list.elements() {
             let value = element.to_serde_value().unwrap_or(Value::Null);
-            if inputs.iter().any(|input| super::is_input(&value, *input)) {
+            if prompts.iter().any(|prompt| prompt.is_defined_by(&value)) {
                 element.remove();
             }
         }
@@ -91,17 +93,17 @@ pub(super) fn take(text: &str, section: &str, name: &str, inputs: &[Input]) -> R
     Ok(root.to_string())
 }
 
-fn input_value(node: &ConfigValue) -> CstInputValue {
-    match node {
+fn input_value(value: &ConfigValue) -> CstInputValue {
+    match value {
         ConfigValue::Null => CstInputValue::Null,
-        ConfigValue::Flag(flag) => CstInputValue::Bool(*flag),
+        ConfigValue::Bool(flag) => CstInputValue::Bool(*flag),
         ConfigValue::Number(digits) => CstInputValue::Number(digits.clone()),
         ConfigValue::Text(text) => CstInputValue::String(text.clone()),
-        ConfigValue::List(nodes) => CstInputValue::Array(nodes.iter().map(input_value).collect()),
+        ConfigValue::List(values) => CstInputValue::Array(values.iter().map(input_value).collect()),
         ConfigValue::Map(fields) => CstInputValue::Object(
             fields
                 .iter()
-                .map(|(name, node)| (name.clone(), input_value(node)))
+                .map(|(name, value)| (name.clone(), input_value(value)))
                 .collect(),
         ),
     }

@@ -1,46 +1,71 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::super::assistant::Assistant;
 use super::*;
-use crate::entry::{Endpoint, Entry, KEY, Variable};
+use crate::assistant::Assistant;
+use crate::entry::{Endpoint, SecretVariable, Server};
 
-fn stdio(client: Assistant) -> Entry {
-    Entry::new(
-        client,
-        &Endpoint::Program {
-            command: "/opt/skill keep/bin/skillkeep".to_owned(),
-            arguments: vec!["stdio".to_owned()],
-            secrets: vec![Variable {
-                name: KEY,
-                text: None,
-            }],
-        },
-    )
-}
+const PROMPT: Prompt = Prompt {
+    id: "example-token",
+    description: "The token of the example",
+};
 
-fn http(client: Assistant) -> Entry {
-    Entry::new(client, &Endpoint::Http("https://skills.example/mcp".to_owned()))
-}
-
-/// Puts, puts again, takes, and looks at each step.
-fn there_and_back(client: Assistant, text: &str, comments: &[String]) -> Result<(), EditError> {
-    let (format, section) = (client.format(), client.section());
-    let before = read(format, text)?;
-    let entry = stdio(client);
-    let once = put(format, text, section, "skillkeep", &entry)?;
-    let document = read(format, &once)?;
-    assert!(entry.is(&document[section]["skillkeep"]), "{once}");
-    assert_eq!(put(format, &once, section, "skillkeep", &entry)?, once);
-    let changed = put(format, &once, section, "skillkeep", &http(client))?;
-    let mut after = read(format, &take(format, &changed, section, "skillkeep")?)?;
-    let mut wanted = before;
-    for value in [&mut wanted, &mut after] {
-        without_nothing(value, section);
-        without_nothing(value, "inputs");
+fn token() -> SecretVariable {
+    SecretVariable {
+        name: "EXAMPLE_TOKEN",
+        prompt: PROMPT,
+        value: None,
     }
-    assert_eq!(after, wanted, "{changed}");
-    for text in [&once, &changed, &take(format, &changed, section, "skillkeep")?] {
+}
+
+fn entry(assistant: Assistant, endpoint: Endpoint) -> Entry {
+    let server = Server {
+        name: "example",
+        description: "An example",
+        endpoint,
+    };
+    Entry::new(assistant, &server)
+}
+
+fn stdio(assistant: Assistant) -> Entry {
+    let endpoint = Endpoint::Program {
+        command: "/opt/exam ple/bin/example".to_owned(),
+        arguments: vec!["stdio".to_owned()],
+        secrets: vec![token()],
+    };
+    entry(assistant, endpoint)
+}
+
+fn http(assistant: Assistant) -> Entry {
+    let endpoint = Endpoint::Http {
+        url: "https://server.example/mcp".to_owned(),
+        token: token(),
+    };
+    entry(assistant, endpoint)
+}
+
+/// Inserts an entry, inserts it again, replaces it, removes it, and checks the text after each step.
+fn check_round_trip(assistant: Assistant, text: &str, comments: &[String]) -> Result<(), EditError> {
+    let (format, section) = (assistant.format(), assistant.section());
+    let before = parse(format, text)?;
+    let entry = stdio(assistant);
+    let inserted = upsert_entry(format, text, section, "example", &entry)?;
+    let document = parse(format, &inserted)?;
+    assert!(entry.matches(&document[section]["example"]), "{inserted}");
+    assert_eq!(
+        upsert_entry(format, &inserted, section, "example", &entry)?,
+        inserted
+    );
+    let replaced = upsert_entry(format, &inserted, section, "example", &http(assistant))?;
+    let removed = remove_entry(format, &replaced, section, "example", &[PROMPT])?;
+    let mut after = parse(format, &removed)?;
+    let mut expected = before;
+    for document in [&mut expected, &mut after] {
+        remove_if_empty(document, section);
+        remove_if_empty(document, PROMPTS);
+    }
+    assert_eq!(after, expected, "{replaced}");
+    for text in [&inserted, &replaced, &removed] {
         for comment in comments {
             assert!(text.contains(comment.as_str()), "{comment} is lost in {text}");
         }
@@ -76,7 +101,7 @@ fn json_document() -> impl Strategy<Value = Value> {
     })
 }
 
-/// The document as a person would have it: with comments between its lines and a trailing comma here and there.
+/// The document as text, with a comment on the marked lines and trailing commas.
 fn commented(document: &Value, marks: &[bool]) -> (String, Vec<String>) {
     let mut comments = Vec::new();
     let mut text = String::new();
@@ -182,109 +207,114 @@ fn yaml_document() -> impl Strategy<Value = (String, Vec<String>)> {
 
 proptest! {
     #[test]
-    fn json_with_comments_comes_back(document in json_document(), marks in prop::collection::vec(any::<bool>(), 1..9)) {
+    fn jsonc_survives_insert_replace_and_remove(document in json_document(), marks in prop::collection::vec(any::<bool>(), 1..9)) {
         let (text, comments) = commented(&document, &marks);
-        there_and_back(Assistant::Vscode, &text, &comments)?;
+        check_round_trip(Assistant::Vscode, &text, &comments)?;
     }
 
     #[test]
-    fn toml_comes_back((text, comments) in toml_document()) {
-        there_and_back(Assistant::Codex, &text, &comments)?;
+    fn toml_survives_insert_replace_and_remove((text, comments) in toml_document()) {
+        check_round_trip(Assistant::Codex, &text, &comments)?;
     }
 
     #[test]
-    fn yaml_comes_back((text, comments) in yaml_document()) {
-        there_and_back(Assistant::Goose, &text, &comments)?;
+    fn yaml_survives_insert_replace_and_remove((text, comments) in yaml_document()) {
+        check_round_trip(Assistant::Goose, &text, &comments)?;
     }
 
     #[test]
-    fn no_text_makes_an_editor_stumble(text in "\\PC{0,80}|[ a-z:{}\\[\\]\"#,\n-]{0,80}") {
-        for client in [Assistant::Vscode, Assistant::Codex, Assistant::Goose] {
-            if let Ok(after) = put(client.format(), &text, client.section(), "skillkeep", &stdio(client)) {
-                let document = read(client.format(), &after)?;
-                prop_assert!(stdio(client).is(&document[client.section()]["skillkeep"]));
+    fn arbitrary_text_is_edited_correctly_or_rejected(
+        text in "\\PC{0,80}|[ a-z:{}\\[\\]\"#,\n-]{0,80}",
+    ) {
+        for assistant in [Assistant::Vscode, Assistant::Codex, Assistant::Goose] {
+            let (format, section) = (assistant.format(), assistant.section());
+            let entry = stdio(assistant);
+            if let Ok(edited) = upsert_entry(format, &text, section, "example", &entry) {
+                let document = parse(format, &edited)?;
+                prop_assert!(entry.matches(&document[section]["example"]));
             }
         }
     }
 }
 
 #[test]
-fn a_section_of_another_kind_is_refused() {
-    let refused = |client: Assistant, text: &str| {
-        put(
-            client.format(),
+fn section_of_another_type_is_rejected() {
+    let rejected = |assistant: Assistant, text: &str| {
+        upsert_entry(
+            assistant.format(),
             text,
-            client.section(),
-            "skillkeep",
-            &stdio(client),
+            assistant.section(),
+            "example",
+            &stdio(assistant),
         )
         .unwrap_err()
     };
-    for (client, text) in [
+    for (assistant, text) in [
         (Assistant::Cursor, "{\"mcpServers\": []}"),
         (Assistant::Cursor, "[]"),
         (Assistant::Codex, "mcp_servers = 1"),
         (Assistant::Goose, "extensions: 1"),
         (Assistant::Goose, "- 1"),
     ] {
-        let error = refused(client, text);
+        let error = rejected(assistant, text);
         assert!(
             matches!(
                 error,
-                EditError::NotAMap(_) | EditError::Broken { .. } | EditError::OneLine(_)
+                EditError::NotAMap(_) | EditError::Syntax { .. } | EditError::InlineSection(_)
             ),
             "{text}: {error}"
         );
     }
     assert_eq!(
-        refused(Assistant::Goose, "extensions: {a: {b: c}}"),
-        EditError::OneLine("\"extensions\"".to_owned())
+        rejected(Assistant::Goose, "extensions: {a: {b: c}}"),
+        EditError::InlineSection("`extensions`".to_owned())
     );
 }
 
 #[test]
-fn the_line_of_a_mistake_is_named() {
+fn syntax_error_names_the_line() {
     for (format, text) in [
         (ConfigFormat::Jsonc, "{\n  \"a\": 1,\n  \"b\" 2\n}"),
         (ConfigFormat::Toml, "a = 1\nb = 2\nc = = 3"),
         (ConfigFormat::Yaml, "a: 1\nb: 2\nc: [1"),
     ] {
-        let error = read(format, text).unwrap_err();
+        let error = parse(format, text).unwrap_err();
         assert!(
-            matches!(error, EditError::Broken { line: 3 | 4, .. }),
+            matches!(error, EditError::Syntax { line: 3 | 4, .. }),
             "{text}: {error}"
         );
     }
 }
 
 #[test]
-fn a_key_that_is_there_twice_is_not_guessed_at() {
+fn duplicate_section_is_rejected() {
     let text = "{\"mcpServers\": {}, \"mcpServers\": {\"a\": {}}}";
     let entry = stdio(Assistant::Cursor);
-    let outcome = put(ConfigFormat::Jsonc, text, "mcpServers", "skillkeep", &entry);
+    let outcome = upsert_entry(ConfigFormat::Jsonc, text, "mcpServers", "example", &entry);
     assert_eq!(outcome, Err(EditError::Unsafe));
 }
 
 #[test]
-fn settings_that_a_user_made_stay_and_another_way_goes() {
-    let there = json!({"command": "old", "args": [], "trust": true, "timeout": 5});
+fn user_settings_stay_and_old_connection_fields_go() {
+    let existing = json!({"command": "old", "args": [], "trust": true, "timeout": 5});
     let entry = http(Assistant::Gemini);
-    assert!(!entry.is(&there));
-    let kept = entry.keeping(Some(&there)).node.to_json();
-    assert_eq!(kept["trust"], true);
-    assert_eq!(kept["timeout"], 5);
-    assert_eq!(kept.get("command"), None);
-    assert!(http(Assistant::Gemini).is(&kept));
+    assert!(!entry.matches(&existing));
+    let merged = entry.with_settings_of(Some(&existing)).value.to_json();
+    assert_eq!(merged["trust"], true);
+    assert_eq!(merged["timeout"], 5);
+    assert_eq!(merged.get("command"), None);
+    assert!(http(Assistant::Gemini).matches(&merged));
 }
 
 #[test]
-fn what_one_entry_asks_for_stays_while_another_needs_it() -> Result<(), EditError> {
+fn prompt_stays_while_another_entry_refers_to_it() -> Result<(), EditError> {
     let entry = stdio(Assistant::Vscode);
-    let one = put(ConfigFormat::Jsonc, "", "servers", "one", &entry)?;
-    let two = put(ConfigFormat::Jsonc, &one, "servers", "two", &entry)?;
-    let left = take(ConfigFormat::Jsonc, &two, "servers", "one")?;
-    assert!(left.contains("promptString"), "{left}");
-    let none = take(ConfigFormat::Jsonc, &left, "servers", "two")?;
-    assert!(!none.contains("promptString"), "{none}");
+    let remove = |text: &str, name| remove_entry(ConfigFormat::Jsonc, text, "servers", name, &[PROMPT]);
+    let one = upsert_entry(ConfigFormat::Jsonc, "", "servers", "one", &entry)?;
+    let two = upsert_entry(ConfigFormat::Jsonc, &one, "servers", "two", &entry)?;
+    let without_one = remove(&two, "one")?;
+    assert!(without_one.contains("promptString"), "{without_one}");
+    let without_both = remove(&without_one, "two")?;
+    assert!(!without_both.contains("promptString"), "{without_both}");
     Ok(())
 }

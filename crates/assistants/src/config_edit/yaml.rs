@@ -1,33 +1,34 @@
-//! YAML: no library keeps comments, so the lines of one entry are changed, and the outcome is read again.
+//! Edits YAML line by line, because no YAML library keeps comments. The caller parses the result again to verify it.
 
 use serde_json::Value;
 
-use super::EditError;
-use crate::entry::ConfigValue;
+use super::error::EditError;
+use crate::config_value::ConfigValue;
 
-pub(super) fn read(text: &str) -> Result<Value, EditError> {
-    agent_skills::yaml_value(text).map_err(|problem| EditError::Broken {
+/// The indentation of a new section's entries, and of the fields below an entry, in spaces.
+const INDENT: usize = 2;
+
+pub(super) fn parse_value(text: &str) -> Result<Value, EditError> {
+    agent_skills::yaml_value(text).map_err(|problem| EditError::Syntax {
         line: problem.line,
         reason: problem.reason,
     })
 }
 
-/// Where a section and one of its entries are, in lines counted from 0.
+/// The position of a section and of one of its entries, in lines counted from 0. Ends are exclusive.
 #[derive(Debug)]
 struct YamlSpan {
-    /// The line that names the section.
+    /// The line with the section's key.
     section: usize,
-    /// The line after the section's last one.
     end: usize,
-    /// How far the section's entries stand in.
+    /// The indentation of the section's entries.
     indent: usize,
-    /// The entry's first line, and the line after its last one.
+    /// First line and end of the entry.
     entry: Option<(usize, usize)>,
-    has_others: bool,
+    has_other_entries: bool,
 }
 
-/// Blank, or nothing but a comment.
-fn is_quiet(line: &str) -> bool {
+fn is_blank_or_comment(line: &str) -> bool {
     let line = line.trim();
     line.is_empty() || line.starts_with('#')
 }
@@ -36,7 +37,7 @@ fn indent_of(line: &str) -> usize {
     line.len() - line.trim_start_matches(' ').len()
 }
 
-/// What follows `name:` on a line that begins with it, in plain letters or in quotes.
+/// The text after `name:` on a line that begins with this key, plain or quoted.
 fn after_key<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     let line = line.trim_start_matches(' ');
     let rest = [format!("{name}:"), format!("\"{name}\":"), format!("'{name}':")]
@@ -45,7 +46,7 @@ fn after_key<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     (rest.is_empty() || rest.starts_with([' ', '\t'])).then_some(rest)
 }
 
-/// The comment at the end of a section's own line, whose value holds no `#`.
+/// The comment at the end of the section's line. `rest` follows the key, and its value contains no `#`.
 fn comment_of(rest: &str) -> String {
     rest.find('#')
         .and_then(|begin| rest.get(begin..))
@@ -53,54 +54,54 @@ fn comment_of(rest: &str) -> String {
         .unwrap_or_default()
 }
 
-/// Whether the section's own line leaves its entries to the lines below, or says that there are none.
-fn is_open(rest: &str) -> bool {
+/// Whether the section's line has no value of its own, or an empty one.
+fn is_block_or_empty(rest: &str) -> bool {
     let value = rest.split(" #").next().unwrap_or_default().trim();
     value.starts_with('#') || matches!(value, "" | "{}" | "null" | "~")
 }
 
 fn find(lines: &[&str], section: &str, name: &str) -> Result<Option<YamlSpan>, EditError> {
-    let named = lines
+    let position = lines
         .iter()
         .position(|line| indent_of(line) == 0 && after_key(line, section).is_some());
-    let Some(number) = named else {
+    let Some(number) = position else {
         return Ok(None);
     };
     let rest = lines.get(number).and_then(|line| after_key(line, section));
-    if !rest.is_some_and(is_open) {
-        return Err(EditError::OneLine(format!("\"{section}\"")));
+    if !rest.is_some_and(is_block_or_empty) {
+        return Err(EditError::InlineSection(format!("`{section}`")));
     }
-    let mut place = YamlSpan {
+    let mut span = YamlSpan {
         section: number,
         end: number + 1,
         indent: 0,
         entry: None,
-        has_others: false,
+        has_other_entries: false,
     };
     let mut is_inside = false;
     let below = lines.iter().enumerate().skip(number + 1);
-    for (number, line) in below.filter(|(_, line)| !is_quiet(line)) {
+    for (number, line) in below.filter(|(_, line)| !is_blank_or_comment(line)) {
         let indent = indent_of(line);
         if indent == 0 {
             break;
         }
-        if place.indent == 0 {
-            place.indent = indent;
+        if span.indent == 0 {
+            span.indent = indent;
         }
-        if indent <= place.indent {
+        if indent <= span.indent {
             is_inside = after_key(line, name).is_some();
-            place.has_others |= !is_inside;
+            span.has_other_entries |= !is_inside;
         }
-        place.end = number + 1;
+        span.end = number + 1;
         if is_inside {
-            let (begin, _) = place.entry.unwrap_or((number, number));
-            place.entry = Some((begin, number + 1));
+            let (begin, _) = span.entry.unwrap_or((number, number));
+            span.entry = Some((begin, number + 1));
         }
     }
-    if place.indent == 0 {
-        place.indent = 2;
+    if span.indent == 0 {
+        span.indent = INDENT;
     }
-    Ok(Some(place))
+    Ok(Some(span))
 }
 
 fn newline_of(text: &str) -> &'static str {
@@ -111,89 +112,95 @@ fn copy<'a>(lines: &'a [&'a str], from: usize, to: usize) -> impl Iterator<Item 
     lines.iter().take(to).skip(from).map(|line| (*line).to_owned())
 }
 
-pub(super) fn put(text: &str, section: &str, name: &str, node: &ConfigValue) -> Result<String, EditError> {
+pub(super) fn upsert(
+    text: &str,
+    section: &str,
+    name: &str,
+    value: &ConfigValue,
+) -> Result<String, EditError> {
     let newline = newline_of(text);
     let lines: Vec<&str> = text.lines().collect();
-    let mut after: Vec<String> = Vec::with_capacity(lines.len() + 16);
+    let mut edited: Vec<String> = Vec::with_capacity(lines.len() + 16);
     match find(&lines, section, name)? {
         None => {
-            after.extend(copy(&lines, 0, lines.len()));
-            after.push(format!("{section}:"));
-            write(&mut after, name, node, 2);
+            edited.extend(copy(&lines, 0, lines.len()));
+            edited.push(format!("{section}:"));
+            write(&mut edited, name, value, INDENT);
         }
-        Some(place) => {
-            let (from, to) = place.entry.unwrap_or((place.end, place.end));
-            after.extend(copy(&lines, 0, place.section));
-            let named = lines.get(place.section).copied().unwrap_or_default();
-            after.push(match after_key(named, section) {
+        Some(span) => {
+            let (from, to) = span.entry.unwrap_or((span.end, span.end));
+            edited.extend(copy(&lines, 0, span.section));
+            let section_line = lines.get(span.section).copied().unwrap_or_default();
+            edited.push(match after_key(section_line, section) {
                 Some(rest) if !rest.trim().is_empty() => format!("{section}:{}", comment_of(rest)),
-                Some(_) | None => named.to_owned(),
+                Some(_) | None => section_line.to_owned(),
             });
-            after.extend(copy(&lines, place.section + 1, from));
-            write(&mut after, name, node, place.indent);
-            after.extend(copy(&lines, to, lines.len()));
+            edited.extend(copy(&lines, span.section + 1, from));
+            write(&mut edited, name, value, span.indent);
+            edited.extend(copy(&lines, to, lines.len()));
         }
     }
-    Ok(after.join(newline) + newline)
+    Ok(edited.join(newline) + newline)
 }
 
-pub(super) fn take(text: &str, section: &str, name: &str) -> Result<String, EditError> {
+pub(super) fn remove(text: &str, section: &str, name: &str) -> Result<String, EditError> {
     let newline = newline_of(text);
     let lines: Vec<&str> = text.lines().collect();
-    let Some(place) = find(&lines, section, name)? else {
+    let Some(span) = find(&lines, section, name)? else {
         return Ok(text.to_owned());
     };
-    let Some((from, to)) = place.entry else {
+    let Some((from, to)) = span.entry else {
         return Err(EditError::Unsafe);
     };
-    let mut after: Vec<String> = Vec::with_capacity(lines.len());
+    let mut edited: Vec<String> = Vec::with_capacity(lines.len());
     for (number, line) in lines.iter().enumerate() {
-        if number == place.section && !place.has_others {
-            // A key without a value would be null, which is no map.
+        if number == span.section && !span.has_other_entries {
+            // A key without a value would be null, which is not a map.
             let comment = after_key(line, section).map(comment_of).unwrap_or_default();
-            after.push(format!("{section}: {{}}{comment}"));
+            edited.push(format!("{section}: {{}}{comment}"));
         } else if !(from..to).contains(&number) {
-            after.push((*line).to_owned());
+            edited.push((*line).to_owned());
         }
     }
     let end = if text.ends_with('\n') { newline } else { "" };
-    Ok(after.join(newline) + end)
+    Ok(edited.join(newline) + end)
 }
 
-fn write(lines: &mut Vec<String>, name: &str, node: &ConfigValue, indent: usize) {
+fn write(lines: &mut Vec<String>, name: &str, value: &ConfigValue, indent: usize) {
     let margin = " ".repeat(indent);
-    let key = key(name);
-    match node {
+    let key = quoted_if_needed(name);
+    match value {
         ConfigValue::Map(fields) if !fields.is_empty() => {
             lines.push(format!("{margin}{key}:"));
-            for (name, node) in fields {
-                write(lines, name, node, indent + 2);
+            for (name, value) in fields {
+                write(lines, name, value, indent + INDENT);
             }
         }
         // JSON on one line is YAML (YAML 1.2, section 1.3).
         ConfigValue::Map(_)
         | ConfigValue::Null
-        | ConfigValue::Flag(_)
+        | ConfigValue::Bool(_)
         | ConfigValue::Number(_)
         | ConfigValue::Text(_)
         | ConfigValue::List(_) => {
-            lines.push(format!("{margin}{key}: {}", node.to_json()));
+            lines.push(format!("{margin}{key}: {}", value.to_json()));
         }
     }
 }
 
-fn key(name: &str) -> String {
-    let is_plain = name.starts_with(|c: char| c.is_ascii_alphabetic())
-        && name
+fn quoted_if_needed(key: &str) -> String {
+    let is_plain = key.starts_with(|c: char| c.is_ascii_alphabetic())
+        && key
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-    let is_word = matches!(
-        name.to_ascii_lowercase().as_str(),
+    // YAML 1.1 reads these as booleans or null.
+    let is_reserved = matches!(
+        key.to_ascii_lowercase().as_str(),
         "y" | "n" | "yes" | "no" | "on" | "off" | "true" | "false" | "null"
     );
-    if is_plain && !is_word {
-        name.to_owned()
+    if is_plain && !is_reserved {
+        key.to_owned()
     } else {
-        Value::from(name).to_string()
+        Value::from(key).to_string()
     }
 }
