@@ -95,7 +95,7 @@ pub struct AccessControl {
     fresh: Cache<Digest, Arc<Principal>>,
     /// Keys that were valid within the hour.
     known: Cache<Digest, ()>,
-    /// Tenants that exist, as far as a key of theirs was checked within the hour.
+    /// Tenants that are known to exist: a key of theirs was checked within the hour.
     tenants: Cache<TenantId, ()>,
 }
 
@@ -281,7 +281,7 @@ impl AccessControl {
         checked
     }
 
-    /// Whether the key has become invalid. A database that does not answer says nothing about it.
+    /// Whether the key has become invalid. `false` also while the database does not answer.
     pub async fn is_revoked(self: &Arc<Self>, key: &ApiKey) -> bool {
         match self.check(key).await {
             Ok(_) => false,
@@ -355,10 +355,10 @@ impl AccessControl {
         self.db.is_closed()
     }
 
-    /// Asks the database for a sign of life. It has two seconds to answer.
+    /// Checks that the database answers within 2 seconds.
     ///
     /// # Errors
-    /// Why it does not answer.
+    /// [`DbError`] when it does not.
     pub async fn ping(&self) -> Result<(), DbError> {
         if self.is_closed() {
             return Err(DbError::Unavailable("the connection pool is closed".to_owned()));

@@ -102,7 +102,7 @@ impl FailedAuthLimiter {
         }
     }
 
-    /// Records a key that was valid within the hour, so that it was checked without an attempt, and is so no more.
+    /// Records an invalid key that was checked without an attempt, because it was valid within the hour.
     pub(super) fn record_failure(&self, address: IpAddr) {
         self.record_failure_at(address, None, Instant::now());
     }

@@ -1,4 +1,4 @@
-//! The client's end of a request: whether it still waits, and what it is told meanwhile.
+//! The client of a running request: detects that it is gone, and sends it progress notifications.
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -18,7 +18,7 @@ use crate::tools::SideEffect;
 /// Seconds between two progress notifications. Below the time after which proxies close a silent response.
 const PROGRESS_SECONDS: u32 = 5;
 
-/// When a connection ends, rmcp cancels the requests in flight shortly before it marks the transport as closed.
+/// When a connection ends, rmcp cancels the running requests shortly before it marks the transport as closed.
 const CLOSING_CHECKS: u32 = 10;
 const CLOSING_PAUSE: Duration = Duration::from_millis(10);
 
@@ -61,7 +61,7 @@ impl ClientConnection {
     /// Runs `run` until it finishes, panics, exceeds the time limit, or (if it only reads) the client is gone.
     ///
     /// # Errors
-    /// What ended it instead.
+    /// [`Interrupted`]: what ended it early.
     pub(super) async fn run<T>(
         &self,
         name: &str,

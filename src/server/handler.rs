@@ -31,7 +31,7 @@ use crate::tools::ToolName;
 
 const INSTRUCTIONS: &str = "This is your organisation's private registry of skills: tested instructions for tasks. Before a task that somebody may \
      have solved before, call search_skills with the task in plain words. Read a promising skill with get_skill (file \
-     SKILL.md) and follow it, or put it on disk with install_skill and confirm_install. Afterwards tell with record_usage \
+     SKILL.md) and follow it, or put it on disk with install_skill and confirm_install. Afterwards report with record_usage \
      whether it helped.";
 
 /// The handler of one connection, or of one HTTP request. Cheap to clone; holds no tenant data.

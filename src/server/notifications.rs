@@ -101,7 +101,7 @@ impl ResourceSubscriptions {
     }
 }
 
-/// Notifies a connection of every change while it lasts, before protocol version 2026-07-28.
+/// Notifies a connection of a protocol version before 2026-07-28 of every change, until it closes.
 pub(super) async fn forward_changes(
     subscriptions: Subscriptions,
     key: ApiKey,
@@ -112,7 +112,7 @@ pub(super) async fn forward_changes(
         match CatalogWatcher::begin(&subscriptions, key.clone()).await {
             Ok(watcher) => break watcher,
             Err(SubscribeError::Refused(error)) => {
-                // There is no request that could be refused: the client lists again when it needs to.
+                // No request asked for this, so there is none to answer with an error.
                 tracing::debug!(%error, "a connection gets no change notifications");
                 return;
             }
@@ -147,7 +147,7 @@ pub(super) async fn forward_changes(
     }
 }
 
-/// Polls, since rmcp tells whether a connection is closed and not when.
+/// Resolves when the connection is closed. Polls every 5 seconds: rmcp sends no event.
 async fn closed(peer: &Peer<RoleServer>) {
     while !peer.is_transport_closed() {
         tokio::time::sleep(std::time::Duration::from_secs(5)).await;

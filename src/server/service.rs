@@ -44,7 +44,7 @@ impl Default for ServiceLimits {
     }
 }
 
-/// Runs inside a request, before its tool or method, whose name it is given.
+/// Runs in each request's transaction, before the tool or method. The first argument is the name of the tool or method.
 #[cfg(feature = "test-util")]
 pub type TestHook =
     Arc<dyn for<'a> Fn(&str, &'a TenantTx) -> futures::future::BoxFuture<'a, ()> + Send + Sync>;
@@ -107,7 +107,7 @@ impl CallService {
         self.subscriptions.end();
     }
 
-    /// Waits until every call in flight is recorded and every denial is written.
+    /// Waits until every running call is recorded and every denial is written.
     pub async fn drain(&self) {
         self.in_flight.close();
         self.in_flight.wait().await;
@@ -132,7 +132,7 @@ impl CallService {
         };
         let task = self.in_flight.spawn(call.instrument(span));
         task.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "a call ended without an answer");
+            tracing::error!(%error, "a call ended without a reply");
             Err(errors::not_finished())
         })
     }

@@ -21,7 +21,7 @@ use crate::registry::skill_uri::SkillUri;
 use crate::tenancy::{ApiKey, AuthError, TenantPermit, TenantSemaphore};
 use crate::tools::ToolName;
 
-/// The audit log's source of keys that a subscription was refused for.
+/// The source of denials in the audit log when the key of a subscription is refused.
 const SOURCE: &str = "subscription";
 /// Subscriptions that one tenant may have at once in one process.
 const PER_TENANT: usize = 500;

@@ -30,7 +30,7 @@ use super::sse::{self, Sessions, SseOptions};
 use crate::access::AccessControl;
 use crate::server::{CallService, CredentialSource, McpHandler};
 
-/// How long calls in flight may take to end after the signal to stop.
+/// How long running calls may take to end after the signal to stop.
 const DRAIN: Duration = Duration::from_secs(35);
 /// How long the last responses may take to reach their event streams.
 const FLUSH: Duration = Duration::from_millis(200);
@@ -91,7 +91,7 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, HttpError> {
     })
 }
 
-/// Serves until `stop` resolves, then finishes the calls in flight, which may take up to 35 seconds.
+/// Serves until `stop` resolves, then finishes the running calls, which may take up to 35 seconds.
 ///
 /// # Errors
 /// When the listener fails.
@@ -101,9 +101,9 @@ pub async fn serve(
     options: &HttpOptions,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), HttpError> {
-    let behind = Arc::clone(&service);
-    serve_handlers(listener, service, options, stop, move |key| {
-        McpHandler::new(Arc::clone(&behind), key)
+    let call_service = Arc::clone(&service);
+    serve_handlers(listener, service, options, stop, move |credentials| {
+        McpHandler::new(Arc::clone(&call_service), credentials)
     })
     .await
 }
@@ -141,7 +141,7 @@ pub async fn serve_handlers<H: ServerHandler>(
         () = listener::serve(listener, app, options, stopped.clone()) => {}
         () = give_up => tracing::warn!("connections were still open when the time to stop was over"),
     }
-    // Not before: cancelling answers the calls in flight with an error at once.
+    // Only now: cancelling answers running calls with an error at once.
     abort.cancel();
     if tokio::time::timeout(DRAIN, service.drain()).await.is_err() {
         tracing::warn!("calls were still running when the time to stop was over");
@@ -158,7 +158,7 @@ async fn shut_down(
     sessions: Option<Arc<Sessions>>,
 ) {
     stop.await;
-    // A load balancer sends nothing more while the calls in flight finish.
+    // A load balancer sends nothing more while the running calls finish.
     stopping.store(true, Ordering::Relaxed);
     stopped.cancel();
     service.end_subscriptions();

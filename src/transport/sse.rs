@@ -237,7 +237,7 @@ async fn run<H: ServerHandler>(
         why = &mut serving => why,
         why = sessions.expired(&session, &key) => {
             session.ended.cancel();
-            // Its calls in flight end and are recorded first.
+            // Its running calls end and are recorded first.
             serving.await;
             why
         }

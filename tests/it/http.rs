@@ -1,9 +1,9 @@
-//! A real server on a port of its own, and clients of both protocol_profiles.
+//! Streamable HTTP: clients of both protocol profiles, authentication, allowed hosts and origins, health.
 
 mod concurrency_limit;
-mod stopping;
+mod limits_by_transport;
+pub(crate) mod stopping;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,54 +11,34 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use skillkeep::server::CallService;
 use skillkeep::tenancy::ApiKey;
-use skillkeep::transport::http::{self, HttpOptions};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use skillkeep::transport::http::HttpOptions;
 
 use crate::command::admin;
 use crate::harness::{Cluster, TestDb};
+use crate::http_server::{Served, call};
 
-const OLD: &str = "2025-11-25";
-const NEW: &str = "2026-07-28";
+const LEGACY: &str = "2025-11-25";
+const CURRENT: &str = "2026-07-28";
 
+/// A server, and an HTTP client whose `User-Agent` the tests know.
 struct Server {
-    address: SocketAddr,
-    stop: CancellationToken,
-    task: JoinHandle<()>,
+    served: Served,
     client: reqwest::Client,
 }
 
 impl Server {
     async fn start(service: Arc<CallService>) -> Self {
-        let listener = http::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let stop = CancellationToken::new();
-        let stopped = stop.clone();
-        let task = tokio::spawn(async move {
-            http::serve(
-                listener,
-                service,
-                &HttpOptions::default(),
-                stopped.cancelled_owned(),
-            )
-            .await
-            .unwrap();
-        });
+        let served = Served::start(service, HttpOptions::default()).await;
         let client = reqwest::Client::builder()
             .user_agent("reqwest-test/4.2")
             .build()
             .unwrap();
-        Self {
-            address,
-            stop,
-            task,
-            client,
-        }
+        Self { served, client }
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client
-            .request(method, format!("http://{}{path}", self.address))
+            .request(method, format!("http://{}{path}", self.served.at))
             .header("accept", "application/json, text/event-stream")
     }
 
@@ -67,23 +47,23 @@ impl Server {
         (response.status(), response.text().await.unwrap())
     }
 
-    /// A request of the older revisions, without a key yet.
-    fn old(&self, body: &Value) -> RequestBuilder {
+    /// A request of protocol version 2025-11-25, without an API key.
+    fn legacy(&self, body: &Value) -> RequestBuilder {
         self.request(Method::POST, "/mcp")
-            .header("mcp-protocol-version", OLD)
+            .header("mcp-protocol-version", LEGACY)
             .json(body)
     }
 
-    /// A stateless request of the new revision, without a key yet.
-    fn new_era(&self, method: &str, name: Option<&str>, mut params: Value) -> RequestBuilder {
+    /// A request of protocol version 2026-07-28, without an API key.
+    fn current(&self, method: &str, name: Option<&str>, mut params: Value) -> RequestBuilder {
         params["_meta"] = json!({
-            "io.modelcontextprotocol/protocolVersion": NEW,
+            "io.modelcontextprotocol/protocolVersion": CURRENT,
             "io.modelcontextprotocol/clientCapabilities": {},
             "io.modelcontextprotocol/clientInfo": {"name": "new-client", "version": "7.0"},
         });
         let request = self
             .request(Method::POST, "/mcp")
-            .header("mcp-protocol-version", NEW)
+            .header("mcp-protocol-version", CURRENT)
             .header("mcp-method", method)
             .json(&json!({"jsonrpc": "2.0", "id": "n-1", "method": method, "params": params}));
         match name {
@@ -93,15 +73,12 @@ impl Server {
     }
 }
 
-fn call(tool: &str, arguments: &Value) -> Value {
-    json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": tool, "arguments": arguments}})
-}
-
 async fn send(request: RequestBuilder, key: &ApiKey) -> Response {
     request.bearer_auth(key.reveal()).send().await.unwrap()
 }
 
-async fn ok(request: RequestBuilder, key: &ApiKey) -> Value {
+/// The result of a request that must succeed.
+async fn result_of(request: RequestBuilder, key: &ApiKey) -> Value {
     let response = send(request, key).await;
     let status = response.status();
     let text = response.text().await.unwrap();
@@ -111,7 +88,6 @@ async fn ok(request: RequestBuilder, key: &ApiKey) -> Value {
     body["result"].clone()
 }
 
-/// A tenant with a key and a server.
 async fn set_up() -> (TestDb, ApiKey, Server) {
     let db = TestDb::new().await;
     let acme = db.tenant("acme").await;
@@ -125,47 +101,47 @@ async fn event_count(db: &TestDb) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_of_both_eras_call_tools_and_their_events_tell_them_apart() {
+async fn events_record_protocol_version_and_client_of_both_profiles() {
     let (db, key, server) = set_up().await;
-    let hello = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
-        "protocolVersion": OLD, "capabilities": {}, "clientInfo": {"name": "old-client", "version": "1"}}});
-    let greeted = ok(server.old(&hello), &key).await;
-    assert_eq!(greeted["protocolVersion"], OLD);
-    assert_eq!(greeted["serverInfo"]["name"], "skillkeep");
+    let initialize = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": LEGACY, "capabilities": {}, "clientInfo": {"name": "old-client", "version": "1"}}});
+    let initialized = result_of(server.legacy(&initialize), &key).await;
+    assert_eq!(initialized["protocolVersion"], LEGACY);
+    assert_eq!(initialized["serverInfo"]["name"], "skillkeep");
     let list = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/list"});
-    let old_tools = ok(server.old(&list), &key).await["tools"].clone();
-    let new_list = ok(server.new_era("tools/list", None, json!({})), &key).await;
-    assert_eq!(old_tools, new_list["tools"]);
+    let legacy_tools = result_of(server.legacy(&list), &key).await["tools"].clone();
+    let current_list = result_of(server.current("tools/list", None, json!({})), &key).await;
+    assert_eq!(legacy_tools, current_list["tools"]);
     assert_eq!(
-        new_list["cacheScope"], "private",
-        "what one key may see is not another's"
+        current_list["cacheScope"], "private",
+        "a shared cache must not serve this key's list to other keys"
     );
-    let discovered = ok(server.new_era("server/discover", None, json!({})), &key).await;
+    let discovered = result_of(server.current("server/discover", None, json!({})), &key).await;
     assert!(
-        discovered["supportedVersions"].to_string().contains(NEW),
+        discovered["supportedVersions"].to_string().contains(CURRENT),
         "{discovered}"
     );
 
-    let who = ok(server.old(&call("whoami", &json!({}))), &key).await;
-    assert_eq!(who["structuredContent"]["tenant"], "acme", "{who}");
+    let whoami = result_of(server.legacy(&call(7, "whoami", &json!({}))), &key).await;
+    assert_eq!(whoami["structuredContent"]["tenant"], "acme", "{whoami}");
     let params = json!({"name": "whoami", "arguments": {}});
-    let who = ok(server.new_era("tools/call", Some("whoami"), params), &key).await;
-    assert_eq!(who["structuredContent"]["tenant"], "acme", "{who}");
+    let whoami = result_of(server.current("tools/call", Some("whoami"), params), &key).await;
+    assert_eq!(whoami["structuredContent"]["tenant"], "acme", "{whoami}");
 
-    let told: String = db
+    let recorded: String = db
         .value(
             "SELECT string_agg(concat_ws(' ', transport, protocol_version, client_name, client_version, request_id), '; ' ORDER BY id)
              FROM usage_events",
         )
         .await;
     assert_eq!(
-        told,
-        format!("http {OLD} reqwest-test 4.2 7; http {NEW} new-client 7.0 n-1")
+        recorded,
+        format!("http {LEGACY} reqwest-test 4.2 7; http {CURRENT} new-client 7.0 n-1")
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_without_a_key_that_holds_gets_401_and_a_challenge() {
+async fn request_without_valid_key_gets_401_with_challenge() {
     let (db, key, server) = set_up().await;
     let other = db.tenant("other").await;
     let revoked = db.full_key(other).await;
@@ -181,22 +157,25 @@ async fn a_request_without_a_key_that_holds_gets_401_and_a_challenge() {
         ],
     );
 
-    let body = call("whoami", &json!({}));
-    let cut = &key.reveal()[..key.reveal().len() - 1];
+    let body = call(7, "whoami", &json!({}));
+    let truncated = &key.reveal()[..key.reveal().len() - 1];
     let in_query = server
         .request(Method::POST, &format!("/mcp?api_key={0}&key={0}", key.reveal()))
         .json(&body);
     for (request, error) in [
-        (server.old(&body), None),
+        (server.legacy(&body), None),
         (in_query, None),
-        (server.old(&body).basic_auth("x", Some(key.reveal())), None),
-        (server.old(&body).bearer_auth("hello"), Some("invalid_token")),
-        (server.old(&body).bearer_auth(cut), Some("invalid_token")),
+        (server.legacy(&body).basic_auth("x", Some(key.reveal())), None),
+        (server.legacy(&body).bearer_auth("hello"), Some("invalid_token")),
+        (server.legacy(&body).bearer_auth(truncated), Some("invalid_token")),
         (
-            server.old(&body).bearer_auth(revoked.reveal()),
+            server.legacy(&body).bearer_auth(revoked.reveal()),
             Some("invalid_token"),
         ),
-        (server.old(&body).header("x-api-key", cut), Some("invalid_token")),
+        (
+            server.legacy(&body).header("x-api-key", truncated),
+            Some("invalid_token"),
+        ),
         (server.request(Method::GET, "/mcp"), None),
     ] {
         let response = request.send().await.unwrap();
@@ -221,7 +200,7 @@ async fn a_request_without_a_key_that_holds_gets_401_and_a_challenge() {
     assert_eq!(event_count(&db).await, 0);
 
     let response = server
-        .old(&body)
+        .legacy(&body)
         .header("x-api-key", key.reveal())
         .send()
         .await
@@ -231,9 +210,9 @@ async fn a_request_without_a_key_that_holds_gets_401_and_a_challenge() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_web_page_reaches_the_server_by_allowed_names_only() {
+async fn request_with_foreign_host_or_origin_gets_403() {
     let (db, key, server) = set_up().await;
-    let body = call("whoami", &json!({}));
+    let body = call(7, "whoami", &json!({}));
     for (header, value, status) in [
         ("host", "evil.example", 403),
         ("host", "localhost", 200),
@@ -241,14 +220,14 @@ async fn a_web_page_reaches_the_server_by_allowed_names_only() {
         ("origin", "null", 403),
         ("origin", "http://localhost:3000", 200),
     ] {
-        let response = send(server.old(&body).header(header, value), &key).await;
+        let response = send(server.legacy(&body).header(header, value), &key).await;
         assert_eq!(response.status(), status, "{header}: {value}");
     }
     assert_eq!(event_count(&db).await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_json_rpc_gets_the_parse_error_and_what_is_too_much_413() {
+async fn invalid_json_gets_parse_error_and_oversized_body_gets_413() {
     let (db, key, server) = set_up().await;
     let broken_utf8 = b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xFF\xFE\"}".to_vec();
     for bytes in [
@@ -266,14 +245,14 @@ async fn what_is_not_json_rpc_gets_the_parse_error_and_what_is_too_much_413() {
         let body: Value = response.json().await.unwrap();
         assert_eq!(body["error"]["code"], -32700, "{bytes:?}: {body}");
     }
-    let much = call("search_skills", &json!({"query": "x".repeat(20 << 20)}));
+    let oversized = call(7, "search_skills", &json!({"query": "x".repeat(20 << 20)}));
     let response = server
-        .old(&much)
+        .old(&oversized)
         .bearer_auth(key.reveal())
         .timeout(Duration::from_secs(20))
         .send()
         .await;
-    // The server may close the connection while the body is still under way.
+    // The server may close the connection while the client still sends the body.
     if let Ok(response) = response {
         assert_eq!(response.status(), 413);
     }
@@ -281,7 +260,7 @@ async fn what_is_not_json_rpc_gets_the_parse_error_and_what_is_too_much_413() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_malformed_call_is_answered_and_recorded() {
+async fn malformed_call_is_rejected_and_recorded() {
     let (db, key, server) = set_up().await;
     for params in [
         json!({"arguments": {}}),
@@ -289,15 +268,15 @@ async fn a_malformed_call_is_answered_and_recorded() {
         json!({"name": 7}),
     ] {
         let body = json!({"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": params});
-        let answer: Value = send(server.old(&body), &key).await.json().await.unwrap();
-        assert_eq!(answer["error"]["code"], -32602, "{answer}");
+        let response: Value = send(server.legacy(&body), &key).await.json().await.unwrap();
+        assert_eq!(response["error"]["code"], -32602, "{response}");
     }
     let outcomes: Vec<String> = db.value("SELECT array_agg(outcome) FROM usage_events").await;
     assert_eq!(outcomes, ["malformed"; 3]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn health_is_open_to_all_and_everything_else_is_not_found() {
+async fn health_needs_no_key_and_unknown_paths_get_404() {
     let (db, _, server) = set_up().await;
     assert_eq!(server.get("/healthz").await, (StatusCode::OK, "ok\n".to_owned()));
     assert_eq!(
@@ -313,7 +292,7 @@ async fn health_is_open_to_all_and_everything_else_is_not_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_database_is_away_callers_are_told_to_come_back() {
+async fn unavailable_database_gives_503_with_retry_after() {
     let (db, key, server) = set_up().await;
     let superuser = skillkeep::db::connect_owner(&Cluster::get().superuser("postgres"))
         .await
@@ -322,17 +301,20 @@ async fn while_the_database_is_away_callers_are_told_to_come_back() {
         .batch_execute(&format!("ALTER DATABASE {} ALLOW_CONNECTIONS false", db.name))
         .await
         .unwrap();
-    let response = send(server.old(&call("whoami", &json!({}))), &key).await;
+    let response = send(server.legacy(&call(7, "whoami", &json!({}))), &key).await;
     assert_eq!(response.status(), 503);
     assert!(response.headers().contains_key("retry-after"));
     let text = response.text().await.unwrap();
-    assert!(!text.contains(&db.name), "database text reached a caller: {text}");
+    assert!(
+        !text.contains(&db.name),
+        "the response holds the database's name: {text}"
+    );
     assert_eq!(server.get("/readyz").await.0, 503);
 
     superuser
         .batch_execute(&format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", db.name))
         .await
         .unwrap();
-    ok(server.old(&call("whoami", &json!({}))), &key).await;
+    result_of(server.legacy(&call(7, "whoami", &json!({}))), &key).await;
     assert_eq!(event_count(&db).await, 1);
 }

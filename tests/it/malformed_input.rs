@@ -1,4 +1,4 @@
-//! Peers that send what nobody should: each gets words, and nobody else notices.
+//! Malformed messages and requests get an error with a message, and other clients are served.
 
 mod connection_flood;
 
@@ -24,22 +24,22 @@ async fn set_up(options: HttpOptions) -> (TestDb, ApiKey, Served) {
     (db, key, served)
 }
 
-/// A body, the type that it is said to have, and the status and the code of the refusal with some of its words.
-struct Wrong {
+/// A malformed message, and the expected HTTP status, JSON-RPC code and part of the error message.
+struct Malformed {
     body: Vec<u8>,
     content_type: Option<&'static str>,
     status: u16,
     code: i64,
-    says: &'static str,
+    message: &'static str,
 }
 
-fn wrong(body: impl Into<Vec<u8>>, status: u16, code: i64, says: &'static str) -> Wrong {
-    Wrong {
+fn malformed(body: impl Into<Vec<u8>>, status: u16, code: i64, message: &'static str) -> Malformed {
+    Malformed {
         body: body.into(),
         content_type: Some(JSON),
         status,
         code,
-        says,
+        message,
     }
 }
 
@@ -47,8 +47,7 @@ fn with_id(id: &str) -> String {
     format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"tools/list\"}}")
 }
 
-/// Everything that a message can be that is none.
-fn wrongs() -> Vec<Wrong> {
+fn malformed_messages() -> Vec<Malformed> {
     let good = call(1, "whoami", &json!({})).to_string();
     let depth = 1_000_000;
     let deep_list = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
@@ -59,32 +58,32 @@ fn wrongs() -> Vec<Wrong> {
         )
     };
     let mut all = vec![
-        wrong(" ".repeat((4 << 20) + 1), 413, -32_600, "larger than 4 MiB"),
-        wrong(format!("[{good},{good}]"), 400, -32_600, "Batches"),
-        wrong("[]", 400, -32_600, "Batches"),
-        wrong(&deep_list[..], 400, -32_600, "Batches"),
-        wrong(deep_map, 400, -32_600, "nested too deeply"),
-        wrong(inside(&deep_list), 400, -32_600, "nested too deeply"),
-        wrong("", 400, -32_700, "not a JSON-RPC message"),
-        wrong("no JSON", 400, -32_700, "not a JSON-RPC message"),
-        wrong(&good.as_bytes()[..20], 400, -32_700, ""),
-        wrong(
+        malformed(" ".repeat((4 << 20) + 1), 413, -32_600, "larger than 4 MiB"),
+        malformed(format!("[{good},{good}]"), 400, -32_600, "Batches"),
+        malformed("[]", 400, -32_600, "Batches"),
+        malformed(&deep_list[..], 400, -32_600, "Batches"),
+        malformed(deep_map, 400, -32_600, "nested too deeply"),
+        malformed(inside(&deep_list), 400, -32_600, "nested too deeply"),
+        malformed("", 400, -32_700, "not a JSON-RPC message"),
+        malformed("no JSON", 400, -32_700, "not a JSON-RPC message"),
+        malformed(&good.as_bytes()[..20], 400, -32_700, ""),
+        malformed(
             b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xff\xfe\"}",
             400,
             -32_700,
             "UTF-8",
         ),
-        wrong("7", 400, -32_600, "is an object"),
-        wrong("\"text\"", 400, -32_600, "is an object"),
-        wrong("{}", 400, -32_600, "\"jsonrpc\""),
-        wrong(
+        malformed("7", 400, -32_600, "must be an object"),
+        malformed("\"text\"", 400, -32_600, "must be an object"),
+        malformed("{}", 400, -32_600, "\"jsonrpc\""),
+        malformed(
             "{\"jsonrpc\":\"1.0\",\"id\":1,\"method\":\"ping\"}",
             400,
             -32_600,
             "\"jsonrpc\"",
         ),
-        wrong("{\"jsonrpc\":\"2.0\",\"id\":1}", 400, -32_600, "\"method\""),
-        wrong(
+        malformed("{\"jsonrpc\":\"2.0\",\"id\":1}", 400, -32_600, "\"method\""),
+        malformed(
             "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":7}",
             400,
             -32_600,
@@ -100,8 +99,8 @@ fn wrongs() -> Vec<Wrong> {
         "1e400",
         "99999999999999999999999",
     ] {
-        // The last two are no whole numbers that any client could hold.
-        all.push(wrong(
+        // The last two exceed 64-bit floating-point numbers and 64-bit integers.
+        all.push(malformed(
             with_id(id),
             400,
             if id == "1e400" { -32_700 } else { -32_600 },
@@ -114,58 +113,67 @@ fn wrongs() -> Vec<Wrong> {
         Some("application/xml"),
         Some("multipart/form-data"),
     ] {
-        all.push(Wrong {
+        all.push(Malformed {
             content_type,
-            ..wrong(good.clone(), 415, -32_600, "application/json")
+            ..malformed(good.clone(), 415, -32_600, "application/json")
         });
     }
     all
 }
 
-fn shown(body: &[u8]) -> String {
+fn excerpt(body: &[u8]) -> String {
     String::from_utf8_lossy(&body[..body.len().min(80)]).into_owned()
 }
 
-async fn assert_refused(url: &str, key: &ApiKey, wrong: Wrong) {
-    let what = shown(&wrong.body);
+async fn assert_rejected(url: &str, key: &ApiKey, malformed: Malformed) {
+    let sent = excerpt(&malformed.body);
     let mut request = reqwest::Client::new()
         .post(url)
         .bearer_auth(key.reveal())
         .header("accept", "application/json, text/event-stream")
-        .body(wrong.body);
-    if let Some(content_type) = wrong.content_type {
+        .body(malformed.body);
+    if let Some(content_type) = malformed.content_type {
         request = request.header("content-type", content_type);
     }
     let response = request.timeout(PATIENCE).send().await.unwrap();
     let status = response.status();
     let text = response.text().await.unwrap();
-    assert_eq!(status.as_u16(), wrong.status, "{what}: {text}");
-    let answer: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{what}: {error}: {text}"));
-    assert_eq!(answer["jsonrpc"], "2.0", "{what}: {answer}");
-    assert_eq!(answer["id"], Value::Null, "{what}: {answer}");
-    assert_eq!(answer["error"]["code"], wrong.code, "{what}: {answer}");
-    let words = answer["error"]["message"].as_str().unwrap();
-    assert!(words.len() > 10 && words.contains(wrong.says), "{what}: {words}");
+    assert_eq!(status.as_u16(), malformed.status, "{sent}: {text}");
+    let response: Value =
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{sent}: {error}: {text}"));
+    assert_eq!(response["jsonrpc"], "2.0", "{sent}: {response}");
+    assert_eq!(response["id"], Value::Null, "{sent}: {response}");
+    assert_eq!(response["error"]["code"], malformed.code, "{sent}: {response}");
+    let message = response["error"]["message"].as_str().unwrap();
+    assert!(
+        message.len() > 10 && message.contains(malformed.message),
+        "{sent}: {message}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_message_is_refused_with_words_on_every_path() {
+async fn malformed_message_is_rejected_with_message_on_every_path() {
     let (db, key, served) = set_up(HttpOptions::default()).await;
     let mut agent = Agent::greet(served.at, &key).await;
-    for wrong in wrongs() {
-        assert_refused(&format!("http://{}/mcp", served.at), &key, wrong).await;
+    for malformed in malformed_messages() {
+        assert_rejected(&format!("http://{}/mcp", served.at), &key, malformed).await;
     }
-    for wrong in wrongs() {
-        assert_refused(&format!("http://{}{}", served.at, agent.endpoint), &key, wrong).await;
+    for malformed in malformed_messages() {
+        assert_rejected(
+            &format!("http://{}{}", served.at, agent.endpoint),
+            &key,
+            malformed,
+        )
+        .await;
     }
     assert_eq!(db.value::<i64>("SELECT count(*) FROM usage_events").await, 0);
     assert_served(served.at, &key).await;
-    let who = agent.ask(&call(1, "whoami", &json!({}))).await;
-    assert!(who["result"].is_object(), "{who}");
+    let whoami = agent.ask(&call(1, "whoami", &json!({}))).await;
+    assert!(whoami["result"].is_object(), "{whoami}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_methods_are_told_what_to_use() {
+async fn other_http_methods_get_405_that_names_post() {
     let (_db, key, served) = set_up(HttpOptions::default()).await;
     for method in [Method::GET, Method::DELETE, Method::PUT, Method::PATCH] {
         let response = reqwest::Client::new()
@@ -176,27 +184,27 @@ async fn other_methods_are_told_what_to_use() {
             .unwrap();
         assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
         assert_eq!(response.headers()["allow"], "POST");
-        let answer: Value = response.json().await.unwrap();
+        let response: Value = response.json().await.unwrap();
         assert!(
-            answer["error"]["message"].as_str().unwrap().contains("POST"),
-            "{answer}"
+            response["error"]["message"].as_str().unwrap().contains("POST"),
+            "{response}"
         );
     }
 }
 
-/// Sends bytes and reads until the server hangs up.
-async fn until_hung_up(at: SocketAddr, bytes: &[u8]) -> String {
+/// Sends bytes and reads until the server closes the connection.
+async fn send_until_closed(at: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(at).await.unwrap();
-    // The server may refuse before it has read all.
-    let _refused = stream.write_all(bytes).await;
-    let mut answer = Vec::new();
-    let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer));
-    let _reset = read.await.expect("the server waits for ever");
-    String::from_utf8_lossy(&answer).into_owned()
+    // The server may close the connection before it has read everything.
+    let _closed = stream.write_all(bytes).await;
+    let mut response = Vec::new();
+    let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut response));
+    let _reset = read.await.expect("the server did not close the connection");
+    String::from_utf8_lossy(&response).into_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn half_a_request_is_not_waited_for_and_holds_nobody_up() {
+async fn incomplete_requests_time_out_and_others_are_served() {
     let options = HttpOptions {
         request_timeout: Duration::from_secs(2),
         ..HttpOptions::default()
@@ -208,8 +216,8 @@ async fn half_a_request_is_not_waited_for_and_holds_nobody_up() {
         "Authorization: Bearer {}\r\nContent-Type: {JSON}\r\nContent-Length: 1000\r\nConnection: close\r\n\r\n{{\"jsonrpc\"",
         key.reveal()
     );
-    let began = Instant::now();
-    let mut waiting = Vec::new();
+    let started = Instant::now();
+    let mut connections = Vec::new();
     for number in 0..200 {
         let bytes = match number % 4 {
             0 => String::new(),
@@ -217,30 +225,30 @@ async fn half_a_request_is_not_waited_for_and_holds_nobody_up() {
             2 => head.to_owned(),
             _ => format!("{head}{rest}"),
         };
-        waiting.push(tokio::spawn(
-            async move { until_hung_up(at, bytes.as_bytes()).await },
-        ));
+        connections.push(tokio::spawn(async move {
+            send_until_closed(at, bytes.as_bytes()).await
+        }));
     }
     for _ in 0..5 {
         assert_served(at, &key).await;
     }
     let mut timed_out = 0;
-    for peer in waiting {
-        let answer = peer.await.unwrap();
-        if answer.starts_with("HTTP/1.1 408") && answer.contains("did not arrive in 2 seconds") {
+    for connection in connections {
+        let response = connection.await.unwrap();
+        if response.starts_with("HTTP/1.1 408") && response.contains("did not arrive within 2 seconds") {
             timed_out += 1;
         }
     }
     assert_eq!(
         timed_out, 50,
-        "those who began a message are told why it was given up"
+        "a client that has sent a part of its body gets the reason"
     );
-    assert!(began.elapsed() < Duration::from_secs(30));
+    assert!(started.elapsed() < Duration::from_secs(30));
     assert_served(at, &key).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn heads_that_are_none_are_refused_and_the_next_request_is_served() {
+async fn malformed_heads_are_rejected_and_next_request_is_served() {
     let (_db, key, served) = set_up(HttpOptions::default()).await;
     let many: String = (0..200).map(|number| format!("X-{number}: 1\r\n")).collect();
     let long = format!("X-Long: {}\r\n", "a".repeat(200 * 1024));
@@ -270,12 +278,12 @@ async fn heads_that_are_none_are_refused_and_the_next_request_is_served() {
             "403",
         ),
     ] {
-        let answer = until_hung_up(served.at, head.as_bytes()).await;
+        let response = send_until_closed(served.at, head.as_bytes()).await;
         let expected = format!("HTTP/1.1 {status}");
         assert!(
-            answer.starts_with(&expected),
-            "{}: {answer}",
-            shown(head.as_bytes())
+            response.starts_with(&expected),
+            "{}: {response}",
+            excerpt(head.as_bytes())
         );
     }
     assert_served(served.at, &key).await;

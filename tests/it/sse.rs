@@ -1,4 +1,4 @@
-//! HTTP+SSE, as the agents of revision 2024-11-05 speak it, and as those try it who are not welcome.
+//! HTTP+SSE of protocol version 2024-11-05: sessions, their limits, and requests with foreign or revoked API keys.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::command::admin;
 use crate::harness::TestDb;
 use crate::helpers::{events_after, test_hook};
+use crate::http::stopping::blocked_service;
 use crate::http_server::{Agent, PATIENCE, Served, assert_served, call};
 
 fn with_sse(sse: SseOptions) -> HttpOptions {
@@ -24,8 +25,8 @@ fn with_sse(sse: SseOptions) -> HttpOptions {
     }
 }
 
-/// What was recorded of a tenant's calls: tool, outcome, transport, revision and client.
-async fn recorded(db: &TestDb) -> Vec<[String; 5]> {
+/// All usage events: tool, outcome, transport, protocol version and client.
+async fn usage_events(db: &TestDb) -> Vec<[String; 5]> {
     let rows = db
         .superuser()
         .await
@@ -41,7 +42,7 @@ async fn recorded(db: &TestDb) -> Vec<[String; 5]> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_of_the_first_revision_works_and_its_calls_are_recorded_as_its_own() {
+async fn sse_client_calls_tools_and_events_name_its_transport() {
     let db = TestDb::new().await;
     let key = db.full_key(db.tenant("acme").await).await;
     let service = db.service();
@@ -51,19 +52,19 @@ async fn an_agent_of_the_first_revision_works_and_its_calls_are_recorded_as_its_
         .ask(&json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}))
         .await;
     assert!(tools["result"]["tools"].as_array().unwrap().len() > 5, "{tools}");
-    let who = agent.ask(&call(2, "whoami", &json!({}))).await;
-    let said = who["result"]["content"][0]["text"].as_str().unwrap();
-    assert!(said.contains("acme"), "{who}");
+    let whoami = agent.ask(&call(2, "whoami", &json!({}))).await;
+    let text = whoami["result"]["content"][0]["text"].as_str().unwrap();
+    assert!(text.contains("acme"), "{whoami}");
     agent
         .ask(&call(3, "search_skills", &json!({"query": "pdf"})))
         .await;
-    let wrong = agent.ask(&call(4, "search_skills", &json!({"query": 7}))).await;
+    let invalid = agent.ask(&call(4, "search_skills", &json!({"query": 7}))).await;
     assert!(
-        wrong["error"].is_object() || wrong["result"]["isError"] == true,
-        "{wrong}"
+        invalid["error"].is_object() || invalid["result"]["isError"] == true,
+        "{invalid}"
     );
     service.drain().await;
-    let events = recorded(&db).await;
+    let events = usage_events(&db).await;
     let tools: Vec<&str> = events.iter().map(|event| event[0].as_str()).collect();
     assert_eq!(tools, ["whoami", "search_skills", "search_skills"]);
     for event in &events {
@@ -72,44 +73,47 @@ async fn an_agent_of_the_first_revision_works_and_its_calls_are_recorded_as_its_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_does_not_exist_for_another_key() {
+async fn other_key_gets_same_response_as_for_unknown_session() {
     let db = TestDb::new().await;
     let acme = db.tenant("acme").await;
     let (key, sibling) = (db.full_key(acme).await, db.full_key(acme).await);
-    let stranger = db.full_key(db.tenant("globex").await).await;
+    let foreign = db.full_key(db.tenant("globex").await).await;
     let served = Served::start(db.service(), HttpOptions::default()).await;
     let mut agent = Agent::greet(served.at, &key).await;
     let message = call(5, "whoami", &json!({}));
-    let mut refusals = Vec::new();
-    for other in [&sibling, &stranger] {
+    let mut rejections = Vec::new();
+    for other in [&sibling, &foreign] {
         let response = agent.message(other).json(&message).send().await.unwrap();
-        refusals.push((response.status(), response.text().await.unwrap()));
+        rejections.push((response.status(), response.text().await.unwrap()));
     }
     let endpoint = std::mem::replace(&mut agent.endpoint, "/messages?sessionId=0".to_owned());
-    for nowhere in ["/messages?sessionId=0", "/messages"] {
-        nowhere.clone_into(&mut agent.endpoint);
+    for unknown in ["/messages?sessionId=0", "/messages"] {
+        unknown.clone_into(&mut agent.endpoint);
         let response = agent.message(&key).json(&message).send().await.unwrap();
-        refusals.push((response.status(), response.text().await.unwrap()));
+        rejections.push((response.status(), response.text().await.unwrap()));
     }
-    for refusal in &refusals {
+    for rejection in &rejections {
         assert_eq!(
-            refusal, &refusals[0],
-            "a foreign session differs from none at all"
+            rejection, &rejections[0],
+            "the response reveals that the session exists"
         );
-        assert_eq!(refusal.0, StatusCode::NOT_FOUND);
+        assert_eq!(rejection.0, StatusCode::NOT_FOUND);
     }
     agent.endpoint = endpoint;
-    let without = reqwest::Client::new()
+    let without_key = reqwest::Client::new()
         .post(format!("http://{}{}", served.at, agent.endpoint))
         .json(&message);
-    assert_eq!(without.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        without_key.send().await.unwrap().status(),
+        StatusCode::UNAUTHORIZED
+    );
     assert_eq!(db.value::<i64>("SELECT count(*) FROM usage_events").await, 0);
-    let who = agent.ask(&message).await;
-    assert!(who.to_string().contains("acme"), "{who}");
+    let whoami = agent.ask(&message).await;
+    assert!(whoami.to_string().contains("acme"), "{whoami}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tenant_has_so_many_streams_and_no_more_and_one_that_ends_makes_room() {
+async fn stream_above_limit_is_refused_until_another_ends() {
     let db = TestDb::new().await;
     let acme = db.tenant("acme").await;
     let (key, sibling) = (db.full_key(acme).await, db.full_key(acme).await);
@@ -122,57 +126,57 @@ async fn a_tenant_has_so_many_streams_and_no_more_and_one_that_ends_makes_room()
     let client = reqwest::Client::new();
     let first = Agent::greet(served.at, &key).await;
     let _second = Agent::greet(served.at, &sibling).await;
-    let refusal = Agent::open(&client, served.at, &key)
+    let rejection = Agent::open(&client, served.at, &key)
         .await
         .err()
-        .expect("one too many");
-    assert_eq!(refusal.status(), StatusCode::TOO_MANY_REQUESTS);
+        .expect("a third stream was opened");
+    assert_eq!(rejection.status(), StatusCode::TOO_MANY_REQUESTS);
     assert!(
-        refusal.headers()["retry-after"]
+        rejection.headers()["retry-after"]
             .to_str()
             .unwrap()
             .parse::<u32>()
             .unwrap()
             > 0
     );
-    let words = refusal.text().await.unwrap();
-    assert!(words.contains("2 event streams open"), "{words}");
+    let text = rejection.text().await.unwrap();
+    assert!(text.contains("2 event streams open"), "{text}");
     Agent::greet(served.at, &other).await;
     drop(first);
-    let began = Instant::now();
+    let dropped_at = Instant::now();
     while Agent::open(&client, served.at, &key).await.is_err() {
         assert!(
-            began.elapsed() < PATIENCE,
-            "the place of a stream that ended is not free"
+            dropped_at.elapsed() < PATIENCE,
+            "the permit of the ended stream was not returned"
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_whose_agent_leaves_is_stopped_and_recorded() {
+async fn call_of_disconnected_sse_client_is_stopped_and_recorded() {
     let db = TestDb::new().await;
     let acme = db.tenant("acme").await;
     let key = db.full_key(acme).await;
-    let begun = CancellationToken::new();
-    let signal = begun.clone();
-    let block = test_hook(move |name, _| {
-        let (signal, is_slow) = (signal.clone(), name == "search_skills");
+    let started = CancellationToken::new();
+    let signal = started.clone();
+    let hook = test_hook(move |name, _| {
+        let (signal, blocks) = (signal.clone(), name == "search_skills");
         async move {
-            if is_slow {
+            if blocks {
                 signal.cancel();
                 futures::future::pending::<()>().await;
             }
         }
         .boxed()
     });
-    let service = db.service_with_faults(ServiceLimits::default(), block);
+    let service = db.service_with_faults(ServiceLimits::default(), hook);
     let served = Served::start(service.clone(), HttpOptions::default()).await;
     let agent = Agent::greet(served.at, &key).await;
     agent
         .say(&call(1, "search_skills", &json!({"query": "pdf"})))
         .await;
-    begun.cancelled().await;
+    started.cancelled().await;
     drop(agent);
     let events = events_after(&db, &service, acme, 1).await;
     assert_eq!(events, [("search_skills".to_owned(), "client_gone".to_owned())]);
@@ -180,7 +184,7 @@ async fn a_call_whose_agent_leaves_is_stopped_and_recorded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_silent_agent_is_let_go_and_one_that_speaks_is_kept() {
+async fn idle_session_is_ended_and_active_session_is_kept() {
     let db = TestDb::new().await;
     let key = db.full_key(db.tenant("acme").await).await;
     let options = with_sse(SseOptions {
@@ -189,38 +193,41 @@ async fn a_silent_agent_is_let_go_and_one_that_speaks_is_kept() {
         ..SseOptions::default()
     });
     let served = Served::start(db.service(), options).await;
-    let mut silent = Agent::greet(served.at, &key).await;
-    let mut speaking = Agent::greet(served.at, &key).await;
-    let began = Instant::now();
-    let talk = async {
+    let mut idle = Agent::greet(served.at, &key).await;
+    let mut active = Agent::greet(served.at, &key).await;
+    let opened_at = Instant::now();
+    let keep_pinging = async {
         for id in 1.. {
-            let answer = speaking
+            let response = active
                 .ask(&json!({"jsonrpc": "2.0", "id": id, "method": "ping"}))
                 .await;
-            assert!(answer["result"].is_object(), "{answer}");
+            assert!(response["result"].is_object(), "{response}");
             tokio::time::sleep(Duration::from_millis(300)).await;
         }
     };
     tokio::select! {
-        () = silent.ended() => {}
-        () = talk => {}
+        () = idle.ended() => {}
+        () = keep_pinging => {}
     }
-    assert!(began.elapsed() >= Duration::from_secs(1), "let go too early");
-    let gone = silent
+    assert!(
+        opened_at.elapsed() >= Duration::from_secs(1),
+        "the session ended before its idle time"
+    );
+    let rejected = idle
         .message(&key)
         .json(&call(1, "whoami", &json!({})))
         .send()
         .await
         .unwrap();
-    assert_eq!(gone.status(), StatusCode::NOT_FOUND);
-    let answer = speaking
+    assert_eq!(rejected.status(), StatusCode::NOT_FOUND);
+    let response = active
         .ask(&json!({"jsonrpc": "2.0", "id": 0, "method": "ping"}))
         .await;
-    assert!(answer["result"].is_object(), "{answer}");
+    assert!(response["result"].is_object(), "{response}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revoked_key_does_nothing_more_and_its_stream_ends() {
+async fn revoked_key_is_rejected_and_its_stream_ends() {
     let db = TestDb::new().await;
     let acme = db.tenant("acme").await;
     let key = db.full_key(acme).await;
@@ -230,56 +237,43 @@ async fn a_revoked_key_does_nothing_more_and_its_stream_ends() {
     });
     let served = Served::start(db.service(), options).await;
     let mut agent = Agent::greet(served.at, &key).await;
-    let list = admin(&db, &["key", "list", "--tenant", "acme", "--json"]).json();
-    let id = list[0]["id"]
+    let keys = admin(&db, &["key", "list", "--tenant", "acme", "--json"]).json();
+    let id = keys[0]["id"]
         .as_str()
-        .unwrap_or_else(|| panic!("{list}"))
+        .unwrap_or_else(|| panic!("{keys}"))
         .to_owned();
     admin(&db, &["key", "revoke", &id, "--tenant", "acme"]);
-    let refused = agent
+    let sent = agent
         .message(&key)
         .json(&call(1, "whoami", &json!({})))
         .send()
         .await
         .unwrap();
-    if refused.status() == StatusCode::ACCEPTED {
-        let answer = agent.receive(1).await;
-        assert_eq!(answer["error"]["code"], -31_001, "{answer}");
+    if sent.status() == StatusCode::ACCEPTED {
+        let response = agent.receive(1).await;
+        assert_eq!(response["error"]["code"], -31_001, "{response}");
     } else {
-        assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(sent.status(), StatusCode::UNAUTHORIZED);
     }
     agent.ended().await;
     assert_eq!(db.value::<i64>("SELECT count(*) FROM usage_events").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_stops_ends_its_streams_after_the_last_answer() {
+async fn stopping_server_ends_streams_after_last_response() {
     let db = TestDb::new().await;
     let key = db.full_key(db.tenant("acme").await).await;
-    let (begun, go) = (CancellationToken::new(), CancellationToken::new());
-    let (signal, wait) = (begun.clone(), go.clone());
-    let block = test_hook(move |_, _| {
-        let (signal, wait) = (signal.clone(), wait.clone());
-        async move {
-            signal.cancel();
-            wait.cancelled().await;
-        }
-        .boxed()
-    });
-    let mut served = Served::start(
-        db.service_with_faults(ServiceLimits::default(), block),
-        HttpOptions::default(),
-    )
-    .await;
+    let (service, started, release) = blocked_service(&db);
+    let mut served = Served::start(service, HttpOptions::default()).await;
     let mut idle = Agent::greet(served.at, &key).await;
     let mut busy = Agent::greet(served.at, &key).await;
     busy.say(&call(1, "whoami", &json!({}))).await;
-    begun.cancelled().await;
+    started.cancelled().await;
     served.stop.cancel();
     tokio::time::sleep(Duration::from_millis(100)).await;
-    go.cancel();
+    release.cancel();
     assert!(busy.receive(1).await["result"].is_object());
-    let began = Instant::now();
+    let released_at = Instant::now();
     busy.ended().await;
     idle.ended().await;
     tokio::time::timeout(PATIENCE, &mut served.task)
@@ -287,13 +281,13 @@ async fn a_server_that_stops_ends_its_streams_after_the_last_answer() {
         .unwrap()
         .unwrap();
     assert!(
-        began.elapsed() < Duration::from_secs(10),
-        "idle streams held up the end"
+        released_at.elapsed() < Duration::from_secs(10),
+        "idle streams delayed the stop"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_switched_off_is_not_there() {
+async fn disabled_sse_gives_404() {
     let db = TestDb::new().await;
     let key = db.full_key(db.tenant("acme").await).await;
     let options = HttpOptions {
@@ -301,11 +295,11 @@ async fn what_is_switched_off_is_not_there() {
         ..HttpOptions::default()
     };
     let served = Served::start(db.service(), options).await;
-    let refusal = Agent::open(&reqwest::Client::new(), served.at, &key)
+    let rejection = Agent::open(&reqwest::Client::new(), served.at, &key)
         .await
         .err()
         .unwrap();
-    assert_eq!(refusal.status(), StatusCode::NOT_FOUND);
+    assert_eq!(rejection.status(), StatusCode::NOT_FOUND);
     let posted = reqwest::Client::new()
         .post(format!("http://{}/messages?sessionId=1", served.at))
         .bearer_auth(key.reveal())
@@ -316,17 +310,11 @@ async fn what_is_switched_off_is_not_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_cannot_be_flooded() {
+async fn request_above_pending_limit_of_session_is_refused() {
     let db = TestDb::new().await;
     let key = db.full_key(db.tenant("acme").await).await;
-    let go = CancellationToken::new();
-    let wait = go.clone();
-    let block = test_hook(move |_, _| wait.clone().cancelled_owned().boxed());
-    let served = Served::start(
-        db.service_with_faults(ServiceLimits::default(), block),
-        HttpOptions::default(),
-    )
-    .await;
+    let (service, _started, release) = blocked_service(&db);
+    let served = Served::start(service, HttpOptions::default()).await;
     let mut agent = Agent::greet(served.at, &key).await;
     let mut refused = 0;
     for id in 1..=40 {
@@ -339,8 +327,8 @@ async fn a_session_cannot_be_flooded() {
             assert_eq!(response.status(), StatusCode::ACCEPTED);
         }
     }
-    assert_eq!(refused, 8, "32 requests may wait for their answers");
-    go.cancel();
+    assert_eq!(refused, 8, "the limit is 32 pending requests");
+    release.cancel();
     let mut answered = BTreeSet::new();
     while answered.len() < 32 {
         answered.insert(agent.answer().await["id"].as_i64().unwrap());
@@ -348,18 +336,17 @@ async fn a_session_cannot_be_flooded() {
     assert_eq!(answered, (1..=32).collect());
 }
 
-/// The key that names no tenant that exists opens nothing.
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_listens_without_a_key() {
+async fn stream_without_valid_key_is_refused() {
     let db = TestDb::new().await;
     db.tenant("acme").await;
     let served = Served::start(db.service(), HttpOptions::default()).await;
-    let invented = ApiKey::generate(skillkeep::ids::TenantId::new(), &mut rand::rng());
-    let refusal = Agent::open(&reqwest::Client::new(), served.at, &invented)
+    let unknown = ApiKey::generate(skillkeep::ids::TenantId::new(), &mut rand::rng());
+    let rejection = Agent::open(&reqwest::Client::new(), served.at, &unknown)
         .await
         .err()
         .unwrap();
-    assert_eq!(refusal.status(), StatusCode::UNAUTHORIZED);
-    let bare = reqwest::get(format!("http://{}/sse", served.at)).await.unwrap();
-    assert_eq!(bare.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(rejection.status(), StatusCode::UNAUTHORIZED);
+    let without_key = reqwest::get(format!("http://{}/sse", served.at)).await.unwrap();
+    assert_eq!(without_key.status(), StatusCode::UNAUTHORIZED);
 }

@@ -1,4 +1,4 @@
-//! The real program over stdin and stdout, as an assistant starts it.
+//! The program over stdin and stdout, as an assistant starts it.
 
 mod flood;
 
@@ -16,10 +16,10 @@ fn line(value: &Value) -> Vec<u8> {
 }
 
 fn initialize() -> Vec<u8> {
-    let hello = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+    let initialize = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
         "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "wire-test", "version": "9.1"}}});
-    let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
-    [line(&hello), line(&ready)].concat()
+    let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+    [line(&initialize), line(&initialized)].concat()
 }
 
 fn call(id: u32, tool: &str, arguments: &Value) -> Vec<u8> {
@@ -34,29 +34,33 @@ fn start(db: &TestDb, key: &str, log: &str) -> Child {
     command.stdin(Stdio::piped()).spawn().unwrap()
 }
 
-/// Says everything, waits until this many lines came back, closes stdin, and returns all that was said.
-fn converse(mut child: Child, said: &[u8], answers: usize) -> CommandOutput {
-    say(&mut child, said);
-    let mut out = BufReader::new(child.stdout.take().unwrap());
+/// Sends the input, waits for this many lines of output, closes stdin, and returns the whole output.
+fn exchange(mut child: Child, input: &[u8], lines: usize) -> CommandOutput {
+    say(&mut child, input);
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let mut text = String::new();
-    for _ in 0..answers {
-        assert_ne!(out.read_line(&mut text).unwrap(), 0, "stdout ended after: {text}");
+    for _ in 0..lines {
+        assert_ne!(
+            stdout.read_line(&mut text).unwrap(),
+            0,
+            "stdout ended after: {text}"
+        );
     }
     drop(child.stdin.take());
-    std::io::Read::read_to_string(&mut out, &mut text).unwrap();
-    let mut ran = CommandOutput::end(child);
-    ran.out = text;
-    ran
+    std::io::Read::read_to_string(&mut stdout, &mut text).unwrap();
+    let mut output = CommandOutput::end(child);
+    output.out = text;
+    output
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_byte_of_stdout_is_json_rpc_and_the_log_holds_no_secret() {
+async fn stdout_is_json_rpc_only_and_log_holds_no_secrets() {
     let db = TestDb::new().await;
     let acme = db.tenant("acme").await;
     let key = db.full_key(acme).await;
     db.skill(acme, "fill-pdf", "Fills in PDF forms.", &[]).await;
 
-    let said = [
+    let input = [
         initialize(),
         b"this is no JSON\n{\"jsonrpc\": \n\n".to_vec(),
         call(2, "search_skills", &json!({"query": "marzipan-in-the-query"})),
@@ -69,31 +73,31 @@ async fn every_byte_of_stdout_is_json_rpc_and_the_log_holds_no_secret() {
         line(&json!({"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": {"arguments": 7}})),
     ]
     .concat();
-    let ran = converse(start(&db, key.reveal(), "trace"), &said, 5);
+    let output = exchange(start(&db, key.reveal(), "trace"), &input, 5);
 
-    assert_eq!(ran.code, 0, "{ran:?}");
-    let lines = ran.json_lines();
+    assert_eq!(output.code, 0, "{output:?}");
+    let lines = output.json_lines();
     assert!(lines.iter().all(|line| line["jsonrpc"] == "2.0"), "{lines:?}");
     for id in 1..=5 {
-        let answers = lines.iter().filter(|line| line["id"] == id).count();
-        assert_eq!(answers, 1, "id {id}: {lines:?}");
+        let responses = lines.iter().filter(|line| line["id"] == id).count();
+        assert_eq!(responses, 1, "id {id}: {lines:?}");
     }
     assert!(
-        ran.err.contains("record_usage"),
+        output.err.contains("record_usage"),
         "nothing was logged: {}",
-        ran.err
+        output.err
     );
-    assert!(!ran.err.contains(key.reveal()), "the key is in the log");
-    // The key's two secret parts, should the log cut it.
+    assert!(!output.err.contains(key.reveal()), "the key is in the log");
+    // The log could hold a part of the key.
     assert!(
-        !ran.err.contains(&key.reveal()[30..50]),
+        !output.err.contains(&key.reveal()[30..50]),
         "a part of the key is in the log"
     );
     for argument in ["marzipan-in-the-query", "marzipan-in-the-comment"] {
         assert!(
-            !ran.err.contains(argument),
+            !output.err.contains(argument),
             "{argument} is in the log: {}",
-            ran.err
+            output.err
         );
     }
     let mut outcomes: Vec<String> = db
@@ -112,49 +116,53 @@ async fn every_byte_of_stdout_is_json_rpc_and_the_log_holds_no_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_key_that_holds_there_is_one_sentence_on_stderr_and_nothing_on_stdout() {
+async fn invalid_key_prints_one_line_to_stderr_only() {
     let db = TestDb::new().await;
     let acme = db.tenant("acme").await;
     let (_, key) = db.key(acme, "ada@example.com", &[Scope::SkillsRead]).await;
-    let listed = admin(&db, &["key", "list", "--tenant", "acme", "--json"]).json();
-    let id = listed[0]["id"].as_str().unwrap();
+    let keys = admin(&db, &["key", "list", "--tenant", "acme", "--json"]).json();
+    let id = keys[0]["id"].as_str().unwrap();
     admin(&db, &["key", "revoke", id, "--tenant", "acme"]);
 
-    let cut = &key.reveal()[..key.reveal().len() - 1];
-    for (sent, code, says) in [
+    let truncated = &key.reveal()[..key.reveal().len() - 1];
+    for (sent_key, code, message) in [
         (None, 2, "SKILLKEEP_API_KEY is not set"),
         (Some(""), 2, "SKILLKEEP_API_KEY is not set"),
         (Some("hello"), 2, "SKILLKEEP_API_KEY is not valid"),
-        (Some(cut), 2, "SKILLKEEP_API_KEY is not valid"),
+        (Some(truncated), 2, "SKILLKEEP_API_KEY is not valid"),
         (Some(key.reveal()), 4, "SKILLKEEP_API_KEY was rejected"),
     ] {
         let mut command = program_as("skillkeep_app", &db, &["stdio"]);
-        if let Some(sent) = sent {
-            command.env("SKILLKEEP_API_KEY", sent);
+        if let Some(key) = sent_key {
+            command.env("SKILLKEEP_API_KEY", key);
         }
-        let ran = CommandOutput::of(&mut command);
-        assert_eq!((ran.code, ran.out.as_str()), (code, ""), "{sent:?}: {ran:?}");
-        assert!(ran.err.contains(says), "{sent:?}: {}", ran.err);
-        assert_eq!(ran.err.lines().count(), 1, "{sent:?}: {}", ran.err);
-        let secret = sent.filter(|sent| sent.len() > 10);
+        let output = CommandOutput::of(&mut command);
+        assert_eq!(
+            (output.code, output.out.as_str()),
+            (code, ""),
+            "{sent_key:?}: {output:?}"
+        );
+        assert!(output.err.contains(message), "{sent_key:?}: {}", output.err);
+        assert_eq!(output.err.lines().count(), 1, "{sent_key:?}: {}", output.err);
+        let secret = sent_key.filter(|key| key.len() > 10);
         assert!(
-            secret.is_none_or(|secret| !ran.err.contains(secret)),
+            secret.is_none_or(|secret| !output.err.contains(secret)),
             "{}",
-            ran.err
+            output.err
         );
     }
     assert_eq!(db.events(acme).await, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_whose_client_closed_its_end_at_once_is_recorded_once() {
+async fn call_is_recorded_once_when_stdin_closes_at_once() {
     let db = TestDb::new().await;
     let acme = db.tenant("acme").await;
     let key = db.full_key(acme).await;
     db.skill(acme, "fill-pdf", "Fills in PDF forms.", &[]).await;
 
-    // A write, which is brought to its end: its effect and its record are both there.
-    let said = [
+    // A call with side effects runs to its end when the client is gone.
+    let input = [
         initialize(),
         call(
             2,
@@ -163,9 +171,9 @@ async fn a_call_whose_client_closed_its_end_at_once_is_recorded_once() {
         ),
     ]
     .concat();
-    let ran = converse(start(&db, key.reveal(), "warn"), &said, 0);
-    assert_eq!(ran.code, 0, "{ran:?}");
-    ran.json_lines();
+    let output = exchange(start(&db, key.reveal(), "warn"), &input, 0);
+    assert_eq!(output.code, 0, "{output:?}");
+    output.json_lines();
     assert_eq!(
         db.events(acme).await,
         [("record_usage".to_owned(), "ok".to_owned())]

@@ -1,4 +1,4 @@
-//! Clients are told that the catalog changed: by every replica, of what their key may see, and as long as it holds.
+//! Notifications of catalog changes: from every replica, for the skills that the API key may see, until it is revoked.
 
 mod outage;
 
@@ -17,11 +17,11 @@ use crate::harness::TestDb;
 use crate::helpers::Wire;
 use crate::http_server::serve;
 
-const NEW: &str = "2026-07-28";
-/// Longer than anything here may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const CURRENT: &str = "2026-07-28";
+/// The longest time to the next message.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A service with connections of its own, as another process would have.
+/// A service with its own connection pool, like a second server process.
 fn replica(db: &TestDb) -> Arc<CallService> {
     Arc::new(CallService::new(
         ServerDb::new(&db.ways.server, 4).unwrap(),
@@ -31,19 +31,19 @@ fn replica(db: &TestDb) -> Arc<CallService> {
 
 fn request(address: SocketAddr, key: &ApiKey, method: &str, mut params: Value) -> reqwest::RequestBuilder {
     params["_meta"] = json!({
-        "io.modelcontextprotocol/protocolVersion": NEW,
+        "io.modelcontextprotocol/protocolVersion": CURRENT,
         "io.modelcontextprotocol/clientCapabilities": {},
     });
     reqwest::Client::new()
         .post(format!("http://{address}/mcp"))
         .header("accept", "application/json, text/event-stream")
-        .header("mcp-protocol-version", NEW)
+        .header("mcp-protocol-version", CURRENT)
         .header("mcp-method", method)
         .bearer_auth(key.reveal())
         .json(&json!({"jsonrpc": "2.0", "id": "sub", "method": method, "params": params}))
 }
 
-/// A `subscriptions/listen` of the newest revision.
+/// An open `subscriptions/listen` of protocol version 2026-07-28.
 struct Listener {
     response: reqwest::Response,
     unread: String,
@@ -70,14 +70,14 @@ impl Listener {
             first["method"], "notifications/subscriptions/acknowledged",
             "{first}"
         );
-        // The acknowledgement is sent before the key is checked and the watch begins; an answer to
-        // another request does not tell when that is over, so a change is made until it is noticed: see `told`.
+        // The acknowledgement is sent before the key is checked and the catalog is watched, and nothing reports when
+        // that is done. So `publish_until` publishes until a notification arrives.
         listener
     }
 
     /// The next message; `None` at the end of the stream.
     async fn next(&mut self) -> Option<Value> {
-        tokio::time::timeout(PATIENCE, async {
+        tokio::time::timeout(TIMEOUT, async {
             loop {
                 if let Some((event, rest)) = self.unread.split_once("\n\n") {
                     let data: String = event
@@ -96,12 +96,11 @@ impl Listener {
             }
         })
         .await
-        .expect("nothing was told")
+        .expect("no message arrived")
     }
 
-    /// Publishes new versions of the skill until a message comes, and gives the messages up to the one that `is_last`
-    /// accepts.
-    async fn told(
+    /// Publishes versions of the skill until a message arrives that `is_last` accepts. Returns all messages up to it.
+    async fn publish_until(
         &mut self,
         db: &TestDb,
         tenant: TenantId,
@@ -112,7 +111,7 @@ impl Listener {
         let mut count = 0;
         loop {
             count += 1;
-            db.skill(tenant, skill, &format!("Version {count} of it, {}", uuid()), &[])
+            db.skill(tenant, skill, &format!("Version {count}, {}.", uuid()), &[])
                 .await;
             let wait = Duration::from_secs(3);
             while let Ok(message) = tokio::time::timeout(wait, self.next()).await {
@@ -123,7 +122,7 @@ impl Listener {
                     return messages;
                 }
             }
-            assert!(count < 10, "nothing was told: {messages:?}");
+            assert!(count < 10, "the expected message did not arrive: {messages:?}");
         }
     }
 }
@@ -141,7 +140,7 @@ fn uri(slug: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_replica_tells_its_listeners_of_a_publication() {
+async fn publication_notifies_subscribers_of_every_replica() {
     let db = TestDb::new().await;
     let acme = db.tenant("acme").await;
     let key = db.full_key(acme).await;
@@ -152,7 +151,7 @@ async fn every_replica_tells_its_listeners_of_a_publication() {
     for service in [replica(&db), replica(&db)] {
         let address = serve(&service).await;
         let mut listener = Listener::open(address, &key, filter.clone()).await;
-        let messages = listener.told(&db, acme, "pdf", is_update).await;
+        let messages = listener.publish_until(&db, acme, "pdf", is_update).await;
         let methods: Vec<&str> = messages
             .iter()
             .map(|message| message["method"].as_str().unwrap())
@@ -174,19 +173,19 @@ async fn every_replica_tells_its_listeners_of_a_publication() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_told_of_another_tenants_changes_or_of_skills_that_his_key_may_not_see() {
+async fn hidden_and_foreign_changes_do_not_notify() {
     let db = TestDb::new().await;
-    let (mine, theirs) = (db.tenant("mine").await, db.tenant("theirs").await);
-    let narrow = {
-        let tx = TenantTx::begin_as_admin(&db.admin, mine).await.unwrap();
+    let (tenant, other) = (db.tenant("tenant").await, db.tenant("other").await);
+    let restricted = {
+        let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
         let user = users::find_or_create(&tx, &"ada@example.com".parse().unwrap(), "")
             .await
             .unwrap();
         let new = NewKey {
             user: user.id,
-            name: "narrow".to_owned(),
+            name: "restricted".to_owned(),
             scopes: Scopes::new([Scope::SkillsRead]),
-            only_skills: Some(vec!["theirs-too".to_owned(), "visible".to_owned()]),
+            only_skills: Some(vec!["other-too".to_owned(), "visible".to_owned()]),
             only_tools: None,
             expires_at: None,
             call_limits: CallLimits::default(),
@@ -196,13 +195,13 @@ async fn nobody_is_told_of_another_tenants_changes_or_of_skills_that_his_key_may
         key
     };
     let address = serve(&replica(&db)).await;
-    let filter = json!({"resourceSubscriptions": [uri("hidden"), uri("theirs-too"), uri("visible")]});
-    let mut listener = Listener::open(address, &narrow, filter).await;
-    listener.told(&db, mine, "visible", is_update).await;
-    db.skill(theirs, "theirs-too", "Theirs, of a name that I may see.", &[])
+    let filter = json!({"resourceSubscriptions": [uri("hidden"), uri("other-too"), uri("visible")]});
+    let mut listener = Listener::open(address, &restricted, filter).await;
+    listener.publish_until(&db, tenant, "visible", is_update).await;
+    db.skill(other, "other-too", "Another tenant's, with a visible name.", &[])
         .await;
-    db.skill(mine, "hidden", "Mine, but not for this key.", &[]).await;
-    let messages = listener.told(&db, mine, "visible", is_update).await;
+    db.skill(tenant, "hidden", "Not visible to this key.", &[]).await;
+    let messages = listener.publish_until(&db, tenant, "visible", is_update).await;
     assert!(!messages.is_empty());
     for message in &messages {
         assert_eq!(message["params"]["uri"], uri("visible").as_str(), "{message}");
@@ -210,32 +209,32 @@ async fn nobody_is_told_of_another_tenants_changes_or_of_skills_that_his_key_may
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_ends_hears_no_more() {
+async fn subscription_of_revoked_key_ends_with_error() {
     let db = TestDb::new().await;
     let acme = db.tenant("acme").await;
     let key = db.full_key(acme).await;
     let address = serve(&replica(&db)).await;
     let mut listener = Listener::open(address, &key, json!({"resourceSubscriptions": [uri("pdf")]})).await;
-    listener.told(&db, acme, "pdf", is_update).await;
+    listener.publish_until(&db, acme, "pdf", is_update).await;
     db.superuser()
         .await
         .execute("UPDATE api_keys SET revoked_at = now()", &[])
         .await
         .unwrap();
-    let ended = listener
-        .told(&db, acme, "pdf", |message| message.get("error").is_some())
+    let messages = listener
+        .publish_until(&db, acme, "pdf", |message| message.get("error").is_some())
         .await;
-    assert_eq!(ended.last().unwrap()["error"]["code"], -31_001, "{ended:?}");
+    assert_eq!(messages.last().unwrap()["error"]["code"], -31_001, "{messages:?}");
     assert_eq!(
-        ended.iter().filter(|message| is_update(message)).count(),
+        messages.iter().filter(|message| is_update(message)).count(),
         0,
-        "{ended:?}"
+        "{messages:?}"
     );
     assert_eq!(listener.next().await, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_stops_ends_its_subscriptions_properly() {
+async fn stopping_server_completes_subscriptions() {
     let db = TestDb::new().await;
     let acme = db.tenant("acme").await;
     let key = db.full_key(acme).await;
@@ -250,7 +249,7 @@ async fn a_server_that_stops_ends_its_subscriptions_properly() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_of_the_older_revisions_is_told_of_what_it_subscribed_to() {
+async fn legacy_connection_is_notified_of_subscribed_resources_only() {
     let db = TestDb::new().await;
     let acme = db.tenant("acme").await;
     let key = db.full_key(acme).await;
@@ -270,50 +269,50 @@ async fn a_connection_of_the_older_revisions_is_told_of_what_it_subscribed_to() 
     assert_eq!(wire.receive(4).await["error"]["code"], -32_002);
 
     let mut methods = Vec::new();
-    'told: for count in 0..10 {
+    'publishing: for count in 0..10 {
         db.skill(acme, "other", &format!("Number {count}."), &[]).await;
         db.skill(acme, "pdf", &format!("Number {count}."), &[]).await;
         while let Ok(message) = tokio::time::timeout(Duration::from_secs(3), wire.next_message()).await {
             methods.push(message["method"].as_str().unwrap().to_owned());
             if is_update(&message) {
                 assert_eq!(message["params"]["uri"], uri("pdf").as_str());
-                break 'told;
+                break 'publishing;
             }
         }
     }
-    for wanted in [
+    for expected in [
         "notifications/resources/list_changed",
         "notifications/prompts/list_changed",
         "notifications/resources/updated",
     ] {
-        assert!(methods.iter().any(|method| method == wanted), "{methods:?}");
+        assert!(methods.iter().any(|method| method == expected), "{methods:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_may_not_search_has_nothing_to_subscribe_to() {
+async fn key_without_search_permission_cannot_subscribe() {
     let db = TestDb::new().await;
     let acme = db.tenant("acme").await;
     let (_, key) = db.key(acme, "bob@example.com", &[Scope::UsageWrite]).await;
     let address = serve(&replica(&db)).await;
     let mut listener = Listener::open(address, &key, json!({"resourcesListChanged": true})).await;
-    let refused = listener.next().await.unwrap();
+    let error = listener.next().await.unwrap();
     assert!(
-        refused["error"]["message"]
+        error["error"]["message"]
             .as_str()
             .unwrap()
             .contains("may not search"),
-        "{refused}"
+        "{error}"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn over_single_requests_the_older_revisions_are_promised_no_notifications() {
+async fn legacy_http_offers_no_subscriptions() {
     let db = TestDb::new().await;
     let acme = db.tenant("acme").await;
     let key = db.full_key(acme).await;
     let address = serve(&replica(&db)).await;
-    let old = |body: Value| {
+    let post = |body: Value| {
         reqwest::Client::new()
             .post(format!("http://{address}/mcp"))
             .header("accept", "application/json, text/event-stream")
@@ -321,19 +320,19 @@ async fn over_single_requests_the_older_revisions_are_promised_no_notifications(
             .json(&body)
             .send()
     };
-    let hello = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}});
-    let answer = old(json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}))
+    let initialize = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}});
+    let response = post(json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": initialize}))
         .await
         .unwrap();
-    let answer: Value = answer.json().await.unwrap();
-    let capabilities = &answer["result"]["capabilities"];
+    let response: Value = response.json().await.unwrap();
+    let capabilities = &response["result"]["capabilities"];
     assert_eq!(capabilities["resources"], json!({}), "{capabilities}");
     assert_eq!(capabilities["prompts"], json!({}), "{capabilities}");
-    let answer = old(
+    let response = post(
         json!({"jsonrpc": "2.0", "id": 2, "method": "resources/subscribe", "params": {"uri": uri("pdf")}}),
     )
     .await
     .unwrap();
-    let answer: Value = answer.json().await.unwrap();
-    assert_eq!(answer["error"]["code"], -32_601, "{answer}");
+    let response: Value = response.json().await.unwrap();
+    assert_eq!(response["error"]["code"], -32_601, "{response}");
 }

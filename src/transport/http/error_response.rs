@@ -66,8 +66,8 @@ pub(in crate::transport) fn access_denied(error: &AccessError) -> Response {
     }
 }
 
-/// A key that is not known to be valid need not belong to the tenant that it claims, so its sender is not told how busy
-/// that tenant is.
+/// Only a key that was valid within the hour learns that its tenant is busy: any other may claim a tenant that is not its
+/// own.
 fn unavailable(error: &DbError, is_known: bool) -> Response {
     tracing::error!(%error, "a key could not be checked");
     let message = match (matches!(error, DbError::Busy), is_known) {

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_holds_what_begins_alike() {
+    fn network_contains_addresses_with_its_prefix() {
         for (network, inside, outside) in [
             ("10.0.0.0/8", "10.255.0.1", "11.0.0.1"),
             ("10.0.0.7", "10.0.0.7", "10.0.0.6"),
@@ -120,7 +120,7 @@ mod tests {
             assert!(parsed.contains(inside.parse().unwrap()), "{network} {inside}");
             assert!(!parsed.contains(outside.parse().unwrap()), "{network} {outside}");
         }
-        for wrong in [
+        for invalid in [
             "",
             "10.0.0.0/33",
             "::/129",
@@ -129,19 +129,19 @@ mod tests {
             "10.0.0.0/",
             "10.0.0.0/-1",
         ] {
-            let told = wrong.parse::<Network>().unwrap_err();
-            assert!(told.contains("10.0.0.0/8"), "{told}");
+            let error = invalid.parse::<Network>().unwrap_err();
+            assert!(error.contains("10.0.0.0/8"), "{error}");
         }
     }
 
     #[test]
-    fn only_what_trusted_proxies_wrote_is_believed() {
+    fn only_entries_of_trusted_proxies_are_used() {
         let trusted = ["10.0.0.0/8", "2001:db8::7"];
         for (peer, lines, expected) in [
             ("10.0.0.1", &["203.0.113.9"][..], "203.0.113.9"),
-            // A stranger claims to be a proxy.
+            // The peer is not a trusted proxy.
             ("198.51.100.1", &["203.0.113.9"], "198.51.100.1"),
-            // What the client itself wrote stands further left.
+            // The client's own entries are at the left.
             ("10.0.0.1", &["192.0.2.1, 203.0.113.9"], "203.0.113.9"),
             ("10.0.0.1", &["192.0.2.1", "203.0.113.9, 10.0.0.2"], "203.0.113.9"),
             ("2001:db8::7", &["203.0.113.9,10.9.9.9"], "203.0.113.9"),
@@ -149,12 +149,12 @@ mod tests {
             ("10.0.0.1", &["203.0.113.9:4711"], "203.0.113.9"),
             ("10.0.0.1", &["[2001:db8::9]:4711"], "2001:db8::9"),
             ("10.0.0.1", &["[2001:db8::9]"], "2001:db8::9"),
-            // Nothing, or nothing that can be read.
+            // No entry, or an unreadable one.
             ("10.0.0.1", &[], "10.0.0.1"),
             ("10.0.0.1", &["unknown"], "10.0.0.1"),
             ("10.0.0.1", &["203.0.113.9, "], "10.0.0.1"),
             ("10.0.0.1", &["203.0.113.9", "nonsense"], "10.0.0.1"),
-            // Proxies alone.
+            // Every entry is a trusted proxy.
             ("10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
         ] {
             assert_eq!(client(peer, lines, &trusted), expected, "{peer} {lines:?}");
@@ -168,8 +168,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_a_client_writes_it_counts_as_the_address_that_the_proxy_saw(written in "[ -~]{0,60}") {
-            let line = format!("{written}, 203.0.113.9");
+        fn entries_of_the_client_do_not_change_its_address(entries in "[ -~]{0,60}") {
+            let line = format!("{entries}, 203.0.113.9");
             prop_assert_eq!(client("10.0.0.1", &[&line], &["10.0.0.0/8"]), "203.0.113.9");
         }
     }

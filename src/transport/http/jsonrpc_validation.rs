@@ -369,11 +369,11 @@ mod tests {
     #[test]
     fn deep_nesting_is_refused_in_every_field() {
         let deep = "[".repeat(1_000_000);
-        for place in ["params", "id", "jsonrpc", "method", "result", "other"] {
-            let message = format!(r#"{{"jsonrpc": "2.0", "{place}": {deep}"#);
+        for field in ["params", "id", "jsonrpc", "method", "result", "other"] {
+            let message = format!(r#"{{"jsonrpc": "2.0", "{field}": {deep}"#);
             let refusal =
                 check(message.as_bytes()).map_err(|(code, message)| (code, message.contains("nested")));
-            assert_eq!(refusal, Err((INVALID_REQUEST, true)), "{place}");
+            assert_eq!(refusal, Err((INVALID_REQUEST, true)), "{field}");
         }
         let brackets_in_a_string = format!(r#"{{"jsonrpc": "2.0", "method": "\\\"{deep}"}}"#);
         assert!(check(brackets_in_a_string.as_bytes()).is_ok());

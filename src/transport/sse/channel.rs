@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Messages to the client that may wait in the queue.
 const OUTBOX: usize = 64;
-/// How long a message waits for the queue. A client that reads nothing for so long loses its session.
+/// How long a message waits for the queue. A client that reads nothing for 30 s loses its session.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// Messages of the client that may wait for rmcp.
 const INBOX: usize = 64;
@@ -139,7 +139,7 @@ impl Transport<RoleServer> for SseTransport {
     async fn receive(&mut self) -> Option<ClientJsonRpcMessage> {
         tokio::select! {
             biased;
-            // Calls in flight are then recorded as `client_gone`, not as cancelled.
+            // Running calls are then recorded as `client_gone`, not as cancelled.
             () = self.ended.cancelled() => None,
             message = self.inbox.recv() => message,
         }
@@ -148,5 +148,95 @@ impl Transport<RoleServer> for SseTransport {
     async fn close(&mut self) -> Result<(), StreamNotRead> {
         self.inbox.close();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn request(id: i64) -> ClientJsonRpcMessage {
+        serde_json::from_value(json!({"jsonrpc": "2.0", "id": id, "method": "ping"})).unwrap()
+    }
+
+    fn cancel(id: i64) -> ClientJsonRpcMessage {
+        let params = json!({"requestId": id});
+        serde_json::from_value(
+            json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn request_with_pending_id_is_refused() {
+        let pending = PendingRequests::default();
+        assert_eq!(pending.track(&request(1), 2), Ok(()));
+        assert_eq!(pending.track(&request(1), 2), Err(TrackError::DuplicateId));
+        assert_eq!(pending.track(&request(2), 2), Ok(()));
+        // Also when the limit is reached: the client must choose another id, waiting does not help.
+        assert_eq!(pending.track(&request(1), 2), Err(TrackError::DuplicateId));
+    }
+
+    #[test]
+    fn requests_above_limit_are_refused_but_notifications_are_not() {
+        let pending = PendingRequests::default();
+        assert_eq!(pending.track(&request(1), 2), Ok(()));
+        assert_eq!(pending.track(&request(2), 2), Ok(()));
+        assert_eq!(pending.track(&request(3), 2), Err(TrackError::TooManyInFlight));
+        assert_eq!(pending.ids().len(), 2, "a refused request is not tracked");
+        assert_eq!(pending.track(&cancel(9), 2), Ok(()), "its id is not pending");
+        let response = serde_json::from_value(json!({"jsonrpc": "2.0", "id": 9, "result": {}})).unwrap();
+        assert_eq!(pending.track(&response, 2), Ok(()));
+        assert_eq!(pending.ids().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn request_is_pending_until_its_response_is_sent() {
+        let (mut transport, mut handles) = channel(CancellationToken::new());
+        for (id, message) in [
+            (1, json!({"jsonrpc": "2.0", "id": 1, "result": {}})),
+            (
+                2,
+                json!({"jsonrpc": "2.0", "id": 2, "error": {"code": -32_603, "message": "failed"}}),
+            ),
+        ] {
+            assert_eq!(handles.pending.track(&request(id), 1), Ok(()));
+            let notification = json!({"jsonrpc": "2.0", "method": "notifications/resources/list_changed"});
+            transport
+                .send(serde_json::from_value(notification).unwrap())
+                .await
+                .unwrap();
+            assert_eq!(
+                handles.pending.track(&request(3), 1),
+                Err(TrackError::TooManyInFlight)
+            );
+            transport
+                .send(serde_json::from_value(message).unwrap())
+                .await
+                .unwrap();
+            assert!(handles.pending.ids().is_empty(), "request {id} is still pending");
+            assert!(handles.outbox.recv().await.is_some());
+            assert!(handles.outbox.recv().await.is_some());
+        }
+    }
+
+    #[test]
+    fn cancelled_request_is_not_pending() {
+        let pending = PendingRequests::default();
+        assert_eq!(pending.track(&request(1), 1), Ok(()));
+        assert_eq!(pending.track(&cancel(1), 1), Ok(()));
+        assert_eq!(pending.track(&request(1), 1), Ok(()));
+    }
+
+    #[test]
+    fn untracked_request_is_not_pending() {
+        let pending = PendingRequests::default();
+        assert_eq!(pending.track(&request(1), 1), Ok(()));
+        pending.untrack(&cancel(1));
+        assert_eq!(pending.track(&request(2), 1), Err(TrackError::TooManyInFlight));
+        pending.untrack(&request(1));
+        assert_eq!(pending.track(&request(2), 1), Ok(()));
     }
 }

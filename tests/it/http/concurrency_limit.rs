@@ -1,4 +1,4 @@
-//! How many calls a tenant has running at once, over every path, also of those whose callers have left.
+//! The concurrency limit of a tenant, over `/mcp` and HTTP+SSE. Calls whose client is gone count until they end.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,56 +8,58 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use skillkeep::server::{CallService, ServiceLimits};
 use skillkeep::tenancy::ApiKey;
-use skillkeep::transport::http::HttpOptions;
 use tokio::sync::Semaphore;
 
-use super::NEW;
+use super::Server;
 use crate::harness::TestDb;
 use crate::helpers::test_hook;
-use crate::http_server::{Agent, PATIENCE, Served, assert_served, call, post};
+use crate::http_server::{Agent, PATIENCE, assert_served, call, post};
 
-/// A server on which installs wait until they may go on.
-struct Stuck {
+/// A server on which every call of `install_skill` blocks.
+struct BlockedInstalls {
     db: TestDb,
     service: Arc<CallService>,
-    served: Served,
+    server: Server,
     key: ApiKey,
+    /// The API key of another tenant.
     other: ApiKey,
-    begun: Arc<Semaphore>,
-    go: Arc<Semaphore>,
+    /// One permit for each install that has started.
+    started: Arc<Semaphore>,
+    /// Releases one install with each permit.
+    release: Arc<Semaphore>,
 }
 
-async fn stuck(calls_per_tenant: usize) -> Stuck {
+async fn set_up(calls_per_tenant: usize) -> BlockedInstalls {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     db.skill(tenant, "fill-pdf", "Fills in forms.", &[]).await;
     let key = db.full_key(tenant).await;
     let other = db.full_key(db.tenant("globex").await).await;
-    let (begun, go) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
-    let (begins, may_go) = (Arc::clone(&begun), Arc::clone(&go));
-    let block = test_hook(move |tool, _| {
-        let (begins, may_go) = (Arc::clone(&begins), Arc::clone(&may_go));
-        let waits = tool == "install_skill";
+    let (started, release) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (starting, released) = (Arc::clone(&started), Arc::clone(&release));
+    let hook = test_hook(move |tool, _| {
+        let (starting, released) = (Arc::clone(&starting), Arc::clone(&released));
+        let blocks = tool == "install_skill";
         async move {
-            if waits {
-                begins.add_permits(1);
-                let _ = may_go.acquire().await;
+            if blocks {
+                starting.add_permits(1);
+                let _ = released.acquire().await;
             }
         }
         .boxed()
     });
     let mut limits = ServiceLimits::default();
     limits.access.calls_per_tenant = calls_per_tenant;
-    let service = db.service_with_faults(limits, block);
-    let served = Served::start(Arc::clone(&service), HttpOptions::default()).await;
-    Stuck {
+    let service = db.service_with_faults(limits, hook);
+    let server = Server::start(Arc::clone(&service)).await;
+    BlockedInstalls {
         db,
         service,
-        served,
+        server,
         key,
         other,
-        begun,
-        go,
+        started,
+        release,
     }
 }
 
@@ -69,133 +71,145 @@ fn install(id: i64) -> Value {
     )
 }
 
-impl Stuck {
-    /// Waits until so many more installs have begun.
-    async fn begun(&self, count: u32) {
-        let begun = tokio::time::timeout(PATIENCE, self.begun.acquire_many(count));
-        begun.await.expect("they have not begun").unwrap().forget();
+impl BlockedInstalls {
+    /// Waits until one more install has started.
+    async fn wait_for_start(&self) {
+        let started = tokio::time::timeout(PATIENCE, self.started.acquire());
+        started
+            .await
+            .expect("the install did not start")
+            .unwrap()
+            .forget();
     }
 
-    async fn assert_refused(&self) {
-        let refused = post(self.served.at, &self.key, &install(9)).send().await.unwrap();
-        assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
-        assert_eq!(refused.headers()["retry-after"], "1");
-        let words: Value = refused.json().await.unwrap();
-        assert!(words.to_string().contains("2 calls running"), "{words}");
+    async fn assert_rejected(&self) {
+        let response = post(self.server.served.at, &self.key, &install(9))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(response.headers()["retry-after"], "1");
+        let body: Value = response.json().await.unwrap();
+        assert!(body.to_string().contains("2 calls running"), "{body}");
     }
 
-    /// Lets the installs end, and sees that there is room again.
-    async fn let_go(&self) {
-        self.go.add_permits(1_000);
-        let began = Instant::now();
-        let one = call(1, "whoami", &json!({}));
-        while post(self.served.at, &self.key, &one)
+    /// Releases the installs and waits until their permits are returned.
+    async fn release_all(&self) {
+        self.release.add_permits(1_000);
+        let released_at = Instant::now();
+        let whoami = call(1, "whoami", &json!({}));
+        while post(self.server.served.at, &self.key, &whoami)
             .send()
             .await
             .unwrap()
             .status()
             != StatusCode::OK
         {
-            assert!(began.elapsed() < PATIENCE, "no place has become free");
+            assert!(released_at.elapsed() < PATIENCE, "no permit was returned");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tenant_has_so_many_calls_at_once_and_hanging_up_makes_no_room_for_more() {
-    let stuck = stuck(2).await;
+async fn running_call_of_disconnected_client_counts_until_it_ends() {
+    let blocked = set_up(2).await;
     for id in 0..2 {
-        let asked = post(stuck.served.at, &stuck.key, &install(id)).send();
-        let asked = tokio::spawn(asked);
-        stuck.begun(1).await;
-        asked.abort();
-        let _gone = asked.await;
+        let running = tokio::spawn(post(blocked.server.served.at, &blocked.key, &install(id)).send());
+        blocked.wait_for_start().await;
+        running.abort();
+        let _aborted = running.await;
     }
-    // However long the server has known that nobody waits for them.
+    // The limit holds also after the server has noticed that the clients are gone.
     for _ in 0..10 {
-        stuck.assert_refused().await;
+        blocked.assert_rejected().await;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert_eq!(stuck.begun.available_permits(), 0);
-    assert_served(stuck.served.at, &stuck.other).await;
-    stuck.let_go().await;
-    // The refusals are in the tenant's log: the first, and the others together.
-    stuck.service.drain().await;
-    let told: Vec<String> = stuck
+    assert_eq!(blocked.started.available_permits(), 0);
+    assert_served(blocked.server.served.at, &blocked.other).await;
+    blocked.release_all().await;
+    // The audit log has one entry for the first denial, and one for all that followed within the minute.
+    blocked.service.drain().await;
+    let denials: Vec<String> = blocked
         .db
         .value(
             "SELECT array_agg(concat_ws(' ', action, subject, details->>'reason', details->>'count') ORDER BY seq)
              FROM audit_logs WHERE action LIKE 'denied.%'",
         )
         .await;
-    assert_eq!(told[0], "denied.limit calls at once over_limit 1", "{told:?}");
-    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(
+        denials[0], "denied.limit calls at once over_limit 1",
+        "{denials:?}"
+    );
+    assert_eq!(denials.len(), 2, "{denials:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn over_an_event_stream_what_was_taken_back_counts_until_it_has_ended() {
-    let stuck = stuck(2).await;
-    let mut agent = Agent::greet(stuck.served.at, &stuck.key).await;
+async fn cancelled_sse_call_counts_until_it_ends() {
+    let blocked = set_up(2).await;
+    let mut agent = Agent::greet(blocked.server.served.at, &blocked.key).await;
     for id in 1..=2 {
         agent.say(&install(id)).await;
-        stuck.begun(1).await;
-        let taken_back =
+        blocked.wait_for_start().await;
+        let cancel =
             json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}});
-        agent.say(&taken_back).await;
+        agent.say(&cancel).await;
     }
-    let again = agent.message(&stuck.key).json(&install(3)).send().await.unwrap();
-    assert_eq!(again.status(), StatusCode::TOO_MANY_REQUESTS);
-    assert_eq!(again.headers()["retry-after"], "1");
-    stuck.assert_refused().await;
-    assert_eq!(stuck.begun.available_permits(), 0);
-    stuck.let_go().await;
+    let response = agent
+        .message(&blocked.key)
+        .json(&install(3))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(response.headers()["retry-after"], "1");
+    blocked.assert_rejected().await;
+    assert_eq!(blocked.started.available_permits(), 0);
+    blocked.release_all().await;
     assert!(agent.ask(&call(4, "whoami", &json!({}))).await["result"].is_object());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_id_that_waits_for_its_answer_is_not_given_to_another_request() {
-    let stuck = stuck(10).await;
-    let mut agent = Agent::greet(stuck.served.at, &stuck.key).await;
+async fn id_of_pending_sse_request_is_rejected_until_answered() {
+    let blocked = set_up(10).await;
+    let mut agent = Agent::greet(blocked.server.served.at, &blocked.key).await;
     agent.say(&install(1)).await;
-    stuck.begun(1).await;
+    blocked.wait_for_start().await;
     for _ in 0..3 {
-        let twice = agent.message(&stuck.key).json(&install(1)).send().await.unwrap();
-        assert_eq!(twice.status(), StatusCode::BAD_REQUEST);
-        let words: Value = twice.json().await.unwrap();
-        assert!(words.to_string().contains("with this id"), "{words}");
+        let response = agent
+            .message(&blocked.key)
+            .json(&install(1))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+        let body: Value = response.json().await.unwrap();
+        assert!(body.to_string().contains("with this id"), "{body}");
     }
-    stuck.go.add_permits(1_000);
+    blocked.release.add_permits(1_000);
     assert!(agent.receive(1).await["result"].is_object());
-    assert_eq!(stuck.begun.available_permits(), 0);
-    // Answered, it may be used again.
+    assert_eq!(blocked.started.available_permits(), 0);
+    // The id is free after the response.
     assert!(agent.ask(&call(1, "whoami", &json!({}))).await["result"].is_object());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_has_his_answer_may_make_the_next_call_and_a_subscription_is_none() {
-    let stuck = stuck(1).await;
-    let params = json!({"notifications": {"resourcesListChanged": true}, "_meta": {
-        "io.modelcontextprotocol/protocolVersion": NEW,
-        "io.modelcontextprotocol/clientCapabilities": {},
-        "io.modelcontextprotocol/clientInfo": {"name": "new-client", "version": "7.0"},
-    }});
-    let listening = reqwest::Client::new()
-        .post(format!("http://{}/mcp", stuck.served.at))
-        .bearer_auth(stuck.key.reveal())
-        .header("accept", "application/json, text/event-stream")
-        .header("mcp-protocol-version", NEW)
-        .header("mcp-method", "subscriptions/listen")
-        .json(&json!({"jsonrpc": "2.0", "id": "l", "method": "subscriptions/listen", "params": params}))
+async fn answered_calls_and_open_subscription_hold_no_permit() {
+    let blocked = set_up(1).await;
+    let params = json!({"notifications": {"resourcesListChanged": true}});
+    let subscription = blocked
+        .server
+        .current("subscriptions/listen", None, params)
+        .bearer_auth(blocked.key.reveal())
         .send()
         .await
         .unwrap();
-    assert_eq!(listening.status(), StatusCode::OK);
-    assert_eq!(listening.headers()["content-type"], "text/event-stream");
-    let mut agent = Agent::greet(stuck.served.at, &stuck.key).await;
+    assert_eq!(subscription.status(), StatusCode::OK);
+    assert_eq!(subscription.headers()["content-type"], "text/event-stream");
+    let mut agent = Agent::greet(blocked.server.served.at, &blocked.key).await;
     for id in 0..30 {
-        assert_served(stuck.served.at, &stuck.key).await;
+        assert_served(blocked.server.served.at, &blocked.key).await;
         assert!(agent.ask(&call(id + 10, "whoami", &json!({}))).await["result"].is_object());
     }
-    drop(listening);
+    drop(subscription);
 }

@@ -1,4 +1,4 @@
-//! One tenant with thousands of connections, against the real program.
+//! One tenant with thousands of connections to the program, and the memory that they take.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
@@ -11,15 +11,17 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::json;
 use skillkeep::tenancy::ApiKey;
 
-use super::{assert_refused, wrongs};
+use super::{assert_rejected, malformed_messages};
 use crate::command::program_as;
 use crate::harness::TestDb;
 use crate::http_server::{Agent, assert_served, call};
 
+/// Streams that the tenant tries to open.
 const STREAMS: usize = 2000;
-const CAP: usize = 1900;
+/// Streams that it may have open.
+const MAX_STREAMS: usize = 1900;
 
-/// The real program as a server.
+/// The program as a server in its own process.
 struct Program {
     child: Child,
     at: SocketAddr,
@@ -31,9 +33,9 @@ impl Program {
             .args(arguments)
             .spawn()
             .unwrap();
-        let mut said = BufReader::new(child.stderr.take().unwrap());
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
-        said.read_line(&mut line).unwrap();
+        stderr.read_line(&mut line).unwrap();
         let address = line
             .strip_prefix("skillkeep serves http://")
             .and_then(|rest| rest.strip_suffix("/mcp\n"))
@@ -44,7 +46,7 @@ impl Program {
         }
     }
 
-    /// Memory in use, in MiB.
+    /// Resident memory, in MiB.
     #[cfg(target_os = "linux")]
     fn memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
@@ -58,11 +60,11 @@ impl Program {
     #[cfg(not(target_os = "linux"))]
     fn memory(&self) -> u64 {
         let id = self.child.id().to_string();
-        let told = std::process::Command::new("ps")
+        let output = std::process::Command::new("ps")
             .args(["-o", "rss=", "-p", &id])
             .output()
             .unwrap();
-        String::from_utf8(told.stdout)
+        String::from_utf8(output.stdout)
             .unwrap()
             .trim()
             .parse::<u64>()
@@ -78,82 +80,86 @@ impl Drop for Program {
     }
 }
 
-/// This process holds the other end of every connection.
+/// This process needs a file descriptor for the client's end of every connection.
 fn raise_descriptor_limit() {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_thousand_idle_streams_of_one_tenant_harm_nobody() {
+async fn idle_streams_of_one_tenant_do_not_affect_others() {
     raise_descriptor_limit();
     let db = TestDb::new().await;
-    let crowd = db.full_key(db.tenant("acme").await).await;
+    let key = db.full_key(db.tenant("acme").await).await;
     let other = db.full_key(db.tenant("globex").await).await;
-    let program = Program::start(&db, &["--sse-per-tenant", &CAP.to_string()]);
+    let program = Program::start(&db, &["--sse-per-tenant", &MAX_STREAMS.to_string()]);
     assert_served(program.at, &other).await;
     let before = program.memory();
     let client = reqwest::Client::new();
     let opened: Vec<_> = futures::stream::iter(0..STREAMS)
-        .map(|_| Agent::open(&client, program.at, &crowd))
+        .map(|_| Agent::open(&client, program.at, &key))
         .buffer_unordered(64)
         .collect()
         .await;
-    let (streams, refused): (Vec<_>, Vec<_>) = opened.into_iter().partition(Result::is_ok);
-    let mut told = BTreeMap::<_, usize>::new();
-    for refusal in refused {
-        let refusal = refusal.err().unwrap();
-        let (status, waits) = (
-            refusal.status().as_u16(),
-            refusal.headers().contains_key("retry-after"),
+    let (streams, rejected): (Vec<_>, Vec<_>) = opened.into_iter().partition(Result::is_ok);
+    let mut rejections = BTreeMap::<_, usize>::new();
+    for rejection in rejected {
+        let rejection = rejection.err().unwrap();
+        let (status, has_retry_after) = (
+            rejection.status().as_u16(),
+            rejection.headers().contains_key("retry-after"),
         );
-        *told
-            .entry((status, waits, refusal.text().await.unwrap()))
+        *rejections
+            .entry((status, has_retry_after, rejection.text().await.unwrap()))
             .or_default() += 1;
     }
     assert!(
-        told.keys()
-            .all(|(status, waits, _)| (*status, *waits) == (429, true)),
-        "{told:?}"
+        rejections
+            .keys()
+            .all(|(status, has_retry_after, _)| (*status, *has_retry_after) == (429, true)),
+        "{rejections:?}"
     );
     assert_eq!(
-        (streams.len(), told.values().sum::<usize>()),
-        (CAP, STREAMS - CAP),
-        "{told:?}"
+        (streams.len(), rejections.values().sum::<usize>()),
+        (MAX_STREAMS, STREAMS - MAX_STREAMS),
+        "{rejections:?}"
     );
     assert_served(program.at, &other).await;
-    // The crowd itself may go on calling: streams and calls are counted apart.
-    assert_served(program.at, &crowd).await;
+    // The tenant with the streams can still call: streams do not count as calls.
+    assert_served(program.at, &key).await;
     let mut agent = Agent::greet(program.at, &other).await;
     assert!(agent.ask(&call(1, "whoami", &json!({}))).await["result"].is_object());
     let grown = program.memory().saturating_sub(before);
-    eprintln!("{CAP} idle streams took {grown} MiB");
-    assert!(grown < 200, "{CAP} idle streams took {grown} MiB");
+    eprintln!("{MAX_STREAMS} idle streams took {grown} MiB");
+    assert!(grown < 200, "{MAX_STREAMS} idle streams took {grown} MiB");
     drop(streams);
     assert_served(program.at, &other).await;
 }
 
-async fn bad_messages(at: SocketAddr, key: &ApiKey) {
+async fn send_malformed_messages(at: SocketAddr, key: &ApiKey) {
     let url = format!("http://{at}/mcp");
-    futures::stream::iter((0..4).flat_map(|_| wrongs()))
-        .for_each_concurrent(16, |wrong| assert_refused(&url, key, wrong))
+    futures::stream::iter((0..4).flat_map(|_| malformed_messages()))
+        .for_each_concurrent(16, |malformed| assert_rejected(&url, key, malformed))
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn large_and_deep_messages_do_not_stay_in_memory() {
+async fn large_and_deep_messages_are_freed() {
     let db = TestDb::new().await;
     let key = db.full_key(db.tenant("acme").await).await;
     let program = Program::start(&db, &[]);
-    // The first round fills what an allocator keeps for itself.
-    bad_messages(program.at, &key).await;
+    // After the first round the allocator has the memory that it keeps.
+    send_malformed_messages(program.at, &key).await;
     let before = program.memory();
     for _ in 0..4 {
-        bad_messages(program.at, &key).await;
+        send_malformed_messages(program.at, &key).await;
     }
     tokio::time::sleep(Duration::from_millis(200)).await;
     let grown = program.memory().saturating_sub(before);
-    eprintln!("four more rounds of bad messages took {grown} MiB");
-    assert!(grown < 64, "four more rounds of bad messages took {grown} MiB");
+    eprintln!("four more rounds of malformed messages took {grown} MiB");
+    assert!(
+        grown < 64,
+        "four more rounds of malformed messages took {grown} MiB"
+    );
     assert_served(program.at, &key).await;
 }

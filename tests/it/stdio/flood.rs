@@ -1,4 +1,4 @@
-//! Thousands of messages over one pair of pipes, while tools panic and the database is slow.
+//! Thousands of messages over stdio, while tools panic and the database is slow.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
@@ -14,12 +14,12 @@ use crate::command::{CommandOutput, program_as};
 use crate::harness::TestDb;
 
 const MESSAGES: i64 = 10_000;
-/// Requests that may be without an answer at once.
-const WINDOW: usize = 64;
-/// How long stdout may be silent.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Requests that may be pending at once.
+const MAX_PENDING: usize = 64;
+/// The longest time without output on stdout.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The method and the parameters of the message with this number.
+/// The method and the parameters of the request with this id.
 fn request(number: i64) -> (&'static str, Value) {
     let tool = |name: &str, arguments: Value| ("tools/call", json!({"name": name, "arguments": arguments}));
     let uri = "skill://fill-pdf/1/fill-pdf/SKILL.md";
@@ -55,26 +55,28 @@ fn request(number: i64) -> (&'static str, Value) {
     }
 }
 
-/// Whether the client takes the request back at once.
-fn is_taken_back(number: i64) -> bool {
+/// Whether the client cancels the request at once.
+fn is_cancelled(number: i64) -> bool {
     number % 101 == 0
 }
 
-/// Says everything, never more than the window at once; a place is free again when an answer comes.
-fn speak(mut stdin: ChildStdin, free: &Receiver<()>, messages: i64) -> ChildStdin {
+/// Writes all messages. Waits for a permit after each request, so that at most [`MAX_PENDING`] are pending.
+fn write_messages(mut stdin: ChildStdin, permits: &Receiver<()>, messages: i64) -> ChildStdin {
     stdin.write_all(&initialize()).unwrap();
     for number in 2..messages + 2 {
         let (method, params) = request(number);
         let message = json!({"jsonrpc": "2.0", "id": number, "method": method, "params": params});
         stdin.write_all(&line(&message)).unwrap();
-        if is_taken_back(number) {
-            let taken_back = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": number}});
-            stdin.write_all(&line(&taken_back)).unwrap();
+        if is_cancelled(number) {
+            let cancel = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": number}});
+            stdin.write_all(&line(&cancel)).unwrap();
         } else {
-            free.recv_timeout(PATIENCE).expect("stdout is silent");
+            permits
+                .recv_timeout(TIMEOUT)
+                .expect("no response on stdout for 60 s");
         }
         if number % 500 == 0 {
-            // No message at all, which is no reason to say anything else than messages.
+            // Invalid lines: the server must still write JSON-RPC only.
             stdin
                 .write_all(b"\n\xff\xfe no JSON \x00\n{\"jsonrpc\":\n")
                 .unwrap();
@@ -83,30 +85,34 @@ fn speak(mut stdin: ChildStdin, free: &Receiver<()>, messages: i64) -> ChildStdi
     stdin
 }
 
-/// Reads whole lines until every number of a request that was not taken back has its answer.
-fn listen(stdout: &mut ChildStdout, free: &SyncSender<()>, messages: i64) -> Vec<u8> {
-    let (mut bytes, mut begin) = (Vec::new(), 0);
-    let mut open: BTreeSet<i64> = (1..messages + 2)
-        .filter(|number| !is_taken_back(*number))
+/// Reads lines until every request that was not cancelled has its response, and returns a permit for each.
+fn read_responses(stdout: &mut ChildStdout, permits: &SyncSender<()>, messages: i64) -> Vec<u8> {
+    let (mut bytes, mut line_start) = (Vec::new(), 0);
+    let mut pending: BTreeSet<i64> = (1..messages + 2)
+        .filter(|number| !is_cancelled(*number))
         .collect();
     let mut chunk = vec![0; 1 << 16];
-    while !open.is_empty() {
+    while !pending.is_empty() {
         let count = stdout.read(&mut chunk).unwrap();
-        assert_ne!(count, 0, "stdout ended before {open:?} were answered");
+        assert_ne!(count, 0, "stdout ended before {pending:?} were answered");
         bytes.extend_from_slice(&chunk[..count]);
-        while let Some(end) = bytes[begin..].iter().position(|byte| *byte == b'\n') {
-            let said: Value = serde_json::from_slice(&bytes[begin..begin + end]).unwrap_or_default();
-            begin += end + 1;
-            if said["id"].as_i64().is_some_and(|id| open.remove(&id) && id > 1) {
-                // The speaker may have said all that it had to say.
-                let _nobody = free.try_send(());
+        while let Some(end) = bytes[line_start..].iter().position(|byte| *byte == b'\n') {
+            let message: Value =
+                serde_json::from_slice(&bytes[line_start..line_start + end]).unwrap_or_default();
+            line_start += end + 1;
+            if message["id"]
+                .as_i64()
+                .is_some_and(|id| pending.remove(&id) && id > 1)
+            {
+                // The writer may have finished.
+                let _closed = permits.try_send(());
             }
         }
     }
     bytes
 }
 
-/// Runs the program through the whole flood, and gives all that it wrote.
+/// Runs the program with this many messages. Returns the bytes of stdout; the output's `err` is the log.
 fn flood(mut command: Command, key: &str, messages: i64) -> (Vec<u8>, CommandOutput) {
     let mut log = tempfile::tempfile().unwrap();
     let mut child: Child = command
@@ -117,27 +123,27 @@ fn flood(mut command: Command, key: &str, messages: i64) -> (Vec<u8>, CommandOut
         .spawn()
         .unwrap();
     let (stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-    let (freed, free) = sync_channel(WINDOW * 4);
-    for _ in 0..WINDOW {
-        freed.send(()).unwrap();
+    let (return_permit, permits) = sync_channel(MAX_PENDING * 4);
+    for _ in 0..MAX_PENDING {
+        return_permit.send(()).unwrap();
     }
-    let speaker = std::thread::spawn(move || speak(stdin, &free, messages));
-    let mut bytes = listen(&mut stdout, &freed, messages);
-    drop(speaker.join().unwrap());
+    let writer = std::thread::spawn(move || write_messages(stdin, &permits, messages));
+    let mut bytes = read_responses(&mut stdout, &return_permit, messages);
+    drop(writer.join().unwrap());
     stdout.read_to_end(&mut bytes).unwrap();
-    let mut ran = CommandOutput::end(child);
+    let mut output = CommandOutput::end(child);
     std::io::Seek::rewind(&mut log).unwrap();
-    log.read_to_string(&mut ran.err).unwrap();
-    (bytes, ran)
+    log.read_to_string(&mut output.err).unwrap();
+    (bytes, output)
 }
 
-/// Every byte is part of a line that is JSON-RPC, and each request is answered once.
+/// Asserts that every line is JSON-RPC and that each request has one response; a cancelled one may have none.
 fn assert_only_json_rpc(bytes: &[u8], messages: i64) {
     assert_eq!(bytes.last(), Some(&b'\n'));
-    let mut answers: BTreeMap<i64, u32> = BTreeMap::new();
-    for said in bytes[..bytes.len() - 1].split(|byte| *byte == b'\n') {
-        let shown = String::from_utf8_lossy(said);
-        let message: Value = serde_json::from_slice(said).unwrap_or_else(|error| panic!("{error}: {shown}"));
+    let mut responses: BTreeMap<i64, u32> = BTreeMap::new();
+    for line in bytes[..bytes.len() - 1].split(|byte| *byte == b'\n') {
+        let shown = String::from_utf8_lossy(line);
+        let message: Value = serde_json::from_slice(line).unwrap_or_else(|error| panic!("{error}: {shown}"));
         assert_eq!(message["jsonrpc"], "2.0", "{shown}");
         if let Some(method) = message["method"].as_str() {
             assert!(method.starts_with("notifications/"), "{shown}");
@@ -149,29 +155,29 @@ fn assert_only_json_rpc(bytes: &[u8], messages: i64) {
             "{shown}"
         );
         match message["id"].as_i64() {
-            Some(id) => *answers.entry(id).or_default() += 1,
+            Some(id) => *responses.entry(id).or_default() += 1,
             None => assert!(message["error"].is_object(), "{shown}"),
         }
     }
     for number in 1..messages + 2 {
-        let count = answers.remove(&number).unwrap_or_default();
-        let is_right = count == 1 || (count == 0 && is_taken_back(number));
-        assert!(is_right, "{number} was answered {count} times");
+        let count = responses.remove(&number).unwrap_or_default();
+        let is_expected = count == 1 || (count == 0 && is_cancelled(number));
+        assert!(is_expected, "{number} was answered {count} times");
     }
-    assert_eq!(answers, BTreeMap::new(), "answers to what nobody asked");
+    assert_eq!(responses, BTreeMap::new(), "responses without a request");
 }
 
-/// Each call of a tool is an event, whatever became of it.
+/// Asserts that each tool call and each read of a skill has one usage event, whatever its outcome.
 async fn assert_recorded(db: &TestDb, messages: i64) {
-    let mut asked: BTreeMap<String, i64> = BTreeMap::new();
+    let mut sent: BTreeMap<String, i64> = BTreeMap::new();
     for number in 2..messages + 2 {
         let (method, params) = request(number);
         if method == "tools/call"
             && let Some(tool) = params["name"].as_str()
         {
-            *asked.entry(tool.to_owned()).or_default() += 1;
+            *sent.entry(tool.to_owned()).or_default() += 1;
         } else if matches!(method, "resources/read" | "prompts/get" | "skills/get") {
-            *asked.entry(method.to_owned()).or_default() += 1;
+            *sent.entry(method.to_owned()).or_default() += 1;
         }
     }
     let rows = db
@@ -187,27 +193,28 @@ async fn assert_recorded(db: &TestDb, messages: i64) {
         .iter()
         .map(|row| (row.get("tool"), row.get("calls")))
         .collect();
-    for (tool, count) in asked {
+    for (tool, count) in sent {
         assert_eq!(recorded.get(&tool), Some(&count), "{tool}: {recorded:?}");
     }
 }
 
-/// The log tells neither the key nor what was asked, said or found.
-fn assert_discreet(log: &str, key: &str) {
+/// Asserts that the log holds neither the API key nor texts of requests and responses.
+fn assert_log_has_no_secrets(log: &str, key: &str) {
     for secret in [key, "marzipan", "plum"] {
-        let told = log.lines().find(|line| line.contains(secret));
-        assert_eq!(told, None, "{secret} is in the log");
+        let leak = log.lines().find(|line| line.contains(secret));
+        assert_eq!(leak, None, "{secret} is in the log");
     }
 }
 
-async fn tenant(db: &TestDb) -> String {
+/// Makes a tenant with a skill. Returns an API key of it.
+async fn tenant_key(db: &TestDb) -> String {
     let acme = db.tenant("acme").await;
     db.skill(acme, "fill-pdf", "Fills in PDF forms.", &[]).await;
     db.full_key(acme).await.reveal().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_messages_with_panics_and_a_slow_database_leave_stdout_clean() {
+async fn stdout_is_json_rpc_only_despite_panics_and_slow_database() {
     let examples = std::env::current_exe().unwrap();
     let example: PathBuf = examples.ancestors().nth(2).unwrap().join("examples/faulty-stdio");
     assert!(
@@ -216,45 +223,49 @@ async fn ten_thousand_messages_with_panics_and_a_slow_database_leave_stdout_clea
         example.display()
     );
     let db = TestDb::new().await;
-    let key = tenant(&db).await;
-    let product = program_as("skillkeep_app", &db, &[]);
+    let key = tenant_key(&db).await;
+    let program = program_as("skillkeep_app", &db, &[]);
     let mut command = Command::new(example);
-    for (name, value) in product.get_envs() {
+    for (name, value) in program.get_envs() {
         match value {
             Some(value) => command.env(name, value),
             None => command.env_remove(name),
         };
     }
     command.stdout(Stdio::piped());
-    let (bytes, ran) = flood(command, &key, MESSAGES);
-    assert_eq!(ran.code, 0);
+    let (bytes, output) = flood(command, &key, MESSAGES);
+    assert_eq!(output.code, 0);
     assert_only_json_rpc(&bytes, MESSAGES);
     assert_recorded(&db, MESSAGES).await;
     let failed: i64 = db
         .value("SELECT count(*) FROM usage_events WHERE outcome = 'panicked'")
         .await;
     assert!(failed > 20, "only {failed} requests panicked");
-    let told = ran.err.lines().filter(|line| line.contains("outcome=")).count();
-    assert!(told > 7000, "only {told} calls were logged");
-    assert!(ran.err.contains("panicked"), "no panic was logged");
-    assert_discreet(&ran.err, &key);
+    let logged = output
+        .err
+        .lines()
+        .filter(|line| line.contains("outcome="))
+        .count();
+    assert!(logged > 7000, "only {logged} calls were logged");
+    assert!(output.err.contains("panicked"), "no panic was logged");
+    assert_log_has_no_secrets(&output.err, &key);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_program_itself_keeps_stdout_clean() {
+async fn stdout_of_the_program_is_json_rpc_only() {
     let db = TestDb::new().await;
-    let key = tenant(&db).await;
-    let (bytes, ran) = flood(program_as("skillkeep_app", &db, &["stdio"]), &key, 600);
-    assert_eq!(ran.code, 0);
+    let key = tenant_key(&db).await;
+    let (bytes, output) = flood(program_as("skillkeep_app", &db, &["stdio"]), &key, 600);
+    assert_eq!(output.code, 0);
     assert_only_json_rpc(&bytes, 600);
     assert_recorded(&db, 600).await;
-    assert_discreet(&ran.err, &key);
+    assert_log_has_no_secrets(&output.err, &key);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn calls_in_flight_when_stdin_ends_are_recorded_and_the_end_is_a_good_one() {
+async fn running_calls_are_recorded_and_exit_is_0_when_stdin_ends() {
     let db = TestDb::new().await;
-    let key = tenant(&db).await;
+    let key = tenant_key(&db).await;
     let mut command = program_as("skillkeep_app", &db, &["stdio"]);
     let mut child = command
         .env("SKILLKEEP_API_KEY", &key)
@@ -269,8 +280,8 @@ async fn calls_in_flight_when_stdin_ends_are_recorded_and_the_end_is_a_good_one(
             .unwrap();
     }
     drop(stdin);
-    let ran = CommandOutput::end(child);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    let output = CommandOutput::end(child);
+    assert_eq!(output.code, 0, "{output:?}");
     let recorded: i64 = db
         .value("SELECT count(*) FROM usage_events WHERE tool = 'whoami'")
         .await;
