@@ -22,7 +22,7 @@ BEGIN
         ORDER BY c.relname
     LOOP
         -- The owner must count the rows of all tenants. The lock that this takes lasts until the table is dropped, so
-        -- nobody can insert a row meanwhile.
+        -- no row can be inserted meanwhile.
         EXECUTE format('ALTER TABLE public.%I NO FORCE ROW LEVEL SECURITY', partition);
         EXECUTE format('SELECT coalesce(jsonb_object_agg(c.tenant_id, c.count), ''{}''), coalesce(sum(c.count), 0)
             FROM (SELECT e.tenant_id, count(*) FROM public.%I e GROUP BY e.tenant_id) c', partition)

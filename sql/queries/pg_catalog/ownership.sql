@@ -20,7 +20,7 @@ WITH owner AS (
                       WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
 )
 SELECT owned.name || ' belongs to ' || pg_catalog.pg_get_userbyid(owned.owner)::text || ', not to ' || owner.rolname
-           || ' like the tables; fix it with ALTER ' || owned.kind || ' ' || owned.name || ' OWNER TO ' || owner.rolname AS problem
+           || ' like the tables; fix it with ALTER ' || owned.kind || ' ' || owned.name || ' OWNER TO ' || owner.rolname AS finding
 FROM owned CROSS JOIN owner WHERE owned.owner <> owner.oid
 UNION ALL
 SELECT 'the tables and functions belong to ' || owner.rolname || ', '

@@ -1,4 +1,4 @@
--- users/upsert: Finds the user with an email address, or creates them; created tells which.
+-- users/upsert: Finds the user with an email address, or creates them; the column created says which.
 -- DO UPDATE and not DO NOTHING: a concurrent insert of the same address would otherwise leave no row to return. The
 -- assignment changes nothing; status is a column that the admin role may update.
 INSERT INTO users (tenant_id, id, email, name)
