@@ -131,7 +131,7 @@ impl SearchCache {
         let slot = self.slot(principal.tenant);
         loop {
             let catalog = Arc::clone(&slot.catalog).read_owned().await;
-            if catalog.revision >= principal.catalogue_revision {
+            if catalog.revision >= principal.catalog_revision {
                 return Ok(catalog);
             }
             drop(catalog);
@@ -141,11 +141,11 @@ impl SearchCache {
 
     async fn catch_up(&self, slot: &Slot, tx: &TenantTx, principal: &Principal) -> Result<(), DbError> {
         let mut catalog = Arc::clone(&slot.catalog).write_owned().await;
-        while catalog.revision < principal.catalogue_revision {
+        while catalog.revision < principal.catalog_revision {
             let changes = skills::changed_since(tx, catalog.revision, BATCH).await?;
             if changes.is_empty() {
                 // The last revisions belong to skills that changed again since, or to none.
-                catalog.revision = principal.catalogue_revision;
+                catalog.revision = principal.catalog_revision;
                 break;
             }
             // Taking words apart would hold up the other calls of this thread.

@@ -317,7 +317,7 @@ async fn learn(
             victim.install.clone(),
             InstallId::new().to_string(),
         ),
-        handle("a report's id", id("usage_reports"), ReportId::new().to_string()),
+        handle("a report's id", id("skill_feedback"), ReportId::new().to_string()),
         handle("an event's id", id("usage_events"), EventId::new().to_string()),
         handle("a file's digest", victim.digest.clone(), absent_digest()),
         handle("a word of a description", word.to_owned(), letters()),

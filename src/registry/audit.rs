@@ -31,7 +31,7 @@ pub enum Actor {
 impl Actor {
     fn kind(&self) -> &'static str {
         match self {
-            Self::Operator(_) => "operator",
+            Self::Operator(_) => "admin",
             Self::Key(_) => "key",
             Self::System(_) => "system",
         }
@@ -100,7 +100,7 @@ pub async fn write(tx: &TenantTx, entry: &Entry<'_>) -> Result<(), DbError> {
 pub async fn write_alone(db: &ServerDb, tenant: TenantId, entry: &Entry<'_>) -> Result<(), DbError> {
     let (id, actor) = (AuditId::new(), (entry.actor.kind(), entry.actor.name()));
     let params = entry.params(&tenant, &id, &actor);
-    let (tx, _none) = TenantTx::begin(db, tenant, sql!("audit/insert_refusal.sql"), &params).await?;
+    let (tx, _none) = TenantTx::begin(db, tenant, sql!("audit/insert_denial.sql"), &params).await?;
     tx.commit().await
 }
 
@@ -111,7 +111,7 @@ pub struct Recorded {
     pub seq: i64,
     /// When it was written, by the database's clock.
     pub created_at: Timestamp,
-    /// `operator`, `key` or `system`.
+    /// `admin`, `key` or `system`.
     pub actor_kind: String,
     /// Who did it.
     pub actor: String,

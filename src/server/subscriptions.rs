@@ -149,7 +149,7 @@ impl CatalogWatcher {
             service: Arc::clone(service),
             key,
             tenant: principal.tenant,
-            revision: principal.catalogue_revision,
+            revision: principal.catalog_revision,
             notices,
             ended: service.subscriptions.ended.clone(),
             _place: place,
@@ -212,7 +212,7 @@ impl CatalogWatcher {
         let changed = listing::changed_slugs(&tx, self.revision, MAX_CHANGES).await?;
         tx.roll_back().await?;
         let is_all = i64::try_from(changed.len()).unwrap_or(i64::MAX) >= MAX_CHANGES;
-        self.revision = principal.catalogue_revision;
+        self.revision = principal.catalog_revision;
         let visible: BTreeSet<String> = changed
             .into_iter()
             .filter(|slug| principal.can_view_skill(slug))

@@ -106,7 +106,7 @@ pub async fn create(tx: &TenantTx, new: &NewKey) -> Result<(ApiKeyId, ApiKey), D
     let id = ApiKeyId::new();
     let key = ApiKey::generate(tx.tenant(), &mut rand::rng());
     tx.execute_one(
-        sql!("keys/insert.sql"),
+        sql!("api_keys/insert.sql"),
         &[
             tx.tenant().as_uuid(),
             id.as_uuid(),
@@ -130,7 +130,7 @@ pub async fn create(tx: &TenantTx, new: &NewKey) -> Result<(ApiKeyId, ApiKey), D
 /// # Errors
 /// When the database is away or refuses.
 pub async fn list(tx: &TenantTx) -> Result<Vec<KeyRecord>, DbError> {
-    let rows = tx.query(sql!("keys/list.sql"), &[tx.tenant().as_uuid()]).await?;
+    let rows = tx.query(sql!("api_keys/list.sql"), &[tx.tenant().as_uuid()]).await?;
     rows.iter().map(KeyRecord::from_row).collect()
 }
 
@@ -141,7 +141,7 @@ pub async fn list(tx: &TenantTx) -> Result<Vec<KeyRecord>, DbError> {
 pub async fn inspect(tx: &TenantTx, key: &ApiKey) -> Result<Option<KeyRecord>, DbError> {
     let row = tx
         .query_opt(
-            sql!("keys/inspect.sql"),
+            sql!("api_keys/inspect.sql"),
             &[tx.tenant().as_uuid(), &key.hash().as_bytes().as_slice()],
         )
         .await?;
@@ -154,7 +154,7 @@ pub async fn inspect(tx: &TenantTx, key: &ApiKey) -> Result<Option<KeyRecord>, D
 /// When there is no such key.
 pub async fn call_limits(tx: &TenantTx, id: ApiKeyId) -> Result<CallLimits, KeyError> {
     let row = tx
-        .query_opt(sql!("keys/get.sql"), &[tx.tenant().as_uuid(), id.as_uuid()])
+        .query_opt(sql!("api_keys/get_for_update.sql"), &[tx.tenant().as_uuid(), id.as_uuid()])
         .await?
         .ok_or(KeyError::NotFound)?;
     Ok(CallLimits::from_row(&row, "calls_per_minute", "calls_per_month")?)
@@ -166,7 +166,7 @@ pub async fn call_limits(tx: &TenantTx, id: ApiKeyId) -> Result<CallLimits, KeyE
 /// When the database is away or refuses, or there is no such key.
 pub async fn set_call_limits(tx: &TenantTx, id: ApiKeyId, call_limits: CallLimits) -> Result<(), KeyError> {
     tx.execute_one(
-        sql!("keys/set_limits.sql"),
+        sql!("api_keys/set_limits.sql"),
         &[
             tx.tenant().as_uuid(),
             id.as_uuid(),
@@ -195,7 +195,7 @@ pub struct KeyStatus {
 /// When there is no such key.
 pub async fn standing(tx: &TenantTx, id: ApiKeyId) -> Result<KeyStatus, KeyError> {
     let row = tx
-        .query_opt(sql!("keys/get.sql"), &[tx.tenant().as_uuid(), id.as_uuid()])
+        .query_opt(sql!("api_keys/get_for_update.sql"), &[tx.tenant().as_uuid(), id.as_uuid()])
         .await?
         .ok_or(KeyError::NotFound)?;
     let is = |name: &str| row.try_get::<_, bool>(name).map_err(DbError::from);
@@ -219,14 +219,14 @@ pub async fn standing(tx: &TenantTx, id: ApiKeyId) -> Result<KeyStatus, KeyError
 /// When there is no such key, or it has ended already.
 pub async fn revoke(tx: &TenantTx, id: ApiKeyId) -> Result<(), KeyError> {
     if tx
-        .execute(sql!("keys/revoke.sql"), &[tx.tenant().as_uuid(), id.as_uuid()])
+        .execute(sql!("api_keys/revoke.sql"), &[tx.tenant().as_uuid(), id.as_uuid()])
         .await?
         == 1
     {
         return Ok(());
     }
     match tx
-        .query_opt(sql!("keys/get.sql"), &[tx.tenant().as_uuid(), id.as_uuid()])
+        .query_opt(sql!("api_keys/get_for_update.sql"), &[tx.tenant().as_uuid(), id.as_uuid()])
         .await?
     {
         Some(_) => Err(KeyError::Ended("was revoked before")),
@@ -241,7 +241,7 @@ pub async fn revoke(tx: &TenantTx, id: ApiKeyId) -> Result<(), KeyError> {
 pub async fn rotate(tx: &TenantTx, id: ApiKeyId, grace: Duration) -> Result<(ApiKeyId, ApiKey), KeyError> {
     let tenant = tx.tenant();
     let row = tx
-        .query_opt(sql!("keys/get.sql"), &[tenant.as_uuid(), id.as_uuid()])
+        .query_opt(sql!("api_keys/get_for_update.sql"), &[tenant.as_uuid(), id.as_uuid()])
         .await?
         .ok_or(KeyError::NotFound)?;
     let column = |name: &str| row.try_get::<_, bool>(name).map_err(DbError::from);
@@ -275,7 +275,7 @@ pub async fn rotate(tx: &TenantTx, id: ApiKeyId, grace: Duration) -> Result<(Api
     };
     let (new_id, key) = create(tx, &new).await?;
     tx.execute_one(
-        sql!("keys/replace.sql"),
+        sql!("api_keys/replace.sql"),
         &[
             tenant.as_uuid(),
             id.as_uuid(),

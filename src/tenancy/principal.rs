@@ -99,7 +99,7 @@ pub struct Principal {
     /// What the record of a search keeps of its text.
     pub search_text: SearchText,
     /// How often the tenant's skills have changed, as of this transaction.
-    pub catalogue_revision: i64,
+    pub catalog_revision: i64,
     /// What the tenant's cursors are signed with.
     pub cursor_secret: CursorSecret,
 }
@@ -126,7 +126,7 @@ impl Principal {
                 .try_get::<_, &str>("search_text")?
                 .parse()
                 .map_err(DbError::Corrupt)?,
-            catalogue_revision: row.try_get("catalogue_revision")?,
+            catalog_revision: row.try_get("catalog_revision")?,
             cursor_secret: CursorSecret::from_bytes(row.try_get("cursor_secret")?),
         })
     }
@@ -215,7 +215,7 @@ pub async fn authenticate(db: &ServerDb, key: &ApiKey) -> Result<(TenantTx, Prin
     let (tx, rows) = TenantTx::begin(
         db,
         tenant,
-        sql!("keys/authenticate.sql"),
+        sql!("api_keys/authenticate.sql"),
         &[tenant.as_uuid(), &hash.as_bytes().as_slice()],
     )
     .await?;
@@ -237,7 +237,7 @@ async fn refused(tx: &TenantTx, key: &ApiKey) -> Result<RejectedKey, DbError> {
     let tenant = tx.tenant();
     let row = tx
         .query_opt(
-            sql!("keys/refused.sql"),
+            sql!("api_keys/rejection_reason.sql"),
             &[tenant.as_uuid(), &key.hash().as_bytes().as_slice()],
         )
         .await?;
@@ -287,7 +287,7 @@ pub(super) mod tests {
             key_allowance: CallLimits::default(),
             tenant_allowance: CallLimits::default(),
             search_text: SearchText::Kept,
-            catalogue_revision: 0,
+            catalog_revision: 0,
             cursor_secret: CursorSecret::from_bytes(&[0; 32]),
         }
     }

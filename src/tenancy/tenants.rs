@@ -114,9 +114,9 @@ pub async fn find(db: &AdminDb, slug: &str) -> Result<Option<Tenant>, DbError> {
 /// When the database is away or refuses.
 pub async fn lock_key_share(tx: &TenantTx) -> Result<bool, DbError> {
     let row = tx
-        .query_opt(sql!("tenants/hold.sql"), &[tx.tenant().as_uuid()])
+        .query_opt(sql!("tenants/lock_key_share.sql"), &[tx.tenant().as_uuid()])
         .await?;
-    row.map_or(Ok(false), |row| Ok(row.try_get("alive")?))
+    row.map_or(Ok(false), |row| Ok(row.try_get("not_erased")?))
 }
 
 /// The transaction's tenant as it is now; nobody else changes it before the transaction ends.

@@ -225,7 +225,7 @@ async fn the_rehearsal_on_a_live_database_proves_it_and_leaves_nothing_behind() 
 async fn the_rehearsal_finds_holes_that_only_show_in_answers() {
     for (hole, target) in [
         (
-            "ALTER TABLE usage_reports ADD CONSTRAINT once UNIQUE (idempotency_key)",
+            "ALTER TABLE skill_feedback ADD CONSTRAINT once UNIQUE (idempotency_key)",
             "record_usage",
         ),
         (
@@ -236,7 +236,7 @@ async fn the_rehearsal_finds_holes_that_only_show_in_answers() {
                  END IF;
                  RETURN NEW;
              END $$;
-             CREATE TRIGGER tell BEFORE INSERT ON usage_reports FOR EACH ROW EXECUTE FUNCTION tell();
+             CREATE TRIGGER tell BEFORE INSERT ON skill_feedback FOR EACH ROW EXECUTE FUNCTION tell();
              DO $$ BEGIN EXECUTE format('ALTER FUNCTION tell() OWNER TO %I', current_user); END $$",
             "record_usage",
         ),
@@ -245,10 +245,10 @@ async fn the_rehearsal_finds_holes_that_only_show_in_answers() {
             "CREATE FUNCTION add() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
              BEGIN
                  NEW.minutes_saved := greatest(NEW.minutes_saved,
-                     (SELECT max(r.minutes_saved) FROM usage_reports r WHERE r.tenant_id <> NEW.tenant_id));
+                     (SELECT max(r.minutes_saved) FROM skill_feedback r WHERE r.tenant_id <> NEW.tenant_id));
                  RETURN NEW;
              END $$;
-             CREATE TRIGGER add BEFORE INSERT ON usage_reports FOR EACH ROW EXECUTE FUNCTION add()",
+             CREATE TRIGGER add BEFORE INSERT ON skill_feedback FOR EACH ROW EXECUTE FUNCTION add()",
             "usage_report: the answer about one's own changed when another tenant came",
         ),
     ] {

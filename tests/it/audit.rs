@@ -82,7 +82,7 @@ async fn every_administrative_act_is_in_it_with_who_where_and_before_and_after()
     for entry in &log[..10] {
         assert_eq!(
             (&entry["actor_kind"], &entry["source"]),
-            (&"operator".into(), &"cli".into()),
+            (&"admin".into(), &"cli".into()),
             "{entry}"
         );
         assert!(!entry["actor"].as_str().unwrap().is_empty(), "{entry}");
@@ -142,8 +142,8 @@ async fn whatever_the_owner_does_to_it_verify_finds() {
         ),
         ("GRANT DELETE ON audit_logs TO skillkeep_admin", "grant DELETE"),
         (
-            "CREATE OR REPLACE FUNCTION refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'",
-            "refuse_audit_change",
+            "CREATE OR REPLACE FUNCTION forbid_audit_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'",
+            "forbid_audit_change",
         ),
     ] {
         let db = TestDb::new().await;

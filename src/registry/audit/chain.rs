@@ -19,7 +19,7 @@ pub struct ChainedEntry {
     pub id: Uuid,
     /// When it was written, in microseconds since 1970 in UTC.
     pub created_us: i64,
-    /// `operator`, `key` or `system`.
+    /// `admin`, `key` or `system`.
     pub actor_kind: String,
     /// Who did it.
     pub actor: String,
@@ -134,7 +134,7 @@ impl Chain {
         Ok(())
     }
 
-    /// The same sum that the database's trigger makes: see `sql/migrations/0005_audit.sql`.
+    /// The same sum that the database's trigger makes: see `sql/migrations/0006_audit.sql`.
     fn hash_of(&self, link: &ChainedEntry) -> [u8; 32] {
         let fields = [
             self.tenant.to_string(),
@@ -200,7 +200,7 @@ mod tests {
                     seq,
                     id: Uuid::now_v7(),
                     created_us: 1_700_000_000_000_000 + seq,
-                    actor_kind: "operator".to_owned(),
+                    actor_kind: "admin".to_owned(),
                     actor: "ada".to_owned(),
                     action: "test.done".to_owned(),
                     subject: format!("the {seq}. thing"),

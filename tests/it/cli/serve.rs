@@ -49,7 +49,7 @@ async fn a_schema_that_is_not_ours_is_refused_with_the_command_that_mends_it() {
         6,
         "run `skillkeep migrate`",
     );
-    assert_fails(&ended(&db, &["migrate"]), 6, "not skillkeep's");
+    assert_fails(&ended(&db, &["migrate"]), 6, "tables of another application");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,7 @@ use crate::harness::TestDb;
 /// A row of every table for this tenant, with this word wherever a word is free.
 async fn plant(superuser: &Client, tenant: TenantId, word: &str) {
     let rows =
-        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/proof/plant.sql")).replace("proof", word);
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/isolation_probe/seed.sql")).replace("probe", word);
     let plant = format!("BEGIN; SET LOCAL app.current_tenant_id = '{tenant}'; {rows}; COMMIT");
     superuser.batch_execute(&plant).await.unwrap();
 }
@@ -123,12 +123,12 @@ async fn references_and_unique_keys_do_not_tell_what_another_tenant_has() {
     let db = TestDb::new().await;
     let (mine, other_tenant) = (db.tenant("mine").await, db.tenant("other_tenant").await);
     let superuser = db.superuser().await;
-    plant(&superuser, mine, "proof").await;
+    plant(&superuser, mine, "probe").await;
     plant(&superuser, other_tenant, "secret").await;
     // Privileges are lent, so that it is the keys that answer; a made-up digest must come as far as its key.
     superuser
         .batch_execute(&format!(
-            "ALTER TABLE blobs DROP CONSTRAINT blobs_check;
+            "ALTER TABLE blobs DROP CONSTRAINT blobs_digest_of_bytes_check;
              UPDATE skills SET revision = 4242 WHERE tenant_id = '{other_tenant}';
              GRANT INSERT, DELETE ON ALL TABLES IN SCHEMA public TO skillkeep_app"
         ))
