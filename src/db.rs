@@ -11,14 +11,16 @@ pub mod migrations;
 mod owner_connection;
 mod pool;
 pub mod provision;
+mod tenant_tables;
 mod tx;
 
 pub use change_listener::ChangeEvent;
 pub use connect_options::DatabaseUrl;
 pub use export::{ExportItem, REDACTED_COLUMNS, export_tenant};
-pub use isolation_probe::{event_counts, known_ids, prove_isolation, table_sums};
+pub use isolation_probe::prove_isolation;
 pub use owner_connection::connect_owner;
 pub use pool::{AdminDb, RollbackSession, ServerDb};
+pub use tenant_tables::{event_counts, known_ids, table_sums};
 pub use tx::TenantTx;
 
 use tokio_postgres::error::SqlState;

@@ -131,7 +131,7 @@ impl SearchCache {
         let entry = self.entry(principal.tenant);
         loop {
             let catalog = Arc::clone(&entry.catalog).read_owned().await;
-            if catalog.revision >= principal.catalogue_revision {
+            if catalog.revision >= principal.catalog_revision {
                 return Ok(catalog);
             }
             drop(catalog);
@@ -141,11 +141,11 @@ impl SearchCache {
 
     async fn update(&self, entry: &CacheEntry, tx: &TenantTx, principal: &Principal) -> Result<(), DbError> {
         let mut catalog = Arc::clone(&entry.catalog).write_owned().await;
-        while catalog.revision < principal.catalogue_revision {
+        while catalog.revision < principal.catalog_revision {
             let changes = skills::changed_since(tx, catalog.revision, BATCH_SIZE).await?;
             if changes.is_empty() {
                 // No skill has one of the remaining revisions.
-                catalog.revision = principal.catalogue_revision;
+                catalog.revision = principal.catalog_revision;
                 break;
             }
             // Indexing would block the other calls on this thread.

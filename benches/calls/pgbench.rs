@@ -19,7 +19,7 @@ pub(super) enum Style {
     Sequential,
 }
 
-const AUTHENTICATE: &str = include_str!("../../sql/queries/keys/authenticate.sql");
+const AUTHENTICATE: &str = include_str!("../../sql/queries/api_keys/authenticate.sql");
 const DETAILS: &str = include_str!("../../sql/queries/skills/details.sql");
 const FILES: &str = include_str!("../../sql/queries/versions/files.sql");
 const LIST: &str = include_str!("../../sql/queries/versions/list.sql");

@@ -25,7 +25,7 @@ fn principal(secret: u8) -> Principal {
         key_allowance: CallLimits::default(),
         tenant_allowance: CallLimits::default(),
         search_text: SearchText::Kept,
-        catalogue_revision: 0,
+        catalog_revision: 0,
         cursor_secret: CursorSecret::from_bytes(&[secret; 32]),
     }
 }

@@ -15,7 +15,7 @@ use super::DbError;
 use super::connect_options::{DatabaseUrl, Tls, connect_config};
 use crate::ids::TenantId;
 
-const LISTEN: &str = "LISTEN skillkeep_catalogue";
+const LISTEN: &str = "LISTEN skillkeep_catalog";
 /// How long a subscriber waits for the first connection.
 const FIRST_CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 /// The delay before a reconnection, which doubles up to the maximum.

@@ -1,39 +1,39 @@
-//! Whether the walls between tenants stand, read from the database's own catalogue, not from a list of ours.
+//! Checks of tenant isolation. They read PostgreSQL's system catalog, so that no table or role can be forgotten in a list here.
 
 mod roles;
 mod schema;
 
 use deadpool_postgres::Object;
 use jiff::Timestamp;
+use tokio_postgres::Row;
 
 use self::roles::Roles;
 use super::{AdminDb, DbError, SET_SEARCH_PATH, ServerDb};
 use crate::sql;
 
-/// How far the database's clock may be from this program's before event ids and expiries lose their meaning.
+/// Largest tolerated difference between this machine's clock and the database's. Event ids and expiry times rely on both.
 const MAX_CLOCK_SKEW_SECONDS: i64 = 30;
 
-/// Triggers that must be in force whatever `session_replication_role` says.
-const ALWAYS_ON: [&str; 6] = [
+/// Triggers that must fire whatever `session_replication_role` is set to.
+const ALWAYS_ENABLED_TRIGGERS: [&str; 6] = [
     "audit_append_only",
     "audit_chain",
     "audit_no_truncate",
-    "published_bytes_stay",
-    "published_files_stay",
-    "published_versions_stay",
+    "forbid_blob_update",
+    "forbid_file_update",
+    "forbid_version_update",
 ];
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Check {
-    /// What was looked at, in a few words.
+    /// The property that was checked, as a short phrase.
     pub name: String,
-    /// What is wrong, a sentence each; empty where all is well.
+    /// One sentence for each violation; empty if the check passed.
     pub findings: Vec<String>,
 }
 
 impl Check {
-    /// A check with what it found.
     #[must_use]
     pub fn new(name: impl Into<String>, findings: Vec<String>) -> Self {
         Self {
@@ -42,75 +42,74 @@ impl Check {
         }
     }
 
-    /// Whether all is well.
     #[must_use]
     pub fn passed(&self) -> bool {
         self.findings.is_empty()
     }
 }
 
-/// Every check of the catalogue, as the server's role sees it.
+/// Runs every check in the server's session, including those of the role and the session itself.
 ///
 /// # Errors
-/// When the database does not answer.
+/// The database is unavailable or rejects a statement.
 pub async fn check_server(db: &ServerDb) -> Result<Vec<Check>, DbError> {
     let connection = db.pg_catalog().await?;
-    // One transaction: through a pooler, only that sees what is set for it.
+    // One transaction: behind a transaction pooler, a setting lasts no longer.
     connection
         .batch_execute(&format!("BEGIN READ ONLY; {SET_SEARCH_PATH}"))
         .await?;
-    let checks = as_server(&connection).await;
-    let ended = connection.batch_execute("ROLLBACK").await;
-    if ended.is_err() {
+    let checks = server_checks(&connection).await;
+    let rolled_back = connection.batch_execute("ROLLBACK").await;
+    if rolled_back.is_err() {
         drop(Object::take(connection));
     }
     let checks = checks?;
-    ended?;
+    rolled_back?;
     Ok(checks)
 }
 
-async fn as_server(connection: &Object) -> Result<Vec<Check>, DbError> {
-    let roles = Roles::acting(connection).await?;
+async fn server_checks(connection: &Object) -> Result<Vec<Check>, DbError> {
+    let roles = Roles::effective(connection).await?;
     let mut checks = vec![
         roles::server(connection).await?,
         roles::session(connection, &roles).await?,
     ];
-    checks.extend(pg_catalog(connection, &roles).await?);
+    checks.extend(schema_checks(connection, &roles).await?);
     Ok(checks)
 }
 
-/// The checks that do not depend on the role, as the operator's role sees them.
+/// Runs the checks that do not depend on the server's session, as the admin role.
 ///
 /// # Errors
-/// When the database does not answer.
+/// The database is unavailable or rejects a statement.
 pub async fn check_schema(db: &AdminDb) -> Result<Vec<Check>, DbError> {
-    pg_catalog(&db.system_connection().await?, &Roles::working()).await
+    schema_checks(&db.system_connection().await?, &Roles::working()).await
 }
 
-/// What an owner may have wanted: copies of the rows that go elsewhere, for example to a standby. It is told, and no reason not to serve.
+/// Lists publications, replication and similar data egress. Reported as a warning; does not prevent the server from starting.
 ///
 /// # Errors
-/// When the database does not answer.
+/// The database is unavailable or rejects a statement.
 pub async fn check_outgoing(db: &AdminDb) -> Result<Check, DbError> {
     let connection = db.system_connection().await?;
     let rows = connection
-        .query(sql!("catalogue/outgoing.sql").text(), &[])
+        .query(sql!("pg_catalog/replication_and_publications.sql").text(), &[])
         .await?;
-    Ok(Check::new("no rows leave the database", named(&rows)?))
+    Ok(Check::new("no rows leave the database", format_findings(&rows)?))
 }
 
-/// Compares the schema that this connection sees, its own transaction's changes included, with the one as migrated.
+/// Compares the schema with the one that the migrations create. Sees uncommitted changes of the connection's transaction.
 ///
 /// # Errors
-/// When the database does not answer.
+/// The database is unavailable or rejects a statement.
 pub async fn compare_schema(connection: &tokio_postgres::Client) -> Result<Check, DbError> {
     schema::check(connection).await
 }
 
-/// The schema of a database as lines, for keeping `sql/proof/schema.txt` true.
+/// Describes the schema as sorted lines, in the format of `sql/isolation_probe/schema.txt`.
 ///
 /// # Errors
-/// When the database does not answer.
+/// The database is unavailable or rejects a statement.
 pub async fn schema_lines(db: &AdminDb) -> Result<Vec<String>, DbError> {
     let connection = db.system_connection().await?;
     let found = schema::lines(&connection).await?;
@@ -118,13 +117,13 @@ pub async fn schema_lines(db: &AdminDb) -> Result<Vec<String>, DbError> {
     Ok(lines.into_iter().collect())
 }
 
-async fn pg_catalog(connection: &Object, roles: &Roles) -> Result<Vec<Check>, DbError> {
+async fn schema_checks(connection: &Object, roles: &Roles) -> Result<Vec<Check>, DbError> {
     Ok(vec![
         roles::attributes(connection, roles).await?,
-        roles::owners(connection, roles).await?,
+        roles::ownership(connection, roles).await?,
         policies(connection).await?,
-        around(connection, roles).await?,
-        references(connection).await?,
+        bypass_paths(connection, roles).await?,
+        keys(connection).await?,
         triggers(connection).await?,
         schema::check(connection).await?,
         partitions_and_clock(connection).await?,
@@ -132,12 +131,14 @@ async fn pg_catalog(connection: &Object, roles: &Roles) -> Result<Vec<Check>, Db
 }
 
 async fn policies(connection: &Object) -> Result<Check, DbError> {
-    let rows = connection.query(sql!("catalogue/tables.sql").text(), &[]).await?;
+    let rows = connection
+        .query(sql!("pg_catalog/tenant_tables.sql").text(), &[])
+        .await?;
     let mut findings = Vec::new();
     for row in &rows {
         let table: String = row.try_get("name")?;
-        for (column, wanted, what) in [
-            ("rls_enabled", true, "has row level security switched off"),
+        for (column, expected, problem) in [
+            ("rls_enabled", true, "has row level security disabled"),
             ("rls_forced", true, "does not FORCE row level security"),
             (
                 "has_permissive",
@@ -149,25 +150,21 @@ async fn policies(connection: &Object) -> Result<Check, DbError> {
                 true,
                 "lacks the policy tenant_isolation as skillkeep defines it",
             ),
-            (
-                "has_other_policies",
-                false,
-                "has a policy that skillkeep does not know",
-            ),
+            ("has_other_policies", false, "has an unknown policy"),
             ("may_truncate", false, "may be truncated by the server's role"),
             (
                 "partition_granted",
                 false,
-                "is a partition that the server's role may reach directly",
+                "is a partition that the server's role may access directly",
             ),
         ] {
-            if row.try_get::<_, bool>(column)? != wanted {
-                findings.push(format!("the table {table} {what}"));
+            if row.try_get::<_, bool>(column)? != expected {
+                findings.push(format!("the table {table} {problem}"));
             }
         }
     }
     if rows.is_empty() {
-        findings.push("no table of the registry was found".to_owned());
+        findings.push("no tenant table was found".to_owned());
     }
     Ok(Check::new(
         format!("row level security of {} tables", rows.len()),
@@ -175,19 +172,25 @@ async fn policies(connection: &Object) -> Result<Check, DbError> {
     ))
 }
 
-/// What would show rows without any policy, in whichever schema it lies and whoever made it.
-async fn around(connection: &Object, roles: &Roles) -> Result<Check, DbError> {
+/// Objects that would show rows without any policy, in whatever schema they are and whoever owns them.
+async fn bypass_paths(connection: &Object, roles: &Roles) -> Result<Check, DbError> {
     let mut rows = connection
-        .query(sql!("catalogue/unguarded.sql").text(), &[])
+        .query(sql!("pg_catalog/tables_without_rls.sql").text(), &[])
         .await?;
-    for statement in [sql!("catalogue/elsewhere.sql"), sql!("catalogue/reach.sql")] {
+    for statement in [
+        sql!("pg_catalog/objects_outside_public.sql"),
+        sql!("pg_catalog/privileged_functions.sql"),
+    ] {
         rows.extend(connection.query(statement.text(), &[roles.names()]).await?);
     }
-    Ok(Check::new("nothing leads around the policies", named(&rows)?))
+    Ok(Check::new(
+        "no object bypasses the policies",
+        format_findings(&rows)?,
+    ))
 }
 
-/// Findings of rows that hold a name and what bears it.
-fn named(rows: &[tokio_postgres::Row]) -> Result<Vec<String>, DbError> {
+/// Formats rows with the columns `name` and `what` as "{name} is {what}".
+fn format_findings(rows: &[Row]) -> Result<Vec<String>, DbError> {
     rows.iter()
         .map(|row| {
             let (name, what): (String, String) = (row.try_get("name")?, row.try_get("what")?);
@@ -196,9 +199,9 @@ fn named(rows: &[tokio_postgres::Row]) -> Result<Vec<String>, DbError> {
         .collect()
 }
 
-async fn references(connection: &Object) -> Result<Check, DbError> {
+async fn keys(connection: &Object) -> Result<Check, DbError> {
     let rows = connection
-        .query(sql!("catalogue/references.sql").text(), &[])
+        .query(sql!("pg_catalog/keys_without_tenant.sql").text(), &[])
         .await?;
     let findings = rows
         .iter()
@@ -207,20 +210,23 @@ async fn references(connection: &Object) -> Result<Check, DbError> {
             Ok(format!("the key {name} of {table} does not begin with tenant_id"))
         })
         .collect::<Result<_, DbError>>()?;
-    Ok(Check::new("keys carry the tenant", findings))
+    Ok(Check::new(
+        "primary, unique and foreign keys begin with the tenant",
+        findings,
+    ))
 }
 
 async fn triggers(connection: &Object) -> Result<Check, DbError> {
     let rows = connection
-        .query(sql!("catalogue/audit_triggers.sql").text(), &[])
+        .query(sql!("pg_catalog/always_enabled_triggers.sql").text(), &[])
         .await?;
-    let on: Vec<String> = rows
+    let enabled: Vec<String> = rows
         .iter()
         .map(|row| row.try_get("name"))
         .collect::<Result<_, _>>()?;
-    let findings = ALWAYS_ON
+    let findings = ALWAYS_ENABLED_TRIGGERS
         .iter()
-        .filter(|wanted| !on.iter().any(|name| name == *wanted))
+        .filter(|wanted| !enabled.iter().any(|name| name == *wanted))
         .map(|missing| format!("the trigger {missing} is missing or not ENABLE ALWAYS"))
         .collect();
     Ok(Check::new("records cannot be changed", findings))
@@ -228,7 +234,7 @@ async fn triggers(connection: &Object) -> Result<Check, DbError> {
 
 async fn partitions_and_clock(connection: &Object) -> Result<Check, DbError> {
     let row = connection
-        .query_one(sql!("catalogue/partition.sql").text(), &[])
+        .query_one(sql!("pg_catalog/partitions_and_clock.sql").text(), &[])
         .await?;
     let mut findings = Vec::new();
     if !row.try_get("this_month")? {
@@ -237,20 +243,23 @@ async fn partitions_and_clock(connection: &Object) -> Result<Check, DbError> {
     if !row.try_get("next_month")? {
         findings.push("usage_events has no partition for next month".to_owned());
     }
-    for row in &connection.query(sql!("catalogue/bounds.sql").text(), &[]).await? {
+    let wrong_bounds = connection
+        .query(sql!("pg_catalog/partition_bounds.sql").text(), &[])
+        .await?;
+    for row in &wrong_bounds {
         let (name, bounds): (String, String) = (row.try_get("name")?, row.try_get("bounds")?);
         findings.push(format!(
-            "the partition {name} does not hold just the ids of its month, but: {bounds}"
+            "the bounds of the partition {name} are not those of its month: {bounds}"
         ));
     }
-    let clock: Timestamp = row.try_get("clock")?;
-    findings.extend(clock_skew(Timestamp::now(), clock));
+    let database_clock: Timestamp = row.try_get("clock")?;
+    findings.extend(clock_skew(Timestamp::now(), database_clock));
     Ok(Check::new("partitions and clock", findings))
 }
 
-/// What is wrong where our clock and the database's show different times.
-fn clock_skew(ours: Timestamp, theirs: Timestamp) -> Option<String> {
-    let seconds = ours.duration_since(theirs).as_secs().abs();
+/// A finding if the two clocks differ by more than [`MAX_CLOCK_SKEW_SECONDS`].
+fn clock_skew(local: Timestamp, database: Timestamp) -> Option<String> {
+    let seconds = local.duration_since(database).as_secs().abs();
     (seconds > MAX_CLOCK_SKEW_SECONDS)
         .then(|| format!("the database's clock and this machine's are {seconds} seconds apart"))
 }
@@ -262,15 +271,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clocks_that_differ_are_told_whichever_is_ahead() {
+    fn clock_skew_is_reported_in_both_directions() {
         let now = Timestamp::now();
         let limit = MAX_CLOCK_SKEW_SECONDS;
-        for apart in [-limit, 0, limit] {
-            assert_eq!(clock_skew(now, now + apart.seconds()), None);
+        for difference in [-limit, 0, limit] {
+            assert_eq!(clock_skew(now, now + difference.seconds()), None);
         }
-        for apart in [-limit - 1, limit + 1, 86_400] {
-            let told = clock_skew(now, now + apart.seconds()).unwrap();
-            assert!(told.contains(&format!("{} seconds apart", apart.abs())), "{told}");
+        for difference in [-limit - 1, limit + 1, 86_400] {
+            let finding = clock_skew(now, now + difference.seconds()).unwrap();
+            assert!(
+                finding.contains(&format!("{} seconds apart", difference.abs())),
+                "{finding}"
+            );
         }
     }
 }

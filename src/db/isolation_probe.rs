@@ -1,6 +1,6 @@
-//! Proves on the live database that one tenant cannot reach another: two throw-away tenants with a row in every table,
-//! one of them, in the server's role, trying to read, change, move, delete and forge the other's. First with the role's own
-//! privileges, then with every privilege, lent for the moment, so that it is the policies that refuse. All of it is rolled back.
+//! Tests tenant isolation in SQL on the live database. Two throw-away tenants get a row in every table; then one of them,
+//! in the server's role, tries to read, change, move, delete and forge the other's rows. It tries first with the role's own
+//! privileges, then with every privilege on the tables, so that only the policies can refuse. All of it is rolled back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,74 +8,80 @@ use deadpool_postgres::Object;
 use tokio_postgres::error::SqlState;
 
 use super::isolation_checks::Check;
-use super::{AdminDb, DbError, TenantTx};
+use super::tenant_tables::tenant_column;
+use super::{AdminDb, DbError};
 use crate::ids::{EventId, TenantId};
 use crate::sql;
 
-/// Tries every table that holds tenants' rows, as the catalogue lists them.
+/// Attacks every table with tenants' rows, partitions included.
+///
+/// Uses the server's own privileges only if this connection cannot act as the tables' owner; the check's name says so.
 ///
 /// # Errors
-/// When the database does not answer.
+/// The database is unavailable or rejects a statement that must succeed.
 pub async fn prove_isolation(db: &AdminDb) -> Result<Check, DbError> {
     let connection = db.system_connection().await?;
     let tables: Vec<String> = connection
-        .query(sql!("catalogue/tables.sql").text(), &[])
+        .query(sql!("pg_catalog/tenant_tables.sql").text(), &[])
         .await?
         .iter()
         .map(|row| row.try_get("name"))
         .collect::<Result<_, _>>()?;
     connection.batch_execute("BEGIN").await?;
-    let tried = attack_all(&connection, &tables).await;
+    let probed = attack_all(&connection, &tables).await;
     let rolled_back = connection.batch_execute("ROLLBACK").await;
     if rolled_back.is_err() {
-        // Not to be used again with two tenants' rows in an open transaction.
+        // Must not return to the pool with an open transaction that holds two tenants' rows.
         drop(Object::take(connection));
     }
     rolled_back?;
-    let (findings, with_all_privileges) = tried?;
-    let alone = if with_all_privileges {
+    let (findings, with_all_privileges) = probed?;
+    let restriction = if with_all_privileges {
         ""
     } else {
-        " (with the server's own privileges only: this connection may not act as the tables' owner, who could lend it more)"
+        " (with the server's own privileges only: this connection cannot act as the tables' owner, who could grant more)"
     };
     Ok(Check::new(
         format!(
-            "one tenant cannot reach another's rows in {} tables{alone}",
+            "one tenant cannot reach another's rows in {} tables{restriction}",
             tables.len()
         ),
         findings,
     ))
 }
 
-/// What was found, and whether it was tried with every privilege too.
+/// Returns the findings, and whether the attacks were also run with every privilege.
 async fn attack_all(connection: &Object, tables: &[String]) -> Result<(Vec<String>, bool), DbError> {
     let (attacker, victim) = (TenantId::new(), TenantId::new());
     for tenant in [attacker, victim] {
-        let plant = format!(
-            "INSERT INTO tenants (id, slug, name) VALUES ('{tenant}', 'proof-{tenant}', 'proof');\n{}\n{}",
+        let seed = format!(
+            "INSERT INTO tenants (id, slug, name) VALUES ('{tenant}', 'probe-{tenant}', 'probe');\n{}\n{}",
             set_tenant(Some(tenant)),
-            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/proof/plant.sql")),
+            include_str!(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/sql/isolation_probe/seed.sql"
+            )),
         );
-        match connection.batch_execute(&plant).await {
+        match connection.batch_execute(&seed).await {
             Ok(()) => {}
-            // Such a database is not whole either, and what else was found must be seen.
+            // A damaged schema may reject the rows. That is a finding, and must not hide those of the other checks.
             Err(error) => {
-                let Some(refusal) = error.as_db_error() else {
+                let Some(rejection) = error.as_db_error() else {
                     return Err(error.into());
                 };
-                let finding = format!("a tenant's own rows were refused: {}", refusal.message());
+                let finding = format!("a tenant's own rows were rejected: {}", rejection.message());
                 return Ok((vec![finding], true));
             }
         }
     }
     let owner = connection
-        .query_one(sql!("catalogue/owner.sql").text(), &[])
+        .query_one(sql!("pg_catalog/table_owner.sql").text(), &[])
         .await?;
     let mut findings = BTreeSet::new();
     attack_with(
         connection,
         tables,
-        Privileges::Own,
+        Privileges::Granted,
         (attacker, victim),
         &mut findings,
     )
@@ -83,11 +89,11 @@ async fn attack_all(connection: &Object, tables: &[String]) -> Result<(Vec<Strin
     let with_all_privileges: bool = owner.try_get("is_reachable")?;
     if with_all_privileges {
         let owner: String = owner.try_get("owner")?;
-        let lend = format!(
+        let grant = format!(
             "SET LOCAL ROLE {owner}; GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO skillkeep_app",
             tables.join(", ")
         );
-        connection.batch_execute(&lend).await?;
+        connection.batch_execute(&grant).await?;
         attack_with(
             connection,
             tables,
@@ -100,12 +106,12 @@ async fn attack_all(connection: &Object, tables: &[String]) -> Result<(Vec<Strin
     Ok((findings.into_iter().collect(), with_all_privileges))
 }
 
-/// What the server's role may do during an attack.
+/// The privileges of the server's role during an attack.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Privileges {
-    /// What it was granted.
-    Own,
-    /// Everything, so that nothing but the policies refuses.
+    /// Those that the migrations grant.
+    Granted,
+    /// Every privilege on the tables, so that only the policies can refuse.
     All,
 }
 
@@ -113,104 +119,30 @@ async fn attack_with(
     connection: &Object,
     tables: &[String],
     privileges: Privileges,
-    between: (TenantId, TenantId),
+    (attacker, victim): (TenantId, TenantId),
     findings: &mut BTreeSet<String>,
 ) -> Result<(), DbError> {
     connection.batch_execute("SET LOCAL ROLE skillkeep_app").await?;
-    let mut changeable = BTreeMap::new();
+    let mut updatable_columns = BTreeMap::new();
     for row in &connection
-        .query(sql!("catalogue/changeable.sql").text(), &[])
+        .query(sql!("pg_catalog/updatable_columns.sql").text(), &[])
         .await?
     {
         let (name, column): (String, String) = (row.try_get("name")?, row.try_get("column_name")?);
-        changeable.insert(name, column);
+        updatable_columns.insert(name, column);
     }
     for table in tables {
         let target = Target {
             connection,
             table,
-            changeable: changeable.get(table).map(String::as_str),
+            updatable_column: updatable_columns.get(table).map(String::as_str),
             privileges,
         };
-        target.read(between.0, findings).await?;
-        target.write(between, findings).await?;
-        target.read_as_nobody(findings).await?;
+        target.read(attacker, findings).await?;
+        target.write(attacker, victim, findings).await?;
+        target.read_without_tenant(findings).await?;
     }
     Ok(())
-}
-
-/// For every table with tenants' rows, how many are this tenant's, and a sum over all that is in them.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn table_sums(db: &AdminDb, tenant: TenantId) -> Result<BTreeMap<String, (i64, String)>, DbError> {
-    let tx = TenantTx::begin_as_admin(db, tenant).await?;
-    let mut sums = BTreeMap::new();
-    for table in tenant_tables(&tx).await? {
-        let column = tenant_column(&table);
-        let statement = format!(
-            "SELECT count(*), coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '') FROM {table} t \
-             WHERE {column} = '{tenant}'"
-        );
-        let row = tx.connection()?.query_one(&statement, &[]).await?;
-        sums.insert(table, (row.try_get(0)?, row.try_get(1)?));
-    }
-    tx.roll_back().await?;
-    Ok(sums)
-}
-
-/// How many calls of a tenant are recorded, by tool and outcome.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn event_counts(
-    db: &AdminDb,
-    tenant: TenantId,
-) -> Result<BTreeMap<(String, String), usize>, DbError> {
-    let tx = TenantTx::begin_as_admin(db, tenant).await?;
-    let statement = format!(
-        "SELECT tool, outcome, count(*) FROM usage_events WHERE tenant_id = '{tenant}' GROUP BY tool, outcome"
-    );
-    let mut counts = BTreeMap::new();
-    for row in tx.connection()?.query(&statement, &[]).await? {
-        let count = usize::try_from(row.try_get::<_, i64>(2)?).unwrap_or_default();
-        counts.insert((row.try_get(0)?, row.try_get(1)?), count);
-    }
-    tx.roll_back().await?;
-    Ok(counts)
-}
-
-/// One id of each table that has ids, by the table's name.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn known_ids(tx: &TenantTx) -> Result<BTreeMap<String, String>, DbError> {
-    let mut ids = BTreeMap::new();
-    for table in tenant_tables(tx).await? {
-        // By way of JSON, since not every table has an id.
-        let statement = format!("SELECT min(to_jsonb(t) ->> 'id') FROM {table} t");
-        let row = tx.connection()?.query_one(&statement, &[]).await?;
-        if let Some(id) = row.try_get::<_, Option<String>>(0)? {
-            ids.insert(table, id);
-        }
-    }
-    Ok(ids)
-}
-
-/// The tables as tenants' rows are read from them: without the partitions, which nobody may reach directly.
-pub(super) async fn tenant_tables(tx: &TenantTx) -> Result<Vec<String>, DbError> {
-    let rows = tx.query(sql!("catalogue/tables.sql"), &[]).await?;
-    let mut tables = Vec::new();
-    for row in &rows {
-        if !row.try_get::<_, bool>("is_partition")? {
-            tables.push(row.try_get("name")?);
-        }
-    }
-    Ok(tables)
-}
-
-pub(super) fn tenant_column(table: &str) -> &'static str {
-    if table == "tenants" { "id" } else { "tenant_id" }
 }
 
 fn set_tenant(tenant: Option<TenantId>) -> String {
@@ -218,22 +150,22 @@ fn set_tenant(tenant: Option<TenantId>) -> String {
     format!("SET LOCAL app.current_tenant_id = '{tenant}';")
 }
 
-/// A table under attack. The names come from the catalogue, of tables that our own migrations made, so they need no quoting.
+/// A table under attack. Its name comes from the system catalog and was made by a migration, so it needs no quoting.
 struct Target<'a> {
     connection: &'a Object,
     table: &'a str,
-    /// A column that the role may change.
-    changeable: Option<&'a str>,
+    /// A column that the server's role may update.
+    updatable_column: Option<&'a str>,
     privileges: Privileges,
 }
 
-/// What became of an attempt.
+/// The result of one attempt.
 enum ProbeOutcome {
-    /// So many rows were read or touched.
+    /// The number of rows that were read or changed.
     Rows(i64),
-    /// A privilege was missing, or a policy refused a new row.
+    /// A privilege was missing, or a policy rejected the new row.
     Denied,
-    /// It came as far as another error of the database.
+    /// Another database error.
     Failed(SqlState),
 }
 
@@ -249,7 +181,7 @@ impl Target<'_> {
         if matches!(self.count(&foreign).await?, ProbeOutcome::Rows(rows) if rows > 0) {
             findings.insert(format!("{table} shows a tenant the rows of others"));
         }
-        // A partition may not be reached directly at all; everywhere else the tenant must see its own row.
+        // Nobody may read a partition directly. In every other table the tenant must see its own row.
         if self.is_partition() {
             return Ok(());
         }
@@ -257,7 +189,7 @@ impl Target<'_> {
             ProbeOutcome::Rows(rows) if rows > 0 => {}
             ProbeOutcome::Rows(_) | ProbeOutcome::Denied | ProbeOutcome::Failed(_) => {
                 findings.insert(format!(
-                    "{table} hides a tenant's own rows, so its policies prove nothing"
+                    "{table} hides a tenant's own rows, so the probe shows nothing about its policies"
                 ));
             }
         }
@@ -266,61 +198,64 @@ impl Target<'_> {
 
     async fn write(
         &self,
-        (attacker, victim): (TenantId, TenantId),
+        attacker: TenantId,
+        victim: TenantId,
         findings: &mut BTreeSet<String>,
     ) -> Result<(), DbError> {
         let (table, column) = (self.table, tenant_column(self.table));
-        let may_delete = self.privileges == Privileges::All;
-        let mut deeds = vec![
+        let has_all = self.privileges == Privileges::All;
+        // A verb for the finding, the statement, and whether a denial is the expected answer.
+        let mut attacks = vec![
             (
                 "delete",
                 format!("DELETE FROM {table} WHERE {column} = '{victim}'"),
-                !may_delete,
+                !has_all,
             ),
-            ("forge", self.forged(victim), true),
+            ("forge", self.forged_insert(victim), true),
         ];
-        if let Some(changed) = self.changeable {
-            deeds.push((
+        if let Some(updated) = self.updatable_column {
+            attacks.push((
                 "change",
-                format!("UPDATE {table} SET {changed} = {changed} WHERE {column} = '{victim}'"),
-                // A policy that refuses the row after the change has let it be found.
+                format!("UPDATE {table} SET {updated} = {updated} WHERE {column} = '{victim}'"),
+                // A policy that rejects the new row has already let the old row be found.
                 false,
             ));
         }
-        if may_delete {
-            deeds.push((
+        if has_all {
+            attacks.push((
                 "take",
                 format!("UPDATE {table} SET {column} = '{attacker}' WHERE {column} = '{victim}'"),
                 false,
             ));
         }
-        for (deed, statement, may_be_denied) in deeds {
-            let is_held = match self.attempt(&statement).await? {
-                ProbeOutcome::Rows(touched) => touched == 0,
+        for (verb, statement, may_be_denied) in attacks {
+            let is_isolated = match self.attempt(&statement).await? {
+                ProbeOutcome::Rows(changed) => changed == 0,
                 ProbeOutcome::Denied => may_be_denied,
                 ProbeOutcome::Failed(_) => false,
             };
-            if !is_held {
-                findings.insert(format!("{table} lets a tenant {deed} another's rows"));
+            if !is_isolated {
+                findings.insert(format!("{table} lets a tenant {verb} another's rows"));
             }
         }
-        if may_delete {
-            let given = format!("UPDATE {table} SET {column} = '{victim}' WHERE {column} = '{attacker}'");
-            let is_held = match self.attempt(&given).await? {
-                ProbeOutcome::Rows(touched) => touched == 0,
+        if has_all {
+            let give = format!("UPDATE {table} SET {column} = '{victim}' WHERE {column} = '{attacker}'");
+            let is_isolated = match self.attempt(&give).await? {
+                ProbeOutcome::Rows(changed) => changed == 0,
                 ProbeOutcome::Denied => true,
-                // The triggers that keep records from changing come before the policies.
+                // The triggers that forbid changes of records run before the policies.
                 ProbeOutcome::Failed(state) => state == SqlState::RESTRICT_VIOLATION,
             };
-            if !is_held {
+            if !is_isolated {
                 findings.insert(format!("{table} lets a tenant give its rows to another"));
             }
         }
         Ok(())
     }
 
-    /// A row finds its partition by its id before any policy looks at it, so there the id must be a real one.
-    fn forged(&self, victim: TenantId) -> String {
+    /// An INSERT of a row of the victim. PostgreSQL chooses the partition before it evaluates policies, so a usage event
+    /// needs an id of this month.
+    fn forged_insert(&self, victim: TenantId) -> String {
         let table = self.table;
         if table == "usage_events" {
             let id = EventId::new();
@@ -333,7 +268,7 @@ impl Target<'_> {
         }
     }
 
-    async fn read_as_nobody(&self, findings: &mut BTreeSet<String>) -> Result<(), DbError> {
+    async fn read_without_tenant(&self, findings: &mut BTreeSet<String>) -> Result<(), DbError> {
         self.become_tenant(None).await?;
         let all = format!("SELECT count(*) FROM {}", self.table);
         if matches!(self.count(&all).await?, ProbeOutcome::Rows(rows) if rows > 0) {
@@ -350,7 +285,7 @@ impl Target<'_> {
         self.connection.batch_execute("SAVEPOINT attempt").await?;
         let counted = match self.connection.query_one(statement, &[]).await {
             Ok(row) => Ok(ProbeOutcome::Rows(row.try_get(0)?)),
-            Err(error) => refused(error),
+            Err(error) => outcome_of(error),
         };
         self.rollback_to_savepoint().await?;
         counted
@@ -358,12 +293,12 @@ impl Target<'_> {
 
     async fn attempt(&self, statement: &str) -> Result<ProbeOutcome, DbError> {
         self.connection.batch_execute("SAVEPOINT attempt").await?;
-        let done = match self.connection.execute(statement, &[]).await {
-            Ok(touched) => Ok(ProbeOutcome::Rows(i64::try_from(touched).unwrap_or(i64::MAX))),
-            Err(error) => refused(error),
+        let executed = match self.connection.execute(statement, &[]).await {
+            Ok(changed) => Ok(ProbeOutcome::Rows(i64::try_from(changed).unwrap_or(i64::MAX))),
+            Err(error) => outcome_of(error),
         };
         self.rollback_to_savepoint().await?;
-        done
+        executed
     }
 
     async fn rollback_to_savepoint(&self) -> Result<(), DbError> {
@@ -374,7 +309,7 @@ impl Target<'_> {
     }
 }
 
-fn refused(error: tokio_postgres::Error) -> Result<ProbeOutcome, DbError> {
+fn outcome_of(error: tokio_postgres::Error) -> Result<ProbeOutcome, DbError> {
     match error.code() {
         Some(state) if *state == SqlState::INSUFFICIENT_PRIVILEGE => Ok(ProbeOutcome::Denied),
         Some(state) => Ok(ProbeOutcome::Failed(state.clone())),

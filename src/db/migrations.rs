@@ -1,6 +1,7 @@
 //! The schema's numbered migrations, built into the program.
 //!
-//! A migration is never edited once landed: its checksum is kept in the database, and a difference is refused.
+//! A released migration is never edited: the database keeps its checksum, and a difference is an error. The first ten are
+//! the baseline, in which each table and function is defined once.
 
 use std::fmt::Write as _;
 
@@ -10,10 +11,14 @@ use tokio_postgres::error::SqlState;
 
 use super::DbError;
 
-struct Migration {
-    version: i32,
-    name: &'static str,
-    sql: &'static str,
+/// One migration: a file of `sql/migrations`.
+#[derive(Debug, Clone, Copy)]
+pub struct Migration {
+    /// 1 for the first migration, then increased by 1.
+    pub version: i32,
+    /// The file's name without `.sql`.
+    pub name: &'static str,
+    pub sql: &'static str,
 }
 
 macro_rules! migrations {
@@ -26,35 +31,36 @@ macro_rules! migrations {
     };
 }
 
-static MIGRATIONS: &[Migration] = migrations![
+/// Every migration, in order.
+pub static MIGRATIONS: &[Migration] = migrations![
     1 "0001_roles",
     2 "0002_tenants",
-    3 "0003_registry",
-    4 "0004_usage",
-    5 "0005_audit",
-    6 "0006_row_level_security",
-    7 "0007_default_tenant",
-    8 "0008_catalogue_changes",
-    9 "0009_limits_and_erasure",
-    10 "0010_the_end_of_a_tenant",
+    3 "0003_users_and_api_keys",
+    4 "0004_skills",
+    5 "0005_usage",
+    6 "0006_audit",
+    7 "0007_retention_and_erasure",
+    8 "0008_row_level_security",
+    9 "0009_privileges",
+    10 "0010_default_tenant",
 ];
 
-/// Where the applied migrations are kept. No tenant's data, so no policy; the server reads it at its start.
-const LEDGER: &str = "CREATE TABLE IF NOT EXISTS skillkeep_migrations (
+/// The table of applied migrations. It holds no tenant's data, so it has no policy; the server reads it at startup.
+const CREATE_LEDGER: &str = "CREATE TABLE IF NOT EXISTS skillkeep_migrations (
     version integer PRIMARY KEY,
     name text NOT NULL,
     checksum bytea NOT NULL,
     applied_at timestamptz NOT NULL DEFAULT now()
 );";
 
-const LEDGER_GRANT: &str = "GRANT SELECT ON skillkeep_migrations TO skillkeep_app, skillkeep_admin;";
+const GRANT_LEDGER: &str = "GRANT SELECT ON skillkeep_migrations TO skillkeep_app, skillkeep_admin;";
 
-/// A schema named as the owner would otherwise take the tables in.
+/// Without it, the tables would be created in a schema named like the owner, if there is one.
 const SET_SEARCH_PATH: &str = "SET search_path = public, pg_temp";
 
-/// Nobody but the owner needs temporary tables, and what one tenant's work leaves in them the connection's next would find.
-/// A role that does not own the database may not say so, and migrates all the same.
-const NO_TEMPORARY_TABLES: &str = "DO $temporary$ BEGIN
+/// Temporary tables outlive a transaction, so the next tenant served by the connection could read them. Only the database's
+/// owner may revoke the privilege; another role migrates without doing so.
+const REVOKE_TEMPORARY_TABLES: &str = "DO $temporary$ BEGIN
     IF pg_catalog.pg_has_role(current_user, (SELECT datdba FROM pg_catalog.pg_database
                                              WHERE datname = current_database()), 'USAGE') THEN
         EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
@@ -62,66 +68,44 @@ const NO_TEMPORARY_TABLES: &str = "DO $temporary$ BEGIN
 END $temporary$;
 ";
 
-/// Any number that other programs in the same database are unlikely to lock: "skillkee" in ASCII.
-const LOCK: i64 = 0x736b_696c_6c6b_6565;
+/// Key of the advisory lock: "skillkee" in ASCII, which other programs are unlikely to use.
+const ADVISORY_LOCK: i64 = 0x736b_696c_6c6b_6565;
 
-/// Why the schema is not what this program needs.
+/// Why the database's schema cannot be used or migrated. Each message names the command that fixes it.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
-    /// The database was never migrated.
-    #[error("the database holds no skillkeep schema; run `skillkeep migrate` with the owner's DATABASE_URL")]
+    #[error("the database has no skillkeep schema; run `skillkeep migrate` with the owner's DATABASE_URL")]
     Missing,
-    /// The schema is behind the program.
     #[error(
-        "the database's schema is version {found}, this skillkeep needs {wanted}; run `skillkeep migrate` with the owner's DATABASE_URL"
+        "the database's schema is version {found}, but this skillkeep needs version {wanted}; run `skillkeep migrate` with the owner's DATABASE_URL"
     )]
-    Older {
-        /// The database's version.
-        found: i32,
-        /// The program's version.
-        wanted: i32,
-    },
-    /// The schema is ahead of the program.
+    Older { found: i32, wanted: i32 },
     #[error(
-        "the database's schema is version {found}, newer than the {wanted} that this skillkeep knows; install the newer skillkeep"
+        "the database's schema is version {found}, newer than version {wanted} of this skillkeep; install a newer skillkeep"
     )]
-    Newer {
-        /// The database's version.
-        found: i32,
-        /// The program's version.
-        wanted: i32,
-    },
-    /// A migration was edited after it had been applied.
+    Newer { found: i32, wanted: i32 },
+    /// The text of an applied migration has another checksum than this program's.
     #[error(
-        "migration {name} differs from the one that was applied to this database; use the skillkeep that applied it, or restore the file"
+        "migration {name} differs from the one that was applied to this database; use the skillkeep version that applied it"
     )]
-    Edited {
-        /// The migration's name.
-        name: String,
-    },
-    /// The database belongs to something else.
+    Edited { name: String },
+    /// The database has tables but no schema of skillkeep.
     #[error(
-        "this database already holds tables that are not skillkeep's (for example \"{table}\"); give skillkeep a database of its own"
+        "this database contains tables of another application (for example \"{table}\"); give skillkeep its own database"
     )]
-    Foreign {
-        /// One of them.
-        table: String,
-    },
-    /// The role may not do what the migrations need.
+    Foreign { table: String },
     #[error(
-        "the role of DATABASE_URL may not set up the schema ({reason}); use the database's owner with the right to create roles, or give `skillkeep migrate --print` to your database administrator"
+        "the role of DATABASE_URL may not create the schema ({reason}); use the database's owner with CREATEROLE, or give the output of `skillkeep migrate --print` to your database administrator"
     )]
     NotAllowed {
-        /// What PostgreSQL said; it names our own objects only.
+        /// PostgreSQL's message, which names objects of the schema only.
         reason: String,
     },
-    /// PostgreSQL is too old.
-    #[error("PostgreSQL {found} is too old; skillkeep needs 15 or newer")]
+    #[error("PostgreSQL {found} is too old; skillkeep needs PostgreSQL 15 or newer")]
     ServerTooOld {
         /// The server's major version.
         found: i32,
     },
-    /// The database did not answer.
     #[error(transparent)]
     Db(#[from] DbError),
 }
@@ -137,32 +121,55 @@ impl From<tokio_postgres::Error> for SchemaError {
     }
 }
 
-/// The newest migration's number: the schema version that this program works with.
+/// The schema version that this program needs: the version of its last migration.
 #[must_use]
 pub fn wanted_version() -> i32 {
-    MIGRATIONS.last().map_or(0, |m| m.version)
+    last_version(MIGRATIONS)
+}
+
+fn last_version(migrations: &[Migration]) -> i32 {
+    migrations.last().map_or(0, |migration| migration.version)
 }
 
 fn checksum(sql: &str) -> Vec<u8> {
     Sha256::digest(sql.as_bytes()).to_vec()
 }
 
-/// Applies what is missing, one transaction a migration; answers the names of what it applied.
+/// Applies the missing migrations, each in its own transaction; returns their names.
 ///
 /// # Errors
-/// When an applied migration was edited, the database is not ours, or the role lacks a right.
+/// An applied migration has another checksum, the schema is newer, the database has tables of another application, the role
+/// lacks a privilege, or the database is unavailable. Migrations applied before the error stay.
 pub async fn apply(client: &mut Client) -> Result<Vec<&'static str>, SchemaError> {
-    require_version_15(client).await?;
-    // Two programs that start at once would both find the same migration missing. The lock is the session's, not
-    // a transaction's, because each migration commits by itself.
-    client.execute("SELECT pg_advisory_lock($1)", &[&LOCK]).await?;
-    client.batch_execute(SET_SEARCH_PATH).await?;
-    let outcome = apply_locked(client).await;
-    client.execute("SELECT pg_advisory_unlock($1)", &[&LOCK]).await?;
-    outcome
+    apply_list(client, MIGRATIONS).await
 }
 
-async fn apply_locked(client: &mut Client) -> Result<Vec<&'static str>, SchemaError> {
+/// As [`apply`], with another list than the program's own. Tests use it to upgrade to a version that does not exist yet.
+///
+/// # Errors
+/// As [`apply`].
+pub async fn apply_list(
+    client: &mut Client,
+    migrations: &[Migration],
+) -> Result<Vec<&'static str>, SchemaError> {
+    require_version_15(client).await?;
+    // Two programs that start at the same time would otherwise both apply the same migration. A session-level lock,
+    // because each migration has its own transaction.
+    client
+        .execute("SELECT pg_advisory_lock($1)", &[&ADVISORY_LOCK])
+        .await?;
+    client.batch_execute(SET_SEARCH_PATH).await?;
+    let applied = apply_locked(client, migrations).await;
+    client
+        .execute("SELECT pg_advisory_unlock($1)", &[&ADVISORY_LOCK])
+        .await?;
+    applied
+}
+
+async fn apply_locked(
+    client: &mut Client,
+    migrations: &[Migration],
+) -> Result<Vec<&'static str>, SchemaError> {
     if !ledger_exists(client).await? {
         if let Some(row) = client
             .query_opt(
@@ -175,19 +182,19 @@ async fn apply_locked(client: &mut Client) -> Result<Vec<&'static str>, SchemaEr
                 table: row.try_get("tablename")?,
             });
         }
-        client.batch_execute(LEDGER).await?;
+        client.batch_execute(CREATE_LEDGER).await?;
     }
     let applied = applied(client).await?;
-    refuse_other_versions(&applied, true)?;
+    compare_versions(migrations, &applied, Older::Allowed)?;
     let mut names = Vec::new();
-    for migration in MIGRATIONS
+    for migration in migrations
         .iter()
         .filter(|m| !applied.iter().any(|(version, ..)| *version == m.version))
     {
         let tx = client.transaction().await?;
         tx.batch_execute(migration.sql).await?;
         if migration.version == 1 {
-            tx.batch_execute(LEDGER_GRANT).await?;
+            tx.batch_execute(GRANT_LEDGER).await?;
         }
         tx.execute(
             "INSERT INTO public.skillkeep_migrations (version, name, checksum) VALUES ($1, $2, $3)",
@@ -198,7 +205,7 @@ async fn apply_locked(client: &mut Client) -> Result<Vec<&'static str>, SchemaEr
         names.push(migration.name);
     }
     if !names.is_empty() {
-        client.batch_execute(NO_TEMPORARY_TABLES).await?;
+        client.batch_execute(REVOKE_TEMPORARY_TABLES).await?;
     }
     Ok(names)
 }
@@ -246,17 +253,28 @@ async fn applied(client: &Client) -> Result<Vec<(i32, String, Vec<u8>)>, SchemaE
         .collect()
 }
 
-fn refuse_other_versions(applied: &[(i32, String, Vec<u8>)], may_be_older: bool) -> Result<(), SchemaError> {
-    let wanted = wanted_version();
+/// Whether [`compare_versions`] accepts a schema with fewer migrations than the program.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Older {
+    Allowed,
+    Rejected,
+}
+
+fn compare_versions(
+    migrations: &[Migration],
+    applied: &[(i32, String, Vec<u8>)],
+    older: Older,
+) -> Result<(), SchemaError> {
+    let wanted = last_version(migrations);
     let found = applied.last().map_or(0, |(version, ..)| *version);
     if found > wanted {
         return Err(SchemaError::Newer { found, wanted });
     }
-    for migration in MIGRATIONS {
+    for migration in migrations {
         match applied.iter().find(|(version, ..)| *version == migration.version) {
             Some((.., sum)) if *sum == checksum(migration.sql) => {}
             Some((_, name, _)) => return Err(SchemaError::Edited { name: name.clone() }),
-            None if may_be_older => {}
+            None if older == Older::Allowed => {}
             None if found == 0 => return Err(SchemaError::Missing),
             None => return Err(SchemaError::Older { found, wanted }),
         }
@@ -264,19 +282,19 @@ fn refuse_other_versions(applied: &[(i32, String, Vec<u8>)], may_be_older: bool)
     Ok(())
 }
 
-/// Refuses a database whose schema is not exactly the one that this program was built with.
+/// Checks that the applied migrations are exactly those of this program.
 ///
 /// # Errors
-/// Says which command mends it.
+/// The schema is missing, older, newer or edited, or the database is unavailable.
 pub async fn check(client: &Client) -> Result<(), SchemaError> {
     require_version_15(client).await?;
     if !ledger_exists(client).await? {
         return Err(SchemaError::Missing);
     }
-    refuse_other_versions(&applied(client).await?, false)
+    compare_versions(MIGRATIONS, &applied(client).await?, Older::Rejected)
 }
 
-/// All migrations as one script for a database administrator, who runs it as the owner with `psql`.
+/// Returns all migrations as one script, which a database administrator runs with `psql` as the database's owner.
 #[must_use]
 pub fn print() -> String {
     let mut script = String::from(
@@ -286,10 +304,10 @@ pub fn print() -> String {
     );
     script.push_str(SET_SEARCH_PATH);
     script.push_str(";\n");
-    script.push_str(LEDGER);
+    script.push_str(CREATE_LEDGER);
     script.push('\n');
     for migration in MIGRATIONS {
-        let grant = if migration.version == 1 { LEDGER_GRANT } else { "" };
+        let grant = if migration.version == 1 { GRANT_LEDGER } else { "" };
         let sum = checksum(migration.sql)
             .iter()
             .fold(String::new(), |mut hex, byte| {
@@ -306,7 +324,7 @@ pub fn print() -> String {
             version = migration.version,
         );
     }
-    script.push_str(NO_TEMPORARY_TABLES);
+    script.push_str(REVOKE_TEMPORARY_TABLES);
     script.push_str("COMMIT;\n");
     script
 }
@@ -328,30 +346,30 @@ mod tests {
     }
 
     #[test]
-    fn the_schema_gate_tells_older_newer_and_edited_apart() {
+    fn missing_older_newer_and_edited_schemas_are_distinguished() {
         let all: Vec<_> = MIGRATIONS
             .iter()
             .map(|m| (m.version, m.name.to_owned(), checksum(m.sql)))
             .collect();
-        assert!(refuse_other_versions(&all, false).is_ok());
+        assert!(compare_versions(MIGRATIONS, &all, Older::Rejected).is_ok());
         assert!(matches!(
-            refuse_other_versions(&[], false),
+            compare_versions(MIGRATIONS, &[], Older::Rejected),
             Err(SchemaError::Missing)
         ));
         assert!(matches!(
-            refuse_other_versions(&all[..2], false),
+            compare_versions(MIGRATIONS, &all[..2], Older::Rejected),
             Err(SchemaError::Older { found: 2, .. })
         ));
         let mut newer = all.clone();
-        newer.push((wanted_version() + 1, "from the future".to_owned(), vec![]));
+        newer.push((wanted_version() + 1, "later".to_owned(), vec![]));
         assert!(matches!(
-            refuse_other_versions(&newer, false),
+            compare_versions(MIGRATIONS, &newer, Older::Rejected),
             Err(SchemaError::Newer { .. })
         ));
         let mut edited = all;
         edited[3].2 = checksum("edited");
         assert!(matches!(
-            refuse_other_versions(&edited, true),
+            compare_versions(MIGRATIONS, &edited, Older::Allowed),
             Err(SchemaError::Edited { .. })
         ));
     }

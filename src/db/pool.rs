@@ -188,7 +188,7 @@ impl ServerDb {
         let row = connection
             .query_one(crate::sql!("usage/ensure_partitions.sql").text(), &[])
             .await?;
-        Ok(row.try_get("made")?)
+        Ok(row.try_get("created")?)
     }
 
     /// A connection for queries of `pg_catalog`, outside of tenant transactions.

@@ -31,7 +31,7 @@ pub enum Actor {
 impl Actor {
     fn kind(&self) -> &'static str {
         match self {
-            Self::Operator(_) => "operator",
+            Self::Operator(_) => "admin",
             Self::Key(_) => "key",
             Self::System(_) => "system",
         }
@@ -99,7 +99,7 @@ pub async fn write(tx: &TenantTx, entry: &Entry<'_>) -> Result<(), DbError> {
 /// When the database is unavailable or rejects the statement.
 pub async fn write_alone(db: &ServerDb, tenant: TenantId, entry: &Entry<'_>) -> Result<(), DbError> {
     let (id, actor) = (AuditId::new(), (entry.actor.kind(), entry.actor.name()));
-    let sql = sql!("audit/insert_refusal.sql");
+    let sql = sql!("audit/insert_denial.sql");
     let row = entry.row(sql, &tenant, &id, &actor);
     let (tx, _no_rows) = TenantTx::begin(db, tenant, sql, &row).await?;
     tx.commit().await

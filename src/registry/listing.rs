@@ -74,7 +74,7 @@ pub async fn page(
 pub async fn one(tx: &TenantTx, slug: &str, version: Option<&str>) -> Result<Option<ListedSkill>, DbError> {
     let row = tx
         .query_opt(
-            sql!("skills/shelved.sql"),
+            sql!("skills/get_version.sql"),
             &[tx.tenant().as_uuid(), &slug, &version],
         )
         .await?;

@@ -183,7 +183,7 @@ async fn existing(tx: &TenantTx, candidates: &[Slug], source: &str) -> Result<Ve
     let slugs: Vec<&str> = candidates.iter().map(Slug::as_str).collect();
     let rows = tx
         .query(
-            sql!("skills/for_publishing.sql"),
+            sql!("skills/find_existing.sql"),
             &[tx.tenant().as_uuid(), &slugs, &source],
         )
         .await?;
@@ -194,7 +194,7 @@ async fn next_revision(tx: &TenantTx) -> Result<i64, DbError> {
     let row = tx
         .query_one(sql!("tenants/next_revision.sql"), &[tx.tenant().as_uuid()])
         .await?;
-    Ok(row.try_get("catalogue_revision")?)
+    Ok(row.try_get("catalog_revision")?)
 }
 
 async fn insert_skill(
@@ -268,7 +268,7 @@ async fn insert_version(
         .filter(|text| !text.is_empty());
     let row = tx
         .query_one(
-            sql!("versions/labels.sql"),
+            sql!("versions/next_version.sql"),
             &[tx.tenant().as_uuid(), skill.as_uuid(), &wanted],
         )
         .await?;

@@ -47,7 +47,7 @@ pub struct StoredReport {
 /// When the database is unavailable or rejects the statement.
 pub async fn report(tx: &TenantTx, new: &NewReport<'_>) -> Result<StoredReport, DbError> {
     let id = ReportId::new();
-    let sql = sql!("usage/insert_report.sql");
+    let sql = sql!("usage/insert_feedback.sql");
     let tenant = tx.tenant();
     let row = sql.row([
         ("tenant_id", tenant.as_uuid()),
@@ -72,7 +72,7 @@ pub async fn report(tx: &TenantTx, new: &NewReport<'_>) -> Result<StoredReport, 
     }
     let row = tx
         .query_one(
-            sql!("usage/find_report.sql"),
+            sql!("usage/find_feedback.sql"),
             &[tenant.as_uuid(), new.user.as_uuid(), &new.idempotency_key],
         )
         .await?;
@@ -206,7 +206,7 @@ pub async fn summarise(tx: &TenantTx, period: Period, top: i64) -> Result<UsageR
     let first = |sql: Sql| tx.query(sql, &bounds_and_top);
     let (totals, reported, tools, users, skills, searches) = futures::try_join!(
         tx.query_one(sql!("usage/totals.sql"), &bounds),
-        tx.query_one(sql!("usage/reported.sql"), &bounds),
+        tx.query_one(sql!("usage/feedback_totals.sql"), &bounds),
         all(sql!("usage/by_tool.sql")),
         first(sql!("usage/by_user.sql")),
         first(sql!("usage/by_skill.sql")),

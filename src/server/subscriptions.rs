@@ -154,7 +154,7 @@ impl CatalogWatcher {
             access: Arc::clone(access),
             key,
             tenant: principal.tenant,
-            revision: principal.catalogue_revision,
+            revision: principal.catalog_revision,
             events,
             ended: subscriptions.ended.clone(),
             _permit: permit,
@@ -216,7 +216,7 @@ impl CatalogWatcher {
         let changed = listing::changed_slugs(&tx, self.revision, MAX_CHANGES).await?;
         tx.roll_back().await?;
         let is_all = i64::try_from(changed.len()).unwrap_or(i64::MAX) >= MAX_CHANGES;
-        self.revision = principal.catalogue_revision;
+        self.revision = principal.catalog_revision;
         let visible: BTreeSet<String> = changed
             .into_iter()
             .filter(|slug| principal.can_view_skill(slug))

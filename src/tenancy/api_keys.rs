@@ -112,7 +112,7 @@ impl From<tokio_postgres::Error> for KeyError {
 pub async fn create(tx: &TenantTx, new: &NewKey) -> Result<(ApiKeyId, ApiKey), DbError> {
     let id = ApiKeyId::new();
     let key = ApiKey::generate(tx.tenant(), &mut rand::rng());
-    let sql = sql!("keys/insert.sql");
+    let sql = sql!("api_keys/insert.sql");
     tx.execute_one(
         sql,
         &sql.row([
@@ -138,7 +138,7 @@ pub async fn create(tx: &TenantTx, new: &NewKey) -> Result<(ApiKeyId, ApiKey), D
 /// # Errors
 /// When the database is unavailable or rejects the statement.
 pub async fn list(tx: &TenantTx) -> Result<Vec<KeyRecord>, DbError> {
-    let rows = tx.query(sql!("keys/list.sql"), &[tx.tenant().as_uuid()]).await?;
+    let rows = tx.query(sql!("api_keys/list.sql"), &[tx.tenant().as_uuid()]).await?;
     rows.iter().map(KeyRecord::from_row).collect()
 }
 
@@ -149,7 +149,7 @@ pub async fn list(tx: &TenantTx) -> Result<Vec<KeyRecord>, DbError> {
 pub async fn inspect(tx: &TenantTx, key: &ApiKey) -> Result<Option<KeyRecord>, DbError> {
     let row = tx
         .query_opt(
-            sql!("keys/inspect.sql"),
+            sql!("api_keys/inspect.sql"),
             &[tx.tenant().as_uuid(), &key.hash().as_bytes().as_slice()],
         )
         .await?;
@@ -171,7 +171,7 @@ pub async fn call_limits(tx: &TenantTx, id: ApiKeyId) -> Result<CallLimits, KeyE
 /// [`DbError::RowCount`] if the tenant has no such key.
 pub async fn set_call_limits(tx: &TenantTx, id: ApiKeyId, call_limits: CallLimits) -> Result<(), KeyError> {
     tx.execute_one(
-        sql!("keys/set_limits.sql"),
+        sql!("api_keys/set_limits.sql"),
         &[
             tx.tenant().as_uuid(),
             id.as_uuid(),
@@ -221,7 +221,7 @@ pub async fn status(tx: &TenantTx, id: ApiKeyId) -> Result<KeyStatus, KeyError> 
 
 /// The row of an API key, locked until the transaction ends.
 async fn locked_row(tx: &TenantTx, id: ApiKeyId) -> Result<Row, KeyError> {
-    tx.query_opt(sql!("keys/get.sql"), &[tx.tenant().as_uuid(), id.as_uuid()])
+    tx.query_opt(sql!("api_keys/get_for_update.sql"), &[tx.tenant().as_uuid(), id.as_uuid()])
         .await?
         .ok_or(KeyError::NotFound)
 }
@@ -232,7 +232,7 @@ async fn locked_row(tx: &TenantTx, id: ApiKeyId) -> Result<Row, KeyError> {
 /// [`KeyError::NotFound`] if the tenant has no such key, [`KeyError::Ended`] if it was revoked before.
 pub async fn revoke(tx: &TenantTx, id: ApiKeyId) -> Result<(), KeyError> {
     let revoked = tx
-        .execute(sql!("keys/revoke.sql"), &[tx.tenant().as_uuid(), id.as_uuid()])
+        .execute(sql!("api_keys/revoke.sql"), &[tx.tenant().as_uuid(), id.as_uuid()])
         .await?;
     if revoked == 1 {
         return Ok(());
@@ -276,7 +276,7 @@ pub async fn rotate(tx: &TenantTx, id: ApiKeyId, grace: Duration) -> Result<(Api
     };
     let (new_id, key) = create(tx, &new).await?;
     tx.execute_one(
-        sql!("keys/replace.sql"),
+        sql!("api_keys/replace.sql"),
         &[
             tenant.as_uuid(),
             id.as_uuid(),

@@ -90,7 +90,7 @@ pub struct Principal {
     pub tenant_allowance: CallLimits,
     pub search_text: SearchText,
     /// Number of changes of the tenant's catalog so far.
-    pub catalogue_revision: i64,
+    pub catalog_revision: i64,
     pub cursor_secret: CursorSecret,
 }
 
@@ -116,7 +116,7 @@ impl Principal {
                 .try_get::<_, &str>("search_text")?
                 .parse()
                 .map_err(DbError::Corrupt)?,
-            catalogue_revision: row.try_get("catalogue_revision")?,
+            catalog_revision: row.try_get("catalog_revision")?,
             cursor_secret: CursorSecret::from_bytes(row.try_get("cursor_secret")?),
         })
     }
@@ -199,7 +199,7 @@ pub async fn authenticate(db: &ServerDb, key: &ApiKey) -> Result<(TenantTx, Prin
     let (tx, rows) = TenantTx::begin(
         db,
         tenant,
-        sql!("keys/authenticate.sql"),
+        sql!("api_keys/authenticate.sql"),
         &[tenant.as_uuid(), &hash.as_bytes().as_slice()],
     )
     .await?;
@@ -222,7 +222,7 @@ async fn rejected_key(tx: &TenantTx, key: &ApiKey) -> Result<RejectedKey, DbErro
     let tenant = tx.tenant();
     let row = tx
         .query_opt(
-            sql!("keys/refused.sql"),
+            sql!("api_keys/rejection_reason.sql"),
             &[tenant.as_uuid(), &key.hash().as_bytes().as_slice()],
         )
         .await?;
@@ -272,7 +272,7 @@ pub(super) mod tests {
             key_allowance: CallLimits::default(),
             tenant_allowance: CallLimits::default(),
             search_text: SearchText::Kept,
-            catalogue_revision: 0,
+            catalog_revision: 0,
             cursor_secret: CursorSecret::from_bytes(&[0; 32]),
         }
     }

@@ -117,9 +117,9 @@ pub async fn find(db: &AdminDb, slug: &str) -> Result<Option<Tenant>, DbError> {
 /// When the database is unavailable or rejects the statement.
 pub async fn lock_key_share(tx: &TenantTx) -> Result<bool, DbError> {
     let row = tx
-        .query_opt(sql!("tenants/hold.sql"), &[tx.tenant().as_uuid()])
+        .query_opt(sql!("tenants/lock_key_share.sql"), &[tx.tenant().as_uuid()])
         .await?;
-    row.map_or(Ok(false), |row| Ok(row.try_get("alive")?))
+    row.map_or(Ok(false), |row| Ok(row.try_get("not_erased")?))
 }
 
 /// Reads the transaction's tenant and locks its row against changes until the transaction ends.

@@ -230,7 +230,7 @@ async fn dry_run_finds_nothing_and_leaves_nothing() {
 async fn dry_run_finds_leaks_that_show_only_in_responses() {
     for (leak, finding) in [
         (
-            "ALTER TABLE usage_reports ADD CONSTRAINT once UNIQUE (idempotency_key)",
+            "ALTER TABLE skill_feedback ADD CONSTRAINT once UNIQUE (idempotency_key)",
             "record_usage",
         ),
         (
@@ -241,7 +241,7 @@ async fn dry_run_finds_leaks_that_show_only_in_responses() {
                  END IF;
                  RETURN NEW;
              END $$;
-             CREATE TRIGGER tell BEFORE INSERT ON usage_reports FOR EACH ROW EXECUTE FUNCTION tell();
+             CREATE TRIGGER tell BEFORE INSERT ON skill_feedback FOR EACH ROW EXECUTE FUNCTION tell();
              DO $$ BEGIN EXECUTE format('ALTER FUNCTION tell() OWNER TO %I', current_user); END $$",
             "record_usage",
         ),
@@ -250,10 +250,10 @@ async fn dry_run_finds_leaks_that_show_only_in_responses() {
             "CREATE FUNCTION add() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
              BEGIN
                  NEW.minutes_saved := greatest(NEW.minutes_saved,
-                     (SELECT max(r.minutes_saved) FROM usage_reports r WHERE r.tenant_id <> NEW.tenant_id));
+                     (SELECT max(r.minutes_saved) FROM skill_feedback r WHERE r.tenant_id <> NEW.tenant_id));
                  RETURN NEW;
              END $$;
-             CREATE TRIGGER add BEFORE INSERT ON usage_reports FOR EACH ROW EXECUTE FUNCTION add()",
+             CREATE TRIGGER add BEFORE INSERT ON skill_feedback FOR EACH ROW EXECUTE FUNCTION add()",
             "usage_report: the response about own data changed when another tenant was created",
         ),
     ] {

@@ -112,7 +112,7 @@ async fn administrative_actions_are_logged_with_actor_source_before_and_after() 
     for entry in &log[..10] {
         assert_eq!(
             (&entry["actor_kind"], &entry["source"]),
-            (&"operator".into(), &"cli".into()),
+            (&"admin".into(), &"cli".into()),
             "{entry}"
         );
         assert!(!entry["actor"].as_str().unwrap().is_empty(), "{entry}");
@@ -172,8 +172,8 @@ async fn verify_detects_changes_by_the_database_owner() {
         ),
         ("GRANT DELETE ON audit_logs TO skillkeep_admin", "grant DELETE"),
         (
-            "CREATE OR REPLACE FUNCTION refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'",
-            "refuse_audit_change",
+            "CREATE OR REPLACE FUNCTION forbid_audit_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'",
+            "forbid_audit_change",
         ),
     ] {
         let db = TestDb::new().await;

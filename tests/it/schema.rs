@@ -1,10 +1,13 @@
-//! The schema itself: its queries, its walls, what its guards find, and how it comes to be.
+//! The database schema: queries, policies, the isolation checks, the SQL isolation probe, and migrations.
 
 mod as_migrated;
 mod data_egress;
 mod detected_changes;
+mod foreign_keys;
 mod live_probe;
 mod migrating;
+mod upgrading;
+mod upsert;
 
 use std::path::Path;
 
@@ -16,14 +19,14 @@ use skillkeep::registry::audit::{self, Actor, Entry};
 use crate::harness::{Client, Cluster, TestDb};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_query_names_itself_and_prepares_as_the_role_that_runs_it() {
+async fn every_query_is_named_and_prepares_as_its_role() {
     let db = TestDb::new().await;
     let server = connect_owner(&db.ways.server).await.unwrap();
     let admin = connect_owner(&db.ways.admin).await.unwrap();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/queries");
-    let mut seen = 0;
-    for room in std::fs::read_dir(&folder).unwrap() {
-        for file in std::fs::read_dir(room.unwrap().path()).unwrap() {
+    let mut prepared_queries = 0;
+    for subfolder in std::fs::read_dir(&folder).unwrap() {
+        for file in std::fs::read_dir(subfolder.unwrap().path()).unwrap() {
             let path = file.unwrap().path();
             let name = path.strip_prefix(&folder).unwrap().with_extension("");
             let name = name.to_str().unwrap();
@@ -33,13 +36,13 @@ async fn every_query_names_itself_and_prepares_as_the_role_that_runs_it() {
                 first.starts_with(&format!("-- {name}: ")) && first.ends_with('.'),
                 "{first}"
             );
-            let operators = ["tenants/", "keys/", "users/", "catalogue/", "usage/prune"];
-            let client = if operators.iter().any(|room| name.starts_with(room)) {
+            let admin_queries = ["tenants/", "api_keys/", "users/", "pg_catalog/", "usage/prune"];
+            let client = if admin_queries.iter().any(|prefix| name.starts_with(prefix)) {
                 &admin
             } else {
                 &server
             };
-            // The plan too: it is there that a missing privilege shows.
+            // Planning too, because a missing privilege is reported there.
             let prepared = client.prepare(&text).await;
             assert!(prepared.is_ok(), "{name}: {prepared:?}");
             let planned = client
@@ -58,14 +61,14 @@ async fn every_query_names_itself_and_prepares_as_the_role_that_runs_it() {
                 .batch_execute(&format!("EXPLAIN EXECUTE q{arguments}; DEALLOCATE q"))
                 .await;
             assert!(planned.is_ok(), "{name}: {planned:?}");
-            seen += 1;
+            prepared_queries += 1;
         }
     }
-    assert!(seen > 50, "{seen}");
+    assert!(prepared_queries > 50, "{prepared_queries}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_table_with_a_tenant_is_forced_behind_both_policies() {
+async fn every_tenant_table_forces_both_policies() {
     let db = TestDb::new().await;
     let rows = db
         .superuser()
@@ -83,7 +86,7 @@ async fn every_table_with_a_tenant_is_forced_behind_both_policies() {
         )
         .await
         .unwrap();
-    let wall = "(tenant_id = current_tenant_id())";
+    let condition = "(tenant_id = current_tenant_id())";
     for row in &rows {
         let (table, forced): (String, bool) = (row.get(0), row.get(2));
         let policies: Option<Vec<String>> = row.get(3);
@@ -91,8 +94,8 @@ async fn every_table_with_a_tenant_is_forced_behind_both_policies() {
         assert_eq!(
             policies.unwrap_or_default(),
             [
-                format!("tenant_access permissive {wall}{wall}"),
-                format!("tenant_isolation restrictive {wall}{wall}")
+                format!("tenant_access permissive {condition}{condition}"),
+                format!("tenant_isolation restrictive {condition}{condition}")
             ],
             "{table}"
         );
@@ -106,7 +109,7 @@ fn findings(checks: &[Check]) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_guard_finds_each_hole_in_the_wall_and_nothing_in_a_whole_one() {
+async fn isolation_checks_find_each_weakness_and_pass_otherwise() {
     let db = TestDb::new().await;
     assert_eq!(
         findings(&isolation_checks::check_server(&db.server).await.unwrap()),
@@ -115,8 +118,8 @@ async fn the_guard_finds_each_hole_in_the_wall_and_nothing_in_a_whole_one() {
     let month: String = db
         .value("SELECT 'usage_events_' || to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM')")
         .await;
-    let wall = "(tenant_id = current_tenant_id())";
-    for (hole, named) in [
+    let condition = "(tenant_id = current_tenant_id())";
+    for (change, named) in [
         ("ALTER TABLE ratings NO FORCE ROW LEVEL SECURITY".to_owned(), "ratings"),
         ("ALTER TABLE ratings DISABLE ROW LEVEL SECURITY".to_owned(), "ratings"),
         (format!("ALTER TABLE {month} NO FORCE ROW LEVEL SECURITY"), month.as_str()),
@@ -126,11 +129,11 @@ async fn the_guard_finds_each_hole_in_the_wall_and_nothing_in_a_whole_one() {
             "blobs",
         ),
         (
-            format!("ALTER POLICY tenant_isolation ON skills USING (true) WITH CHECK {wall}"),
+            format!("ALTER POLICY tenant_isolation ON skills USING (true) WITH CHECK {condition}"),
             "skills",
         ),
         (
-            format!("ALTER POLICY tenant_isolation ON skills USING {wall} WITH CHECK (true)"),
+            format!("ALTER POLICY tenant_isolation ON skills USING {condition} WITH CHECK (true)"),
             "skills",
         ),
         ("CREATE POLICY support ON users USING (true)".to_owned(), "users"),
@@ -147,8 +150,8 @@ async fn the_guard_finds_each_hole_in_the_wall_and_nothing_in_a_whole_one() {
         ),
         ("ALTER TABLE audit_logs DISABLE TRIGGER audit_append_only".to_owned(), "audit_append_only"),
         (
-            "ALTER TABLE skill_versions ENABLE TRIGGER published_versions_stay".to_owned(),
-            "published_versions_stay",
+            "ALTER TABLE skill_versions ENABLE TRIGGER forbid_version_update".to_owned(),
+            "forbid_version_update",
         ),
         (format!("GRANT SELECT ON {month} TO skillkeep_app"), month.as_str()),
         ("GRANT TRUNCATE ON skills TO skillkeep_app".to_owned(), "skills"),
@@ -156,20 +159,20 @@ async fn the_guard_finds_each_hole_in_the_wall_and_nothing_in_a_whole_one() {
         (format!("DROP TABLE {month}"), "this month"),
     ] {
         let broken = TestDb::new().await;
-        broken.superuser().await.batch_execute(&hole).await.unwrap();
+        broken.superuser().await.batch_execute(&change).await.unwrap();
         let found = findings(&isolation_checks::check_server(&broken.server).await.unwrap());
         assert!(
             !found.is_empty() && found.iter().any(|finding| finding.contains(named)),
-            "{hole}: {found:?}"
+            "{change}: {found:?}"
         );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_guard_finds_a_role_that_no_policy_binds() {
+async fn isolation_checks_find_privileged_server_role() {
     let db = TestDb::new().await;
     let superuser = db.superuser().await;
-    let role = format!("skillkeep_guard_{}", std::process::id());
+    let role = format!("skillkeep_checked_{}", std::process::id());
     for (rights, wanted) in [
         ("BYPASSRLS IN ROLE skillkeep_app", "BYPASSRLS"),
         ("IN ROLE skillkeep_app, pg_read_all_data", "predefined role"),
@@ -198,7 +201,7 @@ async fn the_guard_finds_a_role_that_no_policy_binds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn neither_role_can_rewrite_a_record_or_a_published_version() {
+async fn neither_role_can_change_records_or_published_versions() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     db.skill(tenant, "fill-pdf", "Fills in PDF forms.", &[]).await;
@@ -242,7 +245,7 @@ async fn neither_role_can_rewrite_a_record_or_a_published_version() {
             );
         }
     }
-    // Even one who may do everything is stopped by the triggers.
+    // The triggers stop even a superuser.
     let superuser = db.superuser().await;
     for attempt in [
         "UPDATE audit_logs SET actor = 'nobody'",
@@ -256,7 +259,7 @@ async fn neither_role_can_rewrite_a_record_or_a_published_version() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_of_the_audit_log_behind_its_triggers_is_found() {
+async fn audit_verification_finds_changes_made_without_triggers() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let actor = Actor::Operator("ada".to_owned());
@@ -276,8 +279,8 @@ async fn a_change_of_the_audit_log_behind_its_triggers_is_found() {
         let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
         audit::verify(&tx).await.unwrap()
     };
-    let whole = verify().await;
-    assert_eq!((whole.entries, whole.broken_at), (4, None));
+    let intact = verify().await;
+    assert_eq!((intact.entries, intact.broken_at), (4, None));
     let superuser = db.superuser().await;
     for (change, broken_at) in [
         ("UPDATE audit_logs SET actor = 'eve' WHERE seq = 4", 4),
@@ -296,7 +299,7 @@ async fn a_change_of_the_audit_log_behind_its_triggers_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_lands_in_the_month_of_its_id_to_the_millisecond() {
+async fn usage_event_is_stored_in_the_month_of_its_id() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let superuser = db.superuser().await;

@@ -1,5 +1,5 @@
--- audit/chain: a stretch of a tenant's audit log, oldest first, with every field that its hashes cover.
--- A time that is none has no microseconds; its hash will not fit.
+-- audit/chain: Reads a batch of a tenant's audit log from $2 on, oldest first, with every field that the hashes cover.
+-- `infinity` has no epoch; it maps to 0, so hash verification fails for such a row.
 SELECT a.seq, a.id,
        CASE WHEN isfinite(a.created_at) THEN (extract(epoch FROM a.created_at) * 1000000)::bigint ELSE 0 END AS created_us,
        a.actor_kind, a.actor, a.action, a.subject, a.details::text AS details_text, a.source, a.prev_hash, a.hash

@@ -1,4 +1,4 @@
--- installs/find: one of the caller's installs, locked, with what was handed out.
+-- installs/find: Finds and locks one of the user's installs, with the version that was sent.
 SELECT i.id, i.skill_id, i.version_id, i.state, i.target, s.slug, v.version, v.digest
 FROM installs i
 JOIN skills s ON s.tenant_id = i.tenant_id AND s.id = i.skill_id

@@ -1,3 +1,3 @@
--- installs/set_state: what the caller really has on disk.
+-- installs/set_state: Records the digest that the caller has on disk.
 UPDATE installs SET state = $3, reported_digest = $4, reported_at = now()
 WHERE tenant_id = $1 AND id = $2

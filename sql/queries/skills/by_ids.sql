@@ -1,4 +1,4 @@
--- skills/by_ids: the cards of the skills that a search chose, read back so that row level security has the last word.
+-- skills/by_ids: Reads the summaries of skills by id; row level security filters the ids that the search index returned.
 SELECT s.id, s.slug, s.name, s.description, s.category, s.tags, s.author, s.license, s.conformant, s.updated_at,
        v.version
 FROM skills s

@@ -1,4 +1,4 @@
--- skills/changed_since: what the search index needs of the skills that changed after a revision, a batch at a time.
+-- skills/changed_since: Reads a batch of the skills that changed after revision $2, with what the search index needs of each.
 SELECT s.id, s.slug, s.name, s.description, s.category, s.tags, s.author, s.status, s.revision, b.bytes AS skill_md
 FROM skills s
 LEFT JOIN skill_files f ON f.tenant_id = s.tenant_id AND f.version_id = s.latest_version_id AND f.path = 'SKILL.md'

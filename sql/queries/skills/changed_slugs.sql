@@ -1,4 +1,4 @@
--- skills/changed_slugs: which skills changed after a revision.
+-- skills/changed_slugs: Lists the slugs of the skills that changed after revision $2.
 SELECT s.slug
 FROM skills s
 WHERE s.tenant_id = $1 AND s.revision > $2

@@ -1,4 +1,4 @@
--- skills/details: one skill by its slug, with the version asked for ($3, else the latest), ratings, installs and reports.
+-- skills/details: Reads one skill by slug, in version $3 or else the latest, with its ratings, installs and feedback.
 SELECT s.id, s.slug, s.name, s.description, s.category, s.tags, s.author, s.license, s.conformant, s.notes,
        s.created_at, s.updated_at,
        v.id AS version_id, v.version, v.digest, v.front_matter, v.file_count, v.total_bytes, v.status AS version_status,
@@ -6,9 +6,9 @@ SELECT s.id, s.slug, s.name, s.description, s.category, s.tags, s.author, s.lice
        (SELECT count(*) FROM ratings r WHERE r.tenant_id = $1 AND r.skill_id = s.id) AS ratings,
        (SELECT avg(r.stars)::float8 FROM ratings r WHERE r.tenant_id = $1 AND r.skill_id = s.id) AS stars,
        (SELECT count(*) FROM installs i WHERE i.tenant_id = $1 AND i.skill_id = s.id AND i.state = 'confirmed') AS installs,
-       (SELECT count(*) FROM usage_reports u WHERE u.tenant_id = $1 AND u.skill_id = s.id AND u.outcome = 'helped') AS helped,
-       (SELECT count(*) FROM usage_reports u WHERE u.tenant_id = $1 AND u.skill_id = s.id AND u.outcome = 'failed') AS failed,
-       (SELECT count(*) FROM usage_reports u WHERE u.tenant_id = $1 AND u.skill_id = s.id AND u.outcome = 'stale') AS stale,
+       (SELECT count(*) FROM skill_feedback u WHERE u.tenant_id = $1 AND u.skill_id = s.id AND u.outcome = 'helped') AS helped,
+       (SELECT count(*) FROM skill_feedback u WHERE u.tenant_id = $1 AND u.skill_id = s.id AND u.outcome = 'failed') AS failed,
+       (SELECT count(*) FROM skill_feedback u WHERE u.tenant_id = $1 AND u.skill_id = s.id AND u.outcome = 'stale') AS stale,
        (SELECT w.verdict FROM skill_reviews w WHERE w.tenant_id = $1 AND w.version_id = v.id
         ORDER BY w.id DESC LIMIT 1) AS review
 FROM skills s

@@ -1,4 +1,4 @@
--- skills/find: a skill and one of its versions ($3, else the latest) by their names.
+-- skills/find: Finds a skill by slug, and its version $3 or else the latest.
 SELECT s.id, s.slug, s.name, v.id AS version_id, v.version, v.digest, v.status AS version_status, v.yank_reason
 FROM skills s
 JOIN skill_versions v ON v.tenant_id = s.tenant_id AND v.skill_id = s.id

@@ -1,3 +1,3 @@
--- skills/insert: a new skill, whose first version follows in the same transaction.
+-- skills/insert: Stores a new skill; its first version follows in the same transaction.
 INSERT INTO skills (tenant_id, id, slug, name, description, category, tags, author, license, conformant, notes, source, revision)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)

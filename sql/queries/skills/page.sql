@@ -1,4 +1,4 @@
--- skills/page: the skills after a slug in the order of their slugs, each in its latest version, without those withdrawn.
+-- skills/page: Lists the skills after slug $2 in byte order, each in its latest version, without yanked ones.
 SELECT s.id, s.slug, s.name, s.description, s.updated_at, v.id AS version_id, v.version, v.digest,
        v.status AS version_status, v.yank_reason, v.front_matter
 FROM skills s

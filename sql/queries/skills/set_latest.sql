@@ -1,4 +1,4 @@
--- skills/set_latest: shows a skill as its newest version describes it.
+-- skills/set_latest: Updates a skill from the manifest of its newest version.
 UPDATE skills
 SET latest_version_id = $3, name = $4, description = $5, category = $6, tags = $7, author = $8, license = $9,
     conformant = $10, notes = $11, revision = $12, updated_at = now()

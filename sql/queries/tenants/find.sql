@@ -1,2 +1,2 @@
--- tenants/find: a tenant by its slug, for the operator.
+-- tenants/find: Finds a tenant by slug (admin role).
 SELECT id, slug, name, status, calls_per_minute, calls_per_month, search_text, created_at FROM tenants WHERE slug = $1

@@ -1,4 +1,4 @@
--- tenants/next_revision: counts a change of the catalogue; locks the tenant's publishers out until the commit.
-UPDATE tenants SET catalogue_revision = catalogue_revision + 1, updated_at = now()
+-- tenants/next_revision: Increments the catalog revision; locks out other publishers of the tenant until the commit.
+UPDATE tenants SET catalog_revision = catalog_revision + 1, updated_at = now()
 WHERE id = $1
-RETURNING catalogue_revision
+RETURNING catalog_revision

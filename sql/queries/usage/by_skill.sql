@@ -1,19 +1,19 @@
--- usage/by_skill: the skills of a period: calls that named them, installs, and what callers reported of them.
+-- usage/by_skill: Sums a period by skill: calls, users, confirmed installs and feedback.
 WITH calls AS (
     SELECT e.skill_id, count(*) AS calls, count(DISTINCT e.user_id) AS users
     FROM usage_events e
     WHERE e.tenant_id = $1 AND e.id >= $2 AND e.id < $3 AND e.skill_id IS NOT NULL
     GROUP BY e.skill_id
-), reports AS (
+), feedback AS (
     SELECT r.skill_id,
            count(*) FILTER (WHERE r.outcome = 'helped') AS helped,
            count(*) FILTER (WHERE r.outcome = 'failed') AS failed,
            count(*) FILTER (WHERE r.outcome = 'stale') AS stale,
            coalesce(sum(r.minutes_saved), 0)::bigint AS minutes_saved
-    FROM usage_reports r
+    FROM skill_feedback r
     WHERE r.tenant_id = $1 AND r.id >= $2 AND r.id < $3
     GROUP BY r.skill_id
-), placed AS (
+), confirmed AS (
     SELECT i.skill_id, count(*) FILTER (WHERE i.state = 'confirmed') AS installs
     FROM installs i
     WHERE i.tenant_id = $1 AND i.id >= $2 AND i.id < $3
@@ -28,8 +28,8 @@ SELECT s.slug,
        coalesce(r.stale, 0) AS stale,
        coalesce(r.minutes_saved, 0) AS minutes_saved
 FROM calls c
-FULL JOIN reports r ON r.skill_id = c.skill_id
-FULL JOIN placed p ON p.skill_id = coalesce(c.skill_id, r.skill_id)
+FULL JOIN feedback r ON r.skill_id = c.skill_id
+FULL JOIN confirmed p ON p.skill_id = coalesce(c.skill_id, r.skill_id)
 JOIN skills s ON s.tenant_id = $1 AND s.id = coalesce(c.skill_id, r.skill_id, p.skill_id)
 ORDER BY calls DESC, minutes_saved DESC, s.slug
 LIMIT $4

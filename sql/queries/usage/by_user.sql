@@ -1,4 +1,4 @@
--- usage/by_user: the calls of a period by user.
+-- usage/by_user: Counts the calls of a period by user.
 SELECT u.email, count(*) AS calls, count(DISTINCT e.skill_id) AS skills
 FROM usage_events e
 JOIN users u ON u.tenant_id = e.tenant_id AND u.id = e.user_id

@@ -1,4 +1,4 @@
--- usage/count_month: a tenant's calls, and those of one of its keys with the keys that it was rotated from and to: before a moment, and since.
+-- usage/count_month: Counts a tenant's calls, and those of an API key and the keys it was rotated from and to, before and since event $5.
 WITH RECURSIVE chain AS (
     SELECT k.id, k.replaced_by
     FROM api_keys k

@@ -1,2 +1,2 @@
--- usage/ensure_partitions: creates the partitions of the coming three months that do not exist yet.
-SELECT public.ensure_usage_partitions(3) AS made
+-- usage/ensure_partitions: Creates the missing usage event partitions up to three months ahead.
+SELECT public.ensure_usage_partitions(3) AS created

@@ -1,4 +1,4 @@
--- usage/insert_event: the record of one call.
+-- usage/insert_event: Records one call.
 INSERT INTO usage_events (
     tenant_id, id, api_key_id, user_id, tool, skill_id, version_id, digest, outcome, error_code, duration_us, transport,
     protocol_version, client_name, client_version, request_id, trace_id, idempotency_key, arguments, result_count,

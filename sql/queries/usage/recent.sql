@@ -1,4 +1,4 @@
--- usage/recent: a tenant's newest events, for the operator.
+-- usage/recent: Lists a tenant's newest usage events, newest first (admin role).
 SELECT e.id, e.tool, e.outcome, e.error_code, e.duration_us, e.transport, e.protocol_version, e.client_name,
        e.client_version, u.email, s.slug AS skill, e.arguments, e.result_bytes, e.created_at
 FROM usage_events e

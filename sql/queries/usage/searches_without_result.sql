@@ -1,4 +1,4 @@
--- usage/searches_without_result: what was searched for in a period and not found.
+-- usage/searches_without_result: Lists the texts of searches in a period that found nothing, most frequent first.
 SELECT e.arguments ->> 'search_text' AS query, count(*) AS searches
 FROM usage_events e
 WHERE e.tenant_id = $1 AND e.id >= $2 AND e.id < $3

@@ -1,4 +1,4 @@
--- usage/totals: the calls of a period; the bounds are UUIDv7s, so that the key's index finds them.
+-- usage/totals: Sums the calls of a period; the bounds are UUIDv7s, so that the primary key's index finds them.
 SELECT count(*) AS calls,
        count(DISTINCT e.user_id) AS users,
        count(DISTINCT e.skill_id) AS skills,

@@ -1,2 +1,2 @@
--- users/set_status: suspends a user or lets him work again; his keys follow.
+-- users/set_status: Suspends or resumes a user, and thereby their API keys.
 UPDATE users SET status = $3 WHERE tenant_id = $1 AND email = $2 AND status <> $3

@@ -1,9 +1,7 @@
--- users/upsert: the user with this address, made if there is none.
-WITH made AS (
-    INSERT INTO users (tenant_id, id, email, name) VALUES ($1, $2, $3, $4)
-    ON CONFLICT (tenant_id, email) DO NOTHING
-    RETURNING id, status
-)
-SELECT id, status, true AS created FROM made
-UNION ALL
-SELECT u.id, u.status, false FROM users u WHERE u.tenant_id = $1 AND u.email = $3
+-- users/upsert: Finds the user with an email address, or creates them; the column created says which.
+-- DO UPDATE and not DO NOTHING: a concurrent insert of the same address would otherwise leave no row to return. The
+-- assignment changes nothing; status is a column that the admin role may update.
+INSERT INTO users (tenant_id, id, email, name)
+VALUES ($1, $2, $3, $4)
+ON CONFLICT (tenant_id, email) DO UPDATE SET status = users.status
+RETURNING id, status, id = $2 AS created

@@ -1,4 +1,4 @@
--- versions/file: one file of a skill's version ($3, else the latest).
+-- versions/file: Reads one file of a skill's version $3, or else the latest.
 SELECT f.path, f.digest, f.size, f.mode, b.bytes
 FROM skills s
 JOIN skill_versions v ON v.tenant_id = s.tenant_id AND v.skill_id = s.id

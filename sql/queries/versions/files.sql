@@ -1,4 +1,4 @@
--- versions/files: the manifest of a skill's version ($3, else the latest), in the order of the paths' bytes.
+-- versions/files: Reads the manifest of a skill's version $3, or else the latest, in byte order of the paths.
 SELECT f.path, f.digest, f.size, f.mode
 FROM skills s
 JOIN skill_versions v ON v.tenant_id = s.tenant_id AND v.skill_id = s.id

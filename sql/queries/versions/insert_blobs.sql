@@ -1,4 +1,4 @@
--- versions/insert_blobs: stores bytes under their digests; what is there already stays.
+-- versions/insert_blobs: Stores bytes under their digests; existing blobs are kept.
 INSERT INTO blobs (tenant_id, digest, bytes)
 SELECT $1, new.digest, new.bytes
 FROM unnest($2::bytea[], $3::bytea[]) AS new (digest, bytes)

@@ -1,4 +1,4 @@
-//! What the roles that work with the registry could do, and whether what they work with belongs to somebody else.
+//! Checks of the database roles: their privileges, the server's session, and the ownership of the schema.
 
 use tokio_postgres::Client;
 
@@ -6,19 +6,22 @@ use super::Check;
 use crate::db::DbError;
 use crate::sql;
 
-/// The roles that a check looks at: the two working ones, and those in whose name the server could work.
+/// The roles that a check covers: the two working roles, and those that the server can act as.
 pub(super) struct Roles(Vec<String>);
 
 impl Roles {
-    /// The two that every database of skillkeep has.
+    /// `skillkeep_app` and `skillkeep_admin`, which every skillkeep database has.
     pub(super) fn working() -> Self {
         Self(vec!["skillkeep_app".to_owned(), "skillkeep_admin".to_owned()])
     }
 
-    /// These two, the one that this connection logged in as, and every one that it can become.
-    pub(super) async fn acting(connection: &Client) -> Result<Self, DbError> {
+    /// The two working roles, the login role of this connection, and every role that it can become.
+    pub(super) async fn effective(connection: &Client) -> Result<Self, DbError> {
         let mut roles = Self::working();
-        for row in connection.query(sql!("catalogue/acting.sql").text(), &[]).await? {
+        let rows = connection
+            .query(sql!("pg_catalog/effective_roles.sql").text(), &[])
+            .await?;
+        for row in &rows {
             let name: String = row.try_get("name")?;
             if !roles.0.contains(&name) {
                 roles.0.push(name);
@@ -27,16 +30,16 @@ impl Roles {
         Ok(roles)
     }
 
-    /// As the parameter of a statement.
+    /// The names, as a statement's parameter of type `text[]`.
     pub(super) const fn names(&self) -> &Vec<String> {
         &self.0
     }
 }
 
-/// Attributes, memberships, ownership and parameters of the roles.
+/// Checks attributes, memberships, ownership, parameters and grants of the roles.
 pub(super) async fn attributes(connection: &Client, roles: &Roles) -> Result<Check, DbError> {
     let rows = connection
-        .query(sql!("catalogue/roles.sql").text(), &[roles.names()])
+        .query(sql!("pg_catalog/role_attributes.sql").text(), &[roles.names()])
         .await?;
     let mut findings = Vec::new();
     let mut working = 0;
@@ -46,11 +49,11 @@ pub(super) async fn attributes(connection: &Client, roles: &Roles) -> Result<Che
             working += 1;
         }
         if row.try_get("superuser")? {
-            // He may do all of the rest as well.
-            findings.push(format!("the role {name} is a superuser, whom no policy binds"));
+            // The other attributes follow from this one.
+            findings.push(format!("the role {name} is a superuser, so no policy binds it"));
             continue;
         }
-        for (column, what) in [
+        for (column, problem) in [
             ("bypasses_rls", "has BYPASSRLS, so no policy binds it"),
             ("creates_roles", "may create roles"),
             ("creates_databases", "may create databases"),
@@ -60,27 +63,30 @@ pub(super) async fn attributes(connection: &Client, roles: &Roles) -> Result<Che
             ("owns_schema", "owns the schema public, or may act as its owner"),
         ] {
             if row.try_get(column)? {
-                findings.push(format!("the role {name} {what}"));
+                findings.push(format!("the role {name} {problem}"));
             }
         }
-        for (column, what) in [
+        for (column, problem) in [
             ("creates_in", "may create objects in the schema"),
-            ("sets", "may set what PostgreSQL keeps for superusers:"),
+            (
+                "sets",
+                "may set a parameter that PostgreSQL reserves for superusers:",
+            ),
             ("member_of", "may act as"),
         ] {
-            let which: String = row.try_get(column)?;
-            if !which.is_empty() {
-                findings.push(format!("the role {name} {what} {which}"));
+            let targets: String = row.try_get(column)?;
+            if !targets.is_empty() {
+                findings.push(format!("the role {name} {problem} {targets}"));
             }
         }
     }
-    let granted = connection
-        .query(sql!("catalogue/grants.sql").text(), &[roles.names()])
+    let grants = connection
+        .query(sql!("pg_catalog/excess_grants.sql").text(), &[roles.names()])
         .await?;
-    for row in &granted {
-        let (role, what): (String, String) = (row.try_get("role")?, row.try_get("what")?);
+    for row in &grants {
+        let (role, privilege): (String, String) = (row.try_get("role")?, row.try_get("what")?);
         findings.push(format!(
-            "the role {role} was granted {what}, which skillkeep_app may not"
+            "the role {role} was granted {privilege}, which skillkeep_app does not have"
         ));
     }
     if working != 2 {
@@ -89,50 +95,47 @@ pub(super) async fn attributes(connection: &Client, roles: &Roles) -> Result<Che
     let name = if rows.len() == 2 {
         "attributes of the two working roles".to_owned()
     } else {
-        format!(
-            "attributes of {} roles that the server works or could work as",
-            rows.len()
-        )
+        format!("attributes of {} roles that the server can act as", rows.len())
     };
     Ok(Check::new(name, findings))
 }
 
-/// The role that the server connected as.
+/// Checks the role that the server connected as.
 pub(super) async fn server(connection: &Client) -> Result<Check, DbError> {
     let row = connection
-        .query_one(sql!("catalogue/role.sql").text(), &[])
+        .query_one(sql!("pg_catalog/connected_role.sql").text(), &[])
         .await?;
     let name: String = row.try_get("role")?;
     let mut findings = Vec::new();
-    for (column, what) in [
+    for (column, problem) in [
         (
             "superuser",
-            "is a superuser, or a member of one, whom no policy binds",
+            "is a superuser, or a member of one, so no policy binds it",
         ),
         ("bypasses_rls", "has BYPASSRLS, so no policy binds it"),
         ("reads_all", "may read or write all data by a predefined role"),
         (
             "owns_tables",
-            "owns tables of the registry, and could switch their policies off",
+            "owns tables of the registry, and could disable their policies",
         ),
         ("administers", "may administer the registry"),
     ] {
         if row.try_get(column)? {
             findings.push(format!(
-                "the role \"{name}\" {what}; let the server connect as skillkeep_app"
+                "the role \"{name}\" {problem}; let the server connect as skillkeep_app"
             ));
         }
     }
     Ok(Check::new("the server's role", findings))
 }
 
-/// What the server's session was given at its start, and what is kept for the roles that it could become.
+/// Checks the initial settings of the server's session, and the settings of the roles that it can become.
 pub(super) async fn session(connection: &Client, roles: &Roles) -> Result<Check, DbError> {
     let row = connection
-        .query_one(sql!("catalogue/session.sql").text(), &[])
+        .query_one(sql!("pg_catalog/session_settings.sql").text(), &[])
         .await?;
     let mut findings = Vec::new();
-    for (column, what) in [
+    for (column, problem) in [
         (
             "has_tenant",
             "begins with a tenant (app.current_tenant_id), which only a transaction may set",
@@ -140,31 +143,31 @@ pub(super) async fn session(connection: &Client, roles: &Roles) -> Result<Check,
         ("no_row_security", "begins with row_security off"),
         (
             "no_triggers",
-            "begins with another session_replication_role than origin",
+            "begins with a session_replication_role other than origin",
         ),
     ] {
         if row.try_get(column)? {
             findings.push(format!(
-                "a session of the server {what}; take the setting out of the database's configuration, of the role or of DATABASE_URL"
+                "a session of the server {problem}; remove the setting from the database's configuration, the role or DATABASE_URL"
             ));
         }
     }
-    let kept = connection
-        .query(sql!("catalogue/settings.sql").text(), &[roles.names()])
+    let settings = connection
+        .query(sql!("pg_catalog/role_settings.sql").text(), &[roles.names()])
         .await?;
-    for row in &kept {
+    for row in &settings {
         let (role, setting): (String, String) = (row.try_get("role")?, row.try_get("setting")?);
         findings.push(format!(
-            "the role {role} has the setting {setting}; ALTER ROLE {role} RESET takes it away"
+            "the role {role} has the setting {setting}; remove it with ALTER ROLE {role} RESET"
         ));
     }
-    Ok(Check::new("what the server's sessions begin with", findings))
+    Ok(Check::new("initial settings of the server's sessions", findings))
 }
 
-/// One owner of all that is ours, whom policies bind and nobody of the roles can become.
-pub(super) async fn owners(connection: &Client, roles: &Roles) -> Result<Check, DbError> {
+/// Checks that one unprivileged role owns all tables and functions, and that no role of the server can become it.
+pub(super) async fn ownership(connection: &Client, roles: &Roles) -> Result<Check, DbError> {
     let rows = connection
-        .query(sql!("catalogue/owners.sql").text(), &[roles.names()])
+        .query(sql!("pg_catalog/ownership.sql").text(), &[roles.names()])
         .await?;
     let findings = rows
         .iter()

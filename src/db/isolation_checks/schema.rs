@@ -1,4 +1,4 @@
-//! The whole schema, line by line, against the one that the migrations make.
+//! Compares the whole schema, line by line, with the one that the migrations create.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,24 +8,29 @@ use super::Check;
 use crate::db::DbError;
 use crate::sql;
 
-/// What a freshly migrated database shows; a test keeps it true.
-const EXPECTED: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/proof/schema.txt"));
+/// The schema of a freshly migrated database. The test `schema_txt_matches_the_migrations` keeps it current.
+const EXPECTED: &str = include_str!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/sql/isolation_probe/schema.txt"
+));
 
-/// What stands for the name of a month's partition.
-const MONTH: &str = "usage_events_MONTH";
+/// Replaces the name of a monthly partition in the lines.
+const PARTITION_PLACEHOLDER: &str = "usage_events_MONTH";
 
-/// The schema of this database as lines that do not depend on the month or on the owner's name, sorted.
+/// The schema of this database by relation, as sorted lines that do not depend on the month or the owner's name.
 ///
 /// # Errors
-/// When the database does not answer.
+/// The database is unavailable or rejects the statement.
 pub(super) async fn lines(connection: &Client) -> Result<BTreeMap<String, BTreeSet<String>>, DbError> {
-    let rows = connection.query(sql!("catalogue/schema.sql").text(), &[]).await?;
+    let rows = connection
+        .query(sql!("pg_catalog/schema_objects.sql").text(), &[])
+        .await?;
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for row in &rows {
         let relation: String = row.try_get("relation")?;
         let line: String = row.try_get("line")?;
-        let line = if is_month(&relation) {
-            line.replace(&relation, MONTH)
+        let line = if is_partition(&relation) {
+            line.replace(&relation, PARTITION_PLACEHOLDER)
         } else {
             line
         };
@@ -34,23 +39,24 @@ pub(super) async fn lines(connection: &Client) -> Result<BTreeMap<String, BTreeS
     Ok(found)
 }
 
-/// What is missing, and what is there beside it. Further indexes that only make something faster are the operator's to add.
+/// Reports missing and unexpected lines. Additional non-unique indexes are allowed: they affect only speed.
 pub(super) async fn check(connection: &Client) -> Result<Check, DbError> {
     let found = lines(connection).await?;
-    let (of_months, others): (BTreeSet<&str>, BTreeSet<&str>) =
-        EXPECTED.lines().partition(|line| line.contains(MONTH));
+    let (of_partitions, others): (BTreeSet<&str>, BTreeSet<&str>) = EXPECTED
+        .lines()
+        .partition(|line| line.contains(PARTITION_PLACEHOLDER));
     let mut findings = Vec::new();
     let rest: BTreeSet<&str> = found
         .iter()
-        .filter(|(relation, _)| !is_month(relation))
+        .filter(|(relation, _)| !is_partition(relation))
         .flat_map(|(_, lines)| lines.iter().map(String::as_str))
         .collect();
     compare("", &others, &rest, &mut findings);
-    for (relation, lines) in found.iter().filter(|(relation, _)| is_month(relation)) {
+    for (relation, lines) in found.iter().filter(|(relation, _)| is_partition(relation)) {
         let lines = lines.iter().map(String::as_str).collect();
         compare(
             &format!(" (MONTH is {})", relation.trim_start_matches("usage_events_")),
-            &of_months,
+            &of_partitions,
             &lines,
             &mut findings,
         );
@@ -61,19 +67,19 @@ pub(super) async fn check(connection: &Client) -> Result<Check, DbError> {
     ))
 }
 
-fn compare(whose: &str, expected: &BTreeSet<&str>, found: &BTreeSet<&str>, findings: &mut Vec<String>) {
+fn compare(partition: &str, expected: &BTreeSet<&str>, found: &BTreeSet<&str>, findings: &mut Vec<String>) {
     for missing in expected.difference(found) {
-        findings.push(format!("missing{whose}: {missing}"));
+        findings.push(format!("missing{partition}: {missing}"));
     }
-    for added in found
+    for unexpected in found
         .difference(expected)
         .filter(|line| !line.starts_with("index "))
     {
-        findings.push(format!("not of skillkeep's making{whose}: {added}"));
+        findings.push(format!("unexpected{partition}: {unexpected}"));
     }
 }
 
-fn is_month(relation: &str) -> bool {
+fn is_partition(relation: &str) -> bool {
     relation
         .strip_prefix("usage_events_")
         .is_some_and(|month| month.bytes().all(|b| b.is_ascii_digit() || b == b'_'))

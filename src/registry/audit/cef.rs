@@ -69,7 +69,7 @@ mod tests {
             seq: 7,
             id: Uuid::nil(),
             created_us: 1_700_000_000_123_456,
-            actor_kind: "operator".to_owned(),
+            actor_kind: "admin".to_owned(),
             actor: "a=b\\c".to_owned(),
             action: "denied|x".to_owned(),
             subject: "two\nlines".to_owned(),

@@ -194,7 +194,7 @@ mod tests {
                     seq,
                     id: Uuid::now_v7(),
                     created_us: 1_700_000_000_000_000 + seq,
-                    actor_kind: "operator".to_owned(),
+                    actor_kind: "admin".to_owned(),
                     actor: "ada".to_owned(),
                     action: "test.done".to_owned(),
                     subject: format!("the {seq}. thing"),

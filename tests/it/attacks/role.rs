@@ -180,7 +180,7 @@ async fn server_role_cannot_escalate_or_disable_protections() {
         "INSERT INTO tenants (id, slug, name) VALUES (current_tenant_id(), 'x', 'x')",
         "UPDATE api_keys SET revoked_at = NULL",
         "INSERT INTO api_keys (tenant_id, id, user_id, name, key_hash, scopes) SELECT tenant_id, id, id, 'x', sha256('x'), '{admin}' FROM users",
-        "UPDATE site_settings SET value = '1'",
+        "UPDATE tenant_settings SET value = '1'",
         "CREATE EXTENSION dblink",
         "CREATE EVENT TRIGGER peek ON ddl_command_end EXECUTE FUNCTION suppress_redundant_updates_trigger()",
         "REASSIGN OWNED BY skillkeep_owner TO skillkeep_app",

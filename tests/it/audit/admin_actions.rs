@@ -27,7 +27,7 @@ fn entry_of(db: &TestDb, action: &str, arguments: &[&str]) -> Value {
     assert_eq!(entry["action"], action, "{arguments:?}");
     assert_eq!(
         (&entry["actor_kind"], &entry["source"]),
-        (&json!("operator"), &json!("cli"))
+        (&json!("admin"), &json!("cli"))
     );
     entry["details"].clone()
 }

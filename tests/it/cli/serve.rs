@@ -49,7 +49,7 @@ async fn schema_mismatch_is_rejected_with_the_command_that_solves_it() {
         6,
         "run `skillkeep migrate`",
     );
-    assert_fails(&ended(&db, &["migrate"]), 6, "not skillkeep's");
+    assert_fails(&ended(&db, &["migrate"]), 6, "tables of another application");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -171,9 +171,9 @@ impl Tenant {
                 "SELECT s.slug, (SELECT count(*) FROM skill_versions v WHERE v.tenant_id = $1 AND v.skill_id = s.id),
                         (SELECT count(*) FROM installs i WHERE i.tenant_id = $1 AND i.skill_id = s.id),
                         (SELECT count(*) FROM installs i WHERE i.tenant_id = $1 AND i.skill_id = s.id AND i.state = 'confirmed'),
-                        (SELECT count(*) FROM usage_reports r WHERE r.tenant_id = $1 AND r.skill_id = s.id AND r.outcome = 'helped'),
-                        (SELECT count(*) FROM usage_reports r WHERE r.tenant_id = $1 AND r.skill_id = s.id AND r.outcome = 'failed'),
-                        (SELECT count(*) FROM usage_reports r WHERE r.tenant_id = $1 AND r.skill_id = s.id AND r.outcome = 'stale'),
+                        (SELECT count(*) FROM skill_feedback r WHERE r.tenant_id = $1 AND r.skill_id = s.id AND r.outcome = 'helped'),
+                        (SELECT count(*) FROM skill_feedback r WHERE r.tenant_id = $1 AND r.skill_id = s.id AND r.outcome = 'failed'),
+                        (SELECT count(*) FROM skill_feedback r WHERE r.tenant_id = $1 AND r.skill_id = s.id AND r.outcome = 'stale'),
                         s.description
                  FROM skills s WHERE s.tenant_id = $1 ORDER BY s.slug COLLATE \"C\"",
                 &[id],

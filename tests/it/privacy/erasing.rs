@@ -80,10 +80,10 @@ async fn erasure_removes_rows_of_every_table_and_month() {
             "BEGIN; SET LOCAL app.current_tenant_id = '{tenant}';\n{}\n
              INSERT INTO usage_events (tenant_id, id, api_key_id, user_id, tool, outcome, duration_us, transport)
              SELECT current_tenant_id(), usage_partition_bound(now() + make_interval(months => months)),
-                    current_tenant_id(), current_tenant_id(), 'proof', 'ok', 1, 'stdio'
+                    current_tenant_id(), current_tenant_id(), 'probe', 'ok', 1, 'stdio'
              FROM generate_series(-1, 1) months;
              COMMIT",
-            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/proof/plant.sql")),
+            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/isolation_probe/seed.sql")),
         ))
         .await
         .unwrap();

@@ -1,4 +1,4 @@
-//! The guard knows the whole schema: whatever is taken from it or added to it is found, on every table, without a list here.
+//! The isolation checks compare the whole schema: every object that is removed or added is found, without a list here.
 
 use std::path::Path;
 
@@ -8,25 +8,25 @@ use super::findings;
 use crate::harness::TestDb;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_expected_schema_is_what_the_migrations_make() {
+async fn schema_txt_matches_the_migrations() {
     let db = TestDb::new().await;
     let lines = isolation_checks::schema_lines(&db.admin)
         .await
         .unwrap()
         .join("\n")
         + "\n";
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/proof/schema.txt");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/isolation_probe/schema.txt");
     if std::env::var_os("SKILLKEEP_WRITE_SCHEMA").is_some() {
         std::fs::write(&path, &lines).unwrap();
     }
     let expected = std::fs::read_to_string(&path).unwrap();
     assert!(
         lines == expected,
-        "sql/proof/schema.txt is not what the migrations make; run this test with SKILLKEEP_WRITE_SCHEMA=1 and look at the difference"
+        "sql/isolation_probe/schema.txt differs from what the migrations create; run this test with SKILLKEEP_WRITE_SCHEMA=1 and read the difference"
     );
 }
 
-/// Everything of the schema that can be taken away, as statements, found in the catalog.
+/// Statements that each remove or weaken one object of the schema, generated from the system catalog, and some additions.
 async fn mutations(db: &TestDb) -> Vec<String> {
     let rows = db
         .superuser()
@@ -96,14 +96,14 @@ async fn current_month(db: &TestDb) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_taken_from_the_schema_or_added_to_it_is_found() {
+async fn every_single_schema_change_is_found() {
     let db = TestDb::new().await;
     let month = current_month(&db).await;
     let mutations = mutations(&db).await;
     let superuser = db.superuser().await;
     let mut count = 0;
     for mutation in &mutations {
-        // In a transaction that is rolled back; the look is taken from within it.
+        // In a transaction that is rolled back; the comparison runs inside it.
         let mutation = mutation.replace("MONTH", &month);
         superuser.batch_execute("BEGIN").await.unwrap();
         if let Err(error) = superuser.batch_execute(&mutation).await {
@@ -111,7 +111,7 @@ async fn whatever_is_taken_from_the_schema_or_added_to_it_is_found() {
         }
         let found = findings(&[isolation_checks::compare_schema(&superuser).await.unwrap()]);
         superuser.batch_execute("ROLLBACK").await.unwrap();
-        assert!(!found.is_empty(), "nobody noticed: {mutation}");
+        assert!(!found.is_empty(), "not found: {mutation}");
         count += 1;
     }
     assert!(count > 250, "{count}");
@@ -121,26 +121,26 @@ async fn whatever_is_taken_from_the_schema_or_added_to_it_is_found() {
     );
 }
 
-/// For `tests/mutation/run`: the walls that can be taken away one by one, a statement a line.
+/// Prints, for `tests/mutation/run`, the statements that each remove one isolation measure, one a line.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a list for a script"]
 async fn list_of_mutations() {
     let db = TestDb::new().await;
     let month = current_month(&db).await;
     for mutation in mutations(&db).await {
-        let is_wall = ["NO FORCE", "DISABLE ROW", "DROP POLICY", "DROP TRIGGER"]
+        let removes_isolation = ["NO FORCE", "DISABLE ROW", "DROP POLICY", "DROP TRIGGER"]
             .iter()
-            .any(|words| mutation.contains(words))
+            .any(|text| mutation.contains(text))
             || (mutation.contains("DROP CONSTRAINT") && !mutation.contains("_check "));
-        // The current month stands for all.
-        if is_wall && (!mutation.contains("usage_events_2") || mutation.contains(&month)) {
+        // All partitions are alike: the one of the current month represents them.
+        if removes_isolation && (!mutation.contains("usage_events_2") || mutation.contains(&month)) {
             eprintln!("mutation: {mutation}");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_index_that_only_makes_something_faster_is_the_operators_to_add() {
+async fn additional_index_is_allowed() {
     let db = TestDb::new().await;
     db.superuser()
         .await
@@ -154,7 +154,7 @@ async fn an_index_that_only_makes_something_faster_is_the_operators_to_add() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn extensions_and_grants_to_roles_of_his_own_are_the_owners_choice() {
+async fn extensions_and_grants_to_other_roles_are_allowed() {
     let db = TestDb::new().await;
     let superuser = db.superuser().await;
     superuser
@@ -172,15 +172,12 @@ async fn extensions_and_grants_to_roles_of_his_own_are_the_owners_choice() {
         .await
         .unwrap();
     let found = findings(&[isolation_checks::compare_schema(&superuser).await.unwrap()]);
-    assert_eq!(
-        found,
-        ["not of skillkeep's making: grant SELECT on skills to public"]
-    );
+    assert_eq!(found, ["unexpected: grant SELECT on skills to public"]);
     superuser.batch_execute("ROLLBACK").await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_setting_that_would_give_a_role_a_tenant_is_found() {
+async fn isolation_relevant_role_setting_is_found() {
     let db = TestDb::new().await;
     let superuser = db.superuser().await;
     for setting in [

@@ -1,4 +1,4 @@
-//! What the database's owner lets out of it, or in.
+//! Data egress that the database's owner configured.
 
 use skillkeep::db::isolation_checks;
 
@@ -6,10 +6,10 @@ use super::findings;
 use crate::command::{CommandOutput, program_as};
 use crate::harness::TestDb;
 
-/// An owner may want copies of the rows elsewhere. The server serves all the same, and the doctor tells.
+/// An owner may want copies of the rows elsewhere, so the server starts; `skillkeep doctor` reports it.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_lets_rows_out_is_told_by_the_doctor_and_no_reason_not_to_serve() {
-    for (way, rollback_to_savepoint, named) in [
+async fn data_egress_is_reported_by_doctor_and_does_not_block_serving() {
+    for (change, cleanup, named) in [
         (
             "CREATE PUBLICATION sent FOR TABLE skills",
             "",
@@ -45,14 +45,17 @@ async fn what_lets_rows_out_is_told_by_the_doctor_and_no_reason_not_to_serve() {
     ] {
         let db = TestDb::new().await;
         let superuser = db.superuser().await;
-        superuser.batch_execute(way).await.unwrap();
-        let served = isolation_checks::check_server(&db.server).await;
-        let told = isolation_checks::check_outgoing(&db.admin).await;
+        superuser.batch_execute(change).await.unwrap();
+        let server = isolation_checks::check_server(&db.server).await;
+        let egress = isolation_checks::check_outgoing(&db.admin).await;
         let ran = CommandOutput::of(&mut program_as("skillkeep_admin", &db, &["doctor", "--quick"]));
-        superuser.batch_execute(rollback_to_savepoint).await.unwrap();
-        assert_eq!(findings(&served.unwrap()), Vec::<String>::new(), "{way}");
-        let told = findings(&[told.unwrap()]);
-        assert!(told.iter().any(|finding| finding.contains(named)), "{told:?}");
+        superuser.batch_execute(cleanup).await.unwrap();
+        assert_eq!(findings(&server.unwrap()), Vec::<String>::new(), "{change}");
+        let egress = findings(&[egress.unwrap()]);
+        assert!(
+            egress.iter().any(|finding| finding.contains(named)),
+            "{egress:?}"
+        );
         assert_eq!(ran.code, 1, "{ran:?}");
         assert!(ran.out.contains(named), "{ran:?}");
     }

@@ -1,4 +1,4 @@
-//! Ways around the walls that lie beside the tables: other schemas, other roles, owners, extensions, settings.
+//! The isolation checks find ways around the policies: other schemas, roles, owners, extensions and settings.
 
 use serde_json::json;
 use skillkeep::db::{DatabaseUrl, ServerDb, connect_owner, isolation_checks, migrations};
@@ -7,24 +7,24 @@ use super::findings;
 use crate::command::{CommandOutput, program_as};
 use crate::harness::{Client, Cluster, TestDb};
 
-/// Makes each hole in a database of its own, and looks whether the guard of the server's start names it.
-async fn each_is_found(holes: &[(&str, &str)]) {
-    let mut unnoticed = Vec::new();
-    for (hole, named) in holes {
+/// Applies each change to a database of its own, and asserts that the server's isolation checks report it.
+async fn assert_each_is_found(changes: &[(&str, &str)]) {
+    let mut not_found = Vec::new();
+    for (change, named) in changes {
         let db = TestDb::new().await;
-        let hole = hole.replace("THIS_ONE", &db.name);
-        db.superuser().await.batch_execute(&hole).await.unwrap();
+        let change = change.replace("THIS_ONE", &db.name);
+        db.superuser().await.batch_execute(&change).await.unwrap();
         let found = findings(&isolation_checks::check_server(&db.server).await.unwrap());
         if !found.iter().any(|finding| finding.contains(named)) {
-            unnoticed.push(format!("{hole}: {found:#?}"));
+            not_found.push(format!("{change}: {found:#?}"));
         }
     }
-    assert_eq!(unnoticed, Vec::<String>::new());
+    assert_eq!(not_found, Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_lies_in_another_schema_and_may_be_used_is_found() {
-    each_is_found(&[
+async fn accessible_objects_in_other_schemas_are_found() {
+    assert_each_is_found(&[
         (
             "CREATE SCHEMA reporting; CREATE VIEW reporting.s AS SELECT * FROM skills;
              GRANT USAGE ON SCHEMA reporting TO skillkeep_app; GRANT SELECT ON reporting.s TO skillkeep_app",
@@ -36,8 +36,8 @@ async fn what_lies_in_another_schema_and_may_be_used_is_found() {
             "reporting.s is outside",
         ),
         (
-            "CREATE SCHEMA archive; CREATE TABLE archive.old () INHERITS (usage_reports)",
-            "archive.old is a child of usage_reports",
+            "CREATE SCHEMA archive; CREATE TABLE archive.old () INHERITS (skill_feedback)",
+            "archive.old is a child of skill_feedback",
         ),
         (
             "CREATE SCHEMA archive; CREATE TABLE archive.usage_events_2001_01 PARTITION OF usage_events
@@ -67,9 +67,9 @@ async fn what_lies_in_another_schema_and_may_be_used_is_found() {
     .await;
 }
 
-/// PostgreSQL looks for a name first in a schema named as the role.
+/// By default, PostgreSQL searches a schema named like the role first.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_schema_named_as_the_role_takes_in_nothing() {
+async fn schema_named_like_a_role_is_not_used() {
     let db = TestDb::new().await;
     let shadows = ["skillkeep_app", "skillkeep_admin"].map(|role| {
         format!(
@@ -101,16 +101,16 @@ async fn a_schema_named_as_the_role_takes_in_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_belongs_to_another_owner_is_found() {
-    each_is_found(&[
+async fn objects_of_another_owner_are_found() {
+    assert_each_is_found(&[
         (
             "ALTER FUNCTION erase_tenant(uuid) OWNER TO CURRENT_USER",
             "ALTER FUNCTION erase_tenant(uuid) OWNER TO skillkeep_owner",
         ),
         (
-            "GRANT CREATE ON SCHEMA public TO skillkeep_app; ALTER FUNCTION refuse_audit_change() OWNER TO skillkeep_app;
+            "GRANT CREATE ON SCHEMA public TO skillkeep_app; ALTER FUNCTION forbid_audit_change() OWNER TO skillkeep_app;
              REVOKE CREATE ON SCHEMA public FROM skillkeep_app",
-            "refuse_audit_change() belongs to skillkeep_app",
+            "forbid_audit_change() belongs to skillkeep_app",
         ),
         ("ALTER TABLE ratings OWNER TO skillkeep_admin", "ALTER TABLE ratings OWNER TO skillkeep_owner"),
         (
@@ -127,7 +127,7 @@ async fn what_belongs_to_another_owner_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn partitions_that_hold_other_ids_than_their_month_are_found() {
+async fn partitions_with_wrong_bounds_are_found() {
     let month = "to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM')";
     let moved = format!(
         "DO $$ DECLARE t text := 'usage_events_' || {month}; b text; BEGIN
@@ -138,41 +138,41 @@ async fn partitions_that_hold_other_ids_than_their_month_are_found() {
              EXECUTE format('ALTER TABLE usage_events ATTACH PARTITION %I %s', t, b);
          END $$"
     );
-    each_is_found(&[
-        (moved.as_str(), "does not hold just the ids of its month"),
+    assert_each_is_found(&[
+        (moved.as_str(), "are not those of its month"),
         (
             "CREATE TABLE usage_events_rest PARTITION OF usage_events DEFAULT",
-            "the partition usage_events_rest does not hold",
+            "the bounds of the partition usage_events_rest are not",
         ),
     ])
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_reaches_out_of_the_database_or_hides_in_an_extension_is_found() {
-    each_is_found(&[
+async fn data_egress_and_extension_members_are_found() {
+    assert_each_is_found(&[
         ("CREATE EXTENSION dblink", "dblink is an extension"),
         ("CREATE EXTENSION postgres_fdw", "postgres_fdw is an extension"),
         ("CREATE EXTENSION adminpack; GRANT EXECUTE ON FUNCTION pg_file_write(text, text, boolean) TO skillkeep_app", "adminpack"),
         (
             "CREATE EXTENSION citext; CREATE TABLE copies AS SELECT * FROM skills; ALTER EXTENSION citext ADD TABLE copies;
              GRANT SELECT ON copies TO skillkeep_app",
-            "copies is said to be of the extension citext",
+            "copies is a member of the extension citext",
         ),
         (
             "CREATE EXTENSION citext; CREATE VIEW shown AS SELECT * FROM skills; ALTER EXTENSION citext ADD VIEW shown;
              GRANT SELECT ON shown TO PUBLIC",
-            "shown is said to be of the extension citext",
+            "shown is a member of the extension citext",
         ),
         (
             "CREATE EXTENSION citext; CREATE FUNCTION peek() RETURNS bigint LANGUAGE sql SECURITY DEFINER
              AS 'SELECT count(*) FROM public.skills'; ALTER EXTENSION citext ADD FUNCTION peek()",
             "citext is an extension",
         ),
-        ("GRANT EXECUTE ON FUNCTION lo_import(text) TO skillkeep_app", "lo_import(text) is of PostgreSQL itself"),
-        ("GRANT EXECUTE ON FUNCTION pg_read_file(text) TO PUBLIC", "pg_read_file(text) is of PostgreSQL itself"),
-        ("GRANT SELECT ON pg_statistic TO skillkeep_admin", "pg_statistic is of PostgreSQL itself"),
-        ("GRANT SELECT (stavalues1) ON pg_statistic TO skillkeep_app", "pg_statistic.stavalues1 is of PostgreSQL itself"),
+        ("GRANT EXECUTE ON FUNCTION lo_import(text) TO skillkeep_app", "lo_import(text) is a PostgreSQL object reserved for superusers"),
+        ("GRANT EXECUTE ON FUNCTION pg_read_file(text) TO PUBLIC", "pg_read_file(text) is a PostgreSQL object reserved for superusers"),
+        ("GRANT SELECT ON pg_statistic TO skillkeep_admin", "pg_statistic is a PostgreSQL object reserved for superusers"),
+        ("GRANT SELECT (stavalues1) ON pg_statistic TO skillkeep_app", "pg_statistic.stavalues1 is a PostgreSQL object reserved for superusers"),
         (
             "CREATE FOREIGN DATA WRAPPER nothing; CREATE SERVER away FOREIGN DATA WRAPPER nothing;
              CREATE USER MAPPING FOR skillkeep_app SERVER away",
@@ -188,7 +188,7 @@ async fn what_reaches_out_of_the_database_or_hides_in_an_extension_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_harms_nobody_is_left_to_the_owner() {
+async fn harmless_objects_are_allowed() {
     let db = TestDb::new().await;
     db.superuser()
         .await
@@ -207,9 +207,9 @@ async fn what_harms_nobody_is_left_to_the_owner() {
     );
 }
 
-/// A role of the operator's own that the server logs in as.
+/// The server may log in as another member of skillkeep_app.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_role_of_another_name_is_looked_at_like_the_usual_one() {
+async fn custom_server_role_is_checked_like_skillkeep_app() {
     let db = TestDb::new().await;
     let superuser = db.superuser().await;
     let role = format!("skillkeep_web_{}", std::process::id());
@@ -326,7 +326,7 @@ async fn a_role_of_another_name_is_looked_at_like_the_usual_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_begins_with_a_tenant_or_without_policies_is_found() {
+async fn session_with_tenant_or_without_policies_is_found() {
     let db = TestDb::new().await;
     for (options, wanted) in [
         (
@@ -348,14 +348,14 @@ async fn a_session_that_begins_with_a_tenant_or_without_policies_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_served_beside_such_a_hole() {
-    for (hole, named) in [
+async fn server_refuses_to_start_with_a_finding() {
+    for (change, named) in [
         (
             "CREATE SCHEMA reporting; CREATE VIEW reporting.s AS SELECT * FROM skills; GRANT SELECT ON reporting.s TO skillkeep_app",
             "reporting.s is outside the schema public",
         ),
         (
-            "ALTER TABLE skill_files DISABLE TRIGGER ALL; ALTER TABLE skill_files ENABLE ALWAYS TRIGGER published_files_stay",
+            "ALTER TABLE skill_files DISABLE TRIGGER ALL; ALTER TABLE skill_files ENABLE ALWAYS TRIGGER forbid_file_update",
             "trigger on skill_files of the constraint",
         ),
         (
@@ -365,10 +365,10 @@ async fn nothing_is_served_beside_such_a_hole() {
         ("CREATE EXTENSION dblink", "dblink is an extension"),
     ] {
         let db = TestDb::new().await;
-        db.superuser().await.batch_execute(hole).await.unwrap();
+        db.superuser().await.batch_execute(change).await.unwrap();
         let serve = ["serve", "--listen", "127.0.0.1:0"];
         let ran = CommandOutput::of(&mut program_as("skillkeep_app", &db, &serve));
-        assert_eq!(ran.code, 4, "{hole}: {ran:?}");
-        assert!(ran.err.contains(named), "{hole}: {}", ran.err);
+        assert_eq!(ran.code, 4, "{change}: {ran:?}");
+        assert!(ran.err.contains(named), "{change}: {}", ran.err);
     }
 }

@@ -1,17 +1,17 @@
-//! The proof on the live database goes red by itself, without the comparison of texts, for each deed and each table.
+//! The SQL isolation probe finds each attack on each table by itself, without the comparison of the schema.
 
 use skillkeep::db::{AdminDb, prove_isolation};
 
 use crate::harness::TestDb;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_table_whose_policies_hold_nothing_is_read_changed_and_deleted_from_by_the_proof() {
+async fn probe_finds_every_table_with_open_policies() {
     let db = TestDb::new().await;
     let owner = AdminDb::new(&db.ways.owner).unwrap();
     let superuser = db.superuser().await;
-    let whole = prove_isolation(&owner).await.unwrap();
-    assert_eq!(whole.findings, Vec::<String>::new());
-    assert!(!whole.name.contains("privileges only"), "{}", whole.name);
+    let intact = prove_isolation(&owner).await.unwrap();
+    assert_eq!(intact.findings, Vec::<String>::new());
+    assert!(!intact.name.contains("privileges only"), "{}", intact.name);
     let rows = superuser
         .query(
             "SELECT p.tablename::text, p.qual,
@@ -25,7 +25,7 @@ async fn each_table_whose_policies_hold_nothing_is_read_changed_and_deleted_from
     assert!(rows.len() > 15, "{}", rows.len());
     for row in &rows {
         let table: String = row.get(0);
-        let walls = [
+        let policies = [
             ("tenant_access", row.get::<_, String>(1)),
             ("tenant_isolation", row.get(2)),
         ];
@@ -34,41 +34,40 @@ async fn each_table_whose_policies_hold_nothing_is_read_changed_and_deleted_from
             continue;
         }
         let set = |using: Option<&str>, check: Option<&str>| -> String {
-            walls
+            policies
                 .iter()
-                .map(|(policy, wall)| {
-                    let (using, check) = (using.unwrap_or(wall), check.unwrap_or(wall));
+                .map(|(policy, condition)| {
+                    let (using, check) = (using.unwrap_or(condition), check.unwrap_or(condition));
                     format!("ALTER POLICY {policy} ON {table} USING ({using}) WITH CHECK ({check});")
                 })
                 .collect()
         };
-        let none = Some("true");
-        superuser.batch_execute(&set(none, none)).await.unwrap();
+        let open = Some("true");
+        superuser.batch_execute(&set(open, open)).await.unwrap();
         let found = prove_isolation(&owner).await.unwrap().findings;
-        // A row that may be found is reached, even where the changed one is refused.
-        superuser.batch_execute(&set(none, None)).await.unwrap();
+        // USING (true) alone: the row is found, although the changed row is rejected.
+        superuser.batch_execute(&set(open, None)).await.unwrap();
         let half = prove_isolation(&owner).await.unwrap().findings;
         superuser.batch_execute(&set(None, None)).await.unwrap();
-        for deed in ["change", "delete", "take", "forge"] {
-            let wanted = format!("{table} lets a tenant {deed} another's rows");
+        for verb in ["change", "delete", "take", "forge"] {
+            let wanted = format!("{table} lets a tenant {verb} another's rows");
             assert!(found.contains(&wanted), "{wanted}: {found:#?}");
         }
-        for deed in ["change", "delete", "take"] {
-            let wanted = format!("{table} lets a tenant {deed} another's rows");
+        for verb in ["change", "delete", "take"] {
+            let wanted = format!("{table} lets a tenant {verb} another's rows");
             assert!(half.contains(&wanted), "{wanted}: {half:#?}");
         }
     }
-    let whole = prove_isolation(&owner).await.unwrap();
-    assert_eq!(whole.findings, Vec::<String>::new());
+    let intact = prove_isolation(&owner).await.unwrap();
+    assert_eq!(intact.findings, Vec::<String>::new());
 }
 
-/// A table that no policy keeps, though both are there.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_switched_off_wall_and_a_table_that_shows_nothing_are_found_by_the_proof() {
+async fn probe_finds_disabled_rls_and_hidden_rows() {
     let db = TestDb::new().await;
     let superuser = db.superuser().await;
     let owner = AdminDb::new(&db.ways.owner).unwrap();
-    for (hole, mend, wanted) in [
+    for (change, restore, wanted) in [
         (
             "ALTER TABLE ratings DISABLE ROW LEVEL SECURITY",
             "ALTER TABLE ratings ENABLE ROW LEVEL SECURITY",
@@ -77,28 +76,28 @@ async fn a_switched_off_wall_and_a_table_that_shows_nothing_are_found_by_the_pro
         (
             "REVOKE SELECT ON ratings FROM skillkeep_app",
             "GRANT SELECT ON ratings TO skillkeep_app",
-            "ratings hides a tenant's own rows, so its policies prove nothing",
+            "ratings hides a tenant's own rows, so the probe shows nothing about its policies",
         ),
         (
             "DROP POLICY tenant_access ON ratings",
             "CREATE POLICY tenant_access ON ratings USING (tenant_id = current_tenant_id())",
-            "a tenant's own rows were refused: new row violates row-level security policy for table \"ratings\"",
+            "a tenant's own rows were rejected: new row violates row-level security policy for table \"ratings\"",
         ),
     ] {
-        superuser.batch_execute(hole).await.unwrap();
+        superuser.batch_execute(change).await.unwrap();
         let found = prove_isolation(&owner).await.unwrap().findings;
-        superuser.batch_execute(mend).await.unwrap();
-        assert!(found.contains(&wanted.to_owned()), "{hole}: {found:#?}");
+        superuser.batch_execute(restore).await.unwrap();
+        assert!(found.contains(&wanted.to_owned()), "{change}: {found:#?}");
     }
 }
 
-/// Somebody who may not act as the owner is told that less was tried; what can be tried still is.
+/// A connection that cannot act as the tables' owner attacks with the server's privileges, and the check's name says so.
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_owner_the_proof_tries_what_the_server_may_and_says_so() {
+async fn probe_without_the_owner_is_restricted_and_says_so() {
     let db = TestDb::new().await;
-    let whole = prove_isolation(&db.admin).await.unwrap();
-    assert_eq!(whole.findings, Vec::<String>::new());
-    assert!(whole.name.contains("own privileges only"), "{}", whole.name);
+    let intact = prove_isolation(&db.admin).await.unwrap();
+    assert_eq!(intact.findings, Vec::<String>::new());
+    assert!(intact.name.contains("own privileges only"), "{}", intact.name);
     let loosened = ["tenant_access", "tenant_isolation"]
         .map(|policy| format!("ALTER POLICY {policy} ON ratings USING (true) WITH CHECK (true);"))
         .concat();

@@ -1,20 +1,20 @@
-//! Migrations: once, together, printed, and refused.
+//! Migrations: applied once, concurrently, as a printed script, and rejected.
 
 use skillkeep::db::migrations::{self, SchemaError};
 use skillkeep::db::{DatabaseUrl, ServerDb, connect_owner, isolation_checks};
 
 use crate::harness::{Cluster, TestDb};
 
-/// An empty database; dropped by [`Self::drop_it`], or else by the next run.
-struct Empty {
+/// An empty database, dropped by [`Self::drop_database`] or else by the next run.
+pub(super) struct EmptyDb {
     name: String,
-    superuser: DatabaseUrl,
-    owner: DatabaseUrl,
+    pub(super) superuser: DatabaseUrl,
+    pub(super) owner: DatabaseUrl,
 }
 
-impl Empty {
-    async fn new(purpose: &str) -> Self {
-        // Makes the roles, if this test is the first.
+impl EmptyDb {
+    pub(super) async fn new(purpose: &str) -> Self {
+        // Creates the roles, if this is the first test.
         drop(TestDb::new().await);
         let name = format!("skillkeep_t{}_{purpose}", std::process::id());
         let superuser = Cluster::get().superuser(&name);
@@ -31,7 +31,7 @@ impl Empty {
         }
     }
 
-    async fn drop_it(self) {
+    pub(super) async fn drop_database(self) {
         connect_owner(&Cluster::get().superuser("postgres"))
             .await
             .unwrap()
@@ -41,8 +41,8 @@ impl Empty {
     }
 }
 
-/// Everything that the schema consists of, a line each, without who owns it.
-async fn listing(url: &DatabaseUrl) -> Vec<String> {
+/// Every object of the schema as a line, without its owner.
+async fn schema_listing(url: &DatabaseUrl) -> Vec<String> {
     let rows = connect_owner(url)
         .await
         .unwrap()
@@ -84,8 +84,8 @@ async fn listing(url: &DatabaseUrl) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn migrating_again_changes_nothing_and_two_at_once_do_it_once() {
-    let empty = Empty::new("twice").await;
+async fn concurrent_and_repeated_migration_applies_once() {
+    let empty = EmptyDb::new("twice").await;
     let mut clients = Vec::new();
     for _ in 0..2 {
         clients.push(connect_owner(&empty.owner).await.unwrap());
@@ -98,22 +98,22 @@ async fn migrating_again_changes_nothing_and_two_at_once_do_it_once() {
     applied.sort_unstable();
     let all = usize::try_from(migrations::wanted_version()).unwrap();
     assert_eq!(applied, [0, all]);
-    let before = listing(&empty.superuser).await;
+    let before = schema_listing(&empty.superuser).await;
     assert_eq!(migrations::apply(first).await.unwrap(), Vec::<&str>::new());
-    assert_eq!(listing(&empty.superuser).await, before);
+    assert_eq!(schema_listing(&empty.superuser).await, before);
     migrations::check(first).await.unwrap();
-    empty.drop_it().await;
+    empty.drop_database().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_printed_script_makes_the_same_schema_as_the_program() {
+async fn printed_script_creates_the_same_schema() {
     let db = TestDb::new().await;
-    let empty = Empty::new("printed").await;
+    let empty = EmptyDb::new("printed").await;
     let owner = connect_owner(&empty.owner).await.unwrap();
     owner.batch_execute(&migrations::print()).await.unwrap();
     let (printed, applied) = (
-        listing(&empty.superuser).await,
-        listing(&Cluster::get().superuser(&db.name)).await,
+        schema_listing(&empty.superuser).await,
+        schema_listing(&Cluster::get().superuser(&db.name)).await,
     );
     for line in &printed {
         assert!(applied.contains(line), "only printed: {line}");
@@ -130,13 +130,13 @@ async fn the_printed_script_makes_the_same_schema_as_the_program() {
     let checks = isolation_checks::check_server(&server).await.unwrap();
     assert!(checks.iter().all(isolation_checks::Check::passed), "{checks:?}");
     server.close();
-    empty.drop_it().await;
+    empty.drop_database().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_migrated_database_lets_the_server_make_no_temporary_tables() {
+async fn working_roles_cannot_create_temporary_tables() {
     for printed in [false, true] {
-        let empty = Empty::new(if printed { "temporary_printed" } else { "temporary" }).await;
+        let empty = EmptyDb::new(if printed { "temporary_printed" } else { "temporary" }).await;
         let mut owner = connect_owner(&empty.owner).await.unwrap();
         if printed {
             owner.batch_execute(&migrations::print()).await.unwrap();
@@ -151,14 +151,14 @@ async fn a_migrated_database_lets_the_server_make_no_temporary_tables() {
                 .unwrap_err();
             assert_eq!(error.code().unwrap().code(), "42501", "{error}");
         }
-        empty.drop_it().await;
+        empty.drop_database().await;
     }
 }
 
-/// No policy would bind the functions that work in their owner's name.
+/// SECURITY DEFINER functions of a superuser would bypass every policy.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_schema_that_a_superuser_made_is_not_served_until_it_belongs_to_a_plain_role() {
-    let empty = Empty::new("superusers").await;
+async fn schema_owned_by_a_superuser_is_a_finding() {
+    let empty = EmptyDb::new("superusers").await;
     let mut superuser = connect_owner(&empty.superuser).await.unwrap();
     migrations::apply(&mut superuser).await.unwrap();
     let server = ServerDb::new(&empty.superuser.with_user("skillkeep_app"), 1).unwrap();
@@ -181,15 +181,15 @@ async fn a_schema_that_a_superuser_made_is_not_served_until_it_belongs_to_a_plai
     let found = super::findings(&isolation_checks::check_server(&server).await.unwrap());
     assert_eq!(found, Vec::<String>::new());
     server.close();
-    empty.drop_it().await;
+    empty.drop_database().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_schema_that_is_edited_newer_older_or_missing_is_refused_by_name() {
+async fn edited_newer_older_and_missing_schemas_are_rejected() {
     for (change, wanted, apply_too) in [
         (
             "UPDATE skillkeep_migrations SET checksum = sha256('edited') WHERE version = 3",
-            "0003_registry",
+            "0003_users_and_api_keys",
             true,
         ),
         (
@@ -208,18 +208,18 @@ async fn a_schema_that_is_edited_newer_older_or_missing_is_refused_by_name() {
         db.superuser().await.batch_execute(change).await.unwrap();
         let mut owner = connect_owner(&db.ways.owner).await.unwrap();
         let server = connect_owner(&db.ways.server).await.unwrap();
-        let words = migrations::check(&server).await.unwrap_err().to_string();
-        assert!(words.contains(wanted), "{change}: {words}");
+        let message = migrations::check(&server).await.unwrap_err().to_string();
+        assert!(message.contains(wanted), "{change}: {message}");
         if apply_too {
-            let words = migrations::apply(&mut owner).await.unwrap_err().to_string();
-            assert!(words.contains(wanted), "{change}: {words}");
+            let message = migrations::apply(&mut owner).await.unwrap_err().to_string();
+            assert!(message.contains(wanted), "{change}: {message}");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_of_something_else_is_left_alone() {
-    let empty = Empty::new("foreign").await;
+async fn database_of_another_application_is_not_changed() {
+    let empty = EmptyDb::new("foreign").await;
     let mut owner = connect_owner(&empty.owner).await.unwrap();
     owner
         .batch_execute("CREATE TABLE invoices (id integer)")
@@ -235,70 +235,5 @@ async fn a_database_of_something_else_is_left_alone() {
         .await
         .unwrap();
     assert_eq!(tables.len(), 1);
-    empty.drop_it().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_came_into_an_erased_tenant_before_that_was_refused_goes_when_migrating_and_nothing_else() {
-    let empty = Empty::new("leftovers").await;
-    let mut owner = connect_owner(&empty.owner).await.unwrap();
-    // As it was before.
-    let script = migrations::print();
-    let until = script.find("\n-- 0010_").unwrap();
-    owner
-        .batch_execute(&format!("{}\nCOMMIT", &script[..until]))
-        .await
-        .unwrap();
-    let superuser = connect_owner(&empty.superuser).await.unwrap();
-    let plant = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/proof/plant.sql"));
-    for (slug, status) in [("gone", "erased"), ("here", "active")] {
-        let id = skillkeep::ids::TenantId::new();
-        superuser
-            .batch_execute(&format!(
-                "BEGIN; INSERT INTO tenants (id, slug, name) VALUES ('{id}', '{slug}', '{slug}');
-                 SET LOCAL app.current_tenant_id = '{id}'; {plant};
-                 UPDATE skills SET latest_version_id = id WHERE tenant_id = '{id}';
-                 UPDATE tenants SET status = '{status}' WHERE id = '{id}'; COMMIT"
-            ))
-            .await
-            .unwrap();
-    }
-    let applied = migrations::apply(&mut owner).await.unwrap();
-    assert_eq!(applied[0], "0010_the_end_of_a_tenant");
-    for table in [
-        "usage_reports",
-        "usage_events",
-        "installs",
-        "ratings",
-        "skill_reviews",
-        "skill_embeddings",
-        "skill_files",
-        "skill_versions",
-        "skills",
-        "blobs",
-        "api_keys",
-        "users",
-        "site_settings",
-        "audit_logs",
-    ] {
-        let rows = superuser
-            .query(
-                &format!("SELECT t.slug FROM {table} r JOIN tenants t ON t.id = r.tenant_id ORDER BY 1"),
-                &[],
-            )
-            .await
-            .unwrap();
-        let whose: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
-        if table == "audit_logs" {
-            // And the log of the tenant that a migration made has its beginning.
-            assert_eq!(whose, ["default", "gone", "here"]);
-        } else {
-            assert_eq!(whose, ["here"], "{table}");
-        }
-    }
-    let server = ServerDb::new(&empty.superuser.with_user("skillkeep_app"), 1).unwrap();
-    let checks = isolation_checks::check_server(&server).await.unwrap();
-    assert!(checks.iter().all(isolation_checks::Check::passed), "{checks:?}");
-    server.close();
-    empty.drop_it().await;
+    empty.drop_database().await;
 }

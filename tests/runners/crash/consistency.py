@@ -4,7 +4,7 @@ import collections
 from dataclasses import dataclass
 
 SELECT_EVENTS = "SELECT request_id, tool, outcome FROM usage_events"
-SELECT_EFFECTS = "SELECT id FROM installs UNION ALL SELECT id FROM usage_reports"
+SELECT_EFFECTS = "SELECT id FROM installs UNION ALL SELECT id FROM skill_feedback"
 INSTALLS_UNLIKE_EVENTS = """
 SELECT coalesce(e.n, 0), coalesce(i.n, 0), coalesce(e.created_at, i.created_at)
 FROM (SELECT tenant_id, api_key_id, user_id, skill_id, version_id, created_at, count(*) AS n FROM usage_events
@@ -16,7 +16,7 @@ WHERE e.n IS DISTINCT FROM i.n
 """
 # now() is the start of the transaction, so a report and the event of its transaction have the same created_at.
 REPORTS_WITHOUT_EVENT = """
-SELECT r.idempotency_key, count(e.id) FROM usage_reports r
+SELECT r.idempotency_key, count(e.id) FROM skill_feedback r
 LEFT JOIN usage_events e ON e.tenant_id = r.tenant_id AND e.user_id = r.user_id AND e.tool = 'record_usage'
     AND e.outcome = 'ok' AND e.idempotency_key = r.idempotency_key AND e.created_at = r.created_at
     AND e.skill_id = r.skill_id AND e.version_id = r.version_id
@@ -24,7 +24,7 @@ GROUP BY r.tenant_id, r.id HAVING count(e.id) <> 1
 """
 EVENTS_WITHOUT_REPORT = """
 SELECT e.request_id, count(r.id) FROM usage_events e
-LEFT JOIN usage_reports r ON r.tenant_id = e.tenant_id AND r.user_id = e.user_id
+LEFT JOIN skill_feedback r ON r.tenant_id = e.tenant_id AND r.user_id = e.user_id
     AND r.idempotency_key = e.idempotency_key AND r.skill_id = e.skill_id AND r.version_id = e.version_id
 WHERE e.tool = 'record_usage' AND e.outcome = 'ok'
 GROUP BY e.tenant_id, e.id, e.request_id HAVING count(r.id) <> 1

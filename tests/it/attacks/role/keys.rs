@@ -13,7 +13,7 @@ use crate::harness::TestDb;
 /// Inserts a row into every table for this tenant, with this word in each text.
 async fn insert_rows(superuser: &Client, tenant: TenantId, word: &str) {
     let rows =
-        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/proof/plant.sql")).replace("proof", word);
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/isolation_probe/seed.sql")).replace("probe", word);
     let plant = format!("BEGIN; SET LOCAL app.current_tenant_id = '{tenant}'; {rows}; COMMIT");
     superuser.batch_execute(&plant).await.unwrap();
 }
@@ -128,7 +128,7 @@ async fn key_violations_do_not_reveal_foreign_rows() {
     // Granted so that the keys are reached. The check is dropped so that a random digest reaches its key.
     superuser
         .batch_execute(&format!(
-            "ALTER TABLE blobs DROP CONSTRAINT blobs_check;
+            "ALTER TABLE blobs DROP CONSTRAINT blobs_digest_of_bytes_check;
              UPDATE skills SET revision = 4242 WHERE tenant_id = '{other_tenant}';
              GRANT INSERT, DELETE ON ALL TABLES IN SCHEMA public TO skillkeep_app"
         ))

@@ -1,0 +1,31 @@
+-- isolation_probe/seed: Inserts a row of the current tenant into every tenant table, in a transaction that is rolled back.
+INSERT INTO users (tenant_id, id, email)
+VALUES (current_tenant_id(), current_tenant_id(), 'probe@example.com');
+INSERT INTO api_keys (tenant_id, id, user_id, name, key_hash, scopes)
+VALUES (current_tenant_id(), current_tenant_id(), current_tenant_id(), 'probe', sha256('probe'), '{skills:read}');
+INSERT INTO skills (tenant_id, id, slug, name, description, conformant, revision)
+VALUES (current_tenant_id(), current_tenant_id(), 'probe', 'probe', 'A skill of the isolation probe.', true, 1);
+INSERT INTO skill_versions (tenant_id, id, skill_id, ordinal, version, digest, front_matter, file_count, total_bytes)
+VALUES (current_tenant_id(), current_tenant_id(), current_tenant_id(), 1, '1', sha256('probe'), '{}', 1, 5);
+INSERT INTO blobs (tenant_id, digest, bytes)
+VALUES (current_tenant_id(), sha256('probe'), 'probe');
+INSERT INTO skill_files (tenant_id, version_id, path, digest, size, mode)
+VALUES (current_tenant_id(), current_tenant_id(), 'SKILL.md', sha256('probe'), 5, 'file');
+INSERT INTO skill_embeddings (tenant_id, version_id, model, dimensions, vector)
+VALUES (current_tenant_id(), current_tenant_id(), 'probe', 1, '\x00');
+INSERT INTO skill_reviews (tenant_id, id, version_id, reviewer_id, verdict)
+VALUES (current_tenant_id(), current_tenant_id(), current_tenant_id(), current_tenant_id(), 'approved');
+INSERT INTO ratings (tenant_id, id, skill_id, user_id, stars)
+VALUES (current_tenant_id(), current_tenant_id(), current_tenant_id(), current_tenant_id(), 5);
+INSERT INTO installs (tenant_id, id, skill_id, version_id, user_id, api_key_id, assistant, target)
+VALUES (current_tenant_id(), current_tenant_id(), current_tenant_id(), current_tenant_id(), current_tenant_id(),
+        current_tenant_id(), 'folder', '.');
+INSERT INTO tenant_settings (tenant_id, key, value)
+VALUES (current_tenant_id(), 'probe', '1');
+INSERT INTO usage_events (tenant_id, id, api_key_id, user_id, tool, outcome, duration_us, transport)
+VALUES (current_tenant_id(), current_tenant_id(), current_tenant_id(), current_tenant_id(), 'probe', 'ok', 1, 'stdio');
+INSERT INTO skill_feedback (tenant_id, id, idempotency_key, user_id, skill_id, version_id, outcome)
+VALUES (current_tenant_id(), current_tenant_id(), 'probe', current_tenant_id(), current_tenant_id(), current_tenant_id(),
+        'helped');
+INSERT INTO audit_logs (tenant_id, id, actor_kind, actor, action, subject)
+VALUES (current_tenant_id(), current_tenant_id(), 'system', 'doctor', 'probe', 'probe');

@@ -1,3 +1,0 @@
--- keys/revoke: ends a key now.
-UPDATE api_keys SET revoked_at = now()
-WHERE tenant_id = $1 AND id = $2 AND (revoked_at IS NULL OR revoked_at > now())

@@ -1,0 +1,7 @@
+-- skills/get_version: Reads a skill in version $3 or else the latest, with the columns of a list entry; includes yanked versions.
+SELECT s.id, s.slug, s.name, s.description, s.updated_at, v.id AS version_id, v.version, v.digest,
+       v.status AS version_status, v.yank_reason, v.front_matter
+FROM skills s
+JOIN skill_versions v ON v.tenant_id = s.tenant_id AND v.skill_id = s.id
+    AND CASE WHEN $3::text IS NULL THEN v.id = s.latest_version_id ELSE v.version = $3 END
+WHERE s.tenant_id = $1 AND s.slug = $2 AND s.status = 'active'

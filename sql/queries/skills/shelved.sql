@@ -1,7 +1,0 @@
--- skills/shelved: a skill in one of its versions ($3, else the latest), as lists show it; withdrawn versions too.
-SELECT s.id, s.slug, s.name, s.description, s.updated_at, v.id AS version_id, v.version, v.digest,
-       v.status AS version_status, v.yank_reason, v.front_matter
-FROM skills s
-JOIN skill_versions v ON v.tenant_id = s.tenant_id AND v.skill_id = s.id
-    AND CASE WHEN $3::text IS NULL THEN v.id = s.latest_version_id ELSE v.version = $3 END
-WHERE s.tenant_id = $1 AND s.slug = $2 AND s.status = 'active'
