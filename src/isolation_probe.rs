@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use crate::db::{AdminDb, DatabaseUrl, RollbackSession, table_sums};
 use crate::ids::TenantId;
-use crate::server::{CallService, ServiceLimits, ProtocolProfile};
+use crate::server::{CallService, ProtocolProfile, ServiceLimits};
 
 pub use attack::Attack;
 pub use attack::generator::attacks;

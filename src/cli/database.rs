@@ -140,14 +140,13 @@ pub(super) fn embedded_options(config: &Config) -> Result<EmbeddedOptions, CliEr
                 format!("SKILLKEEP_DATA_DIR is not a valid path: {error}"),
             )
         })?,
-        None => {
-            embedded_postgres::default_data_dir(APP_NAME, home.as_deref(), data_home.as_deref()).ok_or_else(|| {
+        None => embedded_postgres::default_data_dir(APP_NAME, home.as_deref(), data_home.as_deref())
+            .ok_or_else(|| {
                 CliError::new(
                     CliErrorKind::Usage,
                     "HOME is not set; set SKILLKEEP_DATA_DIR to the folder for the data",
                 )
-            })?
-        }
+            })?,
     };
     let program = std::env::current_exe().map_err(|error| {
         CliError::new(

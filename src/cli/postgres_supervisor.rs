@@ -36,8 +36,7 @@ pub(super) fn run(config: Config) -> Result<(), CliError> {
 
 /// Prints how the database was started and its socket folder, waits for the end of stdin, leaves, and prints the result.
 pub(super) fn hold(config: &Config) -> Result<(), CliError> {
-    let embedded =
-        Embedded::start(&database::embedded_options(config)?).map_err(embedded_failure)?;
+    let embedded = Embedded::start(&database::embedded_options(config)?).map_err(embedded_failure)?;
     output::line(&format!(
         "ready {:?} {}",
         embedded.outcome(),

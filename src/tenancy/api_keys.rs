@@ -138,7 +138,9 @@ pub async fn create(tx: &TenantTx, new: &NewKey) -> Result<(ApiKeyId, ApiKey), D
 /// # Errors
 /// When the database is unavailable or rejects the statement.
 pub async fn list(tx: &TenantTx) -> Result<Vec<KeyRecord>, DbError> {
-    let rows = tx.query(sql!("api_keys/list.sql"), &[tx.tenant().as_uuid()]).await?;
+    let rows = tx
+        .query(sql!("api_keys/list.sql"), &[tx.tenant().as_uuid()])
+        .await?;
     rows.iter().map(KeyRecord::from_row).collect()
 }
 
@@ -221,9 +223,12 @@ pub async fn status(tx: &TenantTx, id: ApiKeyId) -> Result<KeyStatus, KeyError> 
 
 /// The row of an API key, locked until the transaction ends.
 async fn locked_row(tx: &TenantTx, id: ApiKeyId) -> Result<Row, KeyError> {
-    tx.query_opt(sql!("api_keys/get_for_update.sql"), &[tx.tenant().as_uuid(), id.as_uuid()])
-        .await?
-        .ok_or(KeyError::NotFound)
+    tx.query_opt(
+        sql!("api_keys/get_for_update.sql"),
+        &[tx.tenant().as_uuid(), id.as_uuid()],
+    )
+    .await?
+    .ok_or(KeyError::NotFound)
 }
 
 /// Revokes an API key: it is rejected from the next call on, by every server.
@@ -232,7 +237,10 @@ async fn locked_row(tx: &TenantTx, id: ApiKeyId) -> Result<Row, KeyError> {
 /// [`KeyError::NotFound`] if the tenant has no such key, [`KeyError::Ended`] if it was revoked before.
 pub async fn revoke(tx: &TenantTx, id: ApiKeyId) -> Result<(), KeyError> {
     let revoked = tx
-        .execute(sql!("api_keys/revoke.sql"), &[tx.tenant().as_uuid(), id.as_uuid()])
+        .execute(
+            sql!("api_keys/revoke.sql"),
+            &[tx.tenant().as_uuid(), id.as_uuid()],
+        )
         .await?;
     if revoked == 1 {
         return Ok(());

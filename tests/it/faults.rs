@@ -137,9 +137,7 @@ async fn lost_connection_keeps_effect_and_event_together() {
                 let message = error_text(other);
                 let unknown = message.contains("it is unknown whether the call was done");
                 assert!(
-                    unknown
-                        || message.contains("nothing was done")
-                        || message.contains("Nothing was done"),
+                    unknown || message.contains("nothing was done") || message.contains("Nothing was done"),
                     "{message}"
                 );
                 assert!(unknown || after == before, "{bytes}: {message}");

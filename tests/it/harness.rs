@@ -18,7 +18,7 @@ use skillkeep::db::{AdminDb, DatabaseUrl, ServerDb, TenantTx, connect_owner};
 use skillkeep::ids::{Digest, TenantId, UserId};
 use skillkeep::registry::audit::Actor;
 use skillkeep::registry::publish::{self, NewVersion, Stored};
-use skillkeep::server::{CallService, CredentialSource, ServiceLimits, McpHandler, TestHook};
+use skillkeep::server::{CallService, CredentialSource, McpHandler, ServiceLimits, TestHook};
 use skillkeep::tenancy::api_keys::{self, NewKey};
 use skillkeep::tenancy::{ApiKey, CallLimits, Scope, Scopes, tenants, users};
 

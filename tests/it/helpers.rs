@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use skillkeep::db::{ServerDb, Sql, TenantTx};
 use skillkeep::ids::TenantId;
-use skillkeep::server::{CallService, CredentialSource, ServiceLimits, McpHandler, TestHook};
+use skillkeep::server::{CallService, CredentialSource, McpHandler, ServiceLimits, TestHook};
 use skillkeep::tenancy::ApiKey;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, ReadHalf, WriteHalf};
 use tokio::sync::Semaphore;
@@ -150,7 +150,11 @@ impl Stumble {
 }
 
 /// A service with one database connection, so that each call gets the connection of the call before.
-pub(crate) fn single_connection_service(db: &TestDb, limits: ServiceLimits, hook: TestHook) -> Arc<CallService> {
+pub(crate) fn single_connection_service(
+    db: &TestDb,
+    limits: ServiceLimits,
+    hook: TestHook,
+) -> Arc<CallService> {
     let server = ServerDb::new(&db.ways.server, 1).unwrap();
     Arc::new(CallService::new(server, limits).with_test_hook(hook))
 }

@@ -77,10 +77,13 @@ impl Fixtures {
                 let fault = faults.lock().unwrap().remove(&tx.tenant());
                 async move { inject(fault, tx).await }.boxed()
             });
-            db.service_with_faults(ServiceLimits {
- call_timeout: CALL_TIMEOUT,
- ..ServiceLimits::default()
- }, hook)
+            db.service_with_faults(
+                ServiceLimits {
+                    call_timeout: CALL_TIMEOUT,
+                    ..ServiceLimits::default()
+                },
+                hook,
+            )
         };
         let services = [service(), service()];
         let addresses = [serve(&services[0]).await, serve(&services[1]).await];

@@ -235,7 +235,10 @@ async fn invalid_key_causes_the_same_statements_for_missing_tenants() {
         let exists = try_one(fixtures.victim.tenant).await;
         let missing = try_one(TenantId::new()).await;
         assert_eq!(exists, missing);
-        assert!(exists.iter().any(|words| words.contains("api_keys/")), "{exists:?}");
+        assert!(
+            exists.iter().any(|words| words.contains("api_keys/")),
+            "{exists:?}"
+        );
     }
 }
 

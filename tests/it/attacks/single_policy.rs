@@ -27,7 +27,10 @@ impl SeededDb {
             let plant = format!(
                 "INSERT INTO tenants (id, slug, name) VALUES ('{tenant}', 'probe-{tenant}', 'probe');
                  SET LOCAL app.current_tenant_id = '{tenant}';\n{}",
-                include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/isolation_probe/seed.sql"))
+                include_str!(concat!(
+                    env!("CARGO_MANIFEST_DIR"),
+                    "/sql/isolation_probe/seed.sql"
+                ))
             );
             superuser.batch_execute(&plant).await.unwrap();
         }
@@ -123,7 +126,10 @@ async fn table_owner_is_restricted_by_the_policies() {
 
 /// Table and columns of each foreign key in the expected schema, so that a missing one is noticed.
 fn references() -> Vec<(String, Vec<String>)> {
-    let expected = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/isolation_probe/schema.txt"));
+    let expected = include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/sql/isolation_probe/schema.txt"
+    ));
     let lines = expected.lines().filter(|line| line.starts_with("constraint "));
     let references = lines.filter_map(|line| {
         let (name, key) = line.split_once(" FOREIGN KEY (")?;

@@ -130,7 +130,10 @@ async fn database_ends_slow_statement_and_idle_transaction() {
         .unwrap();
     assert!(!calling.is_finished(), "the process still hangs");
     let message = error_text(calling.await.unwrap());
-    assert!(message.contains("it is unknown whether the call was done"), "{message}");
+    assert!(
+        message.contains("it is unknown whether the call was done"),
+        "{message}"
+    );
     assert_eq!(stored_rows(&db).await, (0, 0));
 }
 

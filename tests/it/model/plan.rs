@@ -156,7 +156,7 @@ impl Tenant {
             .filter(|number| (self.installs[*number].user == user) != of_other_user)
             .collect();
         let (id, text, expected) = if candidates.is_empty() {
-            let expected = not_found("There is no such install of yours");
+            let expected = not_found("There is no install of yours");
             (InstallId::new().to_string(), String::new(), expected)
         } else {
             let number = candidates[self.random.random_range(0..candidates.len())];
@@ -169,7 +169,7 @@ impl Tenant {
             };
             let expected = if of_other_user {
                 // Only the user who installed it may confirm it.
-                not_found("There is no such install of yours")
+                not_found("There is no install of yours")
             } else {
                 Expected {
                     outcome: "ok",
@@ -216,7 +216,9 @@ impl Tenant {
                     ]),
                     Some(_) => Expected {
                         outcome: "tool_error",
-                        response: ExpectedResponse::Message("was used before for another report".to_owned()),
+                        response: ExpectedResponse::Message(
+                            "was already used for a different report".to_owned(),
+                        ),
                         effect: Effect::Nothing,
                     },
                     None => Expected {

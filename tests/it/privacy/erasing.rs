@@ -113,9 +113,9 @@ async fn running_call_fails_and_leaves_no_row_after_erasure() {
         let (started, release) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
         let (hook_started, hook_release) = (Arc::clone(&started), Arc::clone(&release));
         let limits = ServiceLimits {
- call_timeout: PATIENCE * 5,
- ..ServiceLimits::default()
- };
+            call_timeout: PATIENCE * 5,
+            ..ServiceLimits::default()
+        };
         let service = db.service_with_faults(
             limits,
             test_hook(move |_, _| {

@@ -12,8 +12,11 @@ use crate::harness::TestDb;
 
 /// Inserts a row into every table for this tenant, with this word in each text.
 async fn insert_rows(superuser: &Client, tenant: TenantId, word: &str) {
-    let rows =
-        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/isolation_probe/seed.sql")).replace("probe", word);
+    let rows = include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/sql/isolation_probe/seed.sql"
+    ))
+    .replace("probe", word);
     let plant = format!("BEGIN; SET LOCAL app.current_tenant_id = '{tenant}'; {rows}; COMMIT");
     superuser.batch_execute(&plant).await.unwrap();
 }
