@@ -1,7 +1,5 @@
 //! Diagnostics: deviations of a skill from the format.
 
-use std::fmt;
-
 use crate::limits::{MAX_COMPATIBILITY_CHARS, MAX_DESCRIPTION_CHARS};
 use crate::slug::Slug;
 use crate::text::quoted;
@@ -21,81 +19,103 @@ pub enum Severity {
 ///
 /// `Display` gives one sentence: the problem, how it was handled, and how to fix it. Texts from the skill are untrusted,
 /// so they are quoted, escaped and cut.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Diagnostic {
+    #[error("the file starts with a byte order mark, which was ignored: save it as UTF-8 without BOM")]
     ByteOrderMark,
+    #[error("there are blank lines before the front matter, which were ignored: remove them")]
     LeadingBlankLines,
+    #[error(
+        "there is no front matter; the whole file was read as the body: add \"---\" lines with name and description between them at the top"
+    )]
     NoFrontMatter,
-    /// No `---` line before the front matter.
+    #[error("the \"---\" line before the front matter is missing; the keys were read anyway: add the line")]
     FrontMatterUnopened,
-    /// No `---` line after the front matter.
+    #[error(
+        "the \"---\" line after the front matter is missing; the front matter was read up to its last key: add the line"
+    )]
     FrontMatterUnclosed,
-    /// The front matter is not valid YAML; its keys were read line by line.
+    #[error(
+        "the front matter is not YAML at line {line} ({}); its keys were read line by line: put the value in quotes",
+        quoted(.reason)
+    )]
     NotYaml {
         /// Line of the file with the syntax error, from 1.
         line: usize,
         /// Message of the YAML parser.
         reason: String,
     },
-    /// A key occurs more than once; the last value was used.
-    DuplicateKey {
-        key: String,
-    },
-    /// Lists or mappings in brackets, which the reference validator rejects.
+    #[error(
+        "the key {} occurs more than once; the last value was used: remove the others",
+        quoted(.key)
+    )]
+    DuplicateKey { key: String },
+    #[error(
+        "the front matter contains lists or mappings in brackets ([] or {{}}), which the reference validator rejects: write one item per line"
+    )]
     FlowStyle,
-    /// `---` inside the front matter, which the reference validator treats as its end.
+    #[error(
+        "a value in the front matter contains \"---\", which the reference validator reads as the end of the front matter: remove it"
+    )]
     DashesInside,
-    /// A tab, control character or Unicode line end in the front matter, which YAML 1.2 allows but other parsers reject
-    /// or misread.
+    /// A tab, control character or Unicode line end, which YAML 1.2 allows but other parsers reject or misread.
+    #[error(
+        "the front matter contains the character {}, which some YAML parsers reject: replace it",
+        code_point(.character)
+    )]
     OddCharacter {
         /// The first such character.
         character: char,
     },
-    NameMissing {
-        /// The name used instead.
-        derived: Slug,
-    },
-    NameInvalid {
-        /// The name as written.
-        name: String,
-        /// The name used instead.
-        derived: Slug,
-    },
-    /// The name differs from the folder's name; the name was used.
-    NameNotFolder {
-        name: Slug,
-        folder: String,
-    },
-    /// The description was taken from the body.
+    #[error("the name is missing; {derived} was used: add \"name: {derived}\"")]
+    NameMissing { derived: Slug },
+    #[error(
+        "the name {} is invalid; {derived} was used: use 1 to 64 lowercase letters, digits and single hyphens",
+        quoted(.name)
+    )]
+    NameInvalid { name: String, derived: Slug },
+    #[error(
+        "the name {name} differs from the folder's name {}; the name was used: rename one of them",
+        quoted(.folder)
+    )]
+    NameNotFolder { name: Slug, folder: String },
+    #[error("the description is missing; the beginning of the body was used: add a description")]
     DescriptionMissing,
-    /// The description has more than [`MAX_DESCRIPTION_CHARS`] characters and was shortened.
-    DescriptionTooLong {
-        chars: usize,
-    },
-    /// The compatibility text has more than [`MAX_COMPATIBILITY_CHARS`] characters.
-    CompatibilityTooLong {
-        chars: usize,
-    },
-    /// A number or boolean as the value of a key that must be text.
-    NumberForText {
-        key: String,
-    },
-    /// A list, mapping or null as the value of a key that must be text.
-    NotText {
-        key: String,
-    },
+    #[error(
+        "the description has {chars} characters (limit: {MAX_DESCRIPTION_CHARS}); catalogs show its beginning: shorten it"
+    )]
+    DescriptionTooLong { chars: usize },
+    #[error("the compatibility text has {chars} characters (limit: {MAX_COMPATIBILITY_CHARS}): shorten it")]
+    CompatibilityTooLong { chars: usize },
+    #[error(
+        "the value of {} must be text, but is a number or boolean; it was used as written: put it in quotes",
+        quoted(.key)
+    )]
+    NumberForText { key: String },
+    #[error(
+        "the value of {} must be text, but is a list, a mapping or empty: write it as text",
+        quoted(.key)
+    )]
+    NotText { key: String },
+    #[error(
+        "the value of \"metadata\" must be a mapping of text to text: write one \"key: value\" per line below it"
+    )]
     MetadataNotMapping,
-    /// Keys that the format does not define. They were kept.
+    #[error(
+        "the format does not define the keys {}; they were kept: move them below \"metadata\"",
+        quoted_list(.keys)
+    )]
     UnknownKeys {
         /// Sorted.
         keys: Vec<String>,
     },
-    /// The file name `SKILL.md` is in another case.
+    #[error("the file {} was read as SKILL.md: rename it", quoted(.found))]
     SkillMdCase {
         /// The file name on disk.
         found: String,
     },
-    /// A file or folder of another program, which is not part of the skill.
+    /// A file or folder of another program.
+    #[error("{} is not part of a skill and was left out", quoted(.path))]
     LeftOut {
         /// Path relative to the skill's folder.
         path: String,
@@ -169,95 +189,17 @@ impl Diagnostic {
     }
 }
 
-impl fmt::Display for Diagnostic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ByteOrderMark => {
-                f.write_str("the file starts with a byte order mark, which was ignored: save it as UTF-8 without BOM")
-            }
-            Self::LeadingBlankLines => {
-                f.write_str("there are blank lines before the front matter, which were ignored: remove them")
-            }
-            Self::NoFrontMatter => f.write_str(
-                "there is no front matter; the whole file was read as the body: add \"---\" lines with name and description between them at the top",
-            ),
-            Self::FrontMatterUnopened => {
-                f.write_str("the \"---\" line before the front matter is missing; the keys were read anyway: add the line")
-            }
-            Self::FrontMatterUnclosed => f.write_str(
-                "the \"---\" line after the front matter is missing; the front matter was read up to its last key: add the line",
-            ),
-            Self::NotYaml { line, reason } => write!(
-                f,
-                "the front matter is not YAML at line {line} ({}); its keys were read line by line: put the value in quotes",
-                quoted(reason)
-            ),
-            Self::DuplicateKey { key } => write!(
-                f,
-                "the key {} occurs more than once; the last value was used: remove the others",
-                quoted(key)
-            ),
-            Self::FlowStyle => f.write_str(
-                "the front matter contains lists or mappings in brackets ([] or {}), which the reference validator rejects: write one item per line",
-            ),
-            Self::DashesInside => f.write_str(
-                "a value in the front matter contains \"---\", which the reference validator reads as the end of the front matter: remove it",
-            ),
-            Self::OddCharacter { character } => write!(
-                f,
-                "the front matter contains the character U+{:04X}, which some YAML parsers reject: replace it",
-                u32::from(*character)
-            ),
-            Self::NameMissing { derived } => {
-                write!(f, "the name is missing; {derived} was used: add \"name: {derived}\"")
-            }
-            Self::NameInvalid { name, derived } => write!(
-                f,
-                "the name {} is invalid; {derived} was used: use 1 to 64 lowercase letters, digits and single hyphens",
-                quoted(name)
-            ),
-            Self::NameNotFolder { name, folder } => write!(
-                f,
-                "the name {name} differs from the folder's name {}; the name was used: rename one of them",
-                quoted(folder)
-            ),
-            Self::DescriptionMissing => {
-                f.write_str("the description is missing; the beginning of the body was used: add a description")
-            }
-            Self::DescriptionTooLong { chars } => write!(
-                f,
-                "the description has {chars} characters (limit: {MAX_DESCRIPTION_CHARS}); catalogs show its beginning: shorten it"
-            ),
-            Self::CompatibilityTooLong { chars } => write!(
-                f,
-                "the compatibility text has {chars} characters (limit: {MAX_COMPATIBILITY_CHARS}): shorten it"
-            ),
-            Self::NumberForText { key } => write!(
-                f,
-                "the value of {} must be text, but is a number or boolean; it was used as written: put it in quotes",
-                quoted(key)
-            ),
-            Self::NotText { key } => write!(
-                f,
-                "the value of {} must be text, but is a list, a mapping or empty: write it as text",
-                quoted(key)
-            ),
-            Self::MetadataNotMapping => f.write_str(
-                "the value of \"metadata\" must be a mapping of text to text: write one \"key: value\" per line below it",
-            ),
-            Self::UnknownKeys { keys } => {
-                let shown: Vec<String> = keys.iter().take(MAX_KEYS_SHOWN).map(|key| quoted(key)).collect();
-                write!(f, "the format does not define the keys {}", shown.join(", "))?;
-                if keys.len() > shown.len() {
-                    write!(f, " and {} more", keys.len() - shown.len())?;
-                }
-                f.write_str("; they were kept: move them below \"metadata\"")
-            }
-            Self::SkillMdCase { found } => {
-                write!(f, "the file {} was read as SKILL.md: rename it", quoted(found))
-            }
-            Self::LeftOut { path } => write!(f, "{} is not part of a skill and was left out", quoted(path)),
-        }
+fn code_point(c: &char) -> String {
+    format!("U+{:04X}", u32::from(*c))
+}
+
+fn quoted_list(keys: &[String]) -> String {
+    let shown: Vec<String> = keys.iter().take(MAX_KEYS_SHOWN).map(|key| quoted(key)).collect();
+    let list = shown.join(", ");
+    if keys.len() > shown.len() {
+        format!("{list} and {} more", keys.len() - shown.len())
+    } else {
+        list
     }
 }
 
