@@ -219,7 +219,7 @@ impl AccessControl {
         if self.limiter.needs_refresh(principal) {
             let (tx, principal) = self.begin(key, source).await?;
             self.limiter.refresh(&tx, &principal).await?;
-            tx.roll_back().await?;
+            tx.rollback().await?;
         }
         Ok(())
     }
@@ -312,7 +312,7 @@ impl AccessControl {
         };
         match authenticate(&db, key).await {
             Ok((tx, principal)) => {
-                tx.roll_back().await?;
+                tx.rollback().await?;
                 self.known.insert(hash, ()).await;
                 self.tenants.insert(principal.tenant, ()).await;
                 Ok(Arc::new(principal))

@@ -17,7 +17,7 @@ mod tx;
 pub use change_listener::ChangeEvent;
 pub use connect_options::DatabaseUrl;
 pub use export::{ExportItem, REDACTED_COLUMNS, export_tenant};
-pub use isolation_probe::prove_isolation;
+pub use isolation_probe::probe_isolation;
 pub use owner_connection::connect_owner;
 pub use pool::{AdminDb, RollbackSession, ServerDb};
 pub use tenant_tables::{event_counts, known_ids, table_sums};
@@ -107,7 +107,7 @@ impl DbError {
 
     /// Whether a foreign key to the tenant was violated: the tenant was erased or never existed.
     #[must_use]
-    pub fn is_without_tenant(&self) -> bool {
+    pub fn is_missing_tenant(&self) -> bool {
         match self {
             Self::Statement(error) => error.as_db_error().is_some_and(|db| {
                 *db.code() == SqlState::FOREIGN_KEY_VIOLATION

@@ -64,7 +64,7 @@ async fn dry_run_in(session: &RollbackSession) -> Result<ProbeReport, ProbeError
     let mut report = run.execute(&mut attacker, &mut control).await?;
     // The methods that only the current protocol version has.
     run.selection =
-        AttackSelection::Methods(ProtocolProfile::Current.methods_without(ProtocolProfile::LegacyStateful));
+        AttackSelection::Methods(ProtocolProfile::Current.methods_not_in(ProtocolProfile::LegacyStateful));
     let mut attacker = InMemoryClient::connect_current(&service, fixtures.attacker.key.clone());
     let mut control = InMemoryClient::connect_current(&service, fixtures.control.key.clone());
     report.merge(run.execute(&mut attacker, &mut control).await?);

@@ -3,7 +3,7 @@
 #![no_main]
 
 use agent_skills::limits::MAX_DESCRIPTION_CHARS;
-use agent_skills::{fix, read_document};
+use agent_skills::{read_document, repair_document};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
@@ -27,10 +27,10 @@ fuzz_target!(|bytes: &[u8]| {
     assert!(bytes.ends_with(document.body.as_bytes()), "the body is the end of the file");
     // PostgreSQL's jsonb cannot store a NUL.
     assert!(document.front_matter.iter().all(|(name, value)| !name.contains('\0') && !has_nul(value)));
-    if let Ok(Some(repaired)) = fix(bytes, "folder") {
+    if let Ok(Some(repaired)) = repair_document(bytes, "folder") {
         let name = document.name.as_str();
         let reread = read_document(&repaired, name).expect("a repaired document can be read");
-        assert!(reread.is_conformant(), "{:?}", reread.notes);
+        assert!(reread.is_conformant(), "{:?}", reread.diagnostics);
         assert_eq!(reread.name.as_str(), name);
         assert_eq!(reread.body, document.body);
     }

@@ -343,7 +343,7 @@ fuzz_target!(|data: &[u8]| {
                     "{}",
                     String::from_utf8_lossy(&response)
                 );
-                assert_served(fixtures).await;
+                assert_call_succeeds(fixtures).await;
             }
             3 | 4 => {
                 if let Ok(message) = message(&mut input) {

@@ -97,7 +97,7 @@ fn tail(config: &Config, entries: Vec<audit::StoredEntry>) -> Result<(), CliErro
         .map(|entry| {
             vec![
                 entry.seq.to_string(),
-                output::moment(entry.created_at),
+                output::timestamp(entry.created_at),
                 entry.actor,
                 entry.action,
                 entry.subject,

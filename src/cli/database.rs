@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::embedded_errors::embedded_failure;
 use crate::config::Config;
 use crate::db::migrations::{self, SchemaError};
-use crate::db::provision::{Provisioned, provision};
+use crate::db::provision::{DatabaseUrls, provision};
 use crate::db::{AdminDb, DatabaseUrl, DbError, ServerDb, TenantTx, isolation_checks};
 use crate::error::{CliError, CliErrorKind};
 use crate::registry::audit::Actor;
@@ -15,7 +15,7 @@ use embedded_postgres::{self, Embedded, EmbeddedOptions};
 
 /// The URLs of the database by role, and the embedded server, if any.
 pub(super) struct Database {
-    urls: Provisioned,
+    urls: DatabaseUrls,
     embedded: Option<Embedded>,
 }
 
@@ -27,7 +27,7 @@ impl Database {
                 .reveal()
                 .parse()
                 .map_err(|message: String| CliError::new(CliErrorKind::Usage, message))?;
-            let urls = Provisioned {
+            let urls = DatabaseUrls {
                 server: url.clone(),
                 admin: url.clone(),
                 owner: url,
@@ -215,11 +215,11 @@ pub(super) fn operator() -> Actor {
             || format!("uid {}", nix::unistd::Uid::current()),
             |user| user.name,
         );
-    Actor::Operator(name)
+    Actor::Admin(name)
 }
 
 pub(super) fn db_failure(error: DbError) -> CliError {
-    if error.is_without_tenant() {
+    if error.is_missing_tenant() {
         return CliError::new(
             CliErrorKind::Refused,
             "the tenant was erased in the meantime; only its audit log is left",

@@ -7,7 +7,7 @@ use super::database::{Database, db_failure};
 use super::output;
 use crate::config::Config;
 use crate::db::isolation_checks::{self, Check};
-use crate::db::{AdminDb, ServerDb, prove_isolation};
+use crate::db::{AdminDb, ServerDb, probe_isolation};
 use crate::error::{CliError, CliErrorKind};
 use crate::isolation_probe::{self, ProbeError, Tally};
 
@@ -55,7 +55,7 @@ async fn check_schema(database: &Database) -> Result<Vec<Check>, CliError> {
         // DATABASE_URL names the admin's role here; the server checks its own role when it starts.
         isolation_checks::check_schema(&admin).await.map_err(db_failure)?
     };
-    let egress = isolation_checks::check_outgoing(&admin).await;
+    let egress = isolation_checks::check_data_egress(&admin).await;
     checks.push(egress.map_err(db_failure)?);
     Ok(checks)
 }
@@ -63,7 +63,7 @@ async fn check_schema(database: &Database) -> Result<Vec<Check>, CliError> {
 /// Attacks with SQL. As the owner of the schema, who can grant the attacker privileges that it lacks.
 async fn attack_tables(database: &Database, checks: &mut Vec<Check>) -> Result<(), CliError> {
     let owner = AdminDb::new(database.owner()).map_err(db_failure)?;
-    let result = prove_isolation(&owner).await.map_err(ProbeError::Db);
+    let result = probe_isolation(&owner).await.map_err(ProbeError::Db);
     let name = "one tenant cannot reach another's rows";
     let check = problem_or_failure(result, name, checks)?;
     checks.push(check);

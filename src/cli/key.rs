@@ -11,7 +11,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::database::{self, Database, db_failure, key_failure};
-use super::limit_args::{Limits, words_for};
+use super::limit_args::{Limits, describe_limits};
 use super::output;
 use super::tenant_arg::TenantArg;
 use crate::config::Config;
@@ -19,7 +19,7 @@ use crate::db::{AdminDb, TenantTx};
 use crate::error::{CliError, CliErrorKind};
 use crate::ids::ApiKeyId;
 use crate::registry::administration;
-use crate::tenancy::api_keys::{self, NewKey};
+use crate::tenancy::api_keys::{self, NewApiKey};
 use crate::tenancy::users::Email;
 use crate::tenancy::{CallLimits, Scopes, UnknownScope};
 use crate::tools::ToolName;
@@ -187,7 +187,7 @@ async fn create(config: &Config, tx: TenantTx, args: CreateArgs) -> Result<(), C
     let user = administration::users::find_or_create(&tx, &actor, &args.user, "")
         .await
         .map_err(db_failure)?;
-    let new = NewKey {
+    let new = NewApiKey {
         user: user.id,
         name: args.name,
         scopes: args.scopes.0,
@@ -220,7 +220,7 @@ async fn list(config: &Config, tx: &TenantTx) -> Result<(), CliError> {
     let rows = keys
         .into_iter()
         .map(|key| {
-            let ends = output::moment_or_dash(key.ends_at());
+            let ends = output::timestamp_or_dash(key.ends_at());
             vec![
                 key.id.to_string(),
                 key.name,
@@ -228,7 +228,7 @@ async fn list(config: &Config, tx: &TenantTx) -> Result<(), CliError> {
                 key.state,
                 key.scopes.join(","),
                 ends,
-                output::moment_or_dash(key.last_used_at),
+                output::timestamp_or_dash(key.last_used_at),
             ]
         })
         .collect();
@@ -277,7 +277,7 @@ async fn limit(config: &Config, tx: TenantTx, id: ApiKeyId, limits: Limits) -> R
     if config.json {
         return output::json(&json!({"id": id, "limits": after}));
     }
-    output::line(&format!("The key {id} may make {}.", words_for(after)))
+    output::line(&format!("The key {id} may make {}.", describe_limits(after)))
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ impl Limits {
 }
 
 /// Describes the limits after "may make".
-pub(super) fn words_for(limits: CallLimits) -> String {
+pub(super) fn describe_limits(limits: CallLimits) -> String {
     match (limits.calls_per_minute, limits.calls_per_month) {
         (None, None) => "an unlimited number of calls".to_owned(),
         (Some(minute), None) => format!("{minute} calls a minute"),
@@ -89,6 +89,6 @@ mod tests {
             calls_per_minute: Some(LimitArg(None)),
             calls_per_month: None,
         };
-        assert_eq!(words_for(limits.of(before)), "1000 calls a month");
+        assert_eq!(describe_limits(limits.of(before)), "1000 calls a month");
     }
 }

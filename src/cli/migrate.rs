@@ -28,7 +28,7 @@ pub(super) async fn run(config: &Config, args: MigrateArgs) -> Result<(), CliErr
     .await;
     database.close().await;
     let applied = outcome?;
-    let version = migrations::wanted_version();
+    let version = migrations::required_version();
     if config.json {
         return output::json(&serde_json::json!({"applied": applied, "version": version}));
     }

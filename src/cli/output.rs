@@ -54,6 +54,3 @@ pub(super) fn timestamp(time: jiff::Timestamp) -> String {
 pub(super) fn timestamp_or_dash(time: Option<jiff::Timestamp>) -> String {
     time.map_or_else(|| "-".to_owned(), timestamp)
 }
-
-// The old names, until their callers are renamed.
-pub(super) use self::{timestamp as moment, timestamp_or_dash as moment_or_dash};

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::db::{AdminDb, TenantTx};
 use crate::error::{CliError, CliErrorKind};
 use crate::registry::{administration, publish, samples, usage};
-use crate::tenancy::api_keys::NewKey;
+use crate::tenancy::api_keys::NewApiKey;
 use crate::tenancy::users::Email;
 use crate::tenancy::{ApiKey, CallLimits, Scope, Scopes};
 
@@ -102,7 +102,7 @@ async fn create_key(db: &AdminDb) -> Result<ApiKey, CliError> {
     let user = administration::users::find_or_create(&tx, &actor, &email, "")
         .await
         .map_err(db_failure)?;
-    let new = NewKey {
+    let new = NewApiKey {
         user: user.id,
         name: "quickstart".to_owned(),
         scopes: Scopes::new([

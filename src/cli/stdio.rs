@@ -35,7 +35,7 @@ async fn serve(database: &Database, key: ApiKey) -> Result<(), CliError> {
     let service = Arc::new(CallService::new(db.clone(), ServiceLimits::default()));
     // Authenticate before the first call, so that a rejected key is reported on stderr at once.
     match service.access().begin(&key, "stdio").await {
-        Ok((tx, _principal)) => tx.roll_back().await.map_err(db_failure)?,
+        Ok((tx, _principal)) => tx.rollback().await.map_err(db_failure)?,
         Err(AuthError::Invalid(rejected)) => {
             service.drain().await;
             return Err(CliError::new(

@@ -8,7 +8,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::database::{self, Database, db_failure};
-use super::limit_args::{Limits, words_for};
+use super::limit_args::{Limits, describe_limits};
 use super::output;
 use crate::config::Config;
 use crate::db::AdminDb;
@@ -142,7 +142,7 @@ async fn list(config: &Config, db: &AdminDb) -> Result<(), CliError> {
                 tenant.slug,
                 tenant.name,
                 tenant.status,
-                output::moment(tenant.created_at),
+                output::timestamp(tenant.created_at),
                 tenant.id.to_string(),
             ]
         })
@@ -194,7 +194,7 @@ async fn set(config: &Config, db: &AdminDb, args: &SetArgs) -> Result<(), CliErr
         "The tenant {} ({}) may make {}; search texts: {}.",
         after.slug,
         after.name,
-        words_for(after.call_limits),
+        describe_limits(after.call_limits),
         after.search_text.as_str()
     ))
 }

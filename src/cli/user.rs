@@ -114,7 +114,7 @@ async fn list(config: &Config, tx: &TenantTx) -> Result<(), CliError> {
                 user.name,
                 user.status,
                 user.active_keys.to_string(),
-                output::moment(user.created_at),
+                output::timestamp(user.created_at),
             ]
         })
         .collect();

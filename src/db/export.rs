@@ -38,7 +38,7 @@ pub async fn export_tenant(
     let mut tx = TenantTx::begin_snapshot(db, tenant).await?;
     tx.without_time_limit().await?;
     export_tables(&tx, &mut each).await?;
-    tx.roll_back().await
+    tx.rollback().await
 }
 
 async fn export_tables(

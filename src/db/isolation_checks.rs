@@ -90,7 +90,7 @@ pub async fn check_schema(db: &AdminDb) -> Result<Vec<Check>, DbError> {
 ///
 /// # Errors
 /// The database is unavailable or rejects a statement.
-pub async fn check_outgoing(db: &AdminDb) -> Result<Check, DbError> {
+pub async fn check_data_egress(db: &AdminDb) -> Result<Check, DbError> {
     let connection = db.system_connection().await?;
     let rows = connection
         .query(sql!("pg_catalog/replication_and_publications.sql").text(), &[])

@@ -19,7 +19,7 @@ use crate::sql;
 ///
 /// # Errors
 /// The database is unavailable or rejects a statement that must succeed.
-pub async fn prove_isolation(db: &AdminDb) -> Result<Check, DbError> {
+pub async fn probe_isolation(db: &AdminDb) -> Result<Check, DbError> {
     let connection = db.system_connection().await?;
     let tables: Vec<String> = connection
         .query(sql!("pg_catalog/tenant_tables.sql").text(), &[])

@@ -123,7 +123,7 @@ impl From<tokio_postgres::Error> for SchemaError {
 
 /// The schema version that this program needs: the version of its last migration.
 #[must_use]
-pub fn wanted_version() -> i32 {
+pub fn required_version() -> i32 {
     last_version(MIGRATIONS)
 }
 

@@ -12,7 +12,7 @@ const PROVISION_LOCK: i64 = 0x736b_696c_6c6b_7076;
 
 /// The database's address with each of its three roles.
 #[derive(Debug, Clone)]
-pub struct Provisioned {
+pub struct DatabaseUrls {
     /// Role `skillkeep_app`.
     pub server: DatabaseUrl,
     /// Role `skillkeep_admin`.
@@ -27,7 +27,7 @@ pub struct Provisioned {
 ///
 /// # Errors
 /// [`SchemaError`]: the database is unavailable, or its schema is newer, edited or not skillkeep's.
-pub async fn provision(superuser: &DatabaseUrl) -> Result<Provisioned, SchemaError> {
+pub async fn provision(superuser: &DatabaseUrl) -> Result<DatabaseUrls, SchemaError> {
     let urls = provision_database(superuser, DATABASE).await?;
     let mut owner = connect_owner(&urls.owner).await?;
     let applied = migrations::apply(&mut owner).await?;
@@ -41,7 +41,7 @@ pub async fn provision(superuser: &DatabaseUrl) -> Result<Provisioned, SchemaErr
 ///
 /// # Errors
 /// [`SchemaError::Db`] only.
-pub async fn provision_database(superuser: &DatabaseUrl, name: &str) -> Result<Provisioned, SchemaError> {
+pub async fn provision_database(superuser: &DatabaseUrl, name: &str) -> Result<DatabaseUrls, SchemaError> {
     let client = connect_owner(superuser).await?;
     client
         .execute("SELECT pg_advisory_lock($1)", &[&PROVISION_LOCK])
@@ -74,7 +74,7 @@ pub async fn provision_database(superuser: &DatabaseUrl, name: &str) -> Result<P
         .execute("SELECT pg_advisory_unlock($1)", &[&PROVISION_LOCK])
         .await?;
     let database = superuser.with_database(name);
-    Ok(Provisioned {
+    Ok(DatabaseUrls {
         server: database.with_user("skillkeep_app"),
         admin: database.with_user("skillkeep_admin"),
         owner: database.with_user(OWNER),

@@ -39,7 +39,7 @@ pub async fn table_sums(db: &AdminDb, tenant: TenantId) -> Result<BTreeMap<Strin
         let row = tx.connection()?.query_one(&statement, &[]).await?;
         sums.insert(table, (row.try_get(0)?, row.try_get(1)?));
     }
-    tx.roll_back().await?;
+    tx.rollback().await?;
     Ok(sums)
 }
 
@@ -60,7 +60,7 @@ pub async fn event_counts(
         let count = usize::try_from(row.try_get::<_, i64>(2)?).unwrap_or_default();
         counts.insert((row.try_get(0)?, row.try_get(1)?), count);
     }
-    tx.roll_back().await?;
+    tx.rollback().await?;
     Ok(counts)
 }
 

@@ -287,7 +287,7 @@ impl TenantTx {
     }
 
     /// Rolls back and returns the connection to the pool. Nothing is kept after an error either.
-    pub async fn roll_back(mut self) -> Result<(), DbError> {
+    pub async fn rollback(mut self) -> Result<(), DbError> {
         self.run(self.rollback_statement()).await?;
         self.release();
         Ok(())

@@ -21,7 +21,7 @@ use crate::sql;
 #[derive(Debug, Clone)]
 pub enum Actor {
     /// An administrator at the command line, by the name of their operating system account.
-    Operator(String),
+    Admin(String),
     /// An API key, by its id.
     Key(String),
     /// Anything else, for example the owner of an unknown API key.
@@ -31,7 +31,7 @@ pub enum Actor {
 impl Actor {
     fn kind(&self) -> &'static str {
         match self {
-            Self::Operator(_) => "admin",
+            Self::Admin(_) => "admin",
             Self::Key(_) => "key",
             Self::System(_) => "system",
         }
@@ -41,7 +41,7 @@ impl Actor {
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
-            Self::Operator(name) | Self::Key(name) | Self::System(name) => name,
+            Self::Admin(name) | Self::Key(name) | Self::System(name) => name,
         }
     }
 }

@@ -147,9 +147,9 @@ fn read_folder(root: &Path, path: &Path, fix: bool) -> ReadFolder {
         Err(error) => return ReadFolder::refused(source, error.to_string()),
     };
     let notes = document
-        .notes
+        .diagnostics
         .iter()
-        .chain(&folder.notes)
+        .chain(&folder.diagnostics)
         .map(DiagnosticLine::from)
         .collect();
     if !fix {
@@ -174,7 +174,7 @@ fn read_folder(root: &Path, path: &Path, fix: bool) -> ReadFolder {
 /// Replaces `SKILL.md` in memory; the imported folder is not changed.
 fn repair(folder: &mut SkillFolder, document: SkillDocument) -> Result<(SkillDocument, bool), String> {
     let Some(fixed) =
-        agent_skills::fix(folder.skill_md(), &folder.folder_name).map_err(|error| error.to_string())?
+        agent_skills::repair_document(folder.skill_md(), &folder.folder_name).map_err(|error| error.to_string())?
     else {
         return Ok((document, false));
     };
@@ -219,11 +219,11 @@ async fn store(db: &AdminDb, tenant: TenantId, job: &Job, folder: ReadFolder) ->
     };
     let stored = match publish::store(&tx, &new).await {
         Ok(stored) => stored,
-        Err(PublishError::Db(error)) if error.is_unavailable() || error.is_without_tenant() => {
+        Err(PublishError::Db(error)) if error.is_unavailable() || error.is_missing_tenant() => {
             return Err(error.into());
         }
         Err(error) => {
-            tx.roll_back().await?;
+            tx.rollback().await?;
             if let PublishError::Db(error) = &error {
                 tracing::error!(%error, "cannot store a skill");
             }
@@ -235,7 +235,7 @@ async fn store(db: &AdminDb, tenant: TenantId, job: &Job, folder: ReadFolder) ->
         }
     };
     match stored.outcome {
-        PublishOutcome::Unchanged => tx.roll_back().await?,
+        PublishOutcome::Unchanged => tx.rollback().await?,
         PublishOutcome::Created | PublishOutcome::Updated => tx.commit().await?,
     }
     line.outcome = match stored.outcome {

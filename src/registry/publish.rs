@@ -44,7 +44,7 @@ pub enum PublishOutcome {
 
 /// The skill and version in the registry after publishing.
 #[derive(Debug, Clone)]
-pub struct Stored {
+pub struct StoredVersion {
     pub outcome: PublishOutcome,
     pub slug: String,
     pub version: String,
@@ -90,9 +90,9 @@ impl Existing {
     }
 
     /// The result for a version that the registry already has as the latest.
-    fn unchanged(&self, digest: Digest) -> Option<Stored> {
+    fn unchanged(&self, digest: Digest) -> Option<StoredVersion> {
         let (version, latest) = self.latest.as_ref()?;
-        (*latest == digest).then(|| Stored {
+        (*latest == digest).then(|| StoredVersion {
             outcome: PublishOutcome::Unchanged,
             slug: self.slug.clone(),
             version: version.clone(),
@@ -105,7 +105,7 @@ impl Existing {
 ///
 /// # Errors
 /// [`PublishError`]; the transaction must then be rolled back.
-pub async fn store(tx: &TenantTx, new: &NewVersion<'_>) -> Result<Stored, PublishError> {
+pub async fn store(tx: &TenantTx, new: &NewVersion<'_>) -> Result<StoredVersion, PublishError> {
     let digest = new.folder.manifest_digest();
     let candidates = slug_candidates(&new.document.name, new.folder.parent_name.as_deref());
     let existing = find_existing(tx, &candidates, new.source).await?;
@@ -154,7 +154,7 @@ pub async fn store(tx: &TenantTx, new: &NewVersion<'_>) -> Result<Stored, Publis
         source: "cli",
     };
     audit::write(tx, &entry).await?;
-    Ok(Stored {
+    Ok(StoredVersion {
         outcome,
         slug,
         version,

@@ -66,7 +66,7 @@ fn sample(name: &str, files: &[File]) -> Result<Sample, String> {
         folder_name: name.to_owned(),
         parent_name: Some("samples".to_owned()),
         files,
-        notes: Vec::new(),
+        diagnostics: Vec::new(),
     };
     Ok(Sample { folder, document })
 }
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn samples_follow_the_format() {
         for sample in all().unwrap() {
-            assert!(sample.document.notes.is_empty(), "{:?}", sample.document.notes);
+            assert!(sample.document.diagnostics.is_empty(), "{:?}", sample.document.diagnostics);
         }
     }
 }

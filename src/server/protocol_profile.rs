@@ -32,7 +32,7 @@ impl ProtocolProfile {
 
     /// Methods of this profile that `other` lacks.
     #[must_use]
-    pub fn methods_without(self, other: Self) -> Vec<&'static str> {
+    pub fn methods_not_in(self, other: Self) -> Vec<&'static str> {
         let other_methods = other.methods();
         self.methods()
             .into_iter()

@@ -179,7 +179,7 @@ impl CallService {
         let source = transport.as_str();
         let (tx, principal) = self.begin(api_key, source).await?;
         if let Err(over) = self.admit(&tx, &principal, transport).await? {
-            roll_back(tx).await?;
+            rollback(tx).await?;
             self.record_denial(&principal, CallOutcome::OverLimit, M::NAME, source);
             return Err(ErrorData::new(errors::OVER_LIMIT, over.to_string(), None));
         }
@@ -191,7 +191,7 @@ impl CallService {
         {
             Ok(answer) => {
                 let answer = answer.map_err(|error| method_error::<M>(&error));
-                roll_back(tx).await?;
+                rollback(tx).await?;
                 answer.map(|answer| answer.reply)
             }
             // Dropping the transaction cancels its statement and closes its connection.
@@ -213,7 +213,7 @@ impl CallService {
         let admitted = async {
             let (tx, principal) = self.begin(api_key, transport.as_str()).await?;
             let admitted = self.admit(&tx, &principal, transport).await?;
-            roll_back(tx).await?;
+            rollback(tx).await?;
             admitted.map(drop).map_err(|over| {
                 self.record_denial(&principal, CallOutcome::OverLimit, method, transport.as_str());
                 ErrorData::new(errors::OVER_LIMIT, over.to_string(), None)
@@ -373,6 +373,6 @@ async fn commit(tx: TenantTx, disposition: TxDisposition, event: &UsageEvent) ->
     })
 }
 
-async fn roll_back(tx: TenantTx) -> Result<(), ErrorData> {
-    tx.roll_back().await.map_err(|error| errors::unavailable(&error))
+async fn rollback(tx: TenantTx) -> Result<(), ErrorData> {
+    tx.rollback().await.map_err(|error| errors::unavailable(&error))
 }

@@ -141,7 +141,7 @@ impl CatalogWatcher {
         let access = &subscriptions.access;
         let events = access.change_events().await?;
         let (tx, principal) = access.begin(&key, SOURCE).await?;
-        tx.roll_back().await?;
+        tx.rollback().await?;
         if !ToolName::SearchSkills.allowed_for(&principal) {
             return Err(SubscribeError::Refused(ErrorData::invalid_request(
                 "This API key may not search skills, so it cannot subscribe to their changes.",
@@ -214,7 +214,7 @@ impl CatalogWatcher {
     async fn poll_changes(&mut self) -> Result<Option<Change>, SubscribeError> {
         let (tx, principal) = self.access.begin(&self.key, SOURCE).await?;
         let changed = listing::changed_slugs(&tx, self.revision, MAX_CHANGES).await?;
-        tx.roll_back().await?;
+        tx.rollback().await?;
         let is_all = i64::try_from(changed.len()).unwrap_or(i64::MAX) >= MAX_CHANGES;
         self.revision = principal.catalog_revision;
         let visible: BTreeSet<String> = changed

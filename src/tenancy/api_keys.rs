@@ -15,7 +15,7 @@ use crate::sql;
 
 /// Properties of an API key to be created.
 #[derive(Debug, Clone)]
-pub struct NewKey {
+pub struct NewApiKey {
     /// The owner.
     pub user: UserId,
     /// A label, 1 to 100 characters.
@@ -33,7 +33,7 @@ pub struct NewKey {
 
 /// A stored API key, as `skillkeep key list` shows it. The key's text is not stored.
 #[derive(Debug, Clone, Serialize)]
-pub struct KeyRecord {
+pub struct StoredApiKey {
     pub id: ApiKeyId,
     pub name: String,
     /// The owner's email address.
@@ -57,7 +57,7 @@ pub struct KeyRecord {
     pub last_used_at: Option<Timestamp>,
 }
 
-impl KeyRecord {
+impl StoredApiKey {
     /// When the key ends or ended: the earlier of expiry and revocation.
     #[must_use]
     pub fn ends_at(&self) -> Option<Timestamp> {
@@ -65,7 +65,7 @@ impl KeyRecord {
     }
 }
 
-impl KeyRecord {
+impl StoredApiKey {
     fn from_row(row: &Row) -> Result<Self, DbError> {
         Ok(Self {
             id: ApiKeyId::from_uuid(row.try_get("id")?),
@@ -109,7 +109,7 @@ impl From<tokio_postgres::Error> for KeyError {
 ///
 /// # Errors
 /// When the database is unavailable or rejects the statement.
-pub async fn create(tx: &TenantTx, new: &NewKey) -> Result<(ApiKeyId, ApiKey), DbError> {
+pub async fn create(tx: &TenantTx, new: &NewApiKey) -> Result<(ApiKeyId, ApiKey), DbError> {
     let id = ApiKeyId::new();
     let key = ApiKey::generate(tx.tenant(), &mut rand::rng());
     let sql = sql!("api_keys/insert.sql");
@@ -137,25 +137,25 @@ pub async fn create(tx: &TenantTx, new: &NewKey) -> Result<(ApiKeyId, ApiKey), D
 ///
 /// # Errors
 /// When the database is unavailable or rejects the statement.
-pub async fn list(tx: &TenantTx) -> Result<Vec<KeyRecord>, DbError> {
+pub async fn list(tx: &TenantTx) -> Result<Vec<StoredApiKey>, DbError> {
     let rows = tx
         .query(sql!("api_keys/list.sql"), &[tx.tenant().as_uuid()])
         .await?;
-    rows.iter().map(KeyRecord::from_row).collect()
+    rows.iter().map(StoredApiKey::from_row).collect()
 }
 
 /// Looks up an API key by its text. `None` if the transaction's tenant has no such key.
 ///
 /// # Errors
 /// When the database is unavailable or rejects the statement.
-pub async fn inspect(tx: &TenantTx, key: &ApiKey) -> Result<Option<KeyRecord>, DbError> {
+pub async fn inspect(tx: &TenantTx, key: &ApiKey) -> Result<Option<StoredApiKey>, DbError> {
     let row = tx
         .query_opt(
             sql!("api_keys/inspect.sql"),
             &[tx.tenant().as_uuid(), &key.hash().as_bytes().as_slice()],
         )
         .await?;
-    row.as_ref().map(KeyRecord::from_row).transpose()
+    row.as_ref().map(StoredApiKey::from_row).transpose()
 }
 
 /// Reads the limits of an API key and locks its row until the transaction ends.
@@ -272,7 +272,7 @@ pub async fn rotate(tx: &TenantTx, id: ApiKeyId, grace: Duration) -> Result<(Api
         ));
     }
     let scopes: Vec<String> = row.try_get("scopes")?;
-    let new = NewKey {
+    let new = NewApiKey {
         user: UserId::from_uuid(row.try_get("user_id")?),
         name: row.try_get("name")?,
         scopes: Scopes::parse(scopes.iter().map(String::as_str))

@@ -85,9 +85,9 @@ pub struct Principal {
     /// The only tools that the key can call; `None` for all.
     pub only_tools: Option<Vec<String>>,
     /// Limits of this key.
-    pub key_allowance: CallLimits,
+    pub api_key_limits: CallLimits,
     /// Limits of all keys of the tenant together.
-    pub tenant_allowance: CallLimits,
+    pub tenant_limits: CallLimits,
     pub search_text: SearchText,
     /// Number of changes of the tenant's catalog so far.
     pub catalog_revision: i64,
@@ -110,8 +110,8 @@ impl Principal {
                 .map_err(|error| DbError::Corrupt(error.to_string()))?,
             only_skills: row.try_get("only_skills")?,
             only_tools: row.try_get("only_tools")?,
-            key_allowance: CallLimits::from_row(row, "key_per_minute", "key_per_month")?,
-            tenant_allowance: CallLimits::from_row(row, "tenant_per_minute", "tenant_per_month")?,
+            api_key_limits: CallLimits::from_row(row, "key_per_minute", "key_per_month")?,
+            tenant_limits: CallLimits::from_row(row, "tenant_per_minute", "tenant_per_month")?,
             search_text: row
                 .try_get::<_, &str>("search_text")?
                 .parse()
@@ -210,7 +210,7 @@ pub async fn authenticate(db: &ServerDb, key: &ApiKey) -> Result<(TenantTx, Prin
         }
         None => {
             let rejected = rejected_key(&tx, key).await?;
-            tx.roll_back().await?;
+            tx.rollback().await?;
             Err(AuthError::Invalid(rejected))
         }
     }
@@ -269,8 +269,8 @@ pub(super) mod tests {
             scopes: Scopes::new(Scope::ALL),
             only_skills: None,
             only_tools: None,
-            key_allowance: CallLimits::default(),
-            tenant_allowance: CallLimits::default(),
+            api_key_limits: CallLimits::default(),
+            tenant_limits: CallLimits::default(),
             search_text: SearchText::Kept,
             catalog_revision: 0,
             cursor_secret: CursorSecret::from_bytes(&[0; 32]),

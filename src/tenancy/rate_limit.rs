@@ -241,8 +241,8 @@ impl LimiterState {
 /// The limits of the key, then those of the tenant.
 fn limits(principal: &Principal) -> [(LimitSubject, CallLimits); 2] {
     [
-        (LimitSubject::Key(principal.api_key), principal.key_allowance),
-        (LimitSubject::Tenant(principal.tenant), principal.tenant_allowance),
+        (LimitSubject::Key(principal.api_key), principal.api_key_limits),
+        (LimitSubject::Tenant(principal.tenant), principal.tenant_limits),
     ]
 }
 

@@ -69,10 +69,10 @@ impl Tool for Whoami {
                 .collect(),
             only_skills: caller.only_skills.clone(),
             expires_at: caller.expires_at.map(|expiry| expiry.to_string()),
-            calls_per_minute: caller.key_allowance.calls_per_minute,
-            calls_per_month: caller.key_allowance.calls_per_month,
-            tenant_calls_per_minute: caller.tenant_allowance.calls_per_minute,
-            tenant_calls_per_month: caller.tenant_allowance.calls_per_month,
+            calls_per_minute: caller.api_key_limits.calls_per_minute,
+            calls_per_month: caller.api_key_limits.calls_per_month,
+            tenant_calls_per_minute: caller.tenant_limits.calls_per_minute,
+            tenant_calls_per_month: caller.tenant_limits.calls_per_month,
             server_version: env!("CARGO_PKG_VERSION").to_owned(),
         }))
     }

@@ -41,13 +41,13 @@ async fn publish_many(db: &TestDb, tenant: TenantId, count: usize) -> Vec<String
                 bytes: skill_md.into_bytes(),
                 is_executable: false,
             }],
-            notes: Vec::new(),
+            diagnostics: Vec::new(),
         };
         let new = NewVersion {
             source: &name,
             document: &read_document(folder.skill_md(), &name).unwrap(),
             folder: &folder,
-            actor: &Actor::Operator("test".to_owned()),
+            actor: &Actor::Admin("test".to_owned()),
         };
         publish::store(&tx, &new).await.unwrap();
     }

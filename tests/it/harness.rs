@@ -13,13 +13,13 @@ use rmcp::ServiceExt as _;
 use rmcp::model::{CallToolRequestParams, CallToolResult};
 use rmcp::service::{RoleClient, RunningService, ServiceError};
 use serde_json::Value;
-use skillkeep::db::provision::Provisioned;
+use skillkeep::db::provision::DatabaseUrls;
 use skillkeep::db::{AdminDb, DatabaseUrl, ServerDb, TenantTx, connect_owner};
 use skillkeep::ids::{Digest, TenantId, UserId};
 use skillkeep::registry::audit::Actor;
-use skillkeep::registry::publish::{self, NewVersion, Stored};
+use skillkeep::registry::publish::{self, NewVersion, StoredVersion};
 use skillkeep::server::{CallService, CredentialSource, McpHandler, ServiceLimits, TestHook};
-use skillkeep::tenancy::api_keys::{self, NewKey};
+use skillkeep::tenancy::api_keys::{self, NewApiKey};
 use skillkeep::tenancy::{ApiKey, CallLimits, Scope, Scopes, tenants, users};
 
 /// The run's cluster. Its supervisor stops it when this process ends, even if it is killed.
@@ -108,7 +108,7 @@ fn folder_name() -> String {
 /// The database of one test. It is dropped in the background after the test.
 pub(crate) struct TestDb {
     pub(crate) name: String,
-    pub(crate) ways: Provisioned,
+    pub(crate) ways: DatabaseUrls,
     pub(crate) server: ServerDb,
     pub(crate) admin: AdminDb,
 }
@@ -117,7 +117,7 @@ impl TestDb {
     pub(crate) async fn new() -> Self {
         let name = databases::take().await;
         let database = Cluster::get().superuser(&name);
-        let ways = Provisioned {
+        let ways = DatabaseUrls {
             server: database.with_user("skillkeep_app"),
             admin: database.with_user("skillkeep_admin"),
             owner: database.with_user("skillkeep_owner"),
@@ -163,7 +163,7 @@ impl TestDb {
             .await
             .unwrap()
             .id;
-        let new = NewKey {
+        let new = NewApiKey {
             user,
             name: "test".to_owned(),
             scopes: Scopes::new(scopes.iter().copied()),
@@ -189,7 +189,7 @@ impl TestDb {
         name: &str,
         description: &str,
         files: &[(&str, &[u8])],
-    ) -> Stored {
+    ) -> StoredVersion {
         let skill_md = format!("---\nname: {name}\ndescription: {description}\n---\n\n# {name}\n\nDo it.\n");
         let mut all = vec![("SKILL.md", skill_md.as_bytes())];
         all.extend_from_slice(files);
@@ -205,11 +205,11 @@ impl TestDb {
                     is_executable: path.starts_with("scripts/"),
                 })
                 .collect(),
-            notes: Vec::new(),
+            diagnostics: Vec::new(),
         };
         let document = read_document(folder.skill_md(), name).unwrap();
         let tx = TenantTx::begin_as_admin(&self.admin, tenant).await.unwrap();
-        let actor = Actor::Operator("test".to_owned());
+        let actor = Actor::Admin("test".to_owned());
         let new = NewVersion {
             source: name,
             folder: &folder,

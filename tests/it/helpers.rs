@@ -20,12 +20,12 @@ use crate::harness::TestDb;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A client that sends any message, also an invalid one.
-pub(crate) struct Wire {
+pub(crate) struct RawClient {
     lines: tokio::io::Lines<BufReader<ReadHalf<DuplexStream>>>,
     out: WriteHalf<DuplexStream>,
 }
 
-impl Wire {
+impl RawClient {
     pub(crate) async fn connect(service: &Arc<CallService>, key: &ApiKey) -> Self {
         use rmcp::ServiceExt as _;
         let (near, far) = tokio::io::duplex(1 << 20);
@@ -111,7 +111,7 @@ pub(crate) fn test_hook(
 
 /// A fault injected into a call.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Stumble {
+pub(crate) enum InjectedFault {
     Panic,
     /// Waits in the server, without a running statement.
     Wait,
@@ -120,7 +120,7 @@ pub(crate) enum Stumble {
     BadStatement,
 }
 
-impl Stumble {
+impl InjectedFault {
     /// A test hook that injects the fault into every request of this tenant, and adds a permit for each.
     pub(crate) fn of(self, target: TenantId, injected: &Arc<Semaphore>) -> TestHook {
         let injected = Arc::clone(injected);

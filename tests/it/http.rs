@@ -15,20 +15,20 @@ use skillkeep::transport::http::HttpOptions;
 
 use crate::command::admin;
 use crate::harness::{Cluster, TestDb};
-use crate::http_server::{Served, call};
+use crate::http_server::{TestHttpServer, call};
 
 const LEGACY: &str = "2025-11-25";
 const CURRENT: &str = "2026-07-28";
 
 /// A server, and an HTTP client whose `User-Agent` the tests know.
 struct Server {
-    served: Served,
+    served: TestHttpServer,
     client: reqwest::Client,
 }
 
 impl Server {
     async fn start(service: Arc<CallService>) -> Self {
-        let served = Served::start(service, HttpOptions::default()).await;
+        let served = TestHttpServer::start(service, HttpOptions::default()).await;
         let client = reqwest::Client::builder()
             .user_agent("reqwest-test/4.2")
             .build()

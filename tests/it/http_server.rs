@@ -15,13 +15,13 @@ use tokio_util::sync::CancellationToken;
 /// Longer than anything in a test may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-pub(crate) struct Served {
+pub(crate) struct TestHttpServer {
     pub(crate) at: SocketAddr,
     pub(crate) stop: CancellationToken,
     pub(crate) task: JoinHandle<()>,
 }
 
-impl Served {
+impl TestHttpServer {
     pub(crate) async fn start(service: Arc<CallService>, options: HttpOptions) -> Self {
         let listener = http::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let at = listener.local_addr().unwrap();
@@ -34,7 +34,7 @@ impl Served {
     }
 }
 
-impl Drop for Served {
+impl Drop for TestHttpServer {
     fn drop(&mut self) {
         self.stop.cancel();
     }
@@ -42,7 +42,7 @@ impl Drop for Served {
 
 /// Serves until the test ends.
 pub(crate) async fn serve(service: &Arc<CallService>) -> SocketAddr {
-    let served = Served::start(Arc::clone(service), HttpOptions::default()).await;
+    let served = TestHttpServer::start(Arc::clone(service), HttpOptions::default()).await;
     let at = served.at;
     // Dropping it would stop the server.
     std::mem::forget(served);
@@ -64,7 +64,7 @@ pub(crate) fn call(id: i64, tool: &str, arguments: &Value) -> Value {
 }
 
 /// Asserts that a call with this API key succeeds.
-pub(crate) async fn assert_served(at: SocketAddr, key: &ApiKey) {
+pub(crate) async fn assert_call_succeeds(at: SocketAddr, key: &ApiKey) {
     let asked = post(at, key, &call(1, "whoami", &json!({})))
         .timeout(PATIENCE)
         .send();

@@ -8,7 +8,7 @@ use rmcp::service::ServiceError;
 use serde_json::{Value, json};
 use skillkeep::db::TenantTx;
 use skillkeep::ids::{InstallId, TenantId, UserId};
-use skillkeep::tenancy::api_keys::{self, NewKey};
+use skillkeep::tenancy::api_keys::{self, NewApiKey};
 use skillkeep::tenancy::{ApiKey, CallLimits, Scope, Scopes};
 
 use crate::harness::{Client, TestDb};
@@ -285,7 +285,7 @@ async fn key_for_one_skill(two: &TwoTenants) -> ApiKey {
     let tx = TenantTx::begin_as_admin(&two.db.admin, two.other_tenant)
         .await
         .unwrap();
-    let new = NewKey {
+    let new = NewApiKey {
         user: two.their_user,
         name: "narrow".to_owned(),
         scopes: Scopes::new(Scope::ALL),

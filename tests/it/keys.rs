@@ -15,13 +15,13 @@ use serde_json::{Value, json};
 use skillkeep::db::TenantTx;
 use skillkeep::ids::{ApiKeyId, TenantId};
 use skillkeep::server::ServiceLimits;
-use skillkeep::tenancy::api_keys::{self, NewKey};
+use skillkeep::tenancy::api_keys::{self, NewApiKey};
 use skillkeep::tenancy::tenants::{self, Status};
 use skillkeep::tenancy::{ApiKey, CallLimits, Scope, Scopes, users};
 use skillkeep::tools::ToolName;
 
 use crate::harness::{Client, TestDb};
-use crate::helpers::{Wire, single_connection_service, table_checksums, test_hook};
+use crate::helpers::{RawClient, single_connection_service, table_checksums, test_hook};
 
 async fn key_id(db: &TestDb, key: &ApiKey) -> ApiKeyId {
     let row = db
@@ -207,7 +207,7 @@ async fn key_with_forged_tenant_is_rejected_before_any_tool() {
     assert_eq!(ran.load(Ordering::SeqCst), 0);
     assert_eq!(both().await, before);
     // Malformed calls and unknown tools are rejected for the same reason.
-    let mut wire = Wire::connect(&service, &with_tenant_of(&my_key, &their_key)).await;
+    let mut wire = RawClient::connect(&service, &with_tenant_of(&my_key, &their_key)).await;
     for (id, params) in [(1, json!({})), (2, json!({"name": "nothing"}))] {
         assert_eq!(wire.call(id, params).await["error"]["code"], -31_001);
     }
@@ -279,7 +279,7 @@ async fn key_restricted_to_tools_calls_and_lists_only_these() {
     let tenant = db.tenant("acme").await;
     let user = db.key(tenant, "ada@example.com", &Scope::ALL).await.0;
     let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
-    let new = NewKey {
+    let new = NewApiKey {
         user,
         name: "restricted".to_owned(),
         scopes: Scopes::new(Scope::ALL),

@@ -13,14 +13,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::harness::TestDb;
-use crate::http_server::{Agent, PATIENCE, Served, assert_served, call};
+use crate::http_server::{Agent, PATIENCE, TestHttpServer, assert_call_succeeds, call};
 
 const JSON: &str = "application/json";
 
-async fn set_up(options: HttpOptions) -> (TestDb, ApiKey, Served) {
+async fn set_up(options: HttpOptions) -> (TestDb, ApiKey, TestHttpServer) {
     let db = TestDb::new().await;
     let key = db.full_key(db.tenant("acme").await).await;
-    let served = Served::start(db.service(), options).await;
+    let served = TestHttpServer::start(db.service(), options).await;
     (db, key, served)
 }
 
@@ -167,7 +167,7 @@ async fn malformed_message_is_rejected_with_message_on_every_path() {
         .await;
     }
     assert_eq!(db.value::<i64>("SELECT count(*) FROM usage_events").await, 0);
-    assert_served(served.at, &key).await;
+    assert_call_succeeds(served.at, &key).await;
     let whoami = agent.ask(&call(1, "whoami", &json!({}))).await;
     assert!(whoami["result"].is_object(), "{whoami}");
 }
@@ -230,7 +230,7 @@ async fn incomplete_requests_time_out_and_others_are_served() {
         }));
     }
     for _ in 0..5 {
-        assert_served(at, &key).await;
+        assert_call_succeeds(at, &key).await;
     }
     let mut timed_out = 0;
     for connection in connections {
@@ -244,7 +244,7 @@ async fn incomplete_requests_time_out_and_others_are_served() {
         "a client that has sent a part of its body gets the reason"
     );
     assert!(started.elapsed() < Duration::from_secs(30));
-    assert_served(at, &key).await;
+    assert_call_succeeds(at, &key).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -286,5 +286,5 @@ async fn malformed_heads_are_rejected_and_next_request_is_served() {
             excerpt(head.as_bytes())
         );
     }
-    assert_served(served.at, &key).await;
+    assert_call_succeeds(served.at, &key).await;
 }

@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 use skillkeep::db::TenantTx;
 use skillkeep::ids::TenantId;
 use skillkeep::registry::audit::Actor;
-use skillkeep::registry::publish::{self, NewVersion, Stored};
-use skillkeep::tenancy::api_keys::{self, NewKey};
+use skillkeep::registry::publish::{self, NewVersion, StoredVersion};
+use skillkeep::tenancy::api_keys::{self, NewApiKey};
 use skillkeep::tenancy::{ApiKey, CallLimits, Scope, Scopes, users};
 
 use crate::harness::TestDb;
@@ -31,7 +31,7 @@ pub(crate) async fn store(
     tenant: TenantId,
     folder_name: &str,
     files: &[(&str, &[u8])],
-) -> Stored {
+) -> StoredVersion {
     let mut files: Vec<SkillFile> = files
         .iter()
         .map(|(path, bytes)| SkillFile {
@@ -45,7 +45,7 @@ pub(crate) async fn store(
         folder_name: folder_name.to_owned(),
         parent_name: None,
         files,
-        notes: Vec::new(),
+        diagnostics: Vec::new(),
     };
     let document = read_document(folder.skill_md(), folder_name).unwrap();
     let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
@@ -53,7 +53,7 @@ pub(crate) async fn store(
         source: folder_name,
         folder: &folder,
         document: &document,
-        actor: &Actor::Operator("test".to_owned()),
+        actor: &Actor::Admin("test".to_owned()),
     };
     let stored = publish::store(&tx, &new).await.unwrap();
     tx.commit().await.unwrap();
@@ -75,7 +75,7 @@ impl KeyLimits<'_> {
         let user = users::find_or_create(&tx, &"eve@example.com".parse().unwrap(), "")
             .await
             .unwrap();
-        let new = NewKey {
+        let new = NewApiKey {
             user: user.id,
             name: "limited".to_owned(),
             scopes: Scopes::new(self.scopes.iter().copied()),

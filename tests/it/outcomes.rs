@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use skillkeep::tenancy::Scope;
 
 use crate::harness::{Client, TestDb};
-use crate::helpers::Wire;
+use crate::helpers::RawClient;
 
 /// The only event of a tenant: tool, outcome, error code, arguments.
 async fn only_event(
@@ -105,7 +105,7 @@ async fn unknown_tool_leaves_one_event_with_valid_name_only() {
     .enumerate()
     {
         let tenant = db.tenant(&format!("tenant-{number}")).await;
-        let mut wire = Wire::connect(&service, &db.full_key(tenant).await).await;
+        let mut wire = RawClient::connect(&service, &db.full_key(tenant).await).await;
         let answer = wire.call(1, json!({"name": name, "arguments": {}})).await;
         assert_eq!(answer["error"]["code"], -32602, "{answer}");
         let (tool, outcome, code, _) = only_event(&db, tenant).await;
@@ -132,7 +132,7 @@ async fn malformed_call_leaves_one_event_and_keeps_connection() {
     ];
     for (number, params) in cases.into_iter().enumerate() {
         let tenant = db.tenant(&format!("tenant-{number}")).await;
-        let mut wire = Wire::connect(&service, &db.full_key(tenant).await).await;
+        let mut wire = RawClient::connect(&service, &db.full_key(tenant).await).await;
         let answer = wire.call(1, params.clone()).await;
         assert_eq!(answer["error"]["code"], -32602, "{params}: {answer}");
         let (tool, outcome, ..) = only_event(&db, tenant).await;
@@ -149,7 +149,7 @@ async fn malformed_call_leaves_one_event_and_keeps_connection() {
 async fn call_without_params_is_malformed() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
-    let mut wire = Wire::connect(&db.service(), &db.full_key(tenant).await).await;
+    let mut wire = RawClient::connect(&db.service(), &db.full_key(tenant).await).await;
     wire.send(json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call"}))
         .await;
     let answer = wire.receive(1).await;

@@ -12,7 +12,7 @@ use skillkeep::transport::http::HttpOptions;
 
 use crate::command::{PROGRAM, program, say};
 use crate::harness::{Cluster, TestDb};
-use crate::http_server::{PATIENCE, Served};
+use crate::http_server::{PATIENCE, TestHttpServer};
 
 fn document(file: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
@@ -168,7 +168,7 @@ async fn over_sse(entry: &Value, values: &BTreeMap<&str, String>, at: SocketAddr
 struct Registry {
     db: TestDb,
     key: String,
-    served: Served,
+    served: TestHttpServer,
 }
 
 impl Registry {
@@ -176,7 +176,7 @@ impl Registry {
         let db = TestDb::new().await;
         let tenant = db.tenant("acme").await;
         let key = db.full_key(tenant).await.reveal().to_owned();
-        let served = Served::start(db.service(), HttpOptions::default()).await;
+        let served = TestHttpServer::start(db.service(), HttpOptions::default()).await;
         Self { db, key, served }
     }
 

@@ -262,7 +262,7 @@ async fn neither_role_can_change_records_or_published_versions() {
 async fn audit_verification_finds_changes_made_without_triggers() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
-    let actor = Actor::Operator("ada".to_owned());
+    let actor = Actor::Admin("ada".to_owned());
     let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
     for subject in ["one", "two", "drei \u{fc}", "four"] {
         let entry = Entry {

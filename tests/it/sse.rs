@@ -16,7 +16,7 @@ use crate::command::admin;
 use crate::harness::TestDb;
 use crate::helpers::{events_after, test_hook};
 use crate::http::stopping::blocked_service;
-use crate::http_server::{Agent, PATIENCE, Served, assert_served, call};
+use crate::http_server::{Agent, PATIENCE, TestHttpServer, assert_call_succeeds, call};
 
 fn with_sse(sse: SseOptions) -> HttpOptions {
     HttpOptions {
@@ -46,7 +46,7 @@ async fn sse_client_calls_tools_and_events_name_its_transport() {
     let db = TestDb::new().await;
     let key = db.full_key(db.tenant("acme").await).await;
     let service = db.service();
-    let served = Served::start(service.clone(), HttpOptions::default()).await;
+    let served = TestHttpServer::start(service.clone(), HttpOptions::default()).await;
     let mut agent = Agent::greet(served.at, &key).await;
     let tools = agent
         .ask(&json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}))
@@ -78,7 +78,7 @@ async fn other_key_gets_same_response_as_for_unknown_session() {
     let acme = db.tenant("acme").await;
     let (key, sibling) = (db.full_key(acme).await, db.full_key(acme).await);
     let foreign = db.full_key(db.tenant("globex").await).await;
-    let served = Served::start(db.service(), HttpOptions::default()).await;
+    let served = TestHttpServer::start(db.service(), HttpOptions::default()).await;
     let mut agent = Agent::greet(served.at, &key).await;
     let message = call(5, "whoami", &json!({}));
     let mut rejections = Vec::new();
@@ -122,7 +122,7 @@ async fn stream_above_limit_is_refused_until_another_ends() {
         sessions_per_tenant: 2,
         ..SseOptions::default()
     });
-    let served = Served::start(db.service(), options).await;
+    let served = TestHttpServer::start(db.service(), options).await;
     let client = reqwest::Client::new();
     let first = Agent::greet(served.at, &key).await;
     let _second = Agent::greet(served.at, &sibling).await;
@@ -171,7 +171,7 @@ async fn call_of_disconnected_sse_client_is_stopped_and_recorded() {
         .boxed()
     });
     let service = db.service_with_faults(ServiceLimits::default(), hook);
-    let served = Served::start(service.clone(), HttpOptions::default()).await;
+    let served = TestHttpServer::start(service.clone(), HttpOptions::default()).await;
     let agent = Agent::greet(served.at, &key).await;
     agent
         .say(&call(1, "search_skills", &json!({"query": "pdf"})))
@@ -180,7 +180,7 @@ async fn call_of_disconnected_sse_client_is_stopped_and_recorded() {
     drop(agent);
     let events = events_after(&db, &service, acme, 1).await;
     assert_eq!(events, [("search_skills".to_owned(), "client_gone".to_owned())]);
-    assert_served(served.at, &key).await;
+    assert_call_succeeds(served.at, &key).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -192,7 +192,7 @@ async fn idle_session_is_ended_and_active_session_is_kept() {
         check_every: Duration::from_millis(200),
         ..SseOptions::default()
     });
-    let served = Served::start(db.service(), options).await;
+    let served = TestHttpServer::start(db.service(), options).await;
     let mut idle = Agent::greet(served.at, &key).await;
     let mut active = Agent::greet(served.at, &key).await;
     let opened_at = Instant::now();
@@ -235,7 +235,7 @@ async fn revoked_key_is_rejected_and_its_stream_ends() {
         check_every: Duration::from_millis(200),
         ..SseOptions::default()
     });
-    let served = Served::start(db.service(), options).await;
+    let served = TestHttpServer::start(db.service(), options).await;
     let mut agent = Agent::greet(served.at, &key).await;
     let keys = admin(&db, &["key", "list", "--tenant", "acme", "--json"]).json();
     let id = keys[0]["id"]
@@ -264,7 +264,7 @@ async fn stopping_server_ends_streams_after_last_response() {
     let db = TestDb::new().await;
     let key = db.full_key(db.tenant("acme").await).await;
     let (service, started, release) = blocked_service(&db);
-    let mut served = Served::start(service, HttpOptions::default()).await;
+    let mut served = TestHttpServer::start(service, HttpOptions::default()).await;
     let mut idle = Agent::greet(served.at, &key).await;
     let mut busy = Agent::greet(served.at, &key).await;
     busy.say(&call(1, "whoami", &json!({}))).await;
@@ -294,7 +294,7 @@ async fn disabled_sse_gives_404() {
         sse: None,
         ..HttpOptions::default()
     };
-    let served = Served::start(db.service(), options).await;
+    let served = TestHttpServer::start(db.service(), options).await;
     let rejection = Agent::open(&reqwest::Client::new(), served.at, &key)
         .await
         .err()
@@ -306,7 +306,7 @@ async fn disabled_sse_gives_404() {
         .json(&call(1, "whoami", &json!({})))
         .send();
     assert_eq!(posted.await.unwrap().status(), StatusCode::NOT_FOUND);
-    assert_served(served.at, &key).await;
+    assert_call_succeeds(served.at, &key).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -314,7 +314,7 @@ async fn request_above_pending_limit_of_session_is_refused() {
     let db = TestDb::new().await;
     let key = db.full_key(db.tenant("acme").await).await;
     let (service, _started, release) = blocked_service(&db);
-    let served = Served::start(service, HttpOptions::default()).await;
+    let served = TestHttpServer::start(service, HttpOptions::default()).await;
     let mut agent = Agent::greet(served.at, &key).await;
     let mut refused = 0;
     for id in 1..=40 {
@@ -340,7 +340,7 @@ async fn request_above_pending_limit_of_session_is_refused() {
 async fn stream_without_valid_key_is_refused() {
     let db = TestDb::new().await;
     db.tenant("acme").await;
-    let served = Served::start(db.service(), HttpOptions::default()).await;
+    let served = TestHttpServer::start(db.service(), HttpOptions::default()).await;
     let unknown = ApiKey::generate(skillkeep::ids::TenantId::new(), &mut rand::rng());
     let rejection = Agent::open(&reqwest::Client::new(), served.at, &unknown)
         .await

@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 use skillkeep::db::{ServerDb, TenantTx};
 use skillkeep::ids::TenantId;
 use skillkeep::server::{CallService, ServiceLimits};
-use skillkeep::tenancy::api_keys::{self, NewKey};
+use skillkeep::tenancy::api_keys::{self, NewApiKey};
 use skillkeep::tenancy::{ApiKey, CallLimits, Scope, Scopes, users};
 
 use crate::harness::TestDb;
-use crate::helpers::Wire;
+use crate::helpers::RawClient;
 use crate::http_server::serve;
 
 const CURRENT: &str = "2026-07-28";
@@ -181,7 +181,7 @@ async fn hidden_and_foreign_changes_do_not_notify() {
         let user = users::find_or_create(&tx, &"ada@example.com".parse().unwrap(), "")
             .await
             .unwrap();
-        let new = NewKey {
+        let new = NewApiKey {
             user: user.id,
             name: "restricted".to_owned(),
             scopes: Scopes::new([Scope::SkillsRead]),
@@ -253,7 +253,7 @@ async fn legacy_connection_is_notified_of_subscribed_resources_only() {
     let db = TestDb::new().await;
     let acme = db.tenant("acme").await;
     let key = db.full_key(acme).await;
-    let mut wire = Wire::connect(&replica(&db), &key).await;
+    let mut wire = RawClient::connect(&replica(&db), &key).await;
     for (id, slug) in [(1, "pdf"), (2, "other")] {
         wire.send(json!({"jsonrpc": "2.0", "id": id, "method": "resources/subscribe", "params": {"uri": uri(slug)}}))
             .await;

@@ -33,7 +33,7 @@ pub(crate) const KNOWN_KEYS: [&str; 6] = [
 /// assert_eq!(document.name.as_str(), "pdf-tools");
 /// assert_eq!(document.headings, ["Usage"]);
 /// assert!(!document.is_conformant());
-/// assert_eq!(document.notes[0].code(), "name_invalid");
+/// assert_eq!(document.diagnostics[0].code(), "name_invalid");
 /// # Ok::<(), agent_skills::DocumentError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
@@ -57,14 +57,14 @@ pub struct SkillDocument {
     /// Everything after the front matter, unchanged.
     pub body: String,
     /// Deviations from the format.
-    pub notes: Vec<Diagnostic>,
+    pub diagnostics: Vec<Diagnostic>,
 }
 
 impl SkillDocument {
     /// Whether no rule of the format is broken. Warnings do not count.
     #[must_use]
     pub fn is_conformant(&self) -> bool {
-        self.notes
+        self.diagnostics
             .iter()
             .all(|diagnostic| diagnostic.severity() < Severity::Error)
     }
@@ -92,7 +92,7 @@ pub fn read_document(bytes: &[u8], folder_name: &str) -> Result<SkillDocument, D
         headings: body::headings(parsed.body),
         body: parsed.body.to_owned(),
         front_matter: map,
-        notes: diagnostics,
+        diagnostics,
     })
 }
 
@@ -244,7 +244,7 @@ mod tests {
     }
 
     fn codes(document: &SkillDocument) -> Vec<&'static str> {
-        document.notes.iter().map(Diagnostic::code).collect()
+        document.diagnostics.iter().map(Diagnostic::code).collect()
     }
 
     #[test]
@@ -253,7 +253,7 @@ mod tests {
             "---\nname: folder\ndescription: Does it.\nlicense: MIT\nmetadata:\n  version: \"1.10\"\n  tags: A, b,a\n  category: ops\nallowed-tools: Bash Read\n---\n\n# Title\n",
         );
         assert!(document.is_conformant());
-        assert!(document.notes.is_empty(), "{:?}", document.notes);
+        assert!(document.diagnostics.is_empty(), "{:?}", document.diagnostics);
         assert_eq!(
             (document.name.as_str(), document.description.as_str()),
             ("folder", "Does it.")
@@ -330,7 +330,7 @@ mod tests {
         let document = read(
             "---\nname: folder\ndescription: d\nallowed-tools:\n- Bash\nlicense: 2\nmetadata:\n  a: 1\n  b:\n  - c\n---\n",
         );
-        let messages: Vec<String> = document.notes.iter().map(Diagnostic::to_string).collect();
+        let messages: Vec<String> = document.diagnostics.iter().map(Diagnostic::to_string).collect();
         assert_eq!(
             codes(&document),
             ["number_for_text", "not_text", "number_for_text", "not_text"]

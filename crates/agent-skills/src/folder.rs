@@ -41,7 +41,7 @@ pub struct SkillFolder {
     /// Sorted by the bytes of their paths; includes `SKILL.md`.
     pub files: Vec<SkillFile>,
     /// Files that were left out or renamed.
-    pub notes: Vec<Diagnostic>,
+    pub diagnostics: Vec<Diagnostic>,
 }
 
 impl SkillFolder {
@@ -69,7 +69,7 @@ impl SkillFolder {
 /// Reads the folder of one skill with all its files.
 ///
 /// Checks sizes before it opens a file, and never opens links or special files. Leaves out what other programs create
-/// (`.git`, `.DS_Store`, …) and reports it in [`SkillFolder::notes`]. `path` itself may be a link.
+/// (`.git`, `.DS_Store`, …) and reports it in [`SkillFolder::diagnostics`]. `path` itself may be a link.
 ///
 /// # Errors
 /// Returns a [`FolderError`] that names the file: it cannot be read, is not a regular file, has an invalid path, or
@@ -97,7 +97,7 @@ pub fn read_folder(path: &Path) -> Result<SkillFolder, FolderError> {
         folder_name: name(&root).unwrap_or_default(),
         parent_name: root.parent().and_then(name),
         files,
-        notes: diagnostics,
+        diagnostics,
     })
 }
 
@@ -209,7 +209,7 @@ mod tests {
             folder.folder_name,
             root.path().file_name().unwrap().to_str().unwrap()
         );
-        assert!(folder.parent_name.is_some() && folder.notes.is_empty());
+        assert!(folder.parent_name.is_some() && folder.diagnostics.is_empty());
     }
 
     #[test]
@@ -222,7 +222,7 @@ mod tests {
         ]);
         let folder = read_folder(root.path()).unwrap();
         assert_eq!(paths(&folder), [".gitignore", "SKILL.md"]);
-        let left_out: Vec<String> = folder.notes.iter().map(Diagnostic::to_string).collect();
+        let left_out: Vec<String> = folder.diagnostics.iter().map(Diagnostic::to_string).collect();
         assert_eq!(left_out.len(), 3, "{left_out:?}");
         assert!(left_out.iter().any(|message| message.contains("a/.DS_Store")));
     }
@@ -334,7 +334,7 @@ mod tests {
         fs::rename(root.path().join("SKILL.md"), root.path().join("Skill.md")).unwrap();
         let folder = read_folder(root.path()).unwrap();
         assert_eq!(
-            (paths(&folder), folder.notes[0].code()),
+            (paths(&folder), folder.diagnostics[0].code()),
             (vec!["SKILL.md"], "skill_md_case")
         );
         fs::remove_file(root.path().join("Skill.md")).unwrap();

@@ -28,6 +28,6 @@ pub use find::find_skill_folders;
 pub use folder::{SkillFile, SkillFolder, read_folder};
 pub use manifest::{ManifestEntry, manifest_digest};
 pub use path::{Collision, PathError, SKILL_MD, SkillPath, check_collisions};
-pub use repair::fix;
+pub use repair::repair_document;
 pub use slug::Slug;
 pub use yaml_document::{YamlSyntaxError, yaml_value};

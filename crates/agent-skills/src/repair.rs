@@ -23,9 +23,9 @@ const MAX_KEY_CHARS: usize = 64;
 ///
 /// # Errors
 /// Returns the error of [`read_document`], or a [`DocumentError`] if the result would exceed a limit.
-pub fn fix(bytes: &[u8], folder_name: &str) -> Result<Option<Vec<u8>>, DocumentError> {
+pub fn repair_document(bytes: &[u8], folder_name: &str) -> Result<Option<Vec<u8>>, DocumentError> {
     let document = read_document(bytes, folder_name)?;
-    if !document.notes.iter().any(Diagnostic::is_in_front_matter) {
+    if !document.diagnostics.iter().any(Diagnostic::is_in_front_matter) {
         return Ok(None);
     }
     let front_matter = conformant_front_matter(&document);
@@ -174,17 +174,17 @@ mod tests {
     use super::*;
 
     fn repaired(text: &str) -> String {
-        String::from_utf8(fix(text.as_bytes(), "folder").unwrap().unwrap()).unwrap()
+        String::from_utf8(repair_document(text.as_bytes(), "folder").unwrap().unwrap()).unwrap()
     }
 
     #[test]
     fn conformant_skill_needs_no_repair() {
         assert_eq!(
-            fix(b"---\nname: folder\ndescription: d\n---\nBody", "folder"),
+            repair_document(b"---\nname: folder\ndescription: d\n---\nBody", "folder"),
             Ok(None)
         );
         assert_eq!(
-            fix(b"---\nname: another\ndescription: d\n---\nBody", "folder"),
+            repair_document(b"---\nname: another\ndescription: d\n---\nBody", "folder"),
             Ok(None)
         );
     }
@@ -226,15 +226,15 @@ mod tests {
         ) {
             let end = if closed { "\n---\n" } else { "\n" };
             let text = format!("---\n{}{end}{body}", lines.join("\n"));
-            if let Ok(Some(repaired)) = fix(text.as_bytes(), "a folder") {
+            if let Ok(Some(repaired)) = repair_document(text.as_bytes(), "a folder") {
                 let before = read_document(text.as_bytes(), "a folder").unwrap();
                 let name = before.name.as_str();
                 let after = read_document(&repaired, name).unwrap();
-                prop_assert!(after.notes.is_empty(), "{:?}", after.notes);
+                prop_assert!(after.diagnostics.is_empty(), "{:?}", after.diagnostics);
                 prop_assert_eq!(&after.body, &before.body);
                 prop_assert_eq!(&after.name, &before.name);
                 prop_assert_eq!(&after.description, &before.description);
-                prop_assert_eq!(fix(&repaired, name), Ok(None));
+                prop_assert_eq!(repair_document(&repaired, name), Ok(None));
             }
         }
 

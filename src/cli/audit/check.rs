@@ -63,7 +63,7 @@ pub(super) fn run(config: &Config, args: &CheckArgs) -> Result<(), CliError> {
         "The file is complete and unchanged: {} entries of the tenant {}, signed on {} {key_source}: {}.{not_recomputed}",
         log.entries,
         checkpoint.tenant_id,
-        output::moment(checkpoint.signed_at),
+        output::timestamp(checkpoint.signed_at),
         trusted.public_key
     ))
 }

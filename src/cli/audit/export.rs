@@ -65,7 +65,7 @@ pub(super) async fn run(config: &Config, db: &AdminDb, args: &ExportArgs) -> Res
     let digest = file
         .finish()
         .map_err(|error| file_error("cannot write", &args.out, &error))?;
-    tx.roll_back().await.map_err(db_failure)?;
+    tx.rollback().await.map_err(db_failure)?;
     if let Some(key) = &key {
         let checkpoint = SignedCheckpoint::sign(tenant.id, &chain, digest, key);
         write_checkpoint(&checkpoint, &checkpoint_path(&args.out))?;

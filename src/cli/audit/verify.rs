@@ -34,7 +34,7 @@ pub(super) async fn run(
         .into_iter()
         .map(|finding| format!("the audit log of {slug} {finding}"))
         .collect();
-    tx.roll_back().await.map_err(db_failure)?;
+    tx.rollback().await.map_err(db_failure)?;
     // All isolation checks protect the log: who can act as another role or tenant can write into any log.
     let checks = isolation_checks::check_schema(db).await.map_err(db_failure)?;
     findings.extend(
@@ -115,7 +115,7 @@ async fn checkpoint_finding(tx: &TenantTx, trusted: &TrustedCheckpoint) -> Resul
     Ok((!contains).then(|| {
         format!(
             "does not contain what was signed on {}: some of the {} entries were removed or rewritten",
-            output::moment(checkpoint.signed_at),
+            output::timestamp(checkpoint.signed_at),
             checkpoint.entries
         )
     }))

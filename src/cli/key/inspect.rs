@@ -5,12 +5,12 @@ use std::io::Read as _;
 use serde_json::json;
 
 use crate::cli::database::{Database, db_failure};
-use crate::cli::limit_args::words_for;
+use crate::cli::limit_args::describe_limits;
 use crate::cli::output;
 use crate::config::{Config, Secret};
 use crate::db::TenantTx;
 use crate::error::{CliError, CliErrorKind};
-use crate::tenancy::api_keys::{self, KeyRecord};
+use crate::tenancy::api_keys::{self, StoredApiKey};
 use crate::tenancy::tenants;
 use crate::tenancy::{ApiKey, ApiKeyError};
 
@@ -48,7 +48,7 @@ fn read_stdin() -> Result<String, CliError> {
 }
 
 /// The slug of the key's tenant and the stored key.
-async fn look_up(database: &Database, key: &ApiKey) -> Result<(String, KeyRecord), CliError> {
+async fn look_up(database: &Database, key: &ApiKey) -> Result<(String, StoredApiKey), CliError> {
     let unknown = || {
         CliError::new(
             CliErrorKind::NotFound,
@@ -65,11 +65,11 @@ async fn look_up(database: &Database, key: &ApiKey) -> Result<(String, KeyRecord
         .await
         .map_err(db_failure)?;
     let record = api_keys::inspect(&tx, key).await.map_err(db_failure)?;
-    tx.roll_back().await.map_err(db_failure)?;
+    tx.rollback().await.map_err(db_failure)?;
     Ok((tenant.slug, record.ok_or_else(unknown)?))
 }
 
-fn show(config: &Config, (tenant, record): (String, KeyRecord)) -> Result<(), CliError> {
+fn show(config: &Config, (tenant, record): (String, StoredApiKey)) -> Result<(), CliError> {
     if config.json {
         return output::json(&json!({"tenant": tenant, "key": record}));
     }
@@ -87,10 +87,10 @@ fn show(config: &Config, (tenant, record): (String, KeyRecord)) -> Result<(), Cl
         ("scopes", record.scopes.join(", ")),
         ("skills", list(&record.only_skills)),
         ("tools", list(&record.only_tools)),
-        ("may make", words_for(record.call_limits)),
-        ("created", output::moment(record.created_at)),
-        ("ends", output::moment_or_dash(record.ends_at())),
-        ("last used", output::moment_or_dash(record.last_used_at)),
+        ("may make", describe_limits(record.call_limits)),
+        ("created", output::timestamp(record.created_at)),
+        ("ends", output::timestamp_or_dash(record.ends_at())),
+        ("last used", output::timestamp_or_dash(record.last_used_at)),
     ] {
         output::line(&format!("{label:<10} {value}"))?;
     }

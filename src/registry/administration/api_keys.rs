@@ -8,14 +8,14 @@ use super::record;
 use crate::db::{DbError, TenantTx};
 use crate::ids::ApiKeyId;
 use crate::registry::audit::Actor;
-use crate::tenancy::api_keys::{self, KeyError, NewKey};
+use crate::tenancy::api_keys::{self, KeyError, NewApiKey};
 use crate::tenancy::{ApiKey, CallLimits};
 
 /// Creates an API key. Entry: `key.create`.
 ///
 /// # Errors
 /// When the database is unavailable or rejects a statement.
-pub async fn create(tx: &TenantTx, actor: &Actor, new: &NewKey) -> Result<(ApiKeyId, ApiKey), DbError> {
+pub async fn create(tx: &TenantTx, actor: &Actor, new: &NewApiKey) -> Result<(ApiKeyId, ApiKey), DbError> {
     let (id, key) = api_keys::create(tx, new).await?;
     // Without the key's name: people name their keys after themselves, and the log outlives their erasure.
     let after = json!({

@@ -25,7 +25,7 @@ impl DisplayMetadata {
             let metadata = front_matter.get("metadata").and_then(Value::as_object);
             text_of(metadata?, "author")
         });
-        let notes = document.notes.iter().chain(&folder.notes);
+        let notes = document.diagnostics.iter().chain(&folder.diagnostics);
         Self {
             metadata: SkillMetadata {
                 name: text_of(front_matter, "name")

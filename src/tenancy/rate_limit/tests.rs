@@ -14,8 +14,8 @@ fn refused(admitted: Result<CallPermit, OverLimit>) -> OverLimit {
 
 fn limited(key: CallLimits, tenant: CallLimits) -> Principal {
     let mut principal = principal();
-    principal.key_allowance = key;
-    principal.tenant_allowance = tenant;
+    principal.api_key_limits = key;
+    principal.tenant_limits = tenant;
     principal
 }
 

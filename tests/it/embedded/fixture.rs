@@ -26,7 +26,7 @@ impl Fixture {
     }
 
     pub(super) fn with_folder_name(name: &str) -> Self {
-        let parent = tempfile::tempdir().unwrap();
+        let parent = tempfile::tempdir_in(crate::harness::data_root()).unwrap();
         // If root starts PostgreSQL, it runs as another account, which must be able to traverse this folder.
         fs::set_permissions(parent.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let base = fs::canonicalize(parent.path()).unwrap().join(name);

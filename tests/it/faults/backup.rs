@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::json;
-use skillkeep::db::provision::Provisioned;
+use skillkeep::db::provision::DatabaseUrls;
 use skillkeep::db::{AdminDb, ServerDb, connect_owner, isolation_checks};
 use skillkeep::ids::TenantId;
 use skillkeep::server::{CallService, ServiceLimits};
@@ -106,7 +106,7 @@ async fn restored_backup_keeps_isolation_and_continues_the_audit_log() {
     let verify = ["audit", "verify", "--tenant", "acme", "--head", &checkpoint];
     let verify = [&verify[..], &["--public-key", public_key.trim()]].concat();
     admin(&restored, &verify);
-    let Provisioned { server, admin, .. } = &restored.ways;
+    let DatabaseUrls { server, admin, .. } = &restored.ways;
     let findings: Vec<String> = isolation_checks::check_server(&ServerDb::new(server, 2).unwrap())
         .await
         .unwrap()

@@ -44,7 +44,7 @@ impl Standby {
     async fn start(db: &TestDb) -> Self {
         let data: String = db.value("SELECT current_setting('data_directory')").await;
         let data = std::fs::metadata(data).unwrap();
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir_in(crate::harness::data_root()).unwrap();
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         if nix::unistd::Uid::effective().is_root() {
             chown(folder.path(), Some(data.uid().into()), Some(data.gid().into())).unwrap();

@@ -5,7 +5,7 @@ use reqwest::StatusCode;
 use super::proxy::{Mode, Proxy};
 use super::{service_through, tenant_with_skill};
 use crate::harness::TestDb;
-use crate::http_server::{PATIENCE, assert_served, serve};
+use crate::http_server::{PATIENCE, assert_call_succeeds, serve};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn readyz_flood_on_unresponsive_database_leaves_connections_to_calls() {
@@ -13,7 +13,7 @@ async fn readyz_flood_on_unresponsive_database_leaves_connections_to_calls() {
     let key = db.full_key(tenant_with_skill(&db, "acme").await).await;
     let proxy = Proxy::start(&db).await;
     let at = serve(&service_through(&proxy)).await;
-    assert_served(at, &key).await;
+    assert_call_succeeds(at, &key).await;
     let client = reqwest::Client::new();
     let ask = async || {
         let request = client.get(format!("http://{at}/readyz")).timeout(PATIENCE).send();
@@ -30,6 +30,6 @@ async fn readyz_flood_on_unresponsive_database_leaves_connections_to_calls() {
             .all(|status| *status == StatusCode::SERVICE_UNAVAILABLE)
     );
     proxy.set(Mode::Forward).await;
-    assert_served(at, &key).await;
+    assert_call_succeeds(at, &key).await;
     while ask().await != StatusCode::OK {}
 }

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use super::Server;
 use crate::harness::TestDb;
 use crate::helpers::test_hook;
-use crate::http_server::{Agent, PATIENCE, assert_served, call, post};
+use crate::http_server::{Agent, PATIENCE, assert_call_succeeds, call, post};
 
 /// A server on which every call of `install_skill` blocks.
 struct BlockedInstalls {
@@ -126,7 +126,7 @@ async fn running_call_of_disconnected_client_counts_until_it_ends() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(blocked.started.available_permits(), 0);
-    assert_served(blocked.server.served.at, &blocked.other).await;
+    assert_call_succeeds(blocked.server.served.at, &blocked.other).await;
     blocked.release_all().await;
     // The audit log has one entry for the first denial, and one for all that followed within the minute.
     blocked.service.drain().await;
@@ -208,7 +208,7 @@ async fn answered_calls_and_open_subscription_hold_no_permit() {
     assert_eq!(subscription.headers()["content-type"], "text/event-stream");
     let mut agent = Agent::greet(blocked.server.served.at, &blocked.key).await;
     for id in 0..30 {
-        assert_served(blocked.server.served.at, &blocked.key).await;
+        assert_call_succeeds(blocked.server.served.at, &blocked.key).await;
         assert!(agent.ask(&call(id + 10, "whoami", &json!({}))).await["result"].is_object());
     }
     drop(subscription);

@@ -10,7 +10,7 @@ use skillkeep::tenancy::ApiKey;
 
 use crate::command::admin;
 use crate::harness::TestDb;
-use crate::helpers::Wire;
+use crate::helpers::RawClient;
 use crate::http_server::{Agent, call, post, serve};
 
 const PINGS: usize = 20;
@@ -21,7 +21,7 @@ const OVER_LIMIT: i64 = -31_029;
 
 /// A client of one transport.
 enum Connection {
-    Stdio(Box<Wire>),
+    Stdio(Box<RawClient>),
     Http(SocketAddr, ApiKey),
     Sse(Box<Agent>, ApiKey),
 }
@@ -154,7 +154,7 @@ async fn rate_limit_counts_the_same_requests_over_every_transport() {
     for transport in ["stdio", "http", "sse"] {
         let key = limited_key(&db, transport, limit).await;
         let mut connection = match transport {
-            "stdio" => Connection::Stdio(Box::new(Wire::connect(&service, &key).await)),
+            "stdio" => Connection::Stdio(Box::new(RawClient::connect(&service, &key).await)),
             "http" => Connection::Http(at, key),
             _ => Connection::Sse(Box::new(Agent::greet(at, &key).await), key),
         };

@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use super::leaked_keys::denials;
 use crate::harness::TestDb;
 use crate::helpers::test_hook;
-use crate::http_server::{Agent, PATIENCE, Served, assert_served, call, post, serve};
+use crate::http_server::{Agent, PATIENCE, TestHttpServer, assert_call_succeeds, call, post, serve};
 
 fn guess(tenant: TenantId) -> ApiKey {
     ApiKey::generate(tenant, &mut rand::rng())
@@ -31,7 +31,7 @@ async fn status(at: SocketAddr, key: &ApiKey) -> StatusCode {
 }
 
 /// Number of rejected keys in the audit log, after writing the denials that are counted in memory.
-async fn refused_keys(db: &TestDb, service: &skillkeep::server::CallService) -> u64 {
+async fn rejected_keys(db: &TestDb, service: &skillkeep::server::CallService) -> u64 {
     service.access().denials().flush(true).await;
     let denials = denials(db).await;
     let counts = denials
@@ -56,7 +56,7 @@ async fn disconnecting_early_is_counted_and_breaks_no_connection() {
     let key = db.full_key(tenant).await;
     let service = db.service();
     let at = serve(&service).await;
-    assert_served(at, &key).await;
+    assert_call_succeeds(at, &key).await;
     let before = backends(&db).await;
     let mut superuser = db.superuser().await;
     let lock = superuser.transaction().await.unwrap();
@@ -84,7 +84,7 @@ async fn disconnecting_early_is_counted_and_breaks_no_connection() {
     lock.commit().await.unwrap();
     let began = Instant::now();
     loop {
-        let counted = refused_keys(&db, &service).await;
+        let counted = rejected_keys(&db, &service).await;
         if counted == 20 {
             break;
         }
@@ -105,7 +105,7 @@ async fn concurrent_guesses_are_limited_like_sequential_ones() {
     let tenant = db.tenant("acme").await;
     let key = db.full_key(tenant).await;
     let at = serve(&db.service()).await;
-    assert_served(at, &key).await;
+    assert_call_succeeds(at, &key).await;
     let guesses = (0..200).map(|number| {
         let named = if number % 2 == 0 { TenantId::new() } else { tenant };
         tokio::spawn(async move { status(at, &guess(named)).await })
@@ -120,7 +120,7 @@ async fn concurrent_guesses_are_limited_like_sequential_ones() {
         }
     }
     assert!((1..=20).contains(&checked), "{checked} were checked");
-    assert_served(at, &key).await;
+    assert_call_succeeds(at, &key).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,7 +147,7 @@ async fn valid_key_works_after_the_throttle_of_its_address_ends() {
     let mut limits = ServiceLimits::default();
     limits.access.failed_key_window = Duration::from_secs(5);
     let service = Arc::new(CallService::new(db.server.clone(), limits));
-    let served = Served::start(service, HttpOptions::default()).await;
+    let served = TestHttpServer::start(service, HttpOptions::default()).await;
     // A slow machine may need more than one window for as many.
     let mut statuses = Vec::new();
     while statuses.last() != Some(&StatusCode::TOO_MANY_REQUESTS) {
@@ -166,7 +166,7 @@ async fn valid_key_works_after_the_throttle_of_its_address_ends() {
     let body: Value = refused.json().await.unwrap();
     assert!(body.to_string().contains("came from your address"), "{body}");
     tokio::time::sleep_until((began + Duration::from_secs(wait)).into()).await;
-    assert_served(served.at, &key).await;
+    assert_call_succeeds(served.at, &key).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -228,7 +228,7 @@ async fn guesses_behind_a_trusted_proxy_count_by_client_address() {
         trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
         ..HttpOptions::default()
     };
-    let served = Served::start(Arc::clone(&service), options).await;
+    let served = TestHttpServer::start(Arc::clone(&service), options).await;
     let forwarded = async |key: &ApiKey, chain: &str| {
         let request = post(served.at, key, &call(1, "whoami", &json!({}))).header("x-forwarded-for", chain);
         request.send().await.unwrap().status()

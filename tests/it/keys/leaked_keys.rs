@@ -14,7 +14,7 @@ use skillkeep::tenancy::{ApiKey, KeyRejectionReason, Scope, api_keys};
 use super::{alter, key_id};
 use crate::command::{CommandOutput, admin, ended, program, program_as, say};
 use crate::harness::{Client, TestDb};
-use crate::http_server::{assert_served, call, post, serve};
+use crate::http_server::{assert_call_succeeds, call, post, serve};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn inspect_shows_the_owner_and_detects_typing_errors_offline() {
@@ -109,7 +109,7 @@ async fn guessing_is_throttled_and_a_valid_key_still_works() {
     let key = db.full_key(tenant).await;
     let service = db.service();
     let at = serve(&service).await;
-    assert_served(at, &key).await;
+    assert_call_succeeds(at, &key).await;
     let guess = async || {
         let guessed = ApiKey::generate(tenant, &mut rand::rng());
         post(at, &guessed, &call(1, "whoami", &json!({})))
@@ -129,9 +129,9 @@ async fn guessing_is_throttled_and_a_valid_key_still_works() {
         .unwrap();
     assert!((1..=61).contains(&wait), "{wait}");
     // A key that was valid before still works from the same address.
-    assert_served(at, &key).await;
+    assert_call_succeeds(at, &key).await;
     tokio::time::sleep(Duration::from_millis(3_100)).await;
-    assert_served(at, &key).await;
+    assert_call_succeeds(at, &key).await;
     // The 20 denials are 2 entries: the first one, and a count of the others.
     service.drain().await;
     let rows = db
@@ -274,7 +274,7 @@ async fn revoked_key_is_rejected_by_every_server_from_the_next_call() {
     let (first, second) = (db.service(), db.service());
     let replicas = [serve(&first).await, serve(&second).await];
     for at in replicas {
-        assert_served(at, &key).await;
+        assert_call_succeeds(at, &key).await;
     }
     let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
     api_keys::revoke(&tx, key_id(&db, &key).await).await.unwrap();

@@ -12,8 +12,8 @@ use skillkeep::tenancy::{ApiKey, CallLimits};
 use super::key_id;
 use crate::command::{admin, ended};
 use crate::harness::{Client, TestDb};
-use crate::helpers::Stumble;
-use crate::http_server::{Agent, PATIENCE, assert_served, call, post, serve};
+use crate::helpers::InjectedFault;
+use crate::http_server::{Agent, PATIENCE, assert_call_succeeds, call, post, serve};
 
 async fn limit_key(db: &TestDb, tenant: TenantId, key: &ApiKey, call_limits: CallLimits) {
     let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
@@ -98,7 +98,7 @@ async fn http_call_over_limit_gets_429_and_other_tenants_are_served() {
         message.starts_with("Your organisation has reached its limit of 8 calls per minute"),
         "{message}"
     );
-    assert_served(at, &other_key).await;
+    assert_call_succeeds(at, &other_key).await;
     assert_eq!(
         db.events(mine).await.len(),
         8,
@@ -158,7 +158,7 @@ async fn month_limit_counts_across_servers_without_rejected_calls() {
     for _ in 0..3 {
         let message = second.error("whoami", json!({})).await;
         assert!(
-            message.contains("6 calls a month") && message.contains("next month begins on"),
+            message.contains("6 calls per month") && message.contains("next month begins on"),
             "{message}"
         );
     }
@@ -369,7 +369,7 @@ async fn running_calls_of_disconnected_clients_count_against_the_month() {
     let key = db.full_key(tenant).await;
     limit_tenant(&db, "acme", per_month(2)).await;
     let stumbling = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
-    let block = Stumble::Wait.of(tenant, &stumbling);
+    let block = InjectedFault::Wait.of(tenant, &stumbling);
     let at = serve(&db.service_with_faults(ServiceLimits::default(), block)).await;
     let install = call(
         1,

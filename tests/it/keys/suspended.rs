@@ -12,7 +12,7 @@ use skillkeep::transport::http::HttpOptions;
 use skillkeep::transport::sse::SseOptions;
 
 use crate::harness::TestDb;
-use crate::http_server::{Agent, PATIENCE, Served, assert_served, call, post};
+use crate::http_server::{Agent, PATIENCE, TestHttpServer, assert_call_succeeds, call, post};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Suspended {
@@ -45,11 +45,11 @@ async fn assert_no_call_while_suspended(suspended: Suspended) {
         }),
         ..HttpOptions::default()
     };
-    let served = Served::start(db.service(), options).await;
+    let served = TestHttpServer::start(db.service(), options).await;
     let mut agent = Agent::greet(served.at, &key).await;
     assert!(agent.ask(&call(1, "whoami", &json!({}))).await["result"].is_object());
-    assert_served(served.at, &key).await;
-    assert_served(served.at, &colleague).await;
+    assert_call_succeeds(served.at, &key).await;
+    assert_call_succeeds(served.at, &colleague).await;
     set(&db, tenant, suspended, Status::Suspended).await;
     // The authentication cache may accept the key for 3 more seconds; the call's own authentication does not.
     let began = Instant::now();
@@ -80,10 +80,10 @@ async fn assert_no_call_while_suspended(suspended: Suspended) {
     agent.ended().await;
     assert_eq!(db.events(tenant).await.len(), 3, "no further call");
     if suspended == Suspended::User {
-        assert_served(served.at, &colleague).await;
+        assert_call_succeeds(served.at, &colleague).await;
     }
     set(&db, tenant, suspended, Status::Active).await;
-    assert_served(served.at, &key).await;
+    assert_call_succeeds(served.at, &key).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

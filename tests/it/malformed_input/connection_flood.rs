@@ -14,7 +14,7 @@ use skillkeep::tenancy::ApiKey;
 use super::{assert_rejected, malformed_messages};
 use crate::command::program_as;
 use crate::harness::TestDb;
-use crate::http_server::{Agent, assert_served, call};
+use crate::http_server::{Agent, assert_call_succeeds, call};
 
 /// Streams that the tenant tries to open.
 const STREAMS: usize = 2000;
@@ -93,7 +93,7 @@ async fn idle_streams_of_one_tenant_do_not_affect_others() {
     let key = db.full_key(db.tenant("acme").await).await;
     let other = db.full_key(db.tenant("globex").await).await;
     let program = Program::start(&db, &["--sse-per-tenant", &MAX_STREAMS.to_string()]);
-    assert_served(program.at, &other).await;
+    assert_call_succeeds(program.at, &other).await;
     let before = program.memory();
     let client = reqwest::Client::new();
     let opened: Vec<_> = futures::stream::iter(0..STREAMS)
@@ -124,16 +124,16 @@ async fn idle_streams_of_one_tenant_do_not_affect_others() {
         (MAX_STREAMS, STREAMS - MAX_STREAMS),
         "{rejections:?}"
     );
-    assert_served(program.at, &other).await;
+    assert_call_succeeds(program.at, &other).await;
     // The tenant with the streams can still call: streams do not count as calls.
-    assert_served(program.at, &key).await;
+    assert_call_succeeds(program.at, &key).await;
     let mut agent = Agent::greet(program.at, &other).await;
     assert!(agent.ask(&call(1, "whoami", &json!({}))).await["result"].is_object());
     let grown = program.memory().saturating_sub(before);
     eprintln!("{MAX_STREAMS} idle streams took {grown} MiB");
     assert!(grown < 200, "{MAX_STREAMS} idle streams took {grown} MiB");
     drop(streams);
-    assert_served(program.at, &other).await;
+    assert_call_succeeds(program.at, &other).await;
 }
 
 async fn send_malformed_messages(at: SocketAddr, key: &ApiKey) {
@@ -161,5 +161,5 @@ async fn large_and_deep_messages_are_freed() {
         grown < 64,
         "four more rounds of malformed messages took {grown} MiB"
     );
-    assert_served(program.at, &key).await;
+    assert_call_succeeds(program.at, &key).await;
 }

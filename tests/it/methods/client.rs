@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use skillkeep::server::CallService;
 use skillkeep::tenancy::ApiKey;
 
-use crate::helpers::Wire;
+use crate::helpers::RawClient;
 use crate::http_server::serve;
 
 const VERSION_2025: &str = "2025-11-25";
@@ -29,7 +29,7 @@ pub(crate) enum Transport {
 pub(crate) const TRANSPORTS: [Transport; 3] = [Transport::InMemory, Transport::Http2025, Transport::Http2026];
 
 enum Connection {
-    InMemory(Box<Wire>),
+    InMemory(Box<RawClient>),
     Http {
         address: SocketAddr,
         key: ApiKey,
@@ -56,7 +56,7 @@ pub(crate) struct WireClient {
 impl WireClient {
     pub(crate) async fn connect(service: &Arc<CallService>, key: &ApiKey, transport: Transport) -> Self {
         let connection = match transport {
-            Transport::InMemory => Connection::InMemory(Box::new(Wire::connect(service, key).await)),
+            Transport::InMemory => Connection::InMemory(Box::new(RawClient::connect(service, key).await)),
             Transport::Http2025 | Transport::Http2026 => Connection::Http {
                 address: serve(service).await,
                 key: key.clone(),

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use skillkeep::db::TenantTx;
-use skillkeep::tenancy::api_keys::{self, NewKey};
+use skillkeep::tenancy::api_keys::{self, NewApiKey};
 use skillkeep::tenancy::{CallLimits, Scope, Scopes};
 
 use super::client::{Transport, WireClient};
 use super::{KeyLimits, reads, uri};
 use crate::harness::TestDb;
-use crate::helpers::Stumble;
+use crate::helpers::InjectedFault;
 use crate::outcomes::fixture::FaultyTenant;
 
 /// The text of a failed request: of the tool error, or the code and message of the JSON-RPC error.
@@ -275,7 +275,7 @@ async fn errors_of_limited_keys_match_their_snapshot() {
 
     let (user, _) = db.key(tenant, "bob@example.com", &[]).await;
     let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
-    let new = NewKey {
+    let new = NewApiKey {
         user,
         name: "slow".to_owned(),
         scopes: Scopes::new(Scope::ALL),
@@ -316,9 +316,9 @@ async fn errors_of_limited_keys_match_their_snapshot() {
 async fn errors_of_interrupted_requests_match_their_snapshot() {
     let mut texts = Texts::default();
     for (fault, limit) in [
-        (Stumble::Panic, Duration::from_secs(60)),
-        (Stumble::Wait, Duration::from_millis(200)),
-        (Stumble::BadStatement, Duration::from_secs(60)),
+        (InjectedFault::Panic, Duration::from_secs(60)),
+        (InjectedFault::Wait, Duration::from_millis(200)),
+        (InjectedFault::BadStatement, Duration::from_secs(60)),
     ] {
         let setup = FaultyTenant::new(fault, limit).await;
         let client = &mut WireClient::connect(&setup.service, &setup.faulty_key, Transport::InMemory).await;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::client::{Transport, WireClient};
 use super::{LISTS, all, reads, uri};
-use crate::helpers::{Stumble, Wire, events_after};
+use crate::helpers::{InjectedFault, RawClient, events_after};
 use crate::outcomes::fixture::FaultyTenant;
 
 /// Longer than any test runs.
@@ -65,10 +65,10 @@ fn assert_hides_internals(error: &Value) {
 #[tokio::test(flavor = "multi_thread")]
 async fn failed_read_is_answered_and_recorded() {
     for (fault, limit, outcome) in [
-        (Stumble::Panic, LONG, "panicked"),
-        (Stumble::Wait, SHORT, "timed_out"),
-        (Stumble::SlowStatement, SHORT, "timed_out"),
-        (Stumble::BadStatement, LONG, "internal_error"),
+        (InjectedFault::Panic, LONG, "panicked"),
+        (InjectedFault::Wait, SHORT, "timed_out"),
+        (InjectedFault::SlowStatement, SHORT, "timed_out"),
+        (InjectedFault::BadStatement, LONG, "internal_error"),
     ] {
         let setup = FaultyTenant::new(fault, limit).await;
         let mut client = WireClient::connect(&setup.service, &setup.faulty_key, Transport::InMemory).await;
@@ -85,9 +85,9 @@ async fn failed_read_is_answered_and_recorded() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cancelled_read_is_stopped_and_recorded() {
-    for fault in [Stumble::Wait, Stumble::SlowStatement] {
+    for fault in [InjectedFault::Wait, InjectedFault::SlowStatement] {
         let setup = FaultyTenant::new(fault, LONG).await;
-        let mut wire = Wire::connect(&setup.service, &setup.faulty_key).await;
+        let mut wire = RawClient::connect(&setup.service, &setup.faulty_key).await;
         for (id, (method, params)) in (1..).zip(reads("pdf", "1")) {
             wire.send(json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))
                 .await;
@@ -103,8 +103,8 @@ async fn cancelled_read_is_stopped_and_recorded() {
 async fn reads_of_disconnected_client_are_stopped_and_recorded() {
     // All at once, because a closing connection waits some seconds for its running requests. Six connections for four requests,
     // because one tenant does not get all of them.
-    let setup = FaultyTenant::with_connections(6, Stumble::SlowStatement, LONG).await;
-    let mut wire = Wire::connect(&setup.service, &setup.faulty_key).await;
+    let setup = FaultyTenant::with_connections(6, InjectedFault::SlowStatement, LONG).await;
+    let mut wire = RawClient::connect(&setup.service, &setup.faulty_key).await;
     for (id, (method, params)) in (1..).zip(reads("pdf", "1")) {
         wire.send(json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))
             .await;
@@ -118,9 +118,9 @@ async fn reads_of_disconnected_client_are_stopped_and_recorded() {
 #[tokio::test(flavor = "multi_thread")]
 async fn failed_list_is_answered_and_blocks_no_other_call() {
     for (fault, limit) in [
-        (Stumble::Panic, LONG),
-        (Stumble::Wait, SHORT),
-        (Stumble::SlowStatement, SHORT),
+        (InjectedFault::Panic, LONG),
+        (InjectedFault::Wait, SHORT),
+        (InjectedFault::SlowStatement, SHORT),
     ] {
         let setup = FaultyTenant::new(fault, limit).await;
         let mut client = WireClient::connect(&setup.service, &setup.faulty_key, Transport::InMemory).await;
@@ -135,9 +135,9 @@ async fn failed_list_is_answered_and_blocks_no_other_call() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cancelled_list_blocks_no_other_call() {
-    for fault in [Stumble::Wait, Stumble::SlowStatement] {
+    for fault in [InjectedFault::Wait, InjectedFault::SlowStatement] {
         let setup = FaultyTenant::new(fault, LONG).await;
-        let mut wire = Wire::connect(&setup.service, &setup.faulty_key).await;
+        let mut wire = RawClient::connect(&setup.service, &setup.faulty_key).await;
         for (id, (method, params)) in (1..).zip(unrecorded_requests()) {
             wire.send(json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))
                 .await;

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use super::client::{TRANSPORTS, Transport, WireClient};
 use super::{LISTS, reads};
 use crate::harness::TestDb;
-use crate::helpers::{Wire, test_hook};
+use crate::helpers::{RawClient, test_hook};
 
 /// Longer than any request takes.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -115,7 +115,7 @@ async fn http_progress_arrives_while_the_request_runs() {
 async fn progress_continues_with_increasing_numbers() {
     let (db, tenant) = with_a_skill().await;
     let (service, resume) = blocking_service(&db);
-    let mut wire = Wire::connect(&service, &db.full_key(tenant).await).await;
+    let mut wire = RawClient::connect(&service, &db.full_key(tenant).await).await;
     let params = with_token(json!({"uri": super::uri("pdf", "1", "SKILL.md")}), &json!("t"));
     wire.send(json!({"jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": params}))
         .await;

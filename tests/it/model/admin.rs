@@ -2,7 +2,7 @@
 
 use rand::RngExt as _;
 use skillkeep::db::TenantTx;
-use skillkeep::tenancy::api_keys::{self, NewKey};
+use skillkeep::tenancy::api_keys::{self, NewApiKey};
 use skillkeep::tenancy::tenants::{self, Status};
 use skillkeep::tenancy::{CallLimits, Scope, Scopes, users};
 
@@ -38,7 +38,7 @@ impl Tenant {
 
     pub(super) async fn make_key(&mut self, user: usize, scopes: Vec<Scope>) {
         let tx = self.tx().await;
-        let new = NewKey {
+        let new = NewApiKey {
             user: self.users[user].0,
             name: "model".to_owned(),
             scopes: Scopes::new(scopes.iter().copied()),

@@ -12,11 +12,11 @@ use skillkeep::server::{ServiceLimits, TestHook};
 use tokio::sync::Semaphore;
 
 use crate::harness::{Client, TestDb};
-use crate::helpers::{Wire, events_after, single_connection_service, test_hook};
+use crate::helpers::{RawClient, events_after, single_connection_service, test_hook};
 
 /// An effect that any call can have: an entry in the audit log.
 async fn write_mark(tx: &TenantTx) {
-    let actor = Actor::Operator("test".to_owned());
+    let actor = Actor::Admin("test".to_owned());
     let entry = Entry {
         actor: &actor,
         action: "test.mark",
@@ -197,7 +197,7 @@ async fn cancelled_write_runs_to_its_end_and_is_recorded() {
             .boxed()
         });
         let service = single_connection_service(&db, ServiceLimits::default(), hook);
-        let mut wire = Wire::connect(&service, &db.full_key(tenant).await).await;
+        let mut wire = RawClient::connect(&service, &db.full_key(tenant).await).await;
         wire.start(1, json!({"name": "install_skill", "arguments": install()}))
             .await;
         started.acquire().await.unwrap().forget();

@@ -9,7 +9,7 @@ use skillkeep::tenancy::authenticate;
 
 use super::fixture::FaultyTenant;
 use crate::harness::{Client, TestDb};
-use crate::helpers::{Stumble, Wire, events_after};
+use crate::helpers::{InjectedFault, RawClient, events_after};
 
 impl FaultyTenant {
     /// Waits until a call has reached its fault, and until its statement has probably reached the database.
@@ -65,8 +65,8 @@ const SHORT: Duration = Duration::from_millis(300);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn panic_is_answered_and_recorded() {
-    let setup = FaultyTenant::new(Stumble::Panic, LONG).await;
-    let mut wire = Wire::connect(&setup.service, &setup.faulty_key).await;
+    let setup = FaultyTenant::new(InjectedFault::Panic, LONG).await;
+    let mut wire = RawClient::connect(&setup.service, &setup.faulty_key).await;
     let answer = wire.call(1, json!({"name": "whoami"})).await;
     assert_eq!(answer["error"]["code"], -32603, "{answer}");
     assert!(!answer.to_string().contains("a test's panic"), "{answer}");
@@ -76,7 +76,7 @@ async fn panic_is_answered_and_recorded() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn timed_out_call_is_answered_and_recorded() {
-    for fault in [Stumble::Wait, Stumble::SlowStatement] {
+    for fault in [InjectedFault::Wait, InjectedFault::SlowStatement] {
         let setup = FaultyTenant::new(fault, SHORT).await;
         let client = Client::connect(&setup.service, &setup.faulty_key).await;
         let start = Instant::now();
@@ -90,9 +90,9 @@ async fn timed_out_call_is_answered_and_recorded() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cancelled_call_is_stopped_and_recorded() {
-    for fault in [Stumble::Wait, Stumble::SlowStatement] {
+    for fault in [InjectedFault::Wait, InjectedFault::SlowStatement] {
         let setup = FaultyTenant::new(fault, LONG).await;
-        let mut wire = Wire::connect(&setup.service, &setup.faulty_key).await;
+        let mut wire = RawClient::connect(&setup.service, &setup.faulty_key).await;
         wire.start(1, json!({"name": "whoami"})).await;
         setup.until_fault_in_database().await;
         wire.cancel(1).await;
@@ -103,9 +103,9 @@ async fn cancelled_call_is_stopped_and_recorded() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn call_of_disconnected_client_is_stopped_and_recorded() {
-    for fault in [Stumble::Wait, Stumble::SlowStatement] {
+    for fault in [InjectedFault::Wait, InjectedFault::SlowStatement] {
         let setup = FaultyTenant::new(fault, LONG).await;
-        let mut wire = Wire::connect(&setup.service, &setup.faulty_key).await;
+        let mut wire = RawClient::connect(&setup.service, &setup.faulty_key).await;
         wire.start(1, json!({"name": "whoami"})).await;
         setup.until_fault_in_database().await;
         drop(wire);
@@ -116,7 +116,7 @@ async fn call_of_disconnected_client_is_stopped_and_recorded() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn db_error_is_recorded_and_its_text_hidden() {
-    let setup = FaultyTenant::new(Stumble::BadStatement, LONG).await;
+    let setup = FaultyTenant::new(InjectedFault::BadStatement, LONG).await;
     let client = Client::connect(&setup.service, &setup.faulty_key).await;
     // Not whoami: it runs no query that could fail in the aborted transaction.
     let message = client.error("get_skill", json!({"skill": "pdf"})).await;
@@ -130,8 +130,8 @@ async fn db_error_is_recorded_and_its_text_hidden() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_of_many_cancelled_calls_is_recorded() {
-    let setup = FaultyTenant::new(Stumble::SlowStatement, LONG).await;
-    let mut wire = Wire::connect(&setup.service, &setup.faulty_key).await;
+    let setup = FaultyTenant::new(InjectedFault::SlowStatement, LONG).await;
+    let mut wire = RawClient::connect(&setup.service, &setup.faulty_key).await;
     for id in 1..=12 {
         wire.start(id, json!({"name": "whoami"})).await;
         setup.until_fault_in_database().await;
@@ -147,12 +147,12 @@ async fn each_of_many_cancelled_calls_is_recorded() {
 async fn connection_has_no_tenant_between_calls() {
     for fault in [
         None,
-        Some(Stumble::Panic),
-        Some(Stumble::BadStatement),
-        Some(Stumble::SlowStatement),
+        Some(InjectedFault::Panic),
+        Some(InjectedFault::BadStatement),
+        Some(InjectedFault::SlowStatement),
     ] {
         let setup =
-            FaultyTenant::new(fault.unwrap_or(Stumble::BadStatement), Duration::from_millis(300)).await;
+            FaultyTenant::new(fault.unwrap_or(InjectedFault::BadStatement), Duration::from_millis(300)).await;
         setup
             .db
             .superuser()

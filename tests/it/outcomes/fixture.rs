@@ -10,7 +10,7 @@ use skillkeep::tenancy::ApiKey;
 use tokio::sync::Semaphore;
 
 use crate::harness::TestDb;
-use crate::helpers::{Stumble, events_after};
+use crate::helpers::{InjectedFault, events_after};
 
 pub(crate) struct FaultyTenant {
     pub(crate) db: TestDb,
@@ -25,11 +25,11 @@ pub(crate) struct FaultyTenant {
 
 impl FaultyTenant {
     /// A service with one connection, so that each call gets the connection that the previous one used.
-    pub(crate) async fn new(fault: Stumble, limit: Duration) -> Self {
+    pub(crate) async fn new(fault: InjectedFault, limit: Duration) -> Self {
         Self::with_connections(1, fault, limit).await
     }
 
-    pub(crate) async fn with_connections(connections: usize, fault: Stumble, limit: Duration) -> Self {
+    pub(crate) async fn with_connections(connections: usize, fault: InjectedFault, limit: Duration) -> Self {
         let db = TestDb::new().await;
         let (faulty, other) = (db.tenant("faulty").await, db.tenant("other").await);
         db.skill(faulty, "pdf", "Does a thing.", &[]).await;

@@ -47,7 +47,7 @@ async fn data_egress_is_reported_by_doctor_and_does_not_block_serving() {
         let superuser = db.superuser().await;
         superuser.batch_execute(change).await.unwrap();
         let server = isolation_checks::check_server(&db.server).await;
-        let egress = isolation_checks::check_outgoing(&db.admin).await;
+        let egress = isolation_checks::check_data_egress(&db.admin).await;
         let ran = CommandOutput::of(&mut program_as("skillkeep_admin", &db, &["doctor", "--quick"]));
         superuser.batch_execute(cleanup).await.unwrap();
         assert_eq!(findings(&server.unwrap()), Vec::<String>::new(), "{change}");

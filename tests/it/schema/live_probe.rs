@@ -1,6 +1,6 @@
 //! The SQL isolation probe finds each attack on each table by itself, without the comparison of the schema.
 
-use skillkeep::db::{AdminDb, prove_isolation};
+use skillkeep::db::{AdminDb, probe_isolation};
 
 use crate::harness::TestDb;
 
@@ -9,7 +9,7 @@ async fn probe_finds_every_table_with_open_policies() {
     let db = TestDb::new().await;
     let owner = AdminDb::new(&db.ways.owner).unwrap();
     let superuser = db.superuser().await;
-    let intact = prove_isolation(&owner).await.unwrap();
+    let intact = probe_isolation(&owner).await.unwrap();
     assert_eq!(intact.findings, Vec::<String>::new());
     assert!(!intact.name.contains("privileges only"), "{}", intact.name);
     let rows = superuser
@@ -44,10 +44,10 @@ async fn probe_finds_every_table_with_open_policies() {
         };
         let open = Some("true");
         superuser.batch_execute(&set(open, open)).await.unwrap();
-        let found = prove_isolation(&owner).await.unwrap().findings;
+        let found = probe_isolation(&owner).await.unwrap().findings;
         // USING (true) alone: the row is found, although the changed row is rejected.
         superuser.batch_execute(&set(open, None)).await.unwrap();
-        let half = prove_isolation(&owner).await.unwrap().findings;
+        let half = probe_isolation(&owner).await.unwrap().findings;
         superuser.batch_execute(&set(None, None)).await.unwrap();
         for verb in ["change", "delete", "take", "forge"] {
             let wanted = format!("{table} lets a tenant {verb} another's rows");
@@ -58,7 +58,7 @@ async fn probe_finds_every_table_with_open_policies() {
             assert!(half.contains(&wanted), "{wanted}: {half:#?}");
         }
     }
-    let intact = prove_isolation(&owner).await.unwrap();
+    let intact = probe_isolation(&owner).await.unwrap();
     assert_eq!(intact.findings, Vec::<String>::new());
 }
 
@@ -85,7 +85,7 @@ async fn probe_finds_disabled_rls_and_hidden_rows() {
         ),
     ] {
         superuser.batch_execute(change).await.unwrap();
-        let found = prove_isolation(&owner).await.unwrap().findings;
+        let found = probe_isolation(&owner).await.unwrap().findings;
         superuser.batch_execute(restore).await.unwrap();
         assert!(found.contains(&wanted.to_owned()), "{change}: {found:#?}");
     }
@@ -95,14 +95,14 @@ async fn probe_finds_disabled_rls_and_hidden_rows() {
 #[tokio::test(flavor = "multi_thread")]
 async fn probe_without_the_owner_is_restricted_and_says_so() {
     let db = TestDb::new().await;
-    let intact = prove_isolation(&db.admin).await.unwrap();
+    let intact = probe_isolation(&db.admin).await.unwrap();
     assert_eq!(intact.findings, Vec::<String>::new());
     assert!(intact.name.contains("own privileges only"), "{}", intact.name);
     let loosened = ["tenant_access", "tenant_isolation"]
         .map(|policy| format!("ALTER POLICY {policy} ON ratings USING (true) WITH CHECK (true);"))
         .concat();
     db.superuser().await.batch_execute(&loosened).await.unwrap();
-    let found = prove_isolation(&db.admin).await.unwrap().findings;
+    let found = probe_isolation(&db.admin).await.unwrap().findings;
     let wanted = "ratings lets a tenant change another's rows".to_owned();
     assert!(found.contains(&wanted), "{found:#?}");
 }

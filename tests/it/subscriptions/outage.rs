@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Listener, TIMEOUT, is_update, replica, uri};
 use crate::harness::TestDb;
-use crate::helpers::Wire;
+use crate::helpers::RawClient;
 use crate::http_server::serve;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,7 +52,7 @@ async fn change_is_reported_once_it_can_be_read() {
     let filter = json!({"resourceSubscriptions": [uri("pdf"), uri("missed")]});
     let mut listener = Listener::open(address, &key, filter).await;
     listener.publish_until(&db, acme, "pdf", is_update).await;
-    let mut wire = Wire::connect(&service, &key).await;
+    let mut wire = RawClient::connect(&service, &key).await;
     wire.send(
         json!({"jsonrpc": "2.0", "id": 1, "method": "resources/subscribe", "params": {"uri": uri("missed")}}),
     )

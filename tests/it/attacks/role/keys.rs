@@ -126,7 +126,7 @@ async fn key_violations_do_not_reveal_foreign_rows() {
     let db = TestDb::new().await;
     let (mine, other_tenant) = (db.tenant("mine").await, db.tenant("victim").await);
     let superuser = db.superuser().await;
-    insert_rows(&superuser, mine, "proof").await;
+    insert_rows(&superuser, mine, "probe").await;
     insert_rows(&superuser, other_tenant, "secret").await;
     // Granted so that the keys are reached. The check is dropped so that a random digest reaches its key.
     superuser

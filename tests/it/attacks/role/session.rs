@@ -58,6 +58,6 @@ async fn connection_state_reveals_nothing_to_the_next_tenant() {
         .await
         .unwrap_err();
     assert_eq!(held.sql_state().unwrap().code(), "34000", "{held}");
-    next.roll_back().await.unwrap();
+    next.rollback().await.unwrap();
     server.close();
 }
