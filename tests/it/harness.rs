@@ -80,6 +80,10 @@ impl Cluster {
 /// is room.
 ///
 /// Each test's database has some 300 files. Creating and deleting them takes about half of PostgreSQL's CPU time on ext4.
+#[allow(
+    clippy::useless_conversion,
+    reason = "the types of `statvfs` differ between platforms"
+)]
 pub(crate) fn data_root() -> PathBuf {
     const SHARED_MEMORY: &str = "/dev/shm";
     const NEEDED_BYTES: u64 = 6 << 30;
