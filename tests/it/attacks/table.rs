@@ -14,7 +14,7 @@ pub(super) fn print(reports: &[(&str, ProbeReport)]) {
     let mut text = "attacks (those that reached their target)\n".to_owned();
     write!(text, "{:26}", "").unwrap();
     for (route, _) in reports {
-        write!(text, "{route:>15}").unwrap();
+        write!(text, "{route:>17}").unwrap();
     }
     for target in targets {
         write!(text, "\n{target:26}").unwrap();
@@ -26,12 +26,12 @@ pub(super) fn print(reports: &[(&str, ProbeReport)]) {
                 assert!(report.unsupported_methods.contains(target), "{target}");
                 "unsupported".to_owned()
             };
-            write!(text, "{cell:>15}").unwrap();
+            write!(text, "{cell:>17}").unwrap();
         }
     }
     write!(text, "\n{:26}", "all").unwrap();
     for (_, report) in reports {
-        write!(text, "{:>15}", report.attacks).unwrap();
+        write!(text, "{:>17}", report.attacks).unwrap();
     }
     let all: usize = reports.iter().map(|(_, report)| report.attacks).sum();
     eprintln!("{text}\n{all} attacks, all refused");

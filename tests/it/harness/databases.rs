@@ -12,11 +12,8 @@ use super::Cluster;
 
 /// Databases that are kept ready, so that a test rarely waits for one.
 const READY: usize = 2;
-/// They protect against crashes of the machine only, and the run's cluster need not survive one.
-const SETTINGS: [&str; 2] = [
-    "ALTER SYSTEM SET synchronous_commit = off",
-    "ALTER SYSTEM SET full_page_writes = off",
-];
+/// Protects against crashes of the machine only, and the run's cluster need not survive one.
+const SETTING: &str = "ALTER SYSTEM SET full_page_writes = off";
 
 enum Command {
     Take(oneshot::Sender<String>),
@@ -112,9 +109,7 @@ async fn drop_database(superuser: &Client, name: &str) {
 async fn prepare(superuser: &Client) {
     let cluster = Cluster::get();
     if !cluster.is_shared() {
-        for setting in SETTINGS {
-            superuser.batch_execute(setting).await.unwrap();
-        }
+        superuser.batch_execute(SETTING).await.unwrap();
         superuser.batch_execute("SELECT pg_reload_conf()").await.unwrap();
         let left = superuser
             .query(
