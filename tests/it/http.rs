@@ -247,7 +247,7 @@ async fn invalid_json_gets_parse_error_and_oversized_body_gets_413() {
     }
     let oversized = call(7, "search_skills", &json!({"query": "x".repeat(20 << 20)}));
     let response = server
-        .old(&oversized)
+        .legacy(&oversized)
         .bearer_auth(key.reveal())
         .timeout(Duration::from_secs(20))
         .send()
