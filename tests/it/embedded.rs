@@ -110,7 +110,7 @@ fn cluster_is_durable_private_and_has_checksums() {
 
 #[test]
 fn socket_of_long_data_folder_is_found_by_other_processes() {
-    let fixture = Fixture::below(&"d".repeat(120));
+    let fixture = Fixture::with_folder_name(&"d".repeat(120));
     let first = fixture.start_client();
     let mut command = fixture.command();
     let second = ClientProcess::ready(command.env("XDG_RUNTIME_DIR", "/nonexistent").spawn().unwrap());
@@ -126,7 +126,7 @@ fn socket_of_long_data_folder_is_found_by_other_processes() {
 
 #[test]
 fn data_folder_may_contain_spaces_commas_and_quotes() {
-    let fixture = Fixture::below("it's a, \"data\" folder");
+    let fixture = Fixture::with_folder_name("it's a, \"data\" folder");
     let client = fixture.start_client();
     assert_eq!(client.query("SELECT 1"), "1");
     assert_eq!(client.stop(), "Stopped");
