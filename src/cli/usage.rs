@@ -178,7 +178,7 @@ fn events(config: &Config, events: Vec<usage::RecentEvent>) -> Result<(), CliErr
         .map(|event| {
             let duration = format!("{:.1} ms", event.duration().as_secs_f64() * 1e3);
             vec![
-                output::moment(event.created_at),
+                output::timestamp(event.created_at),
                 event.email.unwrap_or_default(),
                 event.tool,
                 event.outcome,

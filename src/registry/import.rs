@@ -173,8 +173,8 @@ fn read_folder(root: &Path, path: &Path, fix: bool) -> ReadFolder {
 
 /// Replaces `SKILL.md` in memory; the imported folder is not changed.
 fn repair(folder: &mut SkillFolder, document: SkillDocument) -> Result<(SkillDocument, bool), String> {
-    let Some(fixed) =
-        agent_skills::repair_document(folder.skill_md(), &folder.folder_name).map_err(|error| error.to_string())?
+    let Some(fixed) = agent_skills::repair_document(folder.skill_md(), &folder.folder_name)
+        .map_err(|error| error.to_string())?
     else {
         return Ok((document, false));
     };

@@ -90,7 +90,11 @@ mod tests {
     #[test]
     fn samples_follow_the_format() {
         for sample in all().unwrap() {
-            assert!(sample.document.diagnostics.is_empty(), "{:?}", sample.document.diagnostics);
+            assert!(
+                sample.document.diagnostics.is_empty(),
+                "{:?}",
+                sample.document.diagnostics
+            );
         }
     }
 }

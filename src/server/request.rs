@@ -1,5 +1,7 @@
 //! The requests that are recorded: tool calls, and the methods that read skills around the tools.
 
+use std::ops::ControlFlow;
+
 use rmcp::ErrorData;
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject};
 use serde_json::{Value, json};
@@ -33,11 +35,8 @@ pub trait RecordedRequest: Send + 'static {
     /// What is recorded of it.
     fn summary(&self) -> RequestSummary;
 
-    /// Checks name, permission and arguments.
-    ///
-    /// # Errors
-    /// The completion that refuses the request.
-    fn check(self, principal: &Principal) -> Result<Self::Checked, Completion<Self::Reply>>;
+    /// Checks name, permission and arguments. Breaks with the completion that refuses the request.
+    fn check(self, principal: &Principal) -> ControlFlow<Completion<Self::Reply>, Self::Checked>;
 
     /// Whether it may be stopped when the client is gone.
     fn side_effect(checked: &Self::Checked) -> SideEffect;
@@ -90,26 +89,26 @@ impl RecordedRequest for ToolCall {
         }
     }
 
-    fn check(self, principal: &Principal) -> Result<Self::Checked, Completion<CallToolResult>> {
+    fn check(self, principal: &Principal) -> ControlFlow<Completion<CallToolResult>, Self::Checked> {
         let Some(tool) = ToolName::from_name(&self.name) else {
             let message = format!(
                 "Unknown tool: {}. tools/list shows the tools.",
                 recordable(&self.name, 128)
             );
-            return Err(Completion::protocol_error(CallOutcome::UnknownTool, message));
+            return ControlFlow::Break(Completion::protocol_error(CallOutcome::UnknownTool, message));
         };
         if !tool.allowed_for(principal) {
             let message = missing_permission(tool, tool.as_str(), principal);
-            return Err(Completion::tool_error(
+            return ControlFlow::Break(Completion::tool_error(
                 CallOutcome::MissingScope,
                 "missing_scope",
                 message,
             ));
         }
         match Call::parse(tool, self.arguments.unwrap_or_default()) {
-            Ok(call) => Ok((tool, call)),
-            Err(Rejection::InvalidArguments(message)) => Err(invalid_arguments(message)),
-            Err(Rejection::UnknownTool) => Err(Completion::protocol_error(
+            Ok(call) => ControlFlow::Continue((tool, call)),
+            Err(Rejection::InvalidArguments(message)) => ControlFlow::Break(invalid_arguments(message)),
+            Err(Rejection::UnknownTool) => ControlFlow::Break(Completion::protocol_error(
                 CallOutcome::UnknownTool,
                 "Unknown tool.",
             )),
@@ -176,8 +175,8 @@ impl RecordedRequest for MalformedRequest {
         }
     }
 
-    fn check(self, _principal: &Principal) -> Result<Self::Checked, Completion<Self::Reply>> {
-        Err(Completion::protocol_error(
+    fn check(self, _principal: &Principal) -> ControlFlow<Completion<Self::Reply>, Self::Checked> {
+        ControlFlow::Break(Completion::protocol_error(
             CallOutcome::Malformed,
             malformed(self.method),
         ))
@@ -225,12 +224,12 @@ impl<M: Method> RecordedRequest for ReadRequest<M> {
         }
     }
 
-    fn check(self, principal: &Principal) -> Result<M, Completion<M::Reply>> {
+    fn check(self, principal: &Principal) -> ControlFlow<Completion<M::Reply>, M> {
         if M::REQUIRED_PERMISSION.allowed_for(principal) {
-            return Ok(self.0);
+            return ControlFlow::Continue(self.0);
         }
         let message = missing_permission(M::REQUIRED_PERMISSION, M::NAME, principal);
-        Err(Completion::failure(
+        ControlFlow::Break(Completion::failure(
             CallOutcome::MissingScope,
             "missing_scope",
             Err(ErrorData::new(FORBIDDEN, message, None)),

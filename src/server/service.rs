@@ -4,6 +4,7 @@
 //! Invariant: every answer to a tool call or to a read of a skill, success or error, has one row in `usage_events`. The
 //! only errors without one are those without a caller (the key is invalid) or without a database; then nothing was done.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -257,8 +258,8 @@ impl CallService {
         client: &ClientConnection,
     ) -> Completion<R::Reply> {
         let checked = match request.check(principal) {
-            Ok(checked) => checked,
-            Err(refused) => return refused,
+            ControlFlow::Continue(checked) => checked,
+            ControlFlow::Break(refused) => return refused,
         };
         let cx = self.context(tx, principal);
         let effect = R::side_effect(&checked);

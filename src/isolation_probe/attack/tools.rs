@@ -61,9 +61,12 @@ pub(super) fn attacks_on_tool(fixtures: &Fixtures, tool: ToolName) -> Vec<Attack
     attacks
 }
 
+/// Makes the parameters of a call from an identifier.
+type ParamsOf = fn(&str) -> Value;
+
 /// Calls with an identifier as the tool's name, without a name, and with arguments that are no object.
 pub(super) fn attacks_on_tool_names(fixtures: &Fixtures) -> Vec<Attack> {
-    let forms: [(&str, fn(&str) -> Value); 3] = [
+    let forms: [(&str, ParamsOf); 3] = [
         ("as a tool's name", |text| json!({"name": text})),
         ("without a tool", |text| json!({"arguments": {"skill": text}})),
         (

@@ -14,6 +14,7 @@ use skillkeep::registry::usage::CallOutcome;
 use skillkeep::server::{Completion, RecordedRequest, RequestSummary};
 use skillkeep::tenancy::Principal;
 use skillkeep::tools::{CallContext, SideEffect};
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::handler::Changes;
@@ -45,8 +46,8 @@ impl RecordedRequest for FixtureCall {
         }
     }
 
-    fn check(self, _principal: &Principal) -> Result<Self, Completion<CallToolResponse>> {
-        Ok(self)
+    fn check(self, _principal: &Principal) -> ControlFlow<Completion<CallToolResponse>, Self> {
+        ControlFlow::Continue(self)
     }
 
     fn side_effect(_checked: &Self) -> SideEffect {

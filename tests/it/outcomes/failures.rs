@@ -151,8 +151,11 @@ async fn connection_has_no_tenant_between_calls() {
         Some(InjectedFault::BadStatement),
         Some(InjectedFault::SlowStatement),
     ] {
-        let setup =
-            FaultyTenant::new(fault.unwrap_or(InjectedFault::BadStatement), Duration::from_millis(300)).await;
+        let setup = FaultyTenant::new(
+            fault.unwrap_or(InjectedFault::BadStatement),
+            Duration::from_millis(300),
+        )
+        .await;
         setup
             .db
             .superuser()
