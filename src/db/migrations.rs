@@ -361,7 +361,7 @@ mod tests {
             Err(SchemaError::Older { found: 2, .. })
         ));
         let mut newer = all.clone();
-        newer.push((wanted_version() + 1, "later".to_owned(), vec![]));
+        newer.push((required_version() + 1, "later".to_owned(), vec![]));
         assert!(matches!(
             compare_versions(MIGRATIONS, &newer, Older::Rejected),
             Err(SchemaError::Newer { .. })

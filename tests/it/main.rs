@@ -8,6 +8,9 @@
     reason = "a panic fails the test and shows where"
 )]
 
+#[cfg(not(feature = "test-util"))]
+compile_error!("the integration tests need the feature test-util: run `./dev test`, or pass --all-features");
+
 mod architecture;
 mod attacks;
 mod audit;

@@ -129,7 +129,7 @@ impl CrateSources {
                     }
                     match self.resolve(from, target, steps) {
                         Resolved::Module(module) => at = module,
-                        other => return other,
+                        other @ (Resolved::Item(_) | Resolved::External) => return other,
                     }
                 } else {
                     return Resolved::External;
