@@ -54,6 +54,20 @@ impl Database {
         })
     }
 
+    /// Opens the configured database, runs an administrative command on it and closes it.
+    pub(super) async fn with_admin(
+        config: &Config,
+        run: impl AsyncFnOnce(&AdminDb) -> Result<(), CliError>,
+    ) -> Result<(), CliError> {
+        let database = Self::open(config).await?;
+        let outcome = match database.admin().await {
+            Ok(db) => run(&db).await,
+            Err(error) => Err(error),
+        };
+        database.close().await;
+        outcome
+    }
+
     /// For migrations.
     pub(super) const fn owner(&self) -> &DatabaseUrl {
         &self.urls.owner

@@ -131,13 +131,7 @@ pub(super) async fn run(config: &Config, command: KeyCommand) -> Result<(), CliE
         | KeyCommand::Limit { .. }
         | KeyCommand::Rotate { .. } => {}
     }
-    let database = Database::open(config).await?;
-    let outcome = match database.admin().await {
-        Ok(db) => run_with(config, &db, command).await,
-        Err(failure) => Err(failure),
-    };
-    database.close().await;
-    outcome
+    Database::with_admin(config, async |db| run_with(config, db, command).await).await
 }
 
 async fn run_with(config: &Config, db: &AdminDb, command: KeyCommand) -> Result<(), CliError> {

@@ -75,13 +75,7 @@ pub(super) struct SetArgs {
 }
 
 pub(super) async fn run(config: &Config, command: TenantCommand) -> Result<(), CliError> {
-    let database = Database::open(config).await?;
-    let outcome = match database.admin().await {
-        Ok(db) => run_with(config, &db, command).await,
-        Err(failure) => Err(failure),
-    };
-    database.close().await;
-    outcome
+    Database::with_admin(config, async |db| run_with(config, db, command).await).await
 }
 
 async fn run_with(config: &Config, db: &AdminDb, command: TenantCommand) -> Result<(), CliError> {

@@ -54,33 +54,27 @@ enum UsageCommand {
 }
 
 pub(super) async fn run(config: &Config, args: UsageArgs) -> Result<(), CliError> {
-    let database = Database::open(config).await?;
-    let outcome = async {
-        let db = database.admin().await?;
-        match args.command {
-            None => {
-                let tx = database::tenant_tx(&db, &args.tenant.slug).await?;
-                let now = Timestamp::now();
-                let period = Period {
-                    from: now - Duration::from_secs(args.days * 24 * 60 * 60),
-                    // Includes the calls of this second.
-                    until: now + Duration::from_secs(1),
-                };
-                let report = report::summarise(&tx, period, args.top)
-                    .await
-                    .map_err(db_failure)?;
-                show(config, &report)
-            }
-            Some(UsageCommand::Events { lines, tenant }) => {
-                let tx = database::tenant_tx(&db, &tenant.slug).await?;
-                events(config, usage::recent(&tx, lines).await.map_err(db_failure)?)
-            }
-            Some(UsageCommand::Prune { before, yes }) => prune(config, &db, before, yes).await,
+    Database::with_admin(config, async |db| match args.command {
+        None => {
+            let tx = database::tenant_tx(db, &args.tenant.slug).await?;
+            let now = Timestamp::now();
+            let period = Period {
+                from: now - Duration::from_secs(args.days * 24 * 60 * 60),
+                // Includes the calls of this second.
+                until: now + Duration::from_secs(1),
+            };
+            let report = report::summarise(&tx, period, args.top)
+                .await
+                .map_err(db_failure)?;
+            show(config, &report)
         }
-    }
-    .await;
-    database.close().await;
-    outcome
+        Some(UsageCommand::Events { lines, tenant }) => {
+            let tx = database::tenant_tx(db, &tenant.slug).await?;
+            events(config, usage::recent(&tx, lines).await.map_err(db_failure)?)
+        }
+        Some(UsageCommand::Prune { before, yes }) => prune(config, db, before, yes).await,
+    })
+    .await
 }
 
 fn show(config: &Config, report: &UsageReport) -> Result<(), CliError> {

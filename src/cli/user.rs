@@ -58,15 +58,11 @@ impl UserCommand {
 }
 
 pub(super) async fn run(config: &Config, command: UserCommand) -> Result<(), CliError> {
-    let database = Database::open(config).await?;
-    let outcome = async {
-        let db = database.admin().await?;
-        let tx = database::tenant_tx(&db, command.tenant()).await?;
+    Database::with_admin(config, async |db| {
+        let tx = database::tenant_tx(db, command.tenant()).await?;
         run_in(config, tx, command).await
-    }
-    .await;
-    database.close().await;
-    outcome
+    })
+    .await
 }
 
 async fn run_in(config: &Config, tx: TenantTx, command: UserCommand) -> Result<(), CliError> {

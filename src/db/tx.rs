@@ -21,6 +21,8 @@ const NO_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long [`TenantTx::cancel_and_rollback`] waits for a running statement to end before it cancels it.
 const STATEMENT_GRACE: Duration = Duration::from_millis(20);
+/// How long a cancel request may take to end the statement before it is sent again.
+const CANCEL_RETRY: Duration = Duration::from_millis(250);
 
 /// The isolation level is explicit so that it does not depend on the database's default. It cannot be set later, because
 /// [`TenantTx::begin_statement`] ends with a savepoint.
@@ -232,10 +234,17 @@ impl TenantTx {
         let probe = connection.batch_execute("SAVEPOINT probe");
         tokio::pin!(probe);
         if tokio::time::timeout(STATEMENT_GRACE, &mut probe).await.is_err() {
-            let cancelled = cancel(connection.cancel_token(), self.tls.clone());
-            self.with_timeout(cancelled).await?;
-            // If the probe succeeds, the statement ended by itself and the request may still arrive: `pg_sleep` absorbs it.
-            if self.with_timeout(probe).await?.is_ok() {
+            let cancelled = async {
+                // A request that reaches the backend before the statement does is ignored, so it is sent again.
+                loop {
+                    cancel(connection.cancel_token(), self.tls.clone()).await;
+                    if let Ok(answer) = tokio::time::timeout(CANCEL_RETRY, &mut probe).await {
+                        break answer;
+                    }
+                }
+            };
+            // If the probe succeeds, the statement ended by itself and a request may still arrive: `pg_sleep` absorbs it.
+            if self.with_timeout(cancelled).await?.is_ok() {
                 let _ = self.run("SELECT pg_sleep(1)").await;
             }
         }

@@ -219,7 +219,7 @@ async fn stdout_is_json_rpc_only_despite_panics_and_slow_database() {
     let example: PathBuf = examples.ancestors().nth(2).unwrap().join("examples/faulty-stdio");
     assert!(
         example.is_file(),
-        "{} is missing: run `cargo build --example faulty-stdio` first",
+        "{} is missing: run `cargo build --all-features --example faulty-stdio` first",
         example.display()
     );
     let db = TestDb::new().await;
