@@ -137,7 +137,6 @@ impl AccessControl {
     pub async fn begin(&self, key: &ApiKey, source: &str) -> Result<(TenantTx, Principal), AuthError> {
         let begun = authenticate(&self.db, key).await;
         if let Err(AuthError::Invalid(rejected)) = &begun {
-            tracing::warn!(why = rejected.why.as_str(), "a call came with an invalid API key");
             self.denials.record_key(rejected, source);
         }
         begun

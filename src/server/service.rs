@@ -24,7 +24,7 @@ use crate::ids::EventId;
 use crate::mcp_methods::Method;
 use crate::registry::usage::{self, CallOutcome, UsageEvent};
 use crate::search::SearchCache;
-use crate::tenancy::{ApiKey, CallPermit, OverLimit, Principal};
+use crate::tenancy::{ApiKey, AuthError, CallPermit, OverLimit, Principal};
 use crate::tools::{CallContext, SideEffect};
 
 /// Limits of a server process.
@@ -228,7 +228,12 @@ impl CallService {
 
     async fn begin(&self, api_key: &ApiKey, source: &str) -> Result<(TenantTx, Principal), ErrorData> {
         let begun = self.access.begin(api_key, source).await;
-        begun.map_err(|error| errors::not_authenticated(&error))
+        begun.map_err(|error| {
+            if let AuthError::Invalid(rejected) = &error {
+                tracing::warn!(why = rejected.why.as_str(), "a call came with an invalid API key");
+            }
+            errors::not_authenticated(&error)
+        })
     }
 
     /// Counts a call against its limits. Over HTTP that was done before the protocol layer.
