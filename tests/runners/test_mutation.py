@@ -108,9 +108,9 @@ class VerdictTest(unittest.TestCase):
         self.assertTrue(judge("DROP TRIGGER a ON b", []).survived)
 
     def test_comparison_detects_a_trigger(self):
-        verdict = judge("DROP TRIGGER a ON b", ["schema::the_guard"])
+        verdict = judge("DROP TRIGGER a ON b", ["schema::isolation_checks"])
         self.assertFalse(verdict.survived)
-        self.assertIn("comparison schema::the_guard", verdict.line)
+        self.assertIn("comparison schema::isolation_checks", verdict.line)
 
     def test_isolation_needs_an_attack(self):
         for statement in (
@@ -119,13 +119,13 @@ class VerdictTest(unittest.TestCase):
             "ALTER TABLE a DROP CONSTRAINT a_tenant_id_skill_id_fkey",
         ):
             with self.subTest(statement):
-                self.assertTrue(judge(statement, ["schema::the_guard"]).survived)
-                verdict = judge(statement, ["schema::the_guard", "attacks::role"])
+                self.assertTrue(judge(statement, ["schema::isolation_checks"]).survived)
+                verdict = judge(statement, ["schema::isolation_checks", "attacks::role"])
                 self.assertFalse(verdict.survived)
                 self.assertIn("by 2 tests, for example the attack attacks::role", verdict.line)
 
     def test_list_of_tenants_needs_no_attack(self):
-        self.assertFalse(judge("DROP POLICY tenant_directory ON tenants", ["schema::the_guard"]).survived)
+        self.assertFalse(judge("DROP POLICY tenant_directory ON tenants", ["schema::isolation_checks"]).survived)
 
 
 TABLE = """

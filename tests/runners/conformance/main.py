@@ -98,7 +98,8 @@ def main():
     program = find_program("debug")
     fixture_program = program.parent / "examples" / "conformance-server"
     if not fixture_program.is_file():
-        raise CannotRun(f"{fixture_program} is missing; run `cargo build --example conformance-server`")
+        build = "cargo build --workspace --all-features --example conformance-server"
+        raise CannotRun(f"{fixture_program} is missing; run `{build}`")
     require_npm()
     suite_modules()
     with temporary_folder("skillkeep-conformance-") as folder:

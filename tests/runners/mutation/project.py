@@ -12,13 +12,15 @@ from common.process import run_checked, run_limited
 from mutation.output import compiler_error, failed_tests, find_test_program, has_passed, listed_mutations
 
 TEST_SECONDS = 600
-FILTERS_OF_SCHEMA = ("attacks::role", "attacks::walls", "isolation::queries", "schema::the_guard")
+FILTERS_OF_SCHEMA = ("attacks::role", "attacks::single_policy", "isolation::queries", "schema::isolation_checks")
 FILTERS_OF_QUERIES = ("isolation::filters",)
 # A test that prints the statements of the kind `schema`.
 LIST_TEST = "list_of_mutations"
 MINIMUM_SCHEMA = 120
 MINIMUM_QUERIES = 80
-BUILD = ["cargo", "test", "--test", "it", "--no-run", "--message-format=json-render-diagnostics"]
+# The tests need the feature test-util.
+BUILD = ["cargo", "test", "--workspace", "--all-features", "--test", "it", "--no-run"]
+BUILD += ["--message-format=json-render-diagnostics"]
 # The test harness runs this statement in every test database.
 SCHEMA_VARIABLE = "SKILLKEEP_MUTATION"
 
