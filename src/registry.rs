@@ -1,7 +1,9 @@
-//! The domain: skills and their versions, installs, usage and the audit log.
+//! The domain: skills, versions, installs, usage and the audit log.
 //!
-//! Every function takes the [`TenantTx`](crate::db::TenantTx) that it works in, and every statement names the tenant
-//! besides. Look-ups return an `Option`; only a tool turns absence into an error.
+//! Every function takes the [`TenantTx`](crate::db::TenantTx) that it works in, and every statement also names the tenant.
+//! A look-up returns an `Option`; only a tool turns absence into an error. A function that returns
+//! [`DbError`](crate::db::DbError) fails if the database is unavailable or rejects the statement; the transaction must then
+//! be rolled back.
 
 pub mod audit;
 pub mod cursor;

@@ -1,4 +1,4 @@
-//! Importing folders: every skill below a folder, each in a transaction of its own, so that a bad one stops no other.
+//! Import: every skill below a folder, each in its own transaction, so that an invalid skill does not stop the others.
 
 use std::path::{Path, PathBuf};
 
@@ -11,38 +11,35 @@ use crate::db::{AdminDb, DbError, TenantTx};
 use crate::ids::{Digest, TenantId};
 use agent_skills::{SKILL_MD, SkillDocument, SkillFolder};
 
-/// Skills that are read ahead of the database, so that disk and database work at once.
+/// Number of skills read ahead, so that reading overlaps with storing.
 const READ_AHEAD: usize = 8;
 const MAX_SOURCE_CHARS: usize = 1024;
 
-/// What became of one folder.
+/// The outcome of importing one folder.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ImportOutcome {
-    /// A skill that was not there.
+    /// A new skill.
     Created,
-    /// A new version of one that was.
+    /// A new version of an existing skill.
     Updated,
-    /// The registry holds these very bytes.
+    /// The latest version already has the same files.
     Unchanged,
-    /// Nothing was stored, for the reason in the line.
+    /// Nothing was stored; see [`Line::reason`].
     Refused,
 }
 
-/// What is reported of one folder.
+/// The report on one folder.
 #[derive(Debug, Clone, Serialize)]
 pub struct Line {
-    /// The folder, relative to the imported one; `.` for itself.
+    /// The folder relative to the imported one; `.` for the imported folder itself.
     pub source: String,
-    /// What became of it.
     pub outcome: ImportOutcome,
-    /// The skill's slug in the registry.
+    /// Slug in the registry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skill: Option<String>,
-    /// The version's label.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// The version's digest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
     /// Why it was refused.
@@ -50,41 +47,41 @@ pub struct Line {
     pub reason: Option<String>,
     /// Whether `--fix` rewrote the front matter.
     pub fixed: bool,
-    /// What was found and derived.
+    /// Deviations from the format, and values that were derived.
     pub notes: Vec<DiagnosticLine>,
 }
 
-/// What to import, and how.
 #[derive(Debug, Clone)]
 pub struct Job {
-    /// The folder.
+    /// The folder to import.
     pub root: PathBuf,
-    /// Whether to store `SKILL.md` with its front matter put right, instead of as it is.
+    /// Whether to store `SKILL.md` with repaired front matter. The folder itself is never changed.
     pub fix: bool,
-    /// Who imports.
+    /// Recorded in the audit log.
     pub actor: Actor,
 }
 
 /// Why an import stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// The database failed in a way that the next skill would meet as well.
+    /// A database failure that would also affect the next skill.
     #[error(transparent)]
     Db(#[from] DbError),
 }
 
-/// A folder that was read, or why it was not.
-struct Read {
+/// A folder with its skill, or the reason why it was refused.
+struct ReadFolder {
     source: String,
     content: Result<Box<(SkillFolder, SkillDocument)>, String>,
     fixed: bool,
     notes: Vec<DiagnosticLine>,
 }
 
-/// Imports every skill below the folder and reports each.
+/// Imports every skill below the folder and reports each to `report`.
 ///
 /// # Errors
-/// When the database is away, or the tenant was erased meanwhile; what was reported before is stored, or was erased with it.
+/// [`ImportError::Db`] if the database is unavailable or the tenant is erased during the import. Skills reported before are
+/// stored, or were erased with the tenant.
 pub async fn import(
     db: &AdminDb,
     tenant: TenantId,
@@ -95,21 +92,21 @@ pub async fn import(
     let (root, fix) = (job.root.clone(), job.fix);
     let reader = tokio::task::spawn_blocking(move || {
         for found in agent_skills::find_skill_folders(&root) {
-            let read = match found {
-                Ok(path) => read(&root, &path, fix),
-                Err(error) => Read::refused(error_source(&root), error.to_string()),
+            let folder = match found {
+                Ok(path) => read_folder(&root, &path, fix),
+                Err(error) => ReadFolder::refused(error_source(&root), error.to_string()),
             };
-            if sender.blocking_send(read).is_err() {
+            if sender.blocking_send(folder).is_err() {
                 return;
             }
         }
     });
-    while let Some(read) = folders.recv().await {
-        report(store(db, tenant, job, read).await?);
+    while let Some(folder) = folders.recv().await {
+        report(store(db, tenant, job, folder).await?);
     }
     reader
         .await
-        .map_err(|error| DbError::Corrupt(format!("the import stumbled over a folder: {error}")))?;
+        .map_err(|error| DbError::Corrupt(format!("reading a folder failed: {error}")))?;
     Ok(())
 }
 
@@ -118,7 +115,7 @@ fn error_source(root: &Path) -> String {
         .map_or_else(|| ".".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
-impl Read {
+impl ReadFolder {
     fn refused(source: String, reason: String) -> Self {
         Self {
             source,
@@ -129,25 +126,25 @@ impl Read {
     }
 }
 
-fn read(root: &Path, path: &Path, fix: bool) -> Read {
+fn read_folder(root: &Path, path: &Path, fix: bool) -> ReadFolder {
     let relative = path.strip_prefix(root).unwrap_or(path);
     let source = match relative.to_string_lossy() {
         text if text.is_empty() => ".".to_owned(),
         text => text.replace('\\', "/"),
     };
     if source.chars().count() > MAX_SOURCE_CHARS {
-        return Read::refused(
+        return ReadFolder::refused(
             source,
             format!("the path is longer than {MAX_SOURCE_CHARS} characters"),
         );
     }
     let mut folder = match agent_skills::read_folder(path) {
         Ok(folder) => folder,
-        Err(error) => return Read::refused(source, error.to_string()),
+        Err(error) => return ReadFolder::refused(source, error.to_string()),
     };
     let document = match agent_skills::read_document(folder.skill_md(), &folder.folder_name) {
         Ok(document) => document,
-        Err(error) => return Read::refused(source, error.to_string()),
+        Err(error) => return ReadFolder::refused(source, error.to_string()),
     };
     let notes = document
         .notes
@@ -156,26 +153,26 @@ fn read(root: &Path, path: &Path, fix: bool) -> Read {
         .map(DiagnosticLine::from)
         .collect();
     if !fix {
-        return Read {
+        return ReadFolder {
             source,
             content: Ok(Box::new((folder, document))),
             fixed: false,
             notes,
         };
     }
-    match put_right(&mut folder, document) {
-        Ok((document, fixed)) => Read {
+    match repair(&mut folder, document) {
+        Ok((document, fixed)) => ReadFolder {
             source,
             content: Ok(Box::new((folder, document))),
             fixed,
             notes,
         },
-        Err(reason) => Read::refused(source, reason),
+        Err(reason) => ReadFolder::refused(source, reason),
     }
 }
 
-/// Replaces `SKILL.md` in memory; the imported folder itself stays as it is.
-fn put_right(folder: &mut SkillFolder, document: SkillDocument) -> Result<(SkillDocument, bool), String> {
+/// Replaces `SKILL.md` in memory; the imported folder is not changed.
+fn repair(folder: &mut SkillFolder, document: SkillDocument) -> Result<(SkillDocument, bool), String> {
     let Some(fixed) =
         agent_skills::fix(folder.skill_md(), &folder.folder_name).map_err(|error| error.to_string())?
     else {
@@ -193,30 +190,30 @@ fn put_right(folder: &mut SkillFolder, document: SkillDocument) -> Result<(Skill
     Ok((document, true))
 }
 
-async fn store(db: &AdminDb, tenant: TenantId, job: &Job, read: Read) -> Result<Line, ImportError> {
+async fn store(db: &AdminDb, tenant: TenantId, job: &Job, folder: ReadFolder) -> Result<Line, ImportError> {
     let mut line = Line {
-        source: read.source,
+        source: folder.source,
         outcome: ImportOutcome::Refused,
         skill: None,
         version: None,
         digest: None,
         reason: None,
-        fixed: read.fixed,
-        notes: read.notes,
+        fixed: folder.fixed,
+        notes: folder.notes,
     };
-    let content = match read.content {
+    let content = match folder.content {
         Ok(content) => content,
         Err(reason) => {
             line.reason = Some(reason);
             return Ok(line);
         }
     };
-    let (folder, document) = *content;
+    let (files, document) = *content;
     let tx = TenantTx::begin_as_admin(db, tenant).await?;
-    // A NUL cannot occur in a path, and everything else that PostgreSQL refuses was fitted to its columns.
+    // PostgreSQL accepts all values: a path cannot contain NUL, and the metadata is cut to the columns.
     let new = NewVersion {
         source: &line.source,
-        folder: &folder,
+        folder: &files,
         document: &document,
         actor: &job.actor,
     };
@@ -228,20 +225,20 @@ async fn store(db: &AdminDb, tenant: TenantId, job: &Job, read: Read) -> Result<
         Err(error) => {
             tx.roll_back().await?;
             if let PublishError::Db(error) = &error {
-                tracing::error!(%error, "a skill could not be stored");
+                tracing::error!(%error, "cannot store a skill");
             }
             line.reason = Some(match error {
-                PublishError::Db(_) => "the database refused it; the log on stderr says why".to_owned(),
+                PublishError::Db(_) => "the database rejected it; see the log on stderr".to_owned(),
                 PublishError::NoSlug(_) => error.to_string(),
             });
             return Ok(line);
         }
     };
-    match stored.effect {
+    match stored.outcome {
         PublishOutcome::Unchanged => tx.roll_back().await?,
         PublishOutcome::Created | PublishOutcome::Updated => tx.commit().await?,
     }
-    line.outcome = match stored.effect {
+    line.outcome = match stored.outcome {
         PublishOutcome::Created => ImportOutcome::Created,
         PublishOutcome::Updated => ImportOutcome::Updated,
         PublishOutcome::Unchanged => ImportOutcome::Unchanged,

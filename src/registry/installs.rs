@@ -1,38 +1,44 @@
-//! Installs: what was handed out to whom, and what he says is on his disk.
+//! Installs: which version a user was given, and what they reported to have on disk.
 
-use super::skills::{ResolvedVersion, digest};
+use super::skills::digest;
 use crate::db::{DbError, TenantTx};
 use crate::ids::{ApiKeyId, Digest, InstallId, SkillId, UserId, VersionId};
 use crate::sql;
 
-/// An install that was handed out.
+/// An install as it is created.
+#[derive(Debug, Clone, Copy)]
+pub struct NewInstall<'a> {
+    pub skill: SkillId,
+    pub version: VersionId,
+    pub user: UserId,
+    pub api_key: ApiKeyId,
+    /// Such as `claude-code`.
+    pub assistant: &'a str,
+    /// The target folder.
+    pub target: &'a str,
+}
+
+/// A stored install.
 #[derive(Debug, Clone)]
 pub struct Install {
-    /// The install.
     pub id: InstallId,
-    /// The skill.
     pub skill: SkillId,
-    /// Its slug.
     pub slug: String,
-    /// The version.
     pub version_id: VersionId,
-    /// Its label.
     pub version: String,
-    /// Its digest.
     pub digest: Digest,
 }
 
-/// What a caller has on disk, compared with what he was given.
+/// How the files on the user's disk compare with the version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// The same, byte for byte.
+pub enum InstallState {
+    /// Identical, byte for byte.
     Confirmed,
-    /// Something else.
     Mismatched,
 }
 
-impl State {
-    /// As the database spells it.
+impl InstallState {
+    /// The value in the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -42,40 +48,27 @@ impl State {
     }
 }
 
-/// Notes that a version's files were handed out.
-///
-/// # Errors
-/// When the database is away or refuses.
-pub async fn create(
-    tx: &TenantTx,
-    found: &ResolvedVersion,
-    user: UserId,
-    api_key: ApiKeyId,
-    assistant: &str,
-    target: &str,
-) -> Result<InstallId, DbError> {
+/// Stores that a user was given the files of a version.
+pub async fn create(tx: &TenantTx, new: &NewInstall<'_>) -> Result<InstallId, DbError> {
     let id = InstallId::new();
     tx.execute_one(
         sql!("installs/insert.sql"),
         &[
             tx.tenant().as_uuid(),
             id.as_uuid(),
-            found.skill.as_uuid(),
-            found.version_id.as_uuid(),
-            user.as_uuid(),
-            api_key.as_uuid(),
-            &assistant,
-            &target,
+            new.skill.as_uuid(),
+            new.version.as_uuid(),
+            new.user.as_uuid(),
+            new.api_key.as_uuid(),
+            &new.assistant,
+            &new.target,
         ],
     )
     .await?;
     Ok(id)
 }
 
-/// One of the user's installs.
-///
-/// # Errors
-/// When the database is away or refuses.
+/// An install of this user.
 pub async fn find(tx: &TenantTx, id: InstallId, user: UserId) -> Result<Option<Install>, DbError> {
     let row = tx
         .query_opt(
@@ -96,11 +89,13 @@ pub async fn find(tx: &TenantTx, id: InstallId, user: UserId) -> Result<Option<I
     .transpose()
 }
 
-/// Notes what the caller has on disk.
-///
-/// # Errors
-/// When the database is away or refuses.
-pub async fn set_state(tx: &TenantTx, id: InstallId, state: State, reported: Digest) -> Result<(), DbError> {
+/// Stores what the user has on disk; `reported` is the digest of it.
+pub async fn set_state(
+    tx: &TenantTx,
+    id: InstallId,
+    state: InstallState,
+    reported: Digest,
+) -> Result<(), DbError> {
     tx.execute_one(
         sql!("installs/set_state.sql"),
         &[

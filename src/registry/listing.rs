@@ -1,4 +1,4 @@
-//! The skills in the order of their slugs, as the protocol's lists show them, and single versions as they are served.
+//! The catalog in the order of slugs, as the lists of MCP show it, and single versions as resources and prompts show them.
 
 use std::collections::HashMap;
 
@@ -8,31 +8,29 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::skill_uri::SkillUri;
-use super::skills::{ResolvedVersion, found};
+use super::skills::ResolvedVersion;
 use super::versions::FileEntry;
 use crate::db::{DbError, TenantTx};
 use crate::ids::VersionId;
 use crate::sql;
 
-/// A skill in one of its versions.
+/// A skill in one version.
 #[derive(Debug, Clone)]
 pub struct ListedSkill {
-    /// The skill and version.
-    pub found: ResolvedVersion,
-    /// What the skill calls itself.
+    pub resolved: ResolvedVersion,
+    /// The name in the front matter.
     pub name: String,
-    /// What it is for.
     pub description: String,
-    /// When it last changed.
+    /// Last change of the skill.
     pub updated_at: Timestamp,
-    /// The front matter of the version, as its author wrote it.
+    /// The front matter of the version, without NUL characters.
     pub front_matter: Value,
 }
 
 impl ListedSkill {
     fn from_row(row: &Row) -> Result<Self, DbError> {
         Ok(Self {
-            found: found(row)?,
+            resolved: ResolvedVersion::from_row(row)?,
             name: row.try_get("name")?,
             description: row.try_get("description")?,
             updated_at: row.try_get("updated_at")?,
@@ -40,18 +38,15 @@ impl ListedSkill {
         })
     }
 
-    /// The URI of the version's folder; `None` where its label cannot stand in one.
+    /// The URI of the version's folder; `None` if the version label cannot be a URI segment.
     #[must_use]
     pub fn folder(&self) -> Option<SkillUri> {
-        SkillUri::folder(&self.found.slug, &self.found.version, &self.front_matter)
+        SkillUri::folder(&self.resolved.slug, &self.resolved.version, &self.front_matter)
     }
 }
 
-/// The skills after a slug (all of them after the empty one), each in its latest version, at most `limit`. With
-/// `only`, no others than these slugs.
-///
-/// # Errors
-/// When the database is away or refuses.
+/// The first `limit` skills after the slug `after` (empty: from the start), each in its latest version. If `only` is set,
+/// skills with other slugs are left out.
 pub async fn page(
     tx: &TenantTx,
     after: &str,
@@ -67,11 +62,12 @@ pub async fn page(
     rows.iter().map(ListedSkill::from_row).collect()
 }
 
-/// The skill of this slug, in the version of this label or in its latest.
-///
-/// # Errors
-/// When the database is away or refuses.
-pub async fn one(tx: &TenantTx, slug: &str, version: Option<&str>) -> Result<Option<ListedSkill>, DbError> {
+/// The skill with this slug, in the version with this label or in its latest version.
+pub async fn get_version(
+    tx: &TenantTx,
+    slug: &str,
+    version: Option<&str>,
+) -> Result<Option<ListedSkill>, DbError> {
     let row = tx
         .query_opt(
             sql!("skills/shelved.sql"),
@@ -81,10 +77,7 @@ pub async fn one(tx: &TenantTx, slug: &str, version: Option<&str>) -> Result<Opt
     row.as_ref().map(ListedSkill::from_row).transpose()
 }
 
-/// The manifests of these versions.
-///
-/// # Errors
-/// When the database is away or refuses.
+/// The manifests of these versions. A version that does not exist has no entry.
 pub async fn manifests(
     tx: &TenantTx,
     versions: &[VersionId],
@@ -103,10 +96,7 @@ pub async fn manifests(
     Ok(manifests)
 }
 
-/// The slugs of the skills that changed after a revision, at most `limit`.
-///
-/// # Errors
-/// When the database is away or refuses.
+/// The slugs of the first `limit` skills that changed after a revision of the catalog, oldest change first.
 pub async fn changed_slugs(tx: &TenantTx, revision: i64, limit: i64) -> Result<Vec<String>, DbError> {
     let rows = tx
         .query(

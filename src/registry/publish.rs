@@ -1,4 +1,4 @@
-//! Storing a version: the manifest, the bytes, and the skill as its newest version describes it.
+//! Publishing: stores a version with its manifest and bytes, and updates the skill's metadata from it.
 
 mod display_metadata;
 
@@ -9,62 +9,59 @@ use uuid::Uuid;
 use display_metadata::{DisplayMetadata, fit, without_nul};
 
 use super::audit::{self, Actor, Entry};
-use crate::db::{DbError, TenantTx};
+use crate::db::{DbError, Param, TenantTx};
 use crate::ids::{Digest, SkillId, Slug, VersionId};
 use crate::sql;
 use agent_skills::{Diagnostic, Severity, SkillDocument, SkillFolder};
 
-/// A slug gets a number at its end when others hold it; beyond this many the skill is refused.
+/// The highest number that is appended to a slug that is taken. After it, publishing fails with [`PublishError::NoSlug`].
 const MAX_SLUG_NUMBER: u32 = 99;
 
-/// A skill to be stored.
+/// The longest version label that is taken from the front matter, in characters. `+` and an ordinal may follow it.
+const MAX_AUTHOR_LABEL: usize = 50;
+
+/// A version to publish.
 pub struct NewVersion<'a> {
-    /// Where it comes from, relative to what was imported: tells on the next import that it is the same skill.
+    /// Path relative to the imported folder. The next import recognises the skill by it.
     pub source: &'a str,
-    /// Its files.
     pub folder: &'a SkillFolder,
-    /// Its `SKILL.md`, read.
+    /// The parsed `SKILL.md`.
     pub document: &'a SkillDocument,
-    /// Who stores it.
+    /// Recorded in the audit log.
     pub actor: &'a Actor,
 }
 
-/// What storing did.
+/// The effect of publishing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PublishOutcome {
-    /// A skill that was not there.
+    /// A new skill.
     Created,
-    /// A new version of one that was.
+    /// A new version of an existing skill.
     Updated,
-    /// Nothing: the registry holds these very bytes.
+    /// Nothing: the latest version already has the same files.
     Unchanged,
 }
 
-/// The skill as the registry holds it now.
+/// The skill and version in the registry after publishing.
 #[derive(Debug, Clone)]
 pub struct Stored {
-    /// What storing did.
-    pub effect: PublishOutcome,
-    /// The skill's slug.
+    pub outcome: PublishOutcome,
     pub slug: String,
-    /// The version's label.
     pub version: String,
-    /// The version's digest.
     pub digest: Digest,
 }
 
-/// Why nothing was stored.
+/// Why a version was not published.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    /// Every slug that could be derived is taken.
-    #[error("too many skills are called \"{0}\"; rename the folder")]
+    /// Every slug that can be derived from the name is taken.
+    #[error("too many skills are named \"{0}\"; rename the skill")]
     NoSlug(Slug),
-    /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
 }
 
-/// A skill that is there already.
+/// A skill in the registry with the same source, or with one of the candidate slugs.
 struct Existing {
     id: SkillId,
     slug: String,
@@ -92,10 +89,11 @@ impl Existing {
         })
     }
 
+    /// The result for a version that the registry already has as the latest.
     fn unchanged(&self, digest: Digest) -> Option<Stored> {
         let (version, latest) = self.latest.as_ref()?;
         (*latest == digest).then(|| Stored {
-            effect: PublishOutcome::Unchanged,
+            outcome: PublishOutcome::Unchanged,
             slug: self.slug.clone(),
             version: version.clone(),
             digest,
@@ -103,32 +101,32 @@ impl Existing {
     }
 }
 
-/// Stores a version of the skill that its source names, or of a new one.
+/// Publishes a version of the skill with the same source, or of a new skill.
 ///
 /// # Errors
-/// When no slug is left, or the database fails; the transaction must then be rolled back.
+/// [`PublishError`]; the transaction must then be rolled back.
 pub async fn store(tx: &TenantTx, new: &NewVersion<'_>) -> Result<Stored, PublishError> {
     let digest = new.folder.manifest_digest();
     let candidates = slug_candidates(&new.document.name, new.folder.parent_name.as_deref());
-    let existing = existing(tx, &candidates, new.source).await?;
+    let existing = find_existing(tx, &candidates, new.source).await?;
     let same_source = existing
         .iter()
         .find(|skill| skill.source.as_deref() == Some(new.source));
     if let Some(stored) = same_source.and_then(|skill| skill.unchanged(digest)) {
         return Ok(stored);
     }
-    // The same bytes under the same name, imported from another folder above them.
-    let holder = existing
+    // The same skill, imported through a different root folder.
+    let same_name = existing
         .iter()
         .find(|skill| skill.slug == new.document.name.as_str());
     if same_source.is_none()
-        && let Some(stored) = holder.and_then(|skill| skill.unchanged(digest))
+        && let Some(stored) = same_name.and_then(|skill| skill.unchanged(digest))
     {
         return Ok(stored);
     }
     let revision = next_revision(tx).await?;
-    let shown = DisplayMetadata::new(new);
-    let (skill, slug, effect) = match same_source {
+    let display = DisplayMetadata::new(new.document, new.folder);
+    let (skill, slug, outcome) = match same_source {
         Some(skill) => (skill.id, skill.slug.clone(), PublishOutcome::Updated),
         None => {
             let slug = candidates
@@ -136,13 +134,13 @@ pub async fn store(tx: &TenantTx, new: &NewVersion<'_>) -> Result<Stored, Publis
                 .find(|slug| existing.iter().all(|skill| skill.slug != slug.as_str()))
                 .ok_or_else(|| PublishError::NoSlug(new.document.name.clone()))?;
             let skill = SkillId::new();
-            insert_skill(tx, skill, slug, new.source, &shown, revision).await?;
+            insert_skill(tx, skill, slug, new.source, &display, revision).await?;
             (skill, slug.to_string(), PublishOutcome::Created)
         }
     };
     let (version_id, version) = insert_version(tx, skill, digest, new).await?;
     insert_files(tx, version_id, new.folder).await?;
-    set_latest(tx, skill, version_id, &shown, revision).await?;
+    set_latest(tx, skill, version_id, &display, revision).await?;
     let before = same_source.and_then(|skill| skill.latest.as_ref());
     let details = json!({
         "before": before.map(|(version, digest)| json!({"version": version, "digest": digest})),
@@ -157,20 +155,19 @@ pub async fn store(tx: &TenantTx, new: &NewVersion<'_>) -> Result<Stored, Publis
     };
     audit::write(tx, &entry).await?;
     Ok(Stored {
-        effect,
+        outcome,
         slug,
         version,
         digest,
     })
 }
 
-/// The skill's own name, then with its parent folder's in front, then with numbers.
+/// In order of preference: the name, the name with the parent folder as prefix, the name with a number.
 fn slug_candidates(name: &Slug, parent: Option<&str>) -> Vec<Slug> {
     let with_parent = parent.and_then(|parent| Slug::derive(&format!("{parent}-{name}")));
     let numbered = (2..=MAX_SLUG_NUMBER).filter_map(|number| {
-        // The number must survive the cut at the longest slug.
-        let room = Slug::MAX_LEN - 3;
-        let stem: String = name.as_str().chars().take(room).collect();
+        // Leaves space for `-` and two digits, because `derive` cuts at the maximum length.
+        let stem: String = name.as_str().chars().take(Slug::MAX_LEN - 3).collect();
         Slug::derive(&format!("{stem}-{number}"))
     });
     std::iter::once(name.clone())
@@ -179,7 +176,7 @@ fn slug_candidates(name: &Slug, parent: Option<&str>) -> Vec<Slug> {
         .collect()
 }
 
-async fn existing(tx: &TenantTx, candidates: &[Slug], source: &str) -> Result<Vec<Existing>, DbError> {
+async fn find_existing(tx: &TenantTx, candidates: &[Slug], source: &str) -> Result<Vec<Existing>, DbError> {
     let slugs: Vec<&str> = candidates.iter().map(Slug::as_str).collect();
     let rows = tx
         .query(
@@ -202,55 +199,30 @@ async fn insert_skill(
     skill: SkillId,
     slug: &Slug,
     source: &str,
-    shown: &DisplayMetadata,
+    display: &DisplayMetadata,
     revision: i64,
 ) -> Result<(), DbError> {
-    tx.execute_one(
-        sql!("skills/insert.sql"),
-        &[
-            tx.tenant().as_uuid(),
-            skill.as_uuid(),
-            &slug.as_str(),
-            &shown.name,
-            &shown.description,
-            &shown.category,
-            &shown.tags,
-            &shown.author,
-            &shown.license,
-            &shown.conformant,
-            &shown.notes,
-            &source,
-            &revision,
-        ],
-    )
-    .await
+    let (tenant, slug) = (tx.tenant(), slug.as_str());
+    let mut params: Vec<Param<'_>> = vec![tenant.as_uuid(), skill.as_uuid(), &slug];
+    params.extend(display.metadata.params());
+    let rest: [Param<'_>; 3] = [&display.notes, &source, &revision];
+    params.extend(rest);
+    tx.execute_one(sql!("skills/insert.sql"), &params).await
 }
 
 async fn set_latest(
     tx: &TenantTx,
     skill: SkillId,
     version: VersionId,
-    shown: &DisplayMetadata,
+    display: &DisplayMetadata,
     revision: i64,
 ) -> Result<(), DbError> {
-    tx.execute_one(
-        sql!("skills/set_latest.sql"),
-        &[
-            tx.tenant().as_uuid(),
-            skill.as_uuid(),
-            version.as_uuid(),
-            &shown.name,
-            &shown.description,
-            &shown.category,
-            &shown.tags,
-            &shown.author,
-            &shown.license,
-            &shown.conformant,
-            &shown.notes,
-            &revision,
-        ],
-    )
-    .await
+    let tenant = tx.tenant();
+    let mut params: Vec<Param<'_>> = vec![tenant.as_uuid(), skill.as_uuid(), version.as_uuid()];
+    params.extend(display.metadata.params());
+    let rest: [Param<'_>; 2] = [&display.notes, &revision];
+    params.extend(rest);
+    tx.execute_one(sql!("skills/set_latest.sql"), &params).await
 }
 
 async fn insert_version(
@@ -260,23 +232,23 @@ async fn insert_version(
     new: &NewVersion<'_>,
 ) -> Result<(VersionId, String), DbError> {
     let id = VersionId::new();
-    let wanted = new
+    let author_label = new
         .document
         .version
         .as_deref()
-        .map(|text| fit(text, 50))
+        .map(|text| fit(text, MAX_AUTHOR_LABEL))
         .filter(|text| !text.is_empty());
     let row = tx
         .query_one(
             sql!("versions/labels.sql"),
-            &[tx.tenant().as_uuid(), skill.as_uuid(), &wanted],
+            &[tx.tenant().as_uuid(), skill.as_uuid(), &author_label],
         )
         .await?;
     let ordinal = row.try_get::<_, i32>("last_ordinal")? + 1;
     let taken: bool = row.try_get("taken")?;
-    let label = match wanted {
+    let label = match author_label {
         None => ordinal.to_string(),
-        // Authors change a skill and forget its version; two versions of one label would be one too many.
+        // The author changed the skill but not its version. Labels are unique.
         Some(label) if taken => format!("{label}+{ordinal}"),
         Some(label) => label,
     };
@@ -349,14 +321,14 @@ fn size(bytes: &[u8]) -> i64 {
     i64::try_from(bytes.len()).unwrap_or(i64::MAX)
 }
 
-/// A note for a report: its stable word, whether it breaks a rule, and its sentence.
+/// A deviation of a skill from the format, for the import report.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct DiagnosticLine {
-    /// A stable word.
+    /// Stable identifier.
     pub code: &'static str,
-    /// Whether it breaks a rule of the format, rather than being worth a warning.
+    /// Whether it violates the format; otherwise it is a warning.
     pub breaks_a_rule: bool,
-    /// What was found and what was done about it.
+    /// What was found and how it was handled.
     pub message: String,
 }
 
@@ -375,14 +347,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_parent_folder_comes_before_numbers() {
+    fn parent_folder_is_tried_before_numbers() {
         let slugs = slug_candidates(&"pdf".parse().unwrap(), Some("Acme Corp"));
         let first: Vec<&str> = slugs.iter().take(3).map(Slug::as_str).collect();
         assert_eq!(first, ["pdf", "acme-corp-pdf", "pdf-2"]);
     }
 
     #[test]
-    fn numbers_survive_the_longest_name() {
+    fn slug_numbers_fit_after_the_longest_name() {
         let name: Slug = "a".repeat(64).parse().unwrap();
         let slugs = slug_candidates(&name, None);
         assert_eq!(slugs.len(), 99);

@@ -1,12 +1,11 @@
-//! The sample skills of `samples/`, built into the program for the first steps on an empty registry.
+//! The sample skills of `samples/`, built into the program for `skillkeep quickstart`.
 
 use agent_skills::{SKILL_MD, SkillDocument, SkillFile, SkillFolder, SkillPath};
 
-/// A sample, as if it had been read from a folder.
+/// A sample skill, in the same form as one read from a folder.
 pub struct Sample {
-    /// Its files.
     pub folder: SkillFolder,
-    /// Its `SKILL.md`, read.
+    /// The parsed `SKILL.md`.
     pub document: SkillDocument,
 }
 
@@ -36,10 +35,10 @@ static SAMPLES: &[(&str, &[File])] = samples! {
     "write-release-notes": ["SKILL.md", "assets/breaking.png"],
 };
 
-/// Every sample.
+/// All samples, by name.
 ///
 /// # Errors
-/// When one of them is not a skill, which a test rules out.
+/// If a sample is not a valid skill; a unit test rules this out.
 pub fn all() -> Result<Vec<Sample>, String> {
     SAMPLES.iter().map(|(name, files)| sample(name, files)).collect()
 }
@@ -79,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_samples_in_the_program_are_those_in_the_folder() {
+    fn built_in_samples_equal_the_samples_folder() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
         let on_disk: Vec<SkillFolder> = agent_skills::find_skill_folders(&folder)
             .map(|found| agent_skills::read_folder(&found.unwrap()).unwrap())
@@ -89,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn the_samples_keep_to_the_format() {
+    fn samples_follow_the_format() {
         for sample in all().unwrap() {
             assert!(sample.document.notes.is_empty(), "{:?}", sample.document.notes);
         }

@@ -1,7 +1,7 @@
-//! `skill://<slug>/<version>/<name>/<path>`: how a file of a version is called in the protocol (SEP-2640).
+//! `skill://<slug>/<version>/<name>/<path>`: the URI of a file or folder of a version (Skills extension, SEP-2640).
 //!
-//! The version stands in the path, so what a URI names never changes. Each thing has one spelling: a URI that is written
-//! in another way than ours names nothing.
+//! The version is part of the URI, so its content never changes. Each resource has exactly one spelling; other spellings
+//! are not parsed.
 
 use std::fmt;
 
@@ -18,10 +18,26 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 const SCHEME: &str = "skill://";
-/// Longer than the longest path, percent-encoded, with what stands before it.
+/// Enough for the longest path in percent-encoding.
 const MAX_URI_BYTES: usize = 8192;
 
-/// A skill's folder in one version, or something inside it.
+/// The URI of a version's folder, or of a file or folder inside it.
+///
+/// ```
+/// use serde_json::json;
+/// use skillkeep::registry::skill_uri::SkillUri;
+///
+/// let folder = SkillUri::folder("acme-pdf", "1.0", &json!({"name": "pdf"})).unwrap();
+/// let file = folder.at("my notes/a.md");
+/// assert_eq!(file.to_string(), "skill://acme-pdf/1.0/pdf/my%20notes/a.md");
+///
+/// let parsed = SkillUri::parse("skill://acme-pdf/1.0/pdf/my%20notes/a.md").unwrap();
+/// assert_eq!((parsed.slug(), parsed.version(), parsed.path()), ("acme-pdf", "1.0", "my notes/a.md"));
+/// assert!(parsed.is_beside(&folder));
+///
+/// // Not percent-encoded as the server writes it.
+/// assert_eq!(SkillUri::parse("skill://acme-pdf/1.0/pdf/my notes/a.md"), None);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SkillUri {
     slug: String,
@@ -31,9 +47,12 @@ pub struct SkillUri {
 }
 
 impl SkillUri {
-    /// The folder of a version with this front matter; `None` where the version's label cannot stand in a path.
+    /// The template of the URIs of files (RFC 6570). `skill` is the slug.
+    pub const TEMPLATE: &str = "skill://{skill}/{version}/{name}/{+path}";
+
+    /// The folder of a version. It has the name from the front matter, or the slug if that name cannot be a URI segment.
     ///
-    /// The folder is called what the skill calls itself, and by its slug where that is no name for a folder.
+    /// `None` if the version label cannot be a URI segment.
     #[must_use]
     pub fn folder(slug: &str, version: &str, front_matter: &Value) -> Option<Self> {
         let name = front_matter
@@ -49,7 +68,7 @@ impl SkillUri {
         })
     }
 
-    /// Reads a URI; `None` for one that is not spelled as ours are. A `/` at the end of a folder may be there or not.
+    /// Parses a URI; `None` if it is not spelled as [`fmt::Display`] writes it. A trailing `/` is optional.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() > MAX_URI_BYTES {
@@ -76,7 +95,7 @@ impl SkillUri {
         (uri.to_string() == text).then_some(uri)
     }
 
-    /// The same folder's file or folder at this path; the empty path is the folder itself.
+    /// The file or folder at this path in the same version; an empty path is the version's folder.
     #[must_use]
     pub fn at(&self, path: &str) -> Self {
         Self {
@@ -85,44 +104,42 @@ impl SkillUri {
         }
     }
 
-    /// The folder's `SKILL.md`.
+    /// `SKILL.md` of the same version.
     #[must_use]
     pub fn skill_md(&self) -> Self {
         self.at(SKILL_MD)
     }
 
-    /// The skill's slug.
     #[must_use]
     pub fn slug(&self) -> &str {
         &self.slug
     }
 
-    /// The version's label.
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// What the folder is called.
+    /// The name of the version's folder.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The path inside the folder, empty for the folder itself.
+    /// The path inside the version's folder, empty for the folder itself.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Whether both lie in one version's folder.
+    /// Whether both belong to the same version.
     #[must_use]
     pub fn is_beside(&self, other: &Self) -> bool {
         (&self.slug, &self.version, &self.name) == (&other.slug, &other.version, &other.name)
     }
 }
 
-/// A text that a URI can carry between two slashes and that leads nowhere else.
+/// Whether the text can be one segment of a path, unchanged by path normalisation.
 fn is_segment(text: &str) -> bool {
     !text.is_empty() && text != "." && text != ".." && !text.contains(|c: char| c == '/' || c.is_control())
 }
@@ -158,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_uri_carries_slug_version_name_and_path() {
+    fn uri_contains_slug_version_name_and_path() {
         assert_eq!(folder().to_string(), "skill://acme-pdf/1.0%2B2/pdf");
         let file = folder().at("my docs/é.md");
         assert_eq!(
@@ -169,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn each_thing_has_one_spelling() {
+    fn other_spellings_are_not_parsed() {
         for other in [
             "skill://acme-pdf/1.0+2/pdf",
             "skill://acme-pdf/1.0%2b2/pdf",
@@ -189,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_without_a_usable_name_is_called_by_its_slug() {
+    fn folder_without_usable_name_is_named_by_slug() {
         for name in [json!(null), json!(7), json!(""), json!("a/b"), json!("..")] {
             let uri = SkillUri::folder("pdf", "1", &json!({"name": name})).unwrap();
             assert_eq!(uri.to_string(), "skill://pdf/1/pdf", "{name}");
@@ -199,14 +216,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_sent_is_either_one_of_ours_or_nothing(text in "(skill://)?[a-z0-9%./é \\PC]{0,40}") {
+        fn parsed_text_is_the_canonical_spelling(text in "(skill://)?[a-z0-9%./é \\PC]{0,40}") {
             if let Some(uri) = SkillUri::parse(&text) {
                 prop_assert_eq!(uri.to_string(), text.trim_end_matches('/'));
             }
         }
 
         #[test]
-        fn what_is_written_is_read_back(slug in "[a-z0-9-]{1,9}", version in "\\PC{1,9}", name in "\\PC{0,9}", path in "\\PC{0,20}") {
+        fn written_uri_parses_to_itself(slug in "[a-z0-9-]{1,9}", version in "\\PC{1,9}", name in "\\PC{0,9}", path in "\\PC{0,20}") {
             if let Some(folder) = SkillUri::folder(&slug, &version, &json!({"name": name})) {
                 let uri = folder.at(&path);
                 if path.split('/').all(is_segment) {

@@ -1,45 +1,69 @@
-//! Looking skills up.
+//! Skills: look-ups by slug or id, and what changed since a revision of the catalog.
 
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use crate::db::{DbError, TenantTx};
+use super::usage::Subject;
+use crate::db::{DbError, Param, TenantTx};
 use crate::ids::{Digest, SkillId, VersionId};
 use crate::sql;
 
-/// What a list of skills shows of each.
+/// What lists show of a skill. Texts are as long as their columns permit.
+#[derive(Debug, Clone)]
+pub struct SkillMetadata {
+    /// The name in the front matter.
+    pub name: String,
+    pub description: String,
+    pub category: Option<String>,
+    pub tags: Vec<String>,
+    pub author: Option<String>,
+    pub license: Option<String>,
+    /// Whether the latest version follows the Agent Skills format.
+    pub conformant: bool,
+}
+
+impl SkillMetadata {
+    fn from_row(row: &Row) -> Result<Self, DbError> {
+        Ok(Self {
+            name: row.try_get("name")?,
+            description: row.try_get("description")?,
+            category: row.try_get("category")?,
+            tags: row.try_get("tags")?,
+            author: row.try_get("author")?,
+            license: row.try_get("license")?,
+            conformant: row.try_get("conformant")?,
+        })
+    }
+
+    /// The values in the order of the columns in `skills/insert.sql` and `skills/set_latest.sql`.
+    pub(super) fn params(&self) -> [Param<'_>; 7] {
+        [
+            &self.name,
+            &self.description,
+            &self.category,
+            &self.tags,
+            &self.author,
+            &self.license,
+            &self.conformant,
+        ]
+    }
+}
+
+/// A skill as the search results show it.
 #[derive(Debug, Clone)]
 pub struct SkillSummary {
-    /// The skill.
     pub id: SkillId,
-    /// Its unique name.
     pub slug: String,
-    /// What it calls itself.
-    pub name: String,
-    /// What it is for.
-    pub description: String,
-    /// Its category.
-    pub category: Option<String>,
-    /// Its tags.
-    pub tags: Vec<String>,
-    /// Its author.
-    pub author: Option<String>,
-    /// Its licence.
-    pub license: Option<String>,
-    /// Whether it keeps to the Agent Skills format.
-    pub conformant: bool,
-    /// Its latest version.
+    pub metadata: SkillMetadata,
+    /// The latest version.
     pub version: String,
-    /// When it last changed.
+    /// Last change.
     pub updated_at: Timestamp,
 }
 
-/// The summaries of these skills, in no order; those that are gone or another tenant's are left out.
-///
-/// # Errors
-/// When the database is away or refuses.
+/// The summaries of these skills, in no particular order. Ids that do not exist or belong to another tenant are left out.
 pub async fn summaries(tx: &TenantTx, ids: &[SkillId]) -> Result<Vec<SkillSummary>, DbError> {
     let ids: Vec<Uuid> = ids.iter().map(|id| *id.as_uuid()).collect();
     let rows = tx
@@ -50,13 +74,7 @@ pub async fn summaries(tx: &TenantTx, ids: &[SkillId]) -> Result<Vec<SkillSummar
             Ok(SkillSummary {
                 id: SkillId::from_uuid(row.try_get("id")?),
                 slug: row.try_get("slug")?,
-                name: row.try_get("name")?,
-                description: row.try_get("description")?,
-                category: row.try_get("category")?,
-                tags: row.try_get("tags")?,
-                author: row.try_get("author")?,
-                license: row.try_get("license")?,
-                conformant: row.try_get("conformant")?,
+                metadata: SkillMetadata::from_row(row)?,
                 version: row.try_get("version")?,
                 updated_at: row.try_get("updated_at")?,
             })
@@ -64,27 +82,42 @@ pub async fn summaries(tx: &TenantTx, ids: &[SkillId]) -> Result<Vec<SkillSummar
         .collect()
 }
 
-/// A skill and one of its versions, as far as a call that names them needs it.
+/// A skill and one of its versions, resolved from a slug and an optional version label.
 #[derive(Debug, Clone)]
 pub struct ResolvedVersion {
-    /// The skill.
     pub skill: SkillId,
-    /// Its unique name.
     pub slug: String,
-    /// The version.
     pub version_id: VersionId,
-    /// The version's label.
     pub version: String,
-    /// The version's digest.
     pub digest: Digest,
-    /// The reason, where the version was yanked.
+    /// The reason if the version was yanked; empty if none was given.
     pub yanked: Option<String>,
 }
 
-/// The skill of this slug with the version of this label, or with its latest.
-///
-/// # Errors
-/// When the database is away or refuses.
+impl ResolvedVersion {
+    pub(super) fn from_row(row: &Row) -> Result<Self, DbError> {
+        Ok(Self {
+            skill: SkillId::from_uuid(row.try_get("id")?),
+            slug: row.try_get("slug")?,
+            version_id: VersionId::from_uuid(row.try_get("version_id")?),
+            version: row.try_get("version")?,
+            digest: digest(row, "digest")?,
+            yanked: yanked(row)?,
+        })
+    }
+
+    /// What a usage event records of a call about this version.
+    #[must_use]
+    pub const fn subject(&self) -> Subject {
+        Subject {
+            skill: Some(self.skill),
+            version: Some(self.version_id),
+            digest: Some(self.digest),
+        }
+    }
+}
+
+/// The skill with this slug, and its version with this label or its latest version.
 pub async fn find(
     tx: &TenantTx,
     slug: &str,
@@ -93,18 +126,7 @@ pub async fn find(
     let row = tx
         .query_opt(sql!("skills/find.sql"), &[tx.tenant().as_uuid(), &slug, &version])
         .await?;
-    row.as_ref().map(found).transpose()
-}
-
-pub(super) fn found(row: &Row) -> Result<ResolvedVersion, DbError> {
-    Ok(ResolvedVersion {
-        skill: SkillId::from_uuid(row.try_get("id")?),
-        slug: row.try_get("slug")?,
-        version_id: VersionId::from_uuid(row.try_get("version_id")?),
-        version: row.try_get("version")?,
-        digest: digest(row, "digest")?,
-        yanked: yanked(row)?,
-    })
+    row.as_ref().map(ResolvedVersion::from_row).transpose()
 }
 
 fn yanked(row: &Row) -> Result<Option<String>, DbError> {
@@ -118,58 +140,40 @@ pub(crate) fn digest(row: &Row, column: &str) -> Result<Digest, DbError> {
     Digest::from_bytes(row.try_get(column)?).map_err(|error| DbError::Corrupt(error.to_string()))
 }
 
-/// Everything that there is to know of a skill in one of its versions.
+/// Everything that the registry stores about a skill in one version, except its files.
 #[derive(Debug, Clone)]
-pub struct Details {
-    /// The skill and version.
-    pub found: ResolvedVersion,
-    /// What it calls itself.
-    pub name: String,
-    /// What it is for.
-    pub description: String,
-    /// Its category.
-    pub category: Option<String>,
-    /// Its tags.
-    pub tags: Vec<String>,
-    /// Its author.
-    pub author: Option<String>,
-    /// Its licence.
-    pub license: Option<String>,
-    /// Whether its latest version keeps to the Agent Skills format.
-    pub conformant: bool,
-    /// Where it does not, as a list of objects with `code` and `message`.
+pub struct SkillDetails {
+    pub resolved: ResolvedVersion,
+    pub metadata: SkillMetadata,
+    /// Deviations of the latest version from the format: a list of objects with `code` and `message`.
     pub notes: Value,
-    /// The front matter of the version.
     pub front_matter: Value,
-    /// Files in the version.
     pub file_count: i32,
-    /// Bytes in the version.
     pub total_bytes: i64,
-    /// When the skill was first published.
+    /// First publication of the skill.
     pub created_at: Timestamp,
-    /// When the version was published.
+    /// Publication of the version.
     pub version_created_at: Timestamp,
-    /// How many rated it.
+    /// Number of ratings.
     pub ratings: i64,
-    /// Their mean, 1 to 5.
+    /// Mean rating, 1 to 5.
     pub stars: Option<f64>,
     /// Confirmed installs.
     pub installs: i64,
-    /// Reports that it helped.
+    /// Number of reports with the outcome `helped`; the same for `failed` and `stale`.
     pub helped: i64,
-    /// Reports that it failed.
     pub failed: i64,
-    /// Reports that it is out of date.
     pub stale: i64,
-    /// The verdict of the last review of this version.
+    /// Result of the last review of this version: `approved` or `changes_requested`.
     pub review: Option<String>,
 }
 
-/// Everything on the skill of this slug, in the version of this label or in its latest.
-///
-/// # Errors
-/// When the database is away or refuses.
-pub async fn details(tx: &TenantTx, slug: &str, version: Option<&str>) -> Result<Option<Details>, DbError> {
+/// The details of the skill with this slug, in the version with this label or in its latest version.
+pub async fn details(
+    tx: &TenantTx,
+    slug: &str,
+    version: Option<&str>,
+) -> Result<Option<SkillDetails>, DbError> {
     let Some(row) = tx
         .query_opt(
             sql!("skills/details.sql"),
@@ -179,15 +183,9 @@ pub async fn details(tx: &TenantTx, slug: &str, version: Option<&str>) -> Result
     else {
         return Ok(None);
     };
-    Ok(Some(Details {
-        found: found(&row)?,
-        name: row.try_get("name")?,
-        description: row.try_get("description")?,
-        category: row.try_get("category")?,
-        tags: row.try_get("tags")?,
-        author: row.try_get("author")?,
-        license: row.try_get("license")?,
-        conformant: row.try_get("conformant")?,
+    Ok(Some(SkillDetails {
+        resolved: ResolvedVersion::from_row(&row)?,
+        metadata: SkillMetadata::from_row(&row)?,
         notes: row.try_get("notes")?,
         front_matter: row.try_get("front_matter")?,
         file_count: row.try_get("file_count")?,
@@ -204,35 +202,25 @@ pub async fn details(tx: &TenantTx, slug: &str, version: Option<&str>) -> Result
     }))
 }
 
-/// A skill that changed, with what the search index holds of it.
+/// A changed skill, with the fields of the search index.
 #[derive(Debug, Clone)]
 pub struct Changed {
-    /// The skill.
     pub id: SkillId,
-    /// Its unique name.
     pub slug: String,
-    /// What it calls itself.
     pub name: String,
-    /// What it is for.
     pub description: String,
-    /// Its category.
     pub category: Option<String>,
-    /// Its tags.
     pub tags: Vec<String>,
-    /// Its author.
     pub author: Option<String>,
-    /// Whether it can be found at all.
+    /// Whether searches may find it.
     pub active: bool,
-    /// The revision at which it changed.
+    /// The revision of the catalog that changed it.
     pub revision: i64,
-    /// The bytes of its `SKILL.md`.
+    /// The bytes of `SKILL.md`.
     pub skill_md: Option<Vec<u8>>,
 }
 
-/// The skills that changed after a revision, oldest change first, at most `limit`.
-///
-/// # Errors
-/// When the database is away or refuses.
+/// The first `limit` skills that changed after a revision of the catalog, oldest change first.
 pub async fn changed_since(tx: &TenantTx, revision: i64, limit: i64) -> Result<Vec<Changed>, DbError> {
     let rows = tx
         .query(

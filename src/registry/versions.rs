@@ -1,4 +1,4 @@
-//! What versions consist of.
+//! Versions of a skill: manifests, files and history.
 
 use jiff::Timestamp;
 use tokio_postgres::Row;
@@ -8,16 +8,14 @@ use crate::db::{DbError, TenantTx};
 use crate::ids::{Digest, VersionId};
 use crate::sql;
 
-/// One line of a manifest.
+/// One entry of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileEntry {
-    /// The path inside the skill, with `/` between its parts.
+    /// Relative to the skill's folder, with `/` between its parts.
     pub path: String,
-    /// The digest of the file's bytes.
     pub digest: Digest,
-    /// The file's size in bytes.
+    /// Bytes.
     pub size: i64,
-    /// Whether it may be run.
     pub executable: bool,
 }
 
@@ -32,12 +30,10 @@ impl FileEntry {
     }
 }
 
-/// A file with its bytes.
+/// A manifest entry with the bytes of its file.
 #[derive(Debug, Clone)]
 pub struct FileContents {
-    /// Its line in the manifest.
     pub entry: FileEntry,
-    /// Its bytes.
     pub bytes: Vec<u8>,
 }
 
@@ -50,34 +46,25 @@ impl FileContents {
     }
 }
 
-/// One version in a skill's history.
+/// One version in the history of a skill.
 #[derive(Debug, Clone)]
-pub struct VersionLine {
-    /// Its label.
+pub struct VersionSummary {
     pub version: String,
-    /// Its digest.
     pub digest: Digest,
-    /// Files in it.
     pub file_count: i32,
-    /// Bytes in it.
     pub total_bytes: i64,
-    /// Whether it was yanked.
     pub yanked: bool,
-    /// When it was published.
     pub created_at: Timestamp,
 }
 
-/// The newest versions of the skill of this slug, newest first, at most `limit`.
-///
-/// # Errors
-/// When the database is away or refuses.
-pub async fn list(tx: &TenantTx, slug: &str, limit: i64) -> Result<Vec<VersionLine>, DbError> {
+/// The newest `limit` versions of the skill with this slug, newest first.
+pub async fn list(tx: &TenantTx, slug: &str, limit: i64) -> Result<Vec<VersionSummary>, DbError> {
     let rows = tx
         .query(sql!("versions/list.sql"), &[tx.tenant().as_uuid(), &slug, &limit])
         .await?;
     rows.iter()
         .map(|row| {
-            Ok(VersionLine {
+            Ok(VersionSummary {
                 version: row.try_get("version")?,
                 digest: digest(row, "digest")?,
                 file_count: row.try_get("file_count")?,
@@ -89,10 +76,7 @@ pub async fn list(tx: &TenantTx, slug: &str, limit: i64) -> Result<Vec<VersionLi
         .collect()
 }
 
-/// The manifest of the skill of this slug, in the version of this label or in its latest.
-///
-/// # Errors
-/// When the database is away or refuses.
+/// The manifest of the skill with this slug, in the version with this label or in its latest version. Empty if there is none.
 pub async fn files(tx: &TenantTx, slug: &str, version: Option<&str>) -> Result<Vec<FileEntry>, DbError> {
     let rows = tx
         .query(
@@ -103,10 +87,7 @@ pub async fn files(tx: &TenantTx, slug: &str, version: Option<&str>) -> Result<V
     rows.iter().map(FileEntry::from_row).collect()
 }
 
-/// One file of it.
-///
-/// # Errors
-/// When the database is away or refuses.
+/// One file of the skill with this slug, in the version with this label or in its latest version.
 pub async fn file(
     tx: &TenantTx,
     slug: &str,
@@ -123,9 +104,6 @@ pub async fn file(
 }
 
 /// The manifest of a version.
-///
-/// # Errors
-/// When the database is away or refuses.
 pub async fn manifest(tx: &TenantTx, version: VersionId) -> Result<Vec<FileEntry>, DbError> {
     let rows = tx
         .query(
@@ -136,10 +114,10 @@ pub async fn manifest(tx: &TenantTx, version: VersionId) -> Result<Vec<FileEntry
     rows.iter().map(FileEntry::from_row).collect()
 }
 
-/// Every file of a version with its bytes, each checked against its digest.
+/// Every file of a version with its bytes.
 ///
 /// # Errors
-/// When the database is away or refuses, or holds bytes that are not what their digest says.
+/// [`DbError::Corrupt`] if the bytes of a file do not match its digest.
 pub async fn contents(tx: &TenantTx, version: VersionId) -> Result<Vec<FileContents>, DbError> {
     let rows = tx
         .query(

@@ -1,37 +1,42 @@
-//! What lists and searches show of a skill, fitted to what the database holds.
+//! The metadata that lists and searches show of a skill, cut to the lengths of its columns.
 
 use serde_json::{Map, Value, json};
 
-use super::NewVersion;
-use agent_skills::Severity;
+use crate::registry::skills::SkillMetadata;
+use agent_skills::{Severity, SkillDocument, SkillFolder};
 
-/// What lists and searches show of the skill, fitted to the columns.
+// The CHECK constraints of the table `skills`, in characters.
+const MAX_NAME: usize = 200;
+const MAX_DESCRIPTION: usize = 1024;
+const MAX_LABEL: usize = 64;
+const MAX_AUTHOR: usize = 200;
+const MAX_LICENSE: usize = 200;
+
 pub(super) struct DisplayMetadata {
-    pub(super) name: String,
-    pub(super) description: String,
-    pub(super) category: Option<String>,
-    pub(super) tags: Vec<String>,
-    pub(super) author: Option<String>,
-    pub(super) license: Option<String>,
-    pub(super) conformant: bool,
+    pub(super) metadata: SkillMetadata,
+    /// Deviations from the format: a list of objects with `code` and `message`.
     pub(super) notes: Value,
 }
 
 impl DisplayMetadata {
-    pub(super) fn new(new: &NewVersion<'_>) -> Self {
-        let document = new.document;
-        let metadata = document.front_matter.get("metadata").and_then(Value::as_object);
-        let author = text_of(&document.front_matter, "author").or_else(|| text_of(metadata?, "author"));
-        let notes = document.notes.iter().chain(&new.folder.notes);
+    pub(super) fn new(document: &SkillDocument, folder: &SkillFolder) -> Self {
+        let front_matter = &document.front_matter;
+        let author = text_of(front_matter, "author").or_else(|| {
+            let metadata = front_matter.get("metadata").and_then(Value::as_object);
+            text_of(metadata?, "author")
+        });
+        let notes = document.notes.iter().chain(&folder.notes);
         Self {
-            name: text_of(&document.front_matter, "name")
-                .map_or_else(|| document.name.to_string(), |name| fit(&name, 200)),
-            description: fit(&document.description, 1024),
-            category: document.category.as_deref().map(|text| fit(text, 64)),
-            tags: document.tags.iter().map(|tag| fit(tag, 64)).collect(),
-            author: author.map(|text| fit(&text, 200)),
-            license: document.license.as_deref().map(|text| fit(text, 200)),
-            conformant: notes.clone().all(|note| note.severity() == Severity::Warning),
+            metadata: SkillMetadata {
+                name: text_of(front_matter, "name")
+                    .map_or_else(|| document.name.to_string(), |name| fit(&name, MAX_NAME)),
+                description: fit(&document.description, MAX_DESCRIPTION),
+                category: document.category.as_deref().map(|text| fit(text, MAX_LABEL)),
+                tags: document.tags.iter().map(|tag| fit(tag, MAX_LABEL)).collect(),
+                author: author.map(|text| fit(&text, MAX_AUTHOR)),
+                license: document.license.as_deref().map(|text| fit(text, MAX_LICENSE)),
+                conformant: notes.clone().all(|note| note.severity() == Severity::Warning),
+            },
             notes: notes
                 .map(|note| json!({"code": note.code(), "message": note.to_string()}))
                 .collect(),
@@ -47,12 +52,12 @@ fn text_of(fields: &Map<String, Value>, name: &str) -> Option<String> {
         .filter(|text| !text.is_empty())
 }
 
-/// PostgreSQL's text holds no NUL, and its columns have limits.
-pub(super) fn fit(text: &str, max: usize) -> String {
-    text.chars().filter(|c| *c != '\0').take(max).collect()
+/// The first `max_chars` characters without NUL, which PostgreSQL cannot store in text.
+pub(super) fn fit(text: &str, max_chars: usize) -> String {
+    text.chars().filter(|c| *c != '\0').take(max_chars).collect()
 }
 
-/// The front matter without NUL characters, which PostgreSQL's JSON does not hold; the file itself keeps them.
+/// The value without NUL characters, which PostgreSQL cannot store in JSON. The stored file keeps them.
 pub(super) fn without_nul(value: &Value) -> Value {
     match value {
         Value::String(text) => Value::String(text.replace('\0', "")),
