@@ -1,122 +1,107 @@
-//! `confirm_install`: what the caller really has on disk.
+//! `confirm_install`: compares the files on the caller's disk with the installed version.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{CallContext, Done, SideEffect, Tool, ToolError, limits};
+use super::ToolError;
+use super::error::{ArgumentError, Refusal};
+use super::tool::{CallContext, Done, Tool};
 use crate::ids::{Digest, InstallId};
-use crate::registry::installs::{self, State};
+use crate::registry::installs::{self, InstallState};
 use crate::registry::usage::Subject;
 use crate::registry::versions;
-use crate::tenancy::Scope;
 
-const MAX_FILES: usize = 512;
-const PATH_CHARS: usize = 1024;
-
-/// One file as it is on the caller's disk.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct PlacedFile {
-    /// The path inside the skill's folder, with `/` between its parts.
+pub(super) struct FileOnDisk {
+    /// Path inside the skill's folder, e.g. `scripts/fill.sh`.
     #[schemars(length(min = 1, max = 1024))]
     path: String,
-    /// `sha256:` and the 64 hexadecimal digits of the SHA-256 of the bytes on disk.
+    /// `sha256:` and the SHA-256 of the bytes on disk, in lowercase hexadecimal digits.
     #[schemars(regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
     digest: String,
 }
 
-/// What was put on disk.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmInstall {
-    /// The id that install_skill gave.
+    /// From install_skill.
     #[schemars(length(min = 36, max = 36))]
     install_id: String,
     /// Every file in the skill's folder, read back from disk.
     #[schemars(length(min = 1, max = 512))]
-    files: Vec<PlacedFile>,
+    files: Vec<FileOnDisk>,
 }
 
-/// What the registry thinks of it.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct ConfirmInstallOutput {
-    /// The install.
     install_id: String,
-    /// The skill.
     skill: String,
-    /// Its version.
     version: String,
-    /// The digest of the version that was handed out.
+    /// Digest of the version that install_skill returned.
     digest: String,
-    /// `confirmed` where the disk holds the version byte for byte, else `mismatched`.
+    /// `confirmed` if the files match byte for byte, else `mismatched`.
     state: String,
     /// Files of the version that are not on disk.
     missing: Vec<String>,
     /// Files whose bytes differ.
     changed: Vec<String>,
-    /// Files on disk that are not the version's.
+    /// Files on disk that the version does not have.
     unexpected: Vec<String>,
 }
 
 impl Tool for ConfirmInstall {
-    const NAME: &'static str = "confirm_install";
     const TITLE: &'static str = "Confirm an install";
-    const DESCRIPTION: &'static str = "Tells the registry which files an install really put on disk, with their digests. Call it after writing the files \
-         of install_skill. The answer says whether they are the version's, byte for byte, and names what differs.";
-    const SCOPE: Option<Scope> = Some(Scope::SkillsInstall);
-    const EFFECT: SideEffect = SideEffect::AddsOnce;
+    const DESCRIPTION: &'static str = "Report the files on disk with their digests after you wrote the files of install_skill. The result says whether they \
+         match the version byte for byte, and which files differ.";
     type Output = ConfirmInstallOutput;
 
-    fn check(&self) -> Result<(), String> {
-        Uuid::try_parse(&self.install_id)
-            .map_err(|_| "install_id is not an id that install_skill gave".to_owned())?;
-        limits::within("the number of files", self.files.len(), &(1..=MAX_FILES))?;
-        let mut seen = BTreeMap::new();
+    fn check(&self) -> Result<(), ArgumentError> {
+        Uuid::try_parse(&self.install_id).map_err(|_| ArgumentError::InstallId)?;
+        let mut seen = BTreeSet::new();
         for file in &self.files {
-            limits::text("path", &file.path, &(1..=PATH_CHARS))?;
-            file.digest.parse::<Digest>().map_err(|error| error.to_string())?;
-            if seen.insert(&file.path, ()).is_some() {
-                return Err("a path is there twice".to_owned());
+            file.digest
+                .parse::<Digest>()
+                .map_err(|error| ArgumentError::FileDigest {
+                    path: file.path.clone(),
+                    error,
+                })?;
+            if !seen.insert(&file.path) {
+                return Err(ArgumentError::DuplicateFile(file.path.clone()));
             }
         }
         Ok(())
     }
 
     async fn run(self, cx: &CallContext<'_>) -> Result<Done<ConfirmInstallOutput>, ToolError> {
-        let no_such_install = || {
-            ToolError::refused(
-                "not_found",
-                "There is no such install of yours. install_skill starts one and gives its id.",
-            )
-        };
         let id = Uuid::try_parse(&self.install_id)
             .map(InstallId::from_uuid)
-            .map_err(|_| no_such_install())?;
+            .map_err(|_| Refusal::UnknownInstall)?;
         let install = installs::find(cx.tx, id, cx.principal.user)
             .await?
             .filter(|install| cx.principal.can_view_skill(&install.slug))
-            .ok_or_else(no_such_install)?;
+            .ok_or(Refusal::UnknownInstall)?;
         let manifest = versions::manifest(cx.tx, install.version_id).await?;
-        let placed: BTreeMap<&str, &str> = self
+        let on_disk: BTreeMap<&str, &str> = self
             .files
             .iter()
             .map(|file| (file.path.as_str(), file.digest.as_str()))
             .collect();
         let mut output = ConfirmInstallOutput {
             install_id: id.to_string(),
-            skill: install.slug.clone(),
-            version: install.version.clone(),
+            skill: install.slug,
+            version: install.version,
             digest: install.digest.to_string(),
-            state: State::Confirmed.as_str().to_owned(),
+            state: InstallState::Confirmed.as_str().to_owned(),
             missing: Vec::new(),
             changed: Vec::new(),
             unexpected: Vec::new(),
         };
         for entry in &manifest {
-            match placed.get(entry.path.as_str()) {
+            match on_disk.get(entry.path.as_str()) {
                 None => output.missing.push(entry.path.clone()),
                 Some(digest) if *digest != entry.digest.to_string() => {
                     output.changed.push(entry.path.clone())
@@ -124,31 +109,30 @@ impl Tool for ConfirmInstall {
                 Some(_) => {}
             }
         }
-        output.unexpected = placed
+        output.unexpected = on_disk
             .keys()
             .filter(|path| !manifest.iter().any(|entry| entry.path == **path))
             .map(|path| (*path).to_owned())
             .collect();
-        let same = output.missing.is_empty() && output.changed.is_empty() && output.unexpected.is_empty();
-        let (state, reported) = if same {
-            (State::Confirmed, install.digest)
+        let is_same = output.missing.is_empty() && output.changed.is_empty() && output.unexpected.is_empty();
+        let (state, reported) = if is_same {
+            (InstallState::Confirmed, install.digest)
         } else {
-            (State::Mismatched, digest_of_report(&placed))
+            (InstallState::Mismatched, digest_of_report(&on_disk))
         };
         output.state = state.as_str().to_owned();
         installs::set_state(cx.tx, id, state, reported).await?;
-        let subject = Subject {
+        Ok(Done::new(output).with_subject(Subject {
             skill: Some(install.skill),
             version: Some(install.version_id),
             digest: Some(reported),
-        };
-        Ok(Done::new(output).about(subject))
+        }))
     }
 }
 
-/// Names what a caller has that is no version of ours: the digest of his list of paths and digests.
-fn digest_of_report(placed: &BTreeMap<&str, &str>) -> Digest {
-    let list: String = placed
+/// Identifies files that match no version: the digest of the list of their paths and digests.
+fn digest_of_report(on_disk: &BTreeMap<&str, &str>) -> Digest {
+    let list: String = on_disk
         .iter()
         .map(|(path, digest)| format!("{path}\0{digest}\n"))
         .collect();

@@ -1,207 +1,166 @@
-//! `get_skill`: everything on one skill, and a file's text on request.
+//! `get_skill`: the details of one skill, and the text of one of its files.
 
+use agent_skills::Slug;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{CallContext, Done, SideEffect, Tool, ToolError, limits};
-use crate::registry::skills::{self, Details};
-use crate::registry::usage::Subject;
-use crate::registry::versions::{self, FileContents};
-use crate::tenancy::Scope;
+use super::ToolError;
+use super::arguments::MAX_VERSION_CHARS;
+use super::error::Refusal;
+use super::labels::SkillLabels;
+use super::tool::{CallContext, Done, Tool};
+use crate::registry::skills::{self, SkillDetails};
+use crate::registry::versions::{self, FileContents, VersionSummary};
 
-/// The most versions that are shown.
-const SHOWN_VERSIONS: i64 = 100;
+const MAX_VERSIONS: i64 = 100;
 
-/// Which skill, and which of its files.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GetSkill {
-    /// The skill's slug, as search_skills shows it.
-    #[schemars(length(min = 1, max = 64))]
+    /// Slug from search_skills, e.g. `fill-pdf`.
+    #[schemars(length(min = 1, max = Slug::MAX_LEN))]
     skill: String,
-    /// The version; the latest when left out.
+    /// E.g. `1.2`; the latest if omitted.
     #[serde(default)]
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(min = 1, max = MAX_VERSION_CHARS))]
     version: Option<String>,
-    /// The path of a file whose text shall be included, for example `SKILL.md`.
+    /// Path of a file whose text to include, e.g. `SKILL.md`.
     #[serde(default)]
     #[schemars(length(min = 1, max = 1024))]
     file: Option<String>,
 }
 
-/// A file of the version.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct FileLine {
-    /// The path inside the skill.
     path: String,
-    /// `sha256:` and the SHA-256 of its bytes.
+    /// `sha256:` and the SHA-256 of the bytes.
     digest: String,
-    /// The size in bytes.
+    /// Bytes.
     size: i64,
-    /// Whether it may be run.
     executable: bool,
 }
 
-/// A version of the skill.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct VersionLine {
-    /// Its label.
     version: String,
-    /// Its digest.
     digest: String,
-    /// Files in it.
+    /// Number of files.
     files: i32,
-    /// Bytes in it.
     bytes: i64,
     /// Whether it was withdrawn.
     yanked: bool,
-    /// When it was published, RFC 3339.
+    /// RFC 3339.
     published_at: String,
 }
 
-/// The text of the file that was asked for.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct FileText {
-    /// Its path.
     path: String,
-    /// Its digest.
     digest: String,
-    /// Its text.
     text: String,
 }
 
-/// A rule of the format that the skill does not keep to. Stored as JSON when it was published; this is its shape.
+// The database stores these as JSON when the skill is published; this is only their schema.
 #[derive(JsonSchema)]
-#[expect(dead_code, reason = "it describes what the database holds already as JSON")]
+#[expect(dead_code, reason = "describes JSON that comes from the database")]
 struct Deviation {
-    /// A stable word.
+    /// Stable identifier.
     code: String,
-    /// What was found and what was done about it.
+    /// What was found and how it was handled.
     message: String,
 }
 
-/// Everything on one skill.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct GetSkillOutput {
-    /// The skill's slug: what the other tools call it.
+    /// Slug.
     skill: String,
-    /// What it calls itself.
-    name: String,
-    /// What it is for.
-    description: String,
-    /// The version that is shown.
+    #[serde(flatten)]
+    labels: SkillLabels,
     version: String,
-    /// The version's digest.
+    /// Digest of the version's manifest.
     digest: String,
-    /// Its category.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    category: Option<String>,
-    /// Its tags.
-    tags: Vec<String>,
-    /// Its author.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    author: Option<String>,
-    /// Its licence.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    license: Option<String>,
-    /// The front matter of its SKILL.md.
+    /// Front matter of SKILL.md.
     #[schemars(with = "serde_json::Map<String, Value>")]
     front_matter: Value,
-    /// Whether it keeps to every rule of the Agent Skills format.
+    /// Whether it follows the Agent Skills format.
     conformant: bool,
-    /// Where it does not, and what was done about it.
+    /// Deviations from the format.
     #[schemars(with = "Vec<Deviation>")]
     notes: Value,
-    /// Whether this version was withdrawn, and why.
+    /// Present if this version was withdrawn: the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     yanked: Option<String>,
-    /// The verdict of the last review of this version: `approved` or `changes_requested`.
+    /// Last review of this version: `approved` or `changes_requested`.
     #[serde(skip_serializing_if = "Option::is_none")]
     review: Option<String>,
-    /// How many rated it.
+    /// Number of ratings.
     ratings: i64,
-    /// Their mean, 1 to 5.
+    /// Mean rating, 1 to 5.
     #[serde(skip_serializing_if = "Option::is_none")]
     stars: Option<f64>,
     /// Confirmed installs.
     installs: i64,
-    /// Reports that it helped.
+    /// Number of reports that it helped.
     helped: i64,
-    /// Reports that it failed.
+    /// Number of reports that it failed.
     failed: i64,
-    /// Reports that it is out of date.
+    /// Number of reports that it is out of date.
     stale: i64,
-    /// When it was first published, RFC 3339.
+    /// First publication, RFC 3339.
     created_at: String,
-    /// When this version was published, RFC 3339.
+    /// Publication of this version, RFC 3339.
     published_at: String,
-    /// Files in this version.
     file_count: i32,
-    /// Bytes in this version.
     total_bytes: i64,
-    /// The files of this version.
     files: Vec<FileLine>,
-    /// The newest hundred versions, newest first.
+    /// The newest 100 versions, newest first.
     versions: Vec<VersionLine>,
-    /// The file that was asked for.
+    /// The requested file.
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<FileText>,
 }
 
 impl Tool for GetSkill {
-    const NAME: &'static str = "get_skill";
     const TITLE: &'static str = "Get a skill";
-    const DESCRIPTION: &'static str = "Shows one skill: what it is for, its files with digests, its versions, ratings and how it did for others. \
-         With `file` it includes that file's text, for example SKILL.md, to read a skill without installing it.";
-    const SCOPE: Option<Scope> = Some(Scope::SkillsRead);
-    const EFFECT: SideEffect = SideEffect::Reads;
+    const DESCRIPTION: &'static str = "Show one skill: description, files with digests, versions, ratings, and reports of other users. Set `file`, e.g. to \
+         `SKILL.md`, to read a file without installing the skill.";
     type Output = GetSkillOutput;
-
-    fn check(&self) -> Result<(), String> {
-        limits::skill_and_version(&self.skill, self.version.as_deref())?;
-        limits::optional_text("file", self.file.as_deref(), &(1..=1024))
-    }
 
     async fn run(self, cx: &CallContext<'_>) -> Result<Done<GetSkillOutput>, ToolError> {
         let (slug, version) = (self.skill.as_str(), self.version.as_deref());
-        let wanted_file = async {
+        let requested_file = async {
             match &self.file {
                 Some(path) => versions::file(cx.tx, slug, version, path).await,
                 None => Ok(None),
             }
         };
-        // All by name, so that they share one flight.
+        // Each query finds the skill by its slug, so that all of them share one round trip.
         let (details, files, history, file) = futures::try_join!(
             skills::details(cx.tx, slug, version),
             versions::files(cx.tx, slug, version),
-            versions::list(cx.tx, slug, SHOWN_VERSIONS),
-            wanted_file,
+            versions::list(cx.tx, slug, MAX_VERSIONS),
+            requested_file,
         )?;
         let details = details
-            .filter(|details| cx.principal.can_view_skill(&details.found.slug))
-            .ok_or_else(|| ToolError::no_such_skill(slug, version))?;
+            .filter(|details| cx.principal.can_view_skill(&details.resolved.slug))
+            .ok_or_else(|| Refusal::unknown_skill(slug, version))?;
         let file = match (&self.file, file) {
             (Some(path), None) => {
-                return Err(ToolError::refused(
-                    "no_such_file",
-                    format!(
-                        "The skill \"{slug}\" has no file \"{path}\". Without `file`, get_skill lists its files."
-                    ),
-                ));
+                return Err(Refusal::UnknownFile {
+                    slug: slug.to_owned(),
+                    path: path.clone(),
+                }
+                .into());
             }
             (_, file) => file.map(file_text).transpose()?,
         };
-        let subject = Subject {
-            skill: Some(details.found.skill),
-            version: Some(details.found.version_id),
-            digest: Some(details.found.digest),
-        };
-        Ok(Done::new(output(details, files, history, file)).about(subject))
+        let subject = details.resolved.subject();
+        Ok(Done::new(output(details, files, history, file)).with_subject(subject))
     }
 }
 
-fn file_text(file: FileContents) -> Result<FileText, ToolError> {
+fn file_text(file: FileContents) -> Result<FileText, Refusal> {
     let FileContents { entry, bytes } = file;
     match String::from_utf8(bytes) {
         Ok(text) => Ok(FileText {
@@ -209,33 +168,25 @@ fn file_text(file: FileContents) -> Result<FileText, ToolError> {
             digest: entry.digest.to_string(),
             text,
         }),
-        Err(_) => Err(ToolError::refused(
-            "not_text",
-            format!("\"{}\" is not text. install_skill gives its bytes.", entry.path),
-        )),
+        Err(_) => Err(Refusal::NotText { path: entry.path }),
     }
 }
 
 fn output(
-    details: Details,
+    details: SkillDetails,
     files: Vec<versions::FileEntry>,
-    history: Vec<versions::VersionLine>,
+    history: Vec<VersionSummary>,
     file: Option<FileText>,
 ) -> GetSkillOutput {
     GetSkillOutput {
-        skill: details.found.slug,
-        name: details.name,
-        description: details.description,
-        version: details.found.version,
-        digest: details.found.digest.to_string(),
-        category: details.category,
-        tags: details.tags,
-        author: details.author,
-        license: details.license,
+        skill: details.resolved.slug,
+        version: details.resolved.version,
+        digest: details.resolved.digest.to_string(),
         front_matter: details.front_matter,
-        conformant: details.conformant,
+        conformant: details.metadata.conformant,
+        labels: details.metadata.into(),
         notes: details.notes,
-        yanked: details.found.yanked,
+        yanked: details.resolved.yanked,
         review: details.review,
         ratings: details.ratings,
         stars: details.stars,
@@ -258,13 +209,13 @@ fn output(
             .collect(),
         versions: history
             .into_iter()
-            .map(|line| VersionLine {
-                version: line.version,
-                digest: line.digest.to_string(),
-                files: line.file_count,
-                bytes: line.total_bytes,
-                yanked: line.yanked,
-                published_at: line.created_at.to_string(),
+            .map(|version| VersionLine {
+                version: version.version,
+                digest: version.digest.to_string(),
+                files: version.file_count,
+                bytes: version.total_bytes,
+                yanked: version.yanked,
+                published_at: version.created_at.to_string(),
             })
             .collect(),
         file,

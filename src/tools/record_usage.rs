@@ -1,27 +1,23 @@
-//! `record_usage`: how a skill did.
+//! `record_usage`: feedback on a skill.
 
+use agent_skills::Slug;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CallContext, Done, SideEffect, Tool, ToolError, limits};
+use super::ToolError;
+use super::arguments::MAX_VERSION_CHARS;
+use super::error::Refusal;
+use super::tool::{CallContext, Done, Tool};
 use crate::ids::EventId;
 use crate::registry::report::{self, NewReport};
 use crate::registry::skills;
 use crate::registry::usage::Subject;
-use crate::tenancy::Scope;
 
-const MINUTES: std::ops::RangeInclusive<i32> = 0..=10_080;
-const TOKENS: std::ops::RangeInclusive<i64> = 0..=1_000_000_000;
-
-/// What became of a skill's use.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum ReportedOutcome {
-    /// It did what it promises.
     Helped,
-    /// It did not.
     Failed,
-    /// What it says is out of date.
     Stale,
 }
 
@@ -35,84 +31,68 @@ impl ReportedOutcome {
     }
 }
 
-/// How a skill did.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RecordUsage {
-    /// The skill's slug, as search_skills shows it.
-    #[schemars(length(min = 1, max = 64))]
+    /// Slug from search_skills, e.g. `fill-pdf`.
+    #[schemars(length(min = 1, max = Slug::MAX_LEN))]
     skill: String,
-    /// The version that was used; the latest when left out.
+    /// The version that you used, e.g. `1.2`; the latest if omitted.
     #[serde(default)]
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(min = 1, max = MAX_VERSION_CHARS))]
     version: Option<String>,
-    /// What became of it.
+    /// `stale`: the instructions are out of date.
     outcome: ReportedOutcome,
-    /// Minutes of work that it saved, at most a week's.
+    /// Estimated minutes of work saved, e.g. 20.
     #[serde(default)]
     #[schemars(range(min = 0, max = 10_080))]
     minutes_saved: Option<i32>,
-    /// Tokens that it cost.
+    /// Tokens spent while following the skill, e.g. 4000.
     #[serde(default)]
     #[schemars(range(min = 0, max = 1_000_000_000))]
     tokens: Option<i64>,
-    /// A few words on what went well or badly.
+    /// What worked or failed, e.g. `Step 3 needs pypdf 5`.
     #[serde(default)]
     #[schemars(length(max = 2000))]
     comment: Option<String>,
-    /// Any text of your own that names this one use. A report sent again with the same key counts once.
+    /// Any text that identifies this use, e.g. `task-42`. A report repeated with the same key counts once.
     #[serde(default)]
     #[schemars(length(min = 1, max = 128))]
     idempotency_key: Option<String>,
 }
 
-/// What stands in the registry now.
+/// The stored report.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct RecordUsageOutput {
-    /// The report's id.
     report_id: String,
-    /// The skill.
     skill: String,
-    /// The version that the report is about.
     version: String,
-    /// What was reported.
     outcome: String,
-    /// Whether the same report had arrived before; it counts once.
+    /// Whether this report had already been stored.
     duplicate: bool,
 }
 
 impl Tool for RecordUsage {
-    const NAME: &'static str = "record_usage";
     const TITLE: &'static str = "Report how a skill did";
-    const DESCRIPTION: &'static str = "Reports that a skill was used and whether it helped, failed or is out of date, with the minutes it saved. \
+    const DESCRIPTION: &'static str = "Report whether a skill helped, failed or is out of date, and the minutes it saved. \
          Call it once after each task in which you followed a skill.";
-    const SCOPE: Option<Scope> = Some(Scope::UsageWrite);
-    const EFFECT: SideEffect = SideEffect::AddsOnce;
     type Output = RecordUsageOutput;
-
-    fn check(&self) -> Result<(), String> {
-        limits::skill_and_version(&self.skill, self.version.as_deref())?;
-        limits::optional_within("minutes_saved", self.minutes_saved, &MINUTES)?;
-        limits::optional_within("tokens", self.tokens, &TOKENS)?;
-        limits::optional_text("comment", self.comment.as_deref(), &(0..=2000))?;
-        limits::optional_text("idempotency_key", self.idempotency_key.as_deref(), &(1..=128))
-    }
 
     async fn run(self, cx: &CallContext<'_>) -> Result<Done<RecordUsageOutput>, ToolError> {
         let version = self.version.as_deref();
-        let found = skills::find(cx.tx, &self.skill, version)
+        let resolved = skills::find(cx.tx, &self.skill, version)
             .await?
-            .filter(|found| cx.principal.can_view_skill(&found.slug))
-            .ok_or_else(|| ToolError::no_such_skill(&self.skill, version))?;
-        // Without a key each call is a report of its own.
+            .filter(|resolved| cx.principal.can_view_skill(&resolved.slug))
+            .ok_or_else(|| Refusal::unknown_skill(&self.skill, version))?;
+        // Without an idempotency key each call is a new report.
         let key = self.idempotency_key.unwrap_or_else(|| EventId::new().to_string());
         let stored = report::report(
             cx.tx,
             &NewReport {
                 idempotency_key: &key,
                 user: cx.principal.user,
-                skill: found.skill,
-                version: found.version_id,
+                skill: resolved.skill,
+                version: resolved.version_id,
                 names_version: version.is_some(),
                 outcome: self.outcome.as_str(),
                 minutes_saved: self.minutes_saved,
@@ -122,29 +102,23 @@ impl Tool for RecordUsage {
         )
         .await?;
         if !stored.same {
-            return Err(ToolError::refused(
-                "idempotency_conflict",
-                format!(
-                    "The idempotency key \"{key}\" was used before for another report. Choose a new one."
-                ),
-            ));
+            return Err(Refusal::IdempotencyConflict { key }.into());
         }
         let (version_id, version, digest) =
             stored
                 .about
-                .unwrap_or((found.version_id, found.version, found.digest));
-        let subject = Subject {
-            skill: Some(found.skill),
-            version: Some(version_id),
-            digest: Some(digest),
-        };
-        Ok(Done::new(RecordUsageOutput {
+                .unwrap_or((resolved.version_id, resolved.version, resolved.digest));
+        let output = RecordUsageOutput {
             report_id: stored.id.to_string(),
-            skill: found.slug,
+            skill: resolved.slug,
             version,
             outcome: self.outcome.as_str().to_owned(),
             duplicate: stored.duplicate,
-        })
-        .about(subject))
+        };
+        Ok(Done::new(output).with_subject(Subject {
+            skill: Some(resolved.skill),
+            version: Some(version_id),
+            digest: Some(digest),
+        }))
     }
 }

@@ -1,4 +1,4 @@
-//! The JSON schemas of a tool's input and output, in the form that the most clients understand.
+//! JSON schemas of a tool's input and output, in the form that most clients understand.
 
 use std::sync::Arc;
 
@@ -6,32 +6,32 @@ use rmcp::model::JsonObject;
 use schemars::JsonSchema;
 use serde_json::Value;
 
-/// Draft 2020-12, with everything in one piece: several clients do not follow references.
+/// Draft 2020-12, without references: several clients do not follow them.
 pub(super) fn of<T: JsonSchema>() -> Arc<JsonObject> {
     let settings =
         schemars::generate::SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     let mut schema = settings.into_generator().into_root_schema_for::<T>();
     schema.remove("title");
     let mut schema = schema.as_object().cloned().unwrap_or_default();
-    schema.values_mut().for_each(say_optional_once);
-    say_optional_in(&mut schema);
+    schema.values_mut().for_each(remove_null_types);
+    remove_null_types_of_properties(&mut schema);
     Arc::new(schema)
 }
 
-/// Properties that may be left out need not be nullable as well: clients with one type a value, such as function
-/// declarations of Gemini, would refuse the tool.
-fn say_optional_once(value: &mut Value) {
+/// Removes `null` from the types of optional properties: clients with one type per value, such as Gemini's function
+/// declarations, reject the tool otherwise.
+fn remove_null_types(value: &mut Value) {
     match value {
         Value::Object(schema) => {
-            schema.values_mut().for_each(say_optional_once);
-            say_optional_in(schema);
+            schema.values_mut().for_each(remove_null_types);
+            remove_null_types_of_properties(schema);
         }
-        Value::Array(items) => items.iter_mut().for_each(say_optional_once),
+        Value::Array(items) => items.iter_mut().for_each(remove_null_types),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
-fn say_optional_in(schema: &mut JsonObject) {
+fn remove_null_types_of_properties(schema: &mut JsonObject) {
     let required: Vec<Value> = schema
         .get("required")
         .and_then(Value::as_array)

@@ -1,118 +1,93 @@
-//! `search_skills`: ranked skills for a task in plain words, or all of them in order.
+//! `search_skills`: ranked skills for a task in plain words, or all skills in the order of their slugs.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CallContext, Done, SideEffect, Tool, ToolError, limits};
+use super::ToolError;
+use super::labels::SkillLabels;
+use super::name::ToolName;
+use super::tool::{CallContext, Done, Tool};
 use crate::ids::SkillId;
 use crate::registry::cursor::{self, InvalidCursor};
 use crate::registry::skills::{self, SkillSummary};
 use crate::search::{Facets, TenantCatalog};
-use crate::tenancy::{Principal, Scope};
+use crate::tenancy::Principal;
 use skill_search::Query;
 
-const LIMIT: std::ops::RangeInclusive<u32> = 1..=50;
 const DEFAULT_LIMIT: u32 = 10;
-const QUERY_CHARS: usize = 2000;
-/// Ranks beyond this are not looked at: nobody reads the thousandth hit, and each page ranks those before it again.
+/// Later ranks are not returned: each page ranks all pages before it again.
 const MAX_RANK: usize = 1000;
-/// Words of the query that a hit's reason names at most.
+/// The number of query terms that `why` names.
 const WHY_TERMS: usize = 8;
+const NO_RESULT_HINT: &str =
+    "No skill matches. Try other words or fewer filters; without a query, search_skills lists all skills.";
 
-/// What to look for.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SearchSkills {
-    /// The task in plain words, in any language. Quotes, brackets and operators have no special meaning. Left out or
-    /// empty, all skills are listed in the order of their names.
+    /// The task in plain words, in any language, e.g. `fill in a PDF form`. There are no operators. If omitted or
+    /// empty, all skills are listed by slug.
     #[serde(default)]
     #[schemars(length(max = 2000))]
     query: Option<String>,
-    /// Only skills with this tag.
+    /// Only skills with this tag, e.g. `pdf`.
     #[serde(default)]
     #[schemars(length(min = 1, max = 64))]
     tag: Option<String>,
-    /// Only skills of this category.
+    /// Only skills of this category, e.g. `office`.
     #[serde(default)]
     #[schemars(length(min = 1, max = 64))]
     category: Option<String>,
-    /// Only skills by this author.
+    /// Only skills of this author, e.g. `Ada`.
     #[serde(default)]
     #[schemars(length(min = 1, max = 200))]
     author: Option<String>,
-    /// How many to return at most; 10 when left out.
+    /// Maximum number of hits; 10 if omitted.
     #[serde(default)]
     #[schemars(range(min = 1, max = 50))]
     limit: Option<u32>,
-    /// The next_cursor of the answer before, to go on from there with the same words and filters.
+    /// next_cursor of the previous page. Keep query and filters unchanged.
     #[serde(default)]
     #[schemars(length(min = 1, max = 400))]
     cursor: Option<String>,
 }
 
-/// One skill that was found.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct SkillHit {
-    /// The skill's slug: what the other tools call it.
+    /// Slug; the other tools take it as `skill`.
     skill: String,
-    /// What it calls itself.
-    name: String,
-    /// What it is for.
-    description: String,
-    /// Its latest version.
+    #[serde(flatten)]
+    labels: SkillLabels,
+    /// The latest version.
     version: String,
-    /// Its category.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    category: Option<String>,
-    /// Its tags.
-    tags: Vec<String>,
-    /// Its author.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    author: Option<String>,
-    /// Its licence.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    license: Option<String>,
-    /// When it last changed, RFC 3339.
+    /// Last change, RFC 3339.
     updated_at: String,
-    /// How well it fits: higher is better, comparable within one answer. Absent in a plain list.
+    /// Higher is better. Comparable within one result; absent without a query.
     #[serde(skip_serializing_if = "Option::is_none")]
     score: Option<f32>,
-    /// The words of the query that it holds, and where. Absent in a plain list.
+    /// The matching words of the query and where they occur. Absent without a query.
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<String>,
 }
 
-/// The skills that were found, best first.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct SearchSkillsOutput {
-    /// The skills.
+    /// Best first.
     hits: Vec<SkillHit>,
-    /// Give this as cursor to get more; absent at the end.
+    /// Pass it as cursor to get the next page. Absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<String>,
-    /// What to do when nothing was found.
+    /// What to try if there are no hits.
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
 }
 
 impl Tool for SearchSkills {
-    const NAME: &'static str = "search_skills";
     const TITLE: &'static str = "Search skills";
-    const DESCRIPTION: &'static str = "Finds skills in this organisation's registry for a task described in plain words, best first, with a short reason for \
-         each. Call it before starting a task that somebody may have solved before. Then read one with get_skill or install \
-         it with install_skill.";
-    const SCOPE: Option<Scope> = Some(Scope::SkillsRead);
-    const EFFECT: SideEffect = SideEffect::Reads;
+    const DESCRIPTION: &'static str = "Find skills (tested instructions) in the organisation's registry for a task, best first, with a reason for each hit. \
+         Call it before you start a task that someone may have solved before. Then read a skill with get_skill or \
+         install it with install_skill.";
     type Output = SearchSkillsOutput;
-
-    fn check(&self) -> Result<(), String> {
-        limits::optional_text("query", self.query.as_deref(), &(0..=QUERY_CHARS))?;
-        limits::optional_text("tag", self.tag.as_deref(), &(1..=64))?;
-        limits::optional_text("category", self.category.as_deref(), &(1..=64))?;
-        limits::optional_text("author", self.author.as_deref(), &(1..=200))?;
-        limits::optional_within("limit", self.limit, &LIMIT)?;
-        limits::optional_text("cursor", self.cursor.as_deref(), &(1..=400))
-    }
 
     async fn run(self, cx: &CallContext<'_>) -> Result<Done<SearchSkillsOutput>, ToolError> {
         let filter = Filter::new(&self, cx.principal);
@@ -128,38 +103,31 @@ impl Tool for SearchSkills {
             rank(&catalog, &filter, &position, limit)
         };
         drop(catalog);
-        let ids: Vec<SkillId> = page.hits.iter().map(|hit| hit.skill).collect();
+        let ids: Vec<SkillId> = page.matches.iter().map(|found| found.skill).collect();
         let summaries = if ids.is_empty() {
             Vec::new()
         } else {
             skills::summaries(cx.tx, &ids).await?
         };
         let hits: Vec<SkillHit> = page
-            .hits
+            .matches
             .iter()
-            .filter_map(|chosen| {
-                summaries
-                    .iter()
-                    .find(|card| card.id == chosen.skill)
-                    .map(|card| hit(card, chosen))
+            .filter_map(|found| {
+                let summary = summaries.iter().find(|summary| summary.id == found.skill)?;
+                Some(hit(summary, found))
             })
             .collect();
-        let count = i32::try_from(hits.len()).unwrap_or(i32::MAX);
-        let hint = hits.is_empty().then(|| {
-            "Nothing fits. Try other words or fewer filters; without a query, search_skills lists everything.".to_owned()
-        });
-        let next_cursor = page.next.map(|next| next.write(&filter));
-        let mut done = Done::new(SearchSkillsOutput {
+        let count = hits.len();
+        let output = SearchSkillsOutput {
+            hint: hits.is_empty().then(|| NO_RESULT_HINT.to_owned()),
             hits,
-            next_cursor,
-            hint,
-        });
-        done.result_count = Some(count);
-        Ok(done)
+            next_cursor: page.next.map(|next| next.write(&filter)),
+        };
+        Ok(Done::new(output).with_result_count(count))
     }
 }
 
-/// The words and filters of a search, in the form in which they are compared.
+/// Query and filters, normalised for comparison.
 struct Filter<'a> {
     query: String,
     tag: Option<String>,
@@ -180,16 +148,16 @@ impl<'a> Filter<'a> {
         }
     }
 
-    /// What a cursor is bound to, beside the tenant: the words and filters of the search.
-    fn list(&self) -> String {
+    /// What a cursor is bound to besides the tenant.
+    fn list_id(&self) -> String {
         format!(
             "{} {:?}",
-            SearchSkills::NAME,
+            ToolName::SearchSkills.as_str(),
             (&self.query, &self.tag, &self.category, &self.author)
         )
     }
 
-    fn keeps(&self, facets: &Facets) -> bool {
+    fn matches(&self, facets: &Facets) -> bool {
         self.tag.as_ref().is_none_or(|tag| facets.tags.contains(tag))
             && self
                 .category
@@ -203,13 +171,14 @@ impl<'a> Filter<'a> {
     }
 }
 
-struct Chosen {
+struct Match {
     skill: SkillId,
-    ranked: Option<(f32, String)>,
+    /// Score and reason. `None` in a list without a query.
+    ranking: Option<(f32, String)>,
 }
 
 struct Page {
-    hits: Vec<Chosen>,
+    matches: Vec<Match>,
     next: Option<Position>,
 }
 
@@ -218,18 +187,20 @@ fn list(catalog: &TenantCatalog, filter: &Filter<'_>, position: &Position, limit
         Position::After(slug) => Some(slug.as_str()),
         Position::Start | Position::Rank(_) => None,
     };
-    let mut kept = catalog
-        .in_order(after)
-        .filter(|(_, skill)| catalog.facets(*skill).is_some_and(|facets| filter.keeps(facets)));
-    let page: Vec<(&str, SkillId)> = kept.by_ref().take(limit).collect();
-    let next = match (kept.next(), page.last()) {
+    let mut remaining = catalog.in_order(after).filter(|(_, skill)| {
+        catalog
+            .facets(*skill)
+            .is_some_and(|facets| filter.matches(facets))
+    });
+    let page: Vec<(&str, SkillId)> = remaining.by_ref().take(limit).collect();
+    let next = match (remaining.next(), page.last()) {
         (Some(_), Some((slug, _))) => Some(Position::After((*slug).to_owned())),
         (Some(_) | None, _) => None,
     };
     Page {
-        hits: page
+        matches: page
             .into_iter()
-            .map(|(_, skill)| Chosen { skill, ranked: None })
+            .map(|(_, skill)| Match { skill, ranking: None })
             .collect(),
         next,
     }
@@ -242,46 +213,41 @@ fn rank(catalog: &TenantCatalog, filter: &Filter<'_>, position: &Position, limit
     };
     let until = (from + limit).min(MAX_RANK);
     let query = Query::new(&filter.query);
-    // One more than the page, to know whether there is another.
+    // One more than the page, to know whether there is a next page.
     let hits = catalog.index().search(&query, until + 1, |skill| {
         catalog
             .facets(SkillId::from_uuid(skill))
-            .is_some_and(|facets| filter.keeps(facets))
+            .is_some_and(|facets| filter.matches(facets))
     });
-    let more = hits.len() > until && until < MAX_RANK;
-    let hits = hits
+    let has_more = hits.len() > until && until < MAX_RANK;
+    let matches = hits
         .into_iter()
         .take(until)
         .skip(from)
-        .map(|hit| Chosen {
+        .map(|hit| Match {
             skill: SkillId::from_uuid(hit.skill),
-            ranked: Some((hit.score, hit.why(WHY_TERMS))),
+            ranking: Some((hit.score, hit.why(WHY_TERMS))),
         })
         .collect();
     Page {
-        hits,
-        next: more.then_some(Position::Rank(until)),
+        matches,
+        next: has_more.then_some(Position::Rank(until)),
     }
 }
 
-fn hit(card: &SkillSummary, chosen: &Chosen) -> SkillHit {
-    let (score, why) = chosen.ranked.clone().unzip();
+fn hit(summary: &SkillSummary, found: &Match) -> SkillHit {
+    let (score, why) = found.ranking.clone().unzip();
     SkillHit {
-        skill: card.slug.clone(),
-        name: card.name.clone(),
-        description: card.description.clone(),
-        version: card.version.clone(),
-        category: card.category.clone(),
-        tags: card.tags.clone(),
-        author: card.author.clone(),
-        license: card.license.clone(),
-        updated_at: card.updated_at.to_string(),
+        skill: summary.slug.clone(),
+        labels: summary.metadata.clone().into(),
+        version: summary.version.clone(),
+        updated_at: summary.updated_at.to_string(),
         score,
         why,
     }
 }
 
-/// Where a page begins. Written as an opaque cursor that is bound to the tenant, the words and the filters.
+/// Start of a page. Sent as an opaque cursor, bound to the tenant, the query and the filters.
 #[derive(Debug, PartialEq, Eq)]
 enum Position {
     Start,
@@ -291,17 +257,17 @@ enum Position {
 
 impl Position {
     fn write(&self, filter: &Filter<'_>) -> String {
-        let place = match self {
+        let position = match self {
             Self::Start => String::new(),
             Self::Rank(rank) => format!("r{rank}"),
             Self::After(slug) => format!("a{slug}"),
         };
-        cursor::write(filter.principal, &filter.list(), &place)
+        cursor::write(filter.principal, &filter.list_id(), &position)
     }
 
     fn read(text: &str, filter: &Filter<'_>) -> Result<Self, InvalidCursor> {
-        let place = cursor::read(filter.principal, &filter.list(), text)?;
-        let position = match place.split_at_checked(1) {
+        let text = cursor::read(filter.principal, &filter.list_id(), text)?;
+        let position = match text.split_at_checked(1) {
             Some(("r", rank)) => rank.parse().ok().filter(|rank| *rank <= MAX_RANK).map(Self::Rank),
             Some(("a", slug)) => Some(Self::After(slug.to_owned())),
             Some(_) | None => None,

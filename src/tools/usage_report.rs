@@ -1,4 +1,4 @@
-//! `usage_report`: who uses what, and what it brought.
+//! `usage_report`: usage of the tenant's skills over a period.
 
 use std::time::Duration;
 
@@ -6,58 +6,45 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{CallContext, Done, SideEffect, Tool, ToolError, limits};
+use super::ToolError;
+use super::error::Refusal;
+use super::tool::{CallContext, Done, Tool};
 use crate::registry::report::{self, Period, UsageReport};
-use crate::tenancy::Scope;
 
-const DAYS: std::ops::RangeInclusive<u32> = 1..=366;
-const TOP: std::ops::RangeInclusive<u32> = 1..=100;
+const DEFAULT_DAYS: u32 = 30;
+const DEFAULT_TOP: u32 = 10;
 
-/// The period that the report covers.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UsageReportInput {
-    /// How many days back from now the report reaches; 30 when left out.
+    /// Number of days up to now; 30 if omitted.
     #[serde(default)]
     #[schemars(range(min = 1, max = 366))]
     days: Option<u32>,
-    /// How many rows each list has at most; 10 when left out.
+    /// Maximum number of rows in each list; 10 if omitted.
     #[serde(default)]
     #[schemars(range(min = 1, max = 100))]
     top: Option<u32>,
 }
 
 impl Tool for UsageReportInput {
-    const NAME: &'static str = "usage_report";
     const TITLE: &'static str = "Usage report";
-    const DESCRIPTION: &'static str = "Sums up how this organisation uses its skills over the last days: calls, users, skills, outcomes, \
-         minutes saved, and the searches that found nothing.";
-    const SCOPE: Option<Scope> = Some(Scope::UsageRead);
-    const EFFECT: SideEffect = SideEffect::Reads;
+    const DESCRIPTION: &'static str = "Summarise how the organisation used its skills in the last days: calls, users, skills, outcomes, minutes saved, and \
+         searches without a result. Call it when someone asks which skills are used or missing.";
     type Output = UsageReport;
-
-    fn check(&self) -> Result<(), String> {
-        limits::optional_within("days", self.days, &DAYS)?;
-        limits::optional_within("top", self.top, &TOP)
-    }
 
     async fn run(self, cx: &CallContext<'_>) -> Result<Done<UsageReport>, ToolError> {
         if cx.principal.only_skills.is_some() {
-            return Err(ToolError::refused(
-                "limited_key",
-                "This API key is limited to certain skills, and the report is about all of them. Ask your administrator for a key \
-                 without that limit.",
-            ));
+            return Err(Refusal::LimitedKey.into());
         }
         let now = Timestamp::now();
-        let back = Duration::from_secs(u64::from(self.days.unwrap_or(30)) * 24 * 60 * 60);
-        // A second more, because ids made in this very millisecond belong to it.
+        let days = u64::from(self.days.unwrap_or(DEFAULT_DAYS));
+        // One second more, to include the ids created in this millisecond.
         let period = Period {
-            from: now - back,
+            from: now - Duration::from_secs(days * 24 * 60 * 60),
             until: now + Duration::from_secs(1),
         };
-        Ok(Done::new(
-            report::summarise(cx.tx, period, i64::from(self.top.unwrap_or(10))).await?,
-        ))
+        let top = i64::from(self.top.unwrap_or(DEFAULT_TOP));
+        Ok(Done::new(report::summarise(cx.tx, period, top).await?))
     }
 }

@@ -1,0 +1,199 @@
+//! Reads the arguments of a tool call and enforces the limits that the tool's input schema states.
+//!
+//! The schema is the only statement of a limit, so what callers see in `tools/list` is what is enforced.
+
+use rmcp::model::JsonObject;
+use serde_json::Value;
+
+use super::error::{ArgumentError, Rejection};
+use super::name::ToolName;
+use super::tool::Tool;
+
+/// The longest version label, in characters.
+pub(super) const MAX_VERSION_CHARS: usize = 64;
+
+/// The schema keywords that [`check_limits`] enforces.
+#[cfg(test)]
+pub(super) const LIMIT_KEYWORDS: [&str; 6] = [
+    "minimum",
+    "maximum",
+    "minLength",
+    "maxLength",
+    "minItems",
+    "maxItems",
+];
+
+/// Parses the arguments of `tool`, whose input schema is `schema`.
+///
+/// # Errors
+/// [`Rejection::InvalidArguments`] for a NUL character, a wrong type, an unknown argument, or a value outside its limits.
+pub(super) fn read<T: Tool>(
+    tool: ToolName,
+    schema: &JsonObject,
+    arguments: JsonObject,
+) -> Result<T, Rejection> {
+    let arguments = Value::Object(arguments);
+    parse(schema, &arguments).map_err(|error| error.into_rejection(tool))
+}
+
+fn parse<T: Tool>(schema: &JsonObject, arguments: &Value) -> Result<T, ArgumentError> {
+    // PostgreSQL cannot store NUL in text.
+    if contains_nul(arguments) {
+        return Err(ArgumentError::Nul);
+    }
+    let input = T::deserialize(arguments).map_err(|error| ArgumentError::Json(error.to_string()))?;
+    check_limits(schema, arguments).map_err(|violation| ArgumentError::Limit {
+        argument: violation.argument,
+        rule: violation.rule,
+    })?;
+    input.check()?;
+    Ok(input)
+}
+
+fn contains_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(contains_nul),
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(name, value)| name.contains('\0') || contains_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+struct Violation {
+    /// Such as `limit` or `files[3].path`.
+    argument: String,
+    /// Such as `must be between 1 and 50, got 99`.
+    rule: String,
+}
+
+/// Checks a value of the right type against the lengths and ranges of its schema. Lengths count characters.
+fn check_limits(schema: &JsonObject, value: &Value) -> Result<(), Violation> {
+    match value {
+        Value::String(text) => {
+            let chars = i128::try_from(text.chars().count()).unwrap_or(i128::MAX);
+            Range::of(schema, "minLength", "maxLength").check(chars, "have", " characters")
+        }
+        Value::Number(number) => match number
+            .as_i64()
+            .map(i128::from)
+            .or(number.as_u64().map(i128::from))
+        {
+            Some(number) => Range::of(schema, "minimum", "maximum").check(number, "be", ""),
+            None => Ok(()),
+        },
+        Value::Array(items) => {
+            let count = i128::try_from(items.len()).unwrap_or(i128::MAX);
+            Range::of(schema, "minItems", "maxItems").check(count, "have", " items")?;
+            let Some(schema) = schema.get("items").and_then(Value::as_object) else {
+                return Ok(());
+            };
+            items.iter().enumerate().try_for_each(|(index, item)| {
+                check_limits(schema, item).map_err(|inner| inner.inside(&format!("[{index}]")))
+            })
+        }
+        Value::Object(fields) => {
+            let properties = schema.get("properties").and_then(Value::as_object);
+            fields.iter().try_for_each(|(name, value)| {
+                match properties.and_then(|properties| properties.get(name)?.as_object()) {
+                    Some(schema) => check_limits(schema, value).map_err(|inner| inner.inside(name)),
+                    None => Ok(()),
+                }
+            })
+        }
+        Value::Null | Value::Bool(_) => Ok(()),
+    }
+}
+
+impl Violation {
+    fn inside(self, outer: &str) -> Self {
+        let argument = match self.argument.as_str() {
+            "" => outer.to_owned(),
+            index if index.starts_with('[') => format!("{outer}{index}"),
+            name => format!("{outer}.{name}"),
+        };
+        Self { argument, ..self }
+    }
+}
+
+struct Range {
+    min: Option<i128>,
+    max: Option<i128>,
+}
+
+impl Range {
+    fn of(schema: &JsonObject, min: &str, max: &str) -> Self {
+        let bound = |keyword| schema.get(keyword).and_then(Value::as_i64).map(i128::from);
+        Self {
+            min: bound(min),
+            max: bound(max),
+        }
+    }
+
+    fn check(&self, actual: i128, verb: &str, unit: &str) -> Result<(), Violation> {
+        let is_inside = self.min.is_none_or(|min| min <= actual) && self.max.is_none_or(|max| actual <= max);
+        if is_inside {
+            return Ok(());
+        }
+        let bounds = match (self.min, self.max) {
+            (Some(min), Some(max)) if min == max => format!("exactly {min}"),
+            (Some(min), Some(max)) => format!("between {min} and {max}"),
+            (Some(min), None) => format!("at least {min}"),
+            (None, Some(max)) => format!("at most {max}"),
+            (None, None) => return Ok(()),
+        };
+        Err(Violation {
+            argument: String::new(),
+            rule: format!("must {verb} {bounds}{unit}, got {actual}"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn violation(schema: Value, value: Value) -> Option<String> {
+        check_limits(schema.as_object().unwrap(), &value)
+            .err()
+            .map(|violation| format!("{} {}", violation.argument, violation.rule))
+    }
+
+    #[test]
+    fn bounds_belong_to_the_range() {
+        let schema = json!({"properties": {"limit": {"minimum": 1, "maximum": 50}}});
+        assert_eq!(violation(schema.clone(), json!({"limit": 1})), None);
+        assert_eq!(violation(schema.clone(), json!({"limit": 50})), None);
+        assert_eq!(
+            violation(schema.clone(), json!({"limit": 99})).unwrap(),
+            "limit must be between 1 and 50, got 99"
+        );
+        let huge = violation(schema, json!({"limit": u64::MAX})).unwrap();
+        assert!(huge.ends_with("got 18446744073709551615"), "{huge}");
+    }
+
+    #[test]
+    fn text_is_measured_in_characters() {
+        let schema = json!({"properties": {"query": {"minLength": 1, "maxLength": 4}}});
+        assert_eq!(violation(schema.clone(), json!({"query": "ääää"})), None);
+        assert!(violation(schema.clone(), json!({"query": ""})).is_some());
+        assert!(violation(schema, json!({"query": "aaaaa"})).is_some());
+    }
+
+    #[test]
+    fn a_violation_inside_a_list_names_its_path() {
+        let schema = json!({"properties": {"files": {"maxItems": 2, "items": {"properties": {
+            "path": {"minLength": 1}}}}}});
+        assert_eq!(
+            violation(schema.clone(), json!({"files": [{"path": "a"}, {"path": ""}]})).unwrap(),
+            "files[1].path must have at least 1 characters, got 0"
+        );
+        assert_eq!(
+            violation(schema, json!({"files": [{}, {}, {}]})).unwrap(),
+            "files must have at most 2 items, got 3"
+        );
+    }
+}

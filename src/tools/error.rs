@@ -1,0 +1,237 @@
+//! Errors of tools. Every text that a tool can show to a caller is in this file; a snapshot test lists them.
+
+use agent_skills::IdError;
+
+use super::name::ToolName;
+use crate::db::DbError;
+use crate::registry::cursor::InvalidCursor;
+
+/// Why a tool failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ToolError {
+    /// The model or its user can act on it.
+    #[error("{message}")]
+    Refused {
+        /// Stable identifier of the reason, recorded in the usage event.
+        code: &'static str,
+        /// What happened, and what to do next.
+        message: String,
+    },
+    /// An invalid argument that only shows while the tool runs.
+    #[error("{0}")]
+    InvalidArguments(String),
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+/// Why a call is not run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rejection {
+    UnknownTool,
+    /// The arguments do not match the tool's schema; the text names the argument and its rule.
+    InvalidArguments(String),
+}
+
+impl From<InvalidCursor> for ToolError {
+    fn from(error: InvalidCursor) -> Self {
+        Self::InvalidArguments(format!("Invalid cursor: {error}."))
+    }
+}
+
+/// What a tool refuses, with the message for the caller.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    /// The same for a skill that does not exist, that belongs to another tenant, and that the key cannot view.
+    #[error("There is no skill \"{slug}\"{} in this registry. Call search_skills to find skills.", with_version(.version.as_deref()))]
+    UnknownSkill { slug: String, version: Option<String> },
+    #[error(
+        "There is no install of yours with this install_id. Call install_skill first; it returns the install_id."
+    )]
+    UnknownInstall,
+    #[error("The skill \"{slug}\" has no file \"{path}\". Call get_skill without `file` to list its files.")]
+    UnknownFile { slug: String, path: String },
+    #[error("\"{path}\" is not a text file. Call install_skill to get its bytes.")]
+    NotText { path: String },
+    #[error(
+        "Version {version} of \"{slug}\" was withdrawn{} and cannot be installed. Omit `version` to install the latest.",
+        in_parentheses(.reason)
+    )]
+    Yanked {
+        slug: String,
+        version: String,
+        /// Empty if none was given.
+        reason: String,
+    },
+    #[error("The idempotency key \"{key}\" was already used for a different report. Use a new key.")]
+    IdempotencyConflict { key: String },
+    #[error(
+        "This API key is limited to certain skills, but the report covers all skills. Ask your administrator for a key without \
+         that limit."
+    )]
+    LimitedKey,
+}
+
+impl Refusal {
+    pub(super) fn unknown_skill(slug: &str, version: Option<&str>) -> Self {
+        Self::UnknownSkill {
+            slug: slug.to_owned(),
+            version: version.map(str::to_owned),
+        }
+    }
+
+    const fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownSkill { .. } | Self::UnknownInstall => "not_found",
+            Self::UnknownFile { .. } => "no_such_file",
+            Self::NotText { .. } => "not_text",
+            Self::Yanked { .. } => "yanked",
+            Self::IdempotencyConflict { .. } => "idempotency_conflict",
+            Self::LimitedKey => "limited_key",
+        }
+    }
+}
+
+impl From<Refusal> for ToolError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused {
+            code: refusal.code(),
+            message: refusal.to_string(),
+        }
+    }
+}
+
+/// What is wrong with the arguments of a call.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ArgumentError {
+    #[error("an argument contains a NUL character; remove it")]
+    Nul,
+    /// A wrong type, a missing or an unknown argument, as `serde_json` describes it.
+    #[error("{0}")]
+    Json(String),
+    #[error("`{argument}` {rule}")]
+    Limit { argument: String, rule: String },
+    #[error("`install_id` is not a UUID; use the install_id that install_skill returned")]
+    InstallId,
+    #[error("`digest` of \"{path}\": {error}")]
+    FileDigest { path: String, error: IdError },
+    #[error("`files` lists \"{0}\" more than once")]
+    DuplicateFile(String),
+}
+
+impl ArgumentError {
+    pub(super) fn into_rejection(self, tool: ToolName) -> Rejection {
+        Rejection::InvalidArguments(format!("Invalid arguments for {}: {self}.", tool.as_str()))
+    }
+}
+
+fn with_version(version: Option<&str>) -> String {
+    version.map_or_else(String::new, |version| format!(" with version \"{version}\""))
+}
+
+fn in_parentheses(text: &str) -> String {
+    if text.is_empty() {
+        String::new()
+    } else {
+        format!(" ({text})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::mem::discriminant;
+
+    use super::*;
+    use crate::ids::Digest;
+
+    fn refusals() -> Vec<Refusal> {
+        let (slug, path) = ("fill-pdf".to_owned(), "logo.png".to_owned());
+        vec![
+            Refusal::unknown_skill("fill-pdf", None),
+            Refusal::unknown_skill("fill-pdf", Some("2.0")),
+            Refusal::UnknownInstall,
+            Refusal::UnknownFile {
+                slug: slug.clone(),
+                path: path.clone(),
+            },
+            Refusal::NotText { path },
+            Refusal::Yanked {
+                slug: slug.clone(),
+                version: "2.0".to_owned(),
+                reason: String::new(),
+            },
+            Refusal::Yanked {
+                slug,
+                version: "2.0".to_owned(),
+                reason: "It deletes files.".to_owned(),
+            },
+            Refusal::IdempotencyConflict {
+                key: "run-42".to_owned(),
+            },
+            Refusal::LimitedKey,
+        ]
+    }
+
+    fn argument_errors() -> Vec<ArgumentError> {
+        let digest_error = "sha256:x".parse::<Digest>().unwrap_err();
+        vec![
+            ArgumentError::Nul,
+            ArgumentError::Json("missing field `skill`".to_owned()),
+            ArgumentError::Limit {
+                argument: "limit".to_owned(),
+                rule: "must be between 1 and 50, got 99".to_owned(),
+            },
+            ArgumentError::InstallId,
+            ArgumentError::FileDigest {
+                path: "SKILL.md".to_owned(),
+                error: digest_error,
+            },
+            ArgumentError::DuplicateFile("SKILL.md".to_owned()),
+        ]
+    }
+
+    #[test]
+    fn every_error_text_has_a_snapshot() {
+        let refusals = refusals();
+        let argument_errors = argument_errors();
+        let mut lines: Vec<String> = refusals
+            .iter()
+            .map(|refusal| format!("{}: {refusal}", refusal.code()))
+            .collect();
+        let variants = refusals.iter().map(discriminant).collect::<HashSet<_>>().len()
+            + argument_errors
+                .iter()
+                .map(discriminant)
+                .collect::<HashSet<_>>()
+                .len();
+        lines.extend(argument_errors.into_iter().map(|error| {
+            match error.into_rejection(ToolName::SearchSkills) {
+                Rejection::InvalidArguments(message) => message,
+                Rejection::UnknownTool => unreachable!(),
+            }
+        }));
+        lines.push(ToolError::from(InvalidCursor).to_string());
+        insta::assert_snapshot!(lines.join("\n"));
+        // A variant without an example above has a text that nobody reviewed. `ToolError` has three texts of its own.
+        let source = include_str!("error.rs").split("#[cfg(test)]").next().unwrap();
+        assert_eq!(source.matches("#[error(").count() - 3, variants);
+    }
+
+    /// The enums above are the only source of texts: a tool that formats its own would escape the snapshot.
+    #[test]
+    fn tools_build_no_error_texts_of_their_own() {
+        for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/tools")).unwrap() {
+            let path = file.unwrap().path();
+            if path.ends_with("error.rs") || path.is_dir() {
+                continue;
+            }
+            let source = std::fs::read_to_string(&path).unwrap();
+            let source = source.split("#[cfg(test)]\nmod tests").next().unwrap();
+            let code = source.lines().filter(|line| !line.trim_start().starts_with("//"));
+            for text in ["Refused {", "InvalidArguments("] {
+                let found = code.clone().any(|line| line.contains(text));
+                assert!(!found, "{}: {text}", path.display());
+            }
+        }
+    }
+}

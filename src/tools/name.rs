@@ -1,0 +1,72 @@
+//! The names of the tools, and what a key needs to call each.
+
+use crate::tenancy::{Principal, Scope};
+
+/// The effect of a tool on the registry. It decides whether a call is stopped when its client disconnects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SideEffect {
+    /// Read-only: stopped at once when the client disconnects.
+    Reads,
+    /// Adds data: runs to its end, so that its usage event is correct. Calling it again adds again.
+    Adds,
+    /// As [`Self::Adds`], but calling it again with the same arguments changes nothing more.
+    AddsOnce,
+}
+
+macro_rules! tool_names {
+    ($($variant:ident $name:literal $scope:expr, $effect:ident;)+) => {
+        /// The name of a tool.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum ToolName {
+            $(#[doc = concat!("`", $name, "`")] $variant),+
+        }
+
+        impl ToolName {
+            /// Every tool, in the order of `tools/list`.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The name in `tools/call`.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+
+            /// The scope that a key needs; `None` for a tool that every valid key may call.
+            #[must_use]
+            pub const fn scope(self) -> Option<Scope> {
+                match self { $(Self::$variant => $scope),+ }
+            }
+
+            /// The tool's effect on the registry.
+            #[must_use]
+            pub const fn effect(self) -> SideEffect {
+                match self { $(Self::$variant => SideEffect::$effect),+ }
+            }
+        }
+    };
+}
+
+tool_names! {
+    SearchSkills   "search_skills"   Some(Scope::SkillsRead), Reads;
+    GetSkill       "get_skill"       Some(Scope::SkillsRead), Reads;
+    InstallSkill   "install_skill"   Some(Scope::SkillsInstall), Adds;
+    ConfirmInstall "confirm_install" Some(Scope::SkillsInstall), AddsOnce;
+    RecordUsage    "record_usage"    Some(Scope::UsageWrite), AddsOnce;
+    UsageReport    "usage_report"    Some(Scope::UsageRead), Reads;
+    Whoami         "whoami"          None, Reads;
+}
+
+impl ToolName {
+    /// The tool with this name in `tools/call`.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|tool| tool.as_str() == name)
+    }
+
+    /// Whether this principal's key may call the tool.
+    #[must_use]
+    pub fn allowed_for(self, principal: &Principal) -> bool {
+        self.scope().is_none_or(|scope| principal.scopes.allow(scope))
+            && principal.can_call_tool(self.as_str())
+    }
+}

@@ -1,0 +1,107 @@
+//! The `Tool` trait, its context and its result.
+
+use std::future::Future;
+
+use rmcp::model::{Tool as ToolDescription, ToolAnnotations};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::error::{ArgumentError, ToolError};
+use super::name::{SideEffect, ToolName};
+use super::schema;
+use crate::db::{DbError, TenantTx};
+use crate::registry::usage::Subject;
+use crate::search::SearchCache;
+use crate::tenancy::Principal;
+
+/// What a tool works with.
+pub struct CallContext<'a> {
+    /// The caller's transaction, the only access to the tenant's rows.
+    pub tx: &'a TenantTx,
+    pub principal: &'a Principal,
+    /// The search indexes. They return ids only; the skills are read through the transaction.
+    pub search: &'a SearchCache,
+}
+
+/// A tool. `Self` is its input: the JSON schema of `Self` describes the arguments, and its limits (lengths, ranges) are
+/// checked before [`Self::check`].
+pub(super) trait Tool: DeserializeOwned + JsonSchema + Send {
+    const TITLE: &'static str;
+    const DESCRIPTION: &'static str;
+    type Output: Serialize + JsonSchema;
+
+    /// Checks what the schema cannot express.
+    fn check(&self) -> Result<(), ArgumentError> {
+        Ok(())
+    }
+
+    fn run(self, cx: &CallContext<'_>) -> impl Future<Output = Result<Done<Self::Output>, ToolError>> + Send;
+}
+
+/// A tool's output, and what its usage event needs.
+#[derive(Debug)]
+pub(super) struct Done<T> {
+    output: T,
+    subject: Subject,
+    result_count: Option<i32>,
+}
+
+impl<T> Done<T> {
+    pub(super) fn new(output: T) -> Self {
+        Self {
+            output,
+            subject: Subject::default(),
+            result_count: None,
+        }
+    }
+
+    pub(super) fn with_subject(mut self, subject: Subject) -> Self {
+        self.subject = subject;
+        self
+    }
+
+    pub(super) fn with_result_count(mut self, count: usize) -> Self {
+        self.result_count = Some(i32::try_from(count).unwrap_or(i32::MAX));
+        self
+    }
+}
+
+/// The result of any tool.
+#[derive(Debug)]
+pub struct Answer {
+    /// The structured content.
+    pub output: Value,
+    /// The skill that the call was about.
+    pub subject: Subject,
+    /// Number of skills that a search returned.
+    pub result_count: Option<i32>,
+}
+
+impl<T: Serialize> Done<T> {
+    pub(super) fn into_answer(self) -> Result<Answer, ToolError> {
+        let output = serde_json::to_value(self.output).map_err(|error| {
+            ToolError::Db(DbError::Corrupt(format!("cannot serialize a result: {error}")))
+        })?;
+        Ok(Answer {
+            output,
+            subject: self.subject,
+            result_count: self.result_count,
+        })
+    }
+}
+
+/// The description of a tool in `tools/list`.
+pub(super) fn describe<T: Tool>(tool: ToolName) -> ToolDescription {
+    let effect = tool.effect();
+    let annotations = ToolAnnotations::with_title(T::TITLE)
+        .read_only(effect == SideEffect::Reads)
+        .destructive(false)
+        .idempotent(effect != SideEffect::Adds)
+        .open_world(false);
+    ToolDescription::new(tool.as_str(), T::DESCRIPTION, schema::of::<T>())
+        .with_title(T::TITLE)
+        .with_raw_output_schema(schema::of::<T::Output>())
+        .with_annotations(annotations)
+}
