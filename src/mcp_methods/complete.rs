@@ -1,73 +1,65 @@
-//! `completion/complete`: skill names, versions and paths for the resource template and the prompts, and tags.
+//! `completion/complete`: completes slugs, versions, names and paths of the resource template, versions of prompts, and tags.
 
 use std::collections::BTreeSet;
 
 use rmcp::model::{CompleteRequestParams, CompleteResult, CompletionInfo, Reference};
 
+use super::error::{InvalidParameter, MethodError};
+use super::method::{Method, MethodAnswer, may_browse};
 use super::prompts_list::SEARCH_FIRST;
-use super::resources_list::TEMPLATE;
-use super::{Method, MethodAnswer, MethodError, may_browse};
 use crate::db::DbError;
+use crate::registry::skill_uri::SkillUri;
 use crate::registry::{listing, versions};
 use crate::tools::{CallContext, ToolName};
 
-/// Versions that are looked through; what lies beyond is neither offered nor counted.
+/// Number of the newest versions that are considered; older ones are neither returned nor counted.
 const MAX_VERSIONS: i64 = 10_000;
 
-/// What is to be completed.
 pub struct Complete(pub CompleteRequestParams);
 
-/// An argument that has values to offer.
-enum Wanted<'a> {
+/// What to complete. Fields are the slug, and the version if the client sent one.
+enum Target<'a> {
     Skills,
     Tags,
     Versions(&'a str),
     Names(&'a str, Option<&'a str>),
     Paths(&'a str, Option<&'a str>),
-    /// The argument is free text, or what it depends on is not known yet.
+    /// Free text, or an argument that depends on one that the client has not sent.
     Nothing,
 }
 
 impl Complete {
-    fn wanted(&self) -> Result<Wanted<'_>, MethodError> {
+    fn target(&self) -> Result<Target<'_>, InvalidParameter> {
         let argument = self.0.argument.name.as_str();
         match &self.0.r#ref {
             Reference::Prompt(prompt) if prompt.name == SEARCH_FIRST => match argument {
-                "tag" => Ok(Wanted::Tags),
-                "task" => Ok(Wanted::Nothing),
-                _ => Err(no_argument("This prompt", argument)),
+                "tag" => Ok(Target::Tags),
+                "task" => Ok(Target::Nothing),
+                _ => Err(InvalidParameter::UnknownPromptArgument(argument.to_owned())),
             },
             Reference::Prompt(prompt) => match argument {
-                "version" => Ok(Wanted::Versions(&prompt.name)),
-                "task" => Ok(Wanted::Nothing),
-                _ => Err(no_argument("This prompt", argument)),
+                "version" => Ok(Target::Versions(&prompt.name)),
+                "task" => Ok(Target::Nothing),
+                _ => Err(InvalidParameter::UnknownPromptArgument(argument.to_owned())),
             },
-            Reference::Resource(resource) if resource.uri == TEMPLATE => {
-                let known = |name: &str| {
+            Reference::Resource(resource) if resource.uri == SkillUri::TEMPLATE => {
+                let sent = |name: &str| {
                     let arguments = self.0.context.as_ref()?.arguments.as_ref()?;
                     arguments.get(name).map(String::as_str)
                 };
-                Ok(match (argument, known("skill")) {
-                    ("skill", _) => Wanted::Skills,
-                    ("version", Some(skill)) => Wanted::Versions(skill),
-                    ("name", Some(skill)) => Wanted::Names(skill, known("version")),
-                    ("path", Some(skill)) => Wanted::Paths(skill, known("version")),
-                    ("version" | "name" | "path", None) => Wanted::Nothing,
-                    _ => return Err(no_argument("This template", argument)),
+                Ok(match (argument, sent("skill")) {
+                    ("skill", _) => Target::Skills,
+                    ("version", Some(skill)) => Target::Versions(skill),
+                    ("name", Some(skill)) => Target::Names(skill, sent("version")),
+                    ("path", Some(skill)) => Target::Paths(skill, sent("version")),
+                    ("version" | "name" | "path", None) => Target::Nothing,
+                    _ => return Err(InvalidParameter::UnknownTemplateArgument(argument.to_owned())),
                 })
             }
-            Reference::Resource(_) => Err(MethodError::InvalidParameters(format!(
-                "There is no such template in this registry; the one that there is is {TEMPLATE}."
-            ))),
-            _ => Err(MethodError::InvalidParameters(
-                "Only prompts and resource templates have arguments to complete.".to_owned(),
-            )),
+            Reference::Resource(_) => Err(InvalidParameter::UnknownTemplate),
+            _ => Err(InvalidParameter::NotCompletable),
         }
     }
-}
-
-fn no_argument(what: &str, argument: &str) -> MethodError {
-    MethodError::InvalidParameters(format!("{what} has no argument \"{argument}\"."))
 }
 
 impl Method for Complete {
@@ -80,32 +72,33 @@ impl Method for Complete {
     }
 
     async fn run(self, cx: &CallContext<'_>) -> Result<MethodAnswer<CompleteResult>, MethodError> {
-        let wanted = self.wanted()?;
+        let target = self.target()?;
         let values = if may_browse(cx.principal) {
-            values(cx, wanted).await?
+            values(cx, target).await?
         } else {
             Vec::new()
         };
-        let chosen = matching(values, &self.0.argument.value);
-        let total = u32::try_from(chosen.len()).ok();
-        let has_more = chosen.len() > CompletionInfo::MAX_VALUES;
-        let shown = chosen.into_iter().take(CompletionInfo::MAX_VALUES).collect();
-        let info = CompletionInfo::with_pagination(shown, total, has_more)
-            .map_err(MethodError::InvalidParameters)?;
+        let matches = matching(values, &self.0.argument.value);
+        let total = u32::try_from(matches.len()).ok();
+        let has_more = matches.len() > CompletionInfo::MAX_VALUES;
+        let values = matches.into_iter().take(CompletionInfo::MAX_VALUES).collect();
+        let info = CompletionInfo::with_pagination(values, total, has_more)
+            // rmcp rejects more than `MAX_VALUES`, which `take` above rules out.
+            .map_err(DbError::Corrupt)?;
         Ok(MethodAnswer::new(CompleteResult::new(info)))
     }
 }
 
-async fn values(cx: &CallContext<'_>, wanted: Wanted<'_>) -> Result<Vec<String>, DbError> {
+async fn values(cx: &CallContext<'_>, target: Target<'_>) -> Result<Vec<String>, DbError> {
     let can_view_skill = |slug: &str| cx.principal.can_view_skill(slug) && !slug.contains('\0');
     let no_nul = |version: Option<&str>| version.is_none_or(|version| !version.contains('\0'));
-    Ok(match wanted {
-        Wanted::Skills => {
+    Ok(match target {
+        Target::Skills => {
             let catalog = cx.search.current(cx.tx, cx.principal).await?;
             let slugs = catalog.in_order(None).map(|(slug, _)| slug.to_owned());
             slugs.filter(|slug| can_view_skill(slug)).collect()
         }
-        Wanted::Tags => {
+        Target::Tags => {
             let catalog = cx.search.current(cx.tx, cx.principal).await?;
             let tags: BTreeSet<String> = catalog
                 .in_order(None)
@@ -115,36 +108,37 @@ async fn values(cx: &CallContext<'_>, wanted: Wanted<'_>) -> Result<Vec<String>,
                 .collect();
             tags.into_iter().collect()
         }
-        Wanted::Versions(slug) if can_view_skill(slug) => versions::list(cx.tx, slug, MAX_VERSIONS)
+        Target::Versions(slug) if can_view_skill(slug) => versions::list(cx.tx, slug, MAX_VERSIONS)
             .await?
             .into_iter()
-            .map(|line| line.version)
+            .map(|version| version.version)
             .collect(),
-        Wanted::Names(slug, version) if can_view_skill(slug) && no_nul(version) => {
-            let skill = listing::one(cx.tx, slug, version).await?;
+        Target::Names(slug, version) if can_view_skill(slug) && no_nul(version) => {
+            let skill = listing::get_version(cx.tx, slug, version).await?;
             let folder = skill.and_then(|skill| skill.folder());
             folder
                 .map(|folder| folder.name().to_owned())
                 .into_iter()
                 .collect()
         }
-        Wanted::Paths(slug, version) if can_view_skill(slug) && no_nul(version) => {
+        Target::Paths(slug, version) if can_view_skill(slug) && no_nul(version) => {
             let manifest = versions::files(cx.tx, slug, version).await?;
             manifest.into_iter().map(|file| file.path).collect()
         }
-        Wanted::Versions(_) | Wanted::Names(..) | Wanted::Paths(..) | Wanted::Nothing => Vec::new(),
+        Target::Versions(_) | Target::Names(..) | Target::Paths(..) | Target::Nothing => Vec::new(),
     })
 }
 
-/// Those that begin with what was typed, then those that only contain it, each in the order that they came in.
+/// The values that start with the typed text, then the others that contain it, each in their original order. Case is
+/// ignored.
 fn matching(values: Vec<String>, typed: &str) -> Vec<String> {
     let typed = typed.to_lowercase();
-    let (mut first, rest): (Vec<_>, Vec<_>) = values
+    let (mut matches, others): (Vec<_>, Vec<_>) = values
         .into_iter()
         .filter(|value| value.to_lowercase().contains(&typed))
         .partition(|value| value.to_lowercase().starts_with(&typed));
-    first.extend(rest);
-    first
+    matches.extend(others);
+    matches
 }
 
 #[cfg(test)]
@@ -152,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_begins_with_the_typed_text_comes_first() {
+    fn values_that_start_with_the_text_come_first() {
         let values = ["fill-pdf", "pdf-forms", "PDF", "docx"]
             .map(str::to_owned)
             .to_vec();

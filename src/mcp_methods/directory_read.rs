@@ -1,25 +1,26 @@
-//! `resources/directory/read` of the Skills extension (SEP-2640): what lies directly in a folder of a version.
+//! `resources/directory/read` (Skills extension, SEP-2640): the children of a folder of a version.
 
 use rmcp::model::{CacheScope, DIRECTORY_MIME_TYPE, ListResourcesResult, MetaObject, Resource};
 
-use super::{Method, MethodAnswer, MethodError, VERSION_TTL_MS, media_type, skill_entry};
+use super::error::{MethodError, UriKind};
+use super::method::{Method, MethodAnswer, VERSION_TTL_MS};
+use super::{media_type, skill_entry};
 use crate::registry::cursor;
 use crate::registry::skill_uri::SkillUri;
 use crate::registry::versions::{self, FileEntry};
 use crate::tools::{CallContext, ToolName};
 
-/// Children on a page.
-const PAGE: usize = 200;
+/// Children per page.
+const PAGE_SIZE: usize = 200;
 
-/// Which folder, and which page of it.
 pub struct DirectoryRead {
-    /// The folder's URI.
+    /// The URI of the folder.
     pub uri: String,
-    /// The cursor that the page before gave.
+    /// From the previous page.
     pub cursor: Option<String>,
 }
 
-/// What lies in a folder: another folder, or a file of the manifest.
+/// A child of a folder, with its name.
 enum Child<'a> {
     Folder(&'a str),
     File(&'a str, &'a FileEntry),
@@ -44,9 +45,8 @@ impl Method for DirectoryRead {
 
     async fn run(self, cx: &CallContext<'_>) -> Result<MethodAnswer<ListResourcesResult>, MethodError> {
         let unknown = || MethodError::UnknownUri {
-            what: "directory",
+            kind: UriKind::Directory,
             uri: self.uri.clone(),
-            next: "It is the URI of a SKILL.md without its last part, or of a folder beside it.",
         };
         let uri = SkillUri::parse(&self.uri).ok_or_else(unknown)?;
         let list = format!("{} {uri}", Self::NAME);
@@ -63,8 +63,8 @@ impl Method for DirectoryRead {
             return Err(unknown());
         }
         children.retain(|child| child.name() > after.as_str());
-        let has_more = children.len() > PAGE;
-        children.truncate(PAGE);
+        let has_more = children.len() > PAGE_SIZE;
+        children.truncate(PAGE_SIZE);
         let next_cursor = children
             .last()
             .filter(|_| has_more)
@@ -79,13 +79,13 @@ impl Method for DirectoryRead {
         reply.next_cursor = next_cursor;
         Ok(MethodAnswer {
             reply,
-            subject: skill_entry::subject(&skill),
+            subject: skill.resolved.subject(),
             bytes: 0,
         })
     }
 }
 
-/// In the order of their names' bytes; a folder once, however many files are below it.
+/// The children of the folder at `path`, sorted by the bytes of their names. A subfolder occurs once.
 fn children<'a>(manifest: &'a [FileEntry], path: &str) -> Vec<Child<'a>> {
     let mut children: Vec<Child<'a>> = manifest
         .iter()
@@ -116,10 +116,7 @@ fn resource(folder: &SkillUri, path: &str, child: &Child<'_>) -> Resource {
         Child::Folder(_) => resource.with_mime_type(DIRECTORY_MIME_TYPE),
         Child::File(_, file) => {
             let mut meta = MetaObject::new();
-            meta.insert(
-                "io.modelcontextprotocol.skills/digest".to_owned(),
-                file.digest.to_string().into(),
-            );
+            skill_entry::insert_digest(&mut meta, file.digest);
             let resource = resource
                 .with_size(u64::try_from(file.size).unwrap_or_default())
                 .with_meta(meta);
@@ -156,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_shows_its_direct_children_once_and_in_order() {
+    fn folder_lists_direct_children_once_and_sorted() {
         let paths = [
             "SKILL.md",
             "docs/a.md",

@@ -1,9 +1,8 @@
-//! Media types of the files that skills have.
+//! Media types of files in skills.
 
 use std::path::Path;
 
-/// The type that a path's ending tells, if it tells one. By a short list of our own: what lists for web servers say of
-/// `.ts` (a video) would mislead a reader of skills.
+/// The media type by the file extension. An own list, because the lists of web servers map `.ts` to a video format.
 pub(super) fn of_path(path: &str) -> Option<&'static str> {
     let extension = Path::new(path).extension()?.to_str()?.to_ascii_lowercase();
     Some(match extension.as_str() {
@@ -38,7 +37,7 @@ pub(super) fn of_path(path: &str) -> Option<&'static str> {
     })
 }
 
-/// The type of a file with these contents.
+/// The media type by the file extension, else by whether the content is text.
 pub(super) fn of_file(path: &str, is_text: bool) -> &'static str {
     of_path(path).unwrap_or(if is_text {
         "text/plain"

@@ -1,19 +1,20 @@
-//! One page of the catalog, with the cursor to the next.
+//! Pages of the catalog.
 
-use super::{MethodError, may_browse};
+use super::error::MethodError;
+use super::method::may_browse;
 use crate::registry::cursor;
 use crate::registry::listing::{self, ListedSkill};
 use crate::tools::CallContext;
 
-/// A page of skills in the order of their slugs.
+/// A page of skills, sorted by slug.
 pub(super) struct Page {
     pub(super) skills: Vec<ListedSkill>,
     pub(super) next_cursor: Option<String>,
-    /// Whether it is the first.
+    /// Whether to add the entries that precede all skills. False for a key that may not browse.
     pub(super) is_first: bool,
 }
 
-/// Reads the page that `cursor` of the list `list` names. Empty for a key that may not look through the catalog.
+/// The page of the list `list` that starts at `cursor`. Empty for a key that may not browse the catalog.
 pub(super) async fn read(
     cx: &CallContext<'_>,
     list: &'static str,
@@ -31,7 +32,7 @@ pub(super) async fn read(
             is_first: false,
         });
     }
-    // One more than the page, to know whether there is another.
+    // One more than the page, to know whether there is a next page.
     let limit = i64::try_from(size + 1).unwrap_or(i64::MAX);
     let mut skills = listing::page(cx.tx, &after, cx.principal.only_skills.as_deref(), limit).await?;
     let has_more = skills.len() > size;
@@ -39,7 +40,7 @@ pub(super) async fn read(
     let next_cursor = skills
         .last()
         .filter(|_| has_more)
-        .map(|last| cursor::write(cx.principal, list, &last.found.slug));
+        .map(|last| cursor::write(cx.principal, list, &last.resolved.slug));
     Ok(Page {
         skills,
         next_cursor,

@@ -1,19 +1,20 @@
-//! `prompts/list`: one prompt that teaches to search first, and each skill as a prompt of its own.
+//! `prompts/list`: the prompt `search_first`, and each skill as a prompt.
 
 use rmcp::model::{CacheScope, ListPromptsResult, Prompt, PromptArgument};
 
-use super::{LIST_TTL_MS, Method, MethodAnswer, MethodError, pagination, skill_entry};
+use super::error::MethodError;
+use super::method::{LIST_TTL_MS, Method, MethodAnswer};
+use super::{pagination, skill_entry};
 use crate::tools::{CallContext, ToolName};
 
-/// Skills on a page.
-const PAGE: usize = 100;
+/// Skills per page.
+const PAGE_SIZE: usize = 100;
 
-/// The prompt that teaches a model to search before it works. No skill can have this name: slugs have no underscores.
+/// The prompt that tells a model to search before it starts to work. No skill can have this name: slugs have no underscores.
 pub(super) const SEARCH_FIRST: &str = "search_first";
 
-/// Which page.
 pub struct PromptsList {
-    /// The cursor that the page before gave.
+    /// From the previous page.
     pub cursor: Option<String>,
 }
 
@@ -27,18 +28,18 @@ impl Method for PromptsList {
     }
 
     async fn run(self, cx: &CallContext<'_>) -> Result<MethodAnswer<ListPromptsResult>, MethodError> {
-        let page = pagination::read(cx, Self::NAME, self.cursor.as_deref(), PAGE).await?;
+        let page = pagination::read(cx, Self::NAME, self.cursor.as_deref(), PAGE_SIZE).await?;
         let mut prompts = Vec::with_capacity(page.skills.len() + 1);
         if page.is_first {
             prompts.push(search_first());
         }
         prompts.extend(page.skills.iter().map(|skill| {
             Prompt::new(
-                &skill.found.slug,
+                &skill.resolved.slug,
                 Some(&skill.description),
                 Some(vec![
-                    PromptArgument::new("task").with_description("What to use the skill for"),
-                    PromptArgument::new("version").with_description("The version; the latest when left out"),
+                    PromptArgument::new("task").with_description("The task to use the skill for"),
+                    PromptArgument::new("version").with_description("The version; the latest if omitted"),
                 ]),
             )
             .with_title(&skill.name)
@@ -55,7 +56,7 @@ impl Method for PromptsList {
 fn search_first() -> Prompt {
     Prompt::new(
         SEARCH_FIRST,
-        Some("Look for a skill of your organisation that fits the task, before starting to work on it"),
+        Some("Search your organisation's skills for one that fits the task before you start to work on it"),
         Some(vec![
             PromptArgument::new("task")
                 .with_description("The task in plain words")

@@ -1,20 +1,19 @@
-//! `resources/list` and the template beside it: the `SKILL.md` of every skill in its latest version. What else a skill
-//! has is found from there, by its directory or by the Skills extension.
+//! `resources/list`: the `SKILL.md` of every skill in its latest version; and `resources/templates/list`. Clients find the other
+//! files of a skill with `resources/directory/read` or `skills/get`.
 
 use rmcp::model::{CacheScope, ListResourceTemplatesResult, ListResourcesResult, Resource, ResourceTemplate};
 
-use super::{LIST_TTL_MS, Method, MethodAnswer, MethodError, pagination, skill_entry};
+use super::error::MethodError;
+use super::method::{LIST_TTL_MS, Method, MethodAnswer};
+use super::{pagination, skill_entry};
+use crate::registry::skill_uri::SkillUri;
 use crate::tools::{CallContext, ToolName};
 
-/// Skills on a page.
-const PAGE: usize = 100;
+/// Skills per page.
+const PAGE_SIZE: usize = 100;
 
-/// The template of every file's URI (RFC 6570).
-pub(super) const TEMPLATE: &str = "skill://{skill}/{version}/{name}/{+path}";
-
-/// Which page.
 pub struct ResourcesList {
-    /// The cursor that the page before gave.
+    /// From the previous page.
     pub cursor: Option<String>,
 }
 
@@ -28,7 +27,7 @@ impl Method for ResourcesList {
     }
 
     async fn run(self, cx: &CallContext<'_>) -> Result<MethodAnswer<ListResourcesResult>, MethodError> {
-        let page = pagination::read(cx, Self::NAME, self.cursor.as_deref(), PAGE).await?;
+        let page = pagination::read(cx, Self::NAME, self.cursor.as_deref(), PAGE_SIZE).await?;
         let resources = page
             .skills
             .iter()
@@ -51,14 +50,14 @@ impl Method for ResourcesList {
     }
 }
 
-/// `resources/templates/list`: the one form that every URI of ours has. The same for every caller.
+/// The reply to `resources/templates/list`, the same for every caller.
 #[must_use]
 pub fn resource_templates() -> ListResourceTemplatesResult {
-    let template = ResourceTemplate::new(TEMPLATE, "skill-file")
+    let template = ResourceTemplate::new(SkillUri::TEMPLATE, "skill-file")
         .with_title("A file of a skill")
         .with_description(
-            "A file of one version of a skill; a version never changes. `skill` is the slug and `name` what the skill calls \
-             itself. The path of its instructions is SKILL.md.",
+            "A file of one version of a skill; a version never changes. `skill` is the slug, `name` the name in the front \
+             matter. The instructions are at the path SKILL.md.",
         );
     ListResourceTemplatesResult::with_all_items(vec![template])
         .with_ttl_ms(LIST_TTL_MS)

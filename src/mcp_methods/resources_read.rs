@@ -1,19 +1,20 @@
-//! `resources/read`: a file of a version, as text where it is text, with its digest.
+//! `resources/read`: a file of a version with its digest, as text or as base64.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use rmcp::model::{CacheScope, ReadResourceResult, ResourceContents};
 
-use super::{Method, MethodAnswer, MethodError, VERSION_TTL_MS, media_type, skill_entry};
+use super::error::{MethodError, UriKind};
+use super::method::{Method, MethodAnswer, VERSION_TTL_MS};
+use super::{media_type, skill_entry};
 use crate::db::DbError;
 use crate::ids::Digest;
 use crate::registry::skill_uri::SkillUri;
 use crate::registry::versions::{self, FileContents};
 use crate::tools::{CallContext, ToolName};
 
-/// Which file.
 pub struct ResourcesRead {
-    /// Its URI.
+    /// The URI of the file.
     pub uri: String,
 }
 
@@ -28,9 +29,8 @@ impl Method for ResourcesRead {
 
     async fn run(self, cx: &CallContext<'_>) -> Result<MethodAnswer<ReadResourceResult>, MethodError> {
         let unknown = || MethodError::UnknownUri {
-            what: "resource",
+            kind: UriKind::Resource,
             uri: self.uri.clone(),
-            next: "resources/list and resources/directory/read show what there is.",
         };
         let uri = SkillUri::parse(&self.uri)
             .filter(|uri| !self.uri.ends_with('/') && !uri.path().is_empty())
@@ -42,22 +42,19 @@ impl Method for ResourcesRead {
         let file = file.ok_or_else(unknown)?;
         let bytes = file.bytes.len();
         let mut meta = skill_entry::meta(&skill);
-        meta.insert(
-            "io.modelcontextprotocol.skills/digest".to_owned(),
-            file.entry.digest.to_string().into(),
-        );
+        skill_entry::insert_digest(&mut meta, file.entry.digest);
         let reply = ReadResourceResult::new(vec![contents(self.uri.clone(), file)?.with_meta(meta)])
             .with_ttl_ms(VERSION_TTL_MS)
             .with_cache_scope(CacheScope::Private);
         Ok(MethodAnswer {
             reply,
-            subject: skill_entry::subject(&skill),
+            subject: skill.resolved.subject(),
             bytes,
         })
     }
 }
 
-/// Text when the bytes are UTF-8 without NUL, else base64: what comes out is byte for byte what was published.
+/// Text if the bytes are UTF-8 without NUL, else base64, so that clients get exactly the published bytes.
 fn contents(uri: String, file: FileContents) -> Result<ResourceContents, DbError> {
     let FileContents { entry, bytes } = file;
     if Digest::of(&bytes) != entry.digest {

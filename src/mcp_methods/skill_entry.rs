@@ -1,16 +1,21 @@
-//! A version as the Skills extension shows it, and the look-up of a version by URI.
+//! A version in the form of the Skills extension (SEP-2640), and the look-up of a version by URI.
 
 use rmcp::model::{MetaObject, Skill, SkillFrontmatter, SkillResource, SkillResources};
 
-use super::MethodError;
+use super::error::MethodError;
+use crate::ids::Digest;
 use crate::registry::listing::{self, ListedSkill};
 use crate::registry::skill_uri::SkillUri;
-use crate::registry::usage::Subject;
 use crate::registry::versions::FileEntry;
 use crate::tools::CallContext;
 
-/// The entry of a version, or `None` where the extension's own rules leave it out: a name or description that is no
-/// text, or a name that the format forbids. The tools serve it all the same.
+const DIGEST: &str = "io.modelcontextprotocol.skills/digest";
+const SLUG: &str = "io.modelcontextprotocol.skills/slug";
+const VERSION: &str = "io.modelcontextprotocol.skills/version";
+const YANKED: &str = "io.modelcontextprotocol.skills/yanked";
+
+/// The entry of a version. `None` if the extension forbids it: the name or description is not a string, or the name is not
+/// valid. The tools serve such a skill anyway.
 pub(super) fn entry(skill: &ListedSkill, manifest: &[FileEntry]) -> Option<Skill> {
     let folder = skill.folder()?;
     let front_matter: SkillFrontmatter = serde_json::from_value(skill.front_matter.clone()).ok()?;
@@ -30,44 +35,32 @@ pub(super) fn entry(skill: &ListedSkill, manifest: &[FileEntry]) -> Option<Skill
     entry.validate().is_ok().then_some(entry)
 }
 
-/// What the extension has no field for: how the tools call the skill and its version, and whether it was withdrawn.
+/// Metadata for which the extension has no field: slug and version, as the tools take them, and the reason of a withdrawal.
 pub(super) fn meta(skill: &ListedSkill) -> MetaObject {
+    let resolved = &skill.resolved;
     let mut meta = MetaObject::new();
-    meta.insert(
-        "io.modelcontextprotocol.skills/slug".to_owned(),
-        skill.found.slug.clone().into(),
-    );
-    meta.insert(
-        "io.modelcontextprotocol.skills/version".to_owned(),
-        skill.found.version.clone().into(),
-    );
-    if let Some(reason) = &skill.found.yanked {
-        meta.insert(
-            "io.modelcontextprotocol.skills/yanked".to_owned(),
-            reason.clone().into(),
-        );
+    meta.insert(SLUG.to_owned(), resolved.slug.clone().into());
+    meta.insert(VERSION.to_owned(), resolved.version.clone().into());
+    if let Some(reason) = &resolved.yanked {
+        meta.insert(YANKED.to_owned(), reason.clone().into());
     }
     meta
 }
 
-/// The version in whose folder the URI lies, if there is one that the caller may see.
+/// Adds the digest of a file, as the extension prescribes it.
+pub(super) fn insert_digest(meta: &mut MetaObject, digest: Digest) {
+    meta.insert(DIGEST.to_owned(), digest.to_string().into());
+}
+
+/// The version that the URI belongs to, with the URI of its folder. `None` if there is none that the caller may view.
 pub(super) async fn find(
     cx: &CallContext<'_>,
     uri: &SkillUri,
 ) -> Result<Option<(ListedSkill, SkillUri)>, MethodError> {
-    let found = listing::one(cx.tx, uri.slug(), Some(uri.version())).await?;
+    let found = listing::get_version(cx.tx, uri.slug(), Some(uri.version())).await?;
     Ok(found
-        .filter(|skill| cx.principal.can_view_skill(&skill.found.slug))
+        .filter(|skill| cx.principal.can_view_skill(&skill.resolved.slug))
         .and_then(|skill| Some((skill.folder()?, skill)))
         .filter(|(folder, _)| folder.is_beside(uri))
         .map(|(folder, skill)| (skill, folder)))
-}
-
-/// What a read of it is recorded as being about.
-pub(super) const fn subject(skill: &ListedSkill) -> Subject {
-    Subject {
-        skill: Some(skill.found.skill),
-        version: Some(skill.found.version_id),
-        digest: Some(skill.found.digest),
-    }
 }

@@ -1,16 +1,17 @@
-//! `skills/get` of the Skills extension (SEP-2640): one version, the latest or an older one, by the URI of its `SKILL.md`.
+//! `skills/get` (Skills extension, SEP-2640): a version of a skill by the URI of its `SKILL.md`.
 
 use rmcp::model::{CacheScope, GetSkillResult};
 
-use super::{Method, MethodAnswer, MethodError, VERSION_TTL_MS, skill_entry};
+use super::error::{MethodError, UriKind};
+use super::method::{Method, MethodAnswer, VERSION_TTL_MS};
+use super::skill_entry;
 use crate::registry::skill_uri::SkillUri;
 use crate::registry::versions;
 use crate::tools::{CallContext, ToolName};
 use agent_skills::SKILL_MD;
 
-/// Which skill.
 pub struct SkillsGet {
-    /// The URI of its `SKILL.md`.
+    /// The URI of the version's `SKILL.md`.
     pub uri: String,
 }
 
@@ -25,26 +26,25 @@ impl Method for SkillsGet {
 
     async fn run(self, cx: &CallContext<'_>) -> Result<MethodAnswer<GetSkillResult>, MethodError> {
         let unknown = || MethodError::UnknownUri {
-            what: "skill",
+            kind: UriKind::Skill,
             uri: self.uri.clone(),
-            next: "skills/list shows what there is.",
         };
         let uri = SkillUri::parse(&self.uri)
             .filter(|uri| uri.path() == SKILL_MD)
             .ok_or_else(unknown)?;
-        // Both by name, so that they share one flight.
+        // Both queries find the version by its slug and label, so that they share one round trip.
         let (found, manifest) = futures::try_join!(skill_entry::find(cx, &uri), async {
             Ok(versions::files(cx.tx, uri.slug(), Some(uri.version())).await?)
         })?;
         let (skill, _) = found.ok_or_else(unknown)?;
-        let shown = skill_entry::entry(&skill, &manifest).ok_or_else(unknown)?;
-        let reply = GetSkillResult::new(shown)
+        let entry = skill_entry::entry(&skill, &manifest).ok_or_else(unknown)?;
+        let reply = GetSkillResult::new(entry)
             .with_ttl_ms(VERSION_TTL_MS)
             .with_cache_scope(CacheScope::Private);
         let bytes = serde_json::to_vec(&reply.skill).map_or(0, |json| json.len());
         Ok(MethodAnswer {
             reply,
-            subject: skill_entry::subject(&skill),
+            subject: skill.resolved.subject(),
             bytes,
         })
     }

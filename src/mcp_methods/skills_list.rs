@@ -1,17 +1,18 @@
-//! `skills/list` of the Skills extension (SEP-2640): every skill in its latest version, with its files and digests.
+//! `skills/list` (Skills extension, SEP-2640): every skill in its latest version, with its files and digests.
 
 use rmcp::model::{CacheScope, ListSkillsResult};
 
-use super::{LIST_TTL_MS, Method, MethodAnswer, MethodError, pagination, skill_entry};
+use super::error::MethodError;
+use super::method::{LIST_TTL_MS, Method, MethodAnswer};
+use super::{pagination, skill_entry};
 use crate::registry::listing;
 use crate::tools::{CallContext, ToolName};
 
-/// Skills on a page. Each may have 512 files, so it is a smaller page than those of other lists.
-const PAGE: usize = 50;
+/// Skills per page. Fewer than in other lists, because each skill lists up to 512 files.
+const PAGE_SIZE: usize = 50;
 
-/// Which page.
 pub struct SkillsList {
-    /// The cursor that the page before gave.
+    /// From the previous page.
     pub cursor: Option<String>,
 }
 
@@ -25,14 +26,18 @@ impl Method for SkillsList {
     }
 
     async fn run(self, cx: &CallContext<'_>) -> Result<MethodAnswer<ListSkillsResult>, MethodError> {
-        let page = pagination::read(cx, Self::NAME, self.cursor.as_deref(), PAGE).await?;
-        let versions: Vec<_> = page.skills.iter().map(|skill| skill.found.version_id).collect();
+        let page = pagination::read(cx, Self::NAME, self.cursor.as_deref(), PAGE_SIZE).await?;
+        let versions: Vec<_> = page
+            .skills
+            .iter()
+            .map(|skill| skill.resolved.version_id)
+            .collect();
         let manifests = listing::manifests(cx.tx, &versions).await?;
-        // One skill that breaks a rule is left out and spoils nothing.
+        // A skill that violates the extension's rules is left out; the others are still listed.
         let skills = page
             .skills
             .iter()
-            .filter_map(|skill| skill_entry::entry(skill, manifests.get(&skill.found.version_id)?))
+            .filter_map(|skill| skill_entry::entry(skill, manifests.get(&skill.resolved.version_id)?))
             .collect();
         let mut reply = ListSkillsResult::with_all_items(skills)
             .with_ttl_ms(LIST_TTL_MS)

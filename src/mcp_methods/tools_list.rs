@@ -1,14 +1,14 @@
-//! `tools/list`: the tools that the key may call, always in the same order.
+//! `tools/list`: the tools that the key may call, always in the same order and on one page.
 
 use rmcp::model::{CacheScope, ListToolsResult};
 
-use super::{LIST_TTL_MS, Method, MethodAnswer, MethodError};
+use super::error::MethodError;
+use super::method::{LIST_TTL_MS, Method, MethodAnswer};
 use crate::registry::cursor::InvalidCursor;
 use crate::tools::{CallContext, ToolName};
 
-/// All of them; they fit on one page.
 pub struct ToolsList {
-    /// A cursor, of which this list never gives one.
+    /// Always invalid, because the list has one page.
     pub cursor: Option<String>,
 }
 
