@@ -1,7 +1,8 @@
-//! The product's own stack (router, middleware, service, handler) with the fixtures that the official conformance suite
-//! asks a server for: tools, prompts and resources with agreed names. What is no fixture goes to the product.
+//! The skillkeep server (router, middleware, service, handler) with the fixtures that the official conformance suite requires:
+//! tools, prompts and resources with prescribed names. All other requests go to skillkeep itself.
 //!
-//! Usage: `conformance-server`, with `DATABASE_URL` naming a migrated database by the server's role. Prints its address.
+//! Usage: `DATABASE_URL=… conformance-server`. The URL names a migrated database and the role `skillkeep_app`. Prints the address
+//! that it serves.
 
 #[path = "server/handler.rs"]
 mod handler;
@@ -26,18 +27,18 @@ use skillkeep::transport::http::{self, HttpOptions};
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url: DatabaseUrl = std::env::var("DATABASE_URL")
-        .map_err(|_| "DATABASE_URL must name the database, by the role skillkeep_app")?
+        .map_err(|_| "set DATABASE_URL to a migrated database, with the role skillkeep_app")?
         .parse()?;
     let service = Arc::new(CallService::new(ServerDb::new(&url, 8)?, Limits::default()));
     let listener = http::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
     eprintln!("conformance-server serves http://{}/mcp", listener.local_addr()?);
-    let (behind, changes, tasks) = (Arc::clone(&service), Arc::default(), TaskManager::new());
+    let (handler_service, changes, tasks) = (Arc::clone(&service), Arc::default(), TaskManager::new());
     let handlers = move |key| {
-        let product = McpHandler::new(Arc::clone(&behind), key);
+        let product = McpHandler::new(Arc::clone(&handler_service), key);
         Fixtures::new(product, Arc::clone(&changes), tasks.clone())
     };
     let stop = async {
-        // Without a signal to wait for it serves until it is killed.
+        // If signals cannot be received, the server runs until it is killed.
         let _signal = tokio::signal::ctrl_c().await;
     };
     http::serve_handlers(listener, service, &HttpOptions::default(), stop, handlers).await?;

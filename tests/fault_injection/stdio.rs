@@ -1,7 +1,7 @@
-//! The product's stdio server with tools that panic and a database that is slow, now and then: every 97th request
-//! panics, every 41st waits in the database. Logs as the product does.
+//! skillkeep's stdio server with injected faults: every 97th request panics, every 41st waits 100 ms in the database.
 //!
-//! Usage: `faulty-stdio`, with `DATABASE_URL` naming a migrated database by the server's role, and `SKILLKEEP_API_KEY`.
+//! Usage: `DATABASE_URL=… SKILLKEEP_API_KEY=… SKILLKEEP_LOG=… faulty-stdio`. The URL names a migrated database and the role
+//! `skillkeep_app`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +14,7 @@ use skillkeep::telemetry;
 use skillkeep::tenancy::ApiKey;
 use skillkeep::transport::stdio;
 
-/// As the product gives to one assistant.
+/// As many as `skillkeep stdio` uses.
 const CONNECTIONS: usize = 4;
 const PANICS_EVERY: u64 = 97;
 const WAITS_EVERY: u64 = 41;
@@ -25,12 +25,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url: DatabaseUrl = std::env::var("DATABASE_URL")?.parse()?;
     let key: ApiKey = std::env::var("SKILLKEEP_API_KEY")?.parse()?;
     let count = AtomicU64::new(0);
-    let stumble: TestHook = Arc::new(move |_, tx| {
+    let faults: TestHook = Arc::new(move |_, tx| {
         let number = count.fetch_add(1, Ordering::Relaxed) + 1;
         async move {
             if number.is_multiple_of(WAITS_EVERY) {
-                let slow = Sql::from_file("SELECT pg_sleep(0.1) AS stumble");
-                // A call that is taken back while it waits ends here, and that is its own affair.
+                let slow = Sql::from_file("SELECT pg_sleep(0.1) AS slept");
+                // It fails if the call is cancelled meanwhile, which is no fault of the test.
                 let _rows = tx.query(slow, &[]).await;
             }
             assert!(!number.is_multiple_of(PANICS_EVERY), "plum-of-a-panic");
@@ -38,7 +38,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .boxed()
     });
     let service =
-        CallService::new(ServerDb::new(&url, CONNECTIONS)?, Limits::default()).with_test_hook(stumble);
+        CallService::new(ServerDb::new(&url, CONNECTIONS)?, Limits::default()).with_test_hook(faults);
     stdio::serve(Arc::new(service), key).await?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Lists page by page: each thing once and in order, and no cursor but the list's own is taken.
+//! Pagination: each item once and in order, and a list accepts only its own cursors.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use skillkeep::server::CallService;
 use skillkeep::tenancy::ApiKey;
 
 use crate::harness::{Client, TestDb};
-use crate::methods::client::{Speaker, WAYS, Way};
+use crate::methods::client::{TRANSPORTS, Transport, WireClient};
 use crate::methods::{LISTS, pages, store};
 
-/// Slugs whose order by bytes is neither that of a dictionary nor that of their numbers.
+/// Slugs whose byte order differs from alphabetical and from numerical order.
 fn slug(number: usize) -> String {
     match number % 4 {
         0 => format!("skill-{number}"),
@@ -28,8 +28,8 @@ fn slug(number: usize) -> String {
     }
 }
 
-/// Many skills in one go.
-async fn many(db: &TestDb, tenant: TenantId, count: usize) -> Vec<String> {
+/// Publishes `count` skills in one transaction; returns their slugs, sorted.
+async fn publish_many(db: &TestDb, tenant: TenantId, count: usize) -> Vec<String> {
     let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
     for name in (0..count).map(slug) {
         let skill_md = format!("---\nname: {name}\ndescription: One of many.\n---\n\nText.\n");
@@ -58,10 +58,10 @@ async fn many(db: &TestDb, tenant: TenantId, count: usize) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_list_gives_each_of_230_skills_once_in_the_order_of_bytes_and_again_the_same() {
+async fn every_list_returns_each_skill_once_in_byte_order() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
-    let slugs = many(&db, tenant, 230).await;
+    let slugs = publish_many(&db, tenant, 230).await;
     let uris: Vec<String> = slugs
         .iter()
         .map(|slug| format!("skill://{slug}/1/{slug}/SKILL.md"))
@@ -70,20 +70,20 @@ async fn every_list_gives_each_of_230_skills_once_in_the_order_of_bytes_and_agai
         .chain(slugs.clone())
         .collect();
     let (service, key) = (db.service(), db.full_key(tenant).await);
-    for way in WAYS {
-        let mut speaker = Speaker::connect(&service, &key, way).await;
+    for transport in TRANSPORTS {
+        let mut client = WireClient::connect(&service, &key, transport).await;
         for (list, expected, sizes) in [
             (LISTS[0], &uris, vec![50, 50, 50, 50, 30]),
             (LISTS[1], &uris, vec![100, 100, 30]),
             (LISTS[2], &prompts, vec![101, 100, 30]),
         ] {
-            let first = pages(&mut speaker, list, &json!({})).await;
-            assert_eq!(&first.1, expected, "{way:?} {}", list.0);
-            assert_eq!(first.0, sizes, "{way:?} {}", list.0);
+            let first = pages(&mut client, list, &json!({})).await;
+            assert_eq!(&first.1, expected, "{transport:?} {}", list.0);
+            assert_eq!(first.0, sizes, "{transport:?} {}", list.0);
             assert_eq!(
-                pages(&mut speaker, list, &json!({})).await,
+                pages(&mut client, list, &json!({})).await,
                 first,
-                "{way:?} {}",
+                "{transport:?} {}",
                 list.0
             );
         }
@@ -95,32 +95,34 @@ async fn every_list_gives_each_of_230_skills_once_in_the_order_of_bytes_and_agai
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_that_ends_with_a_full_page_has_no_empty_one_after_it() {
+async fn full_last_page_is_followed_by_no_empty_page() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
-    many(&db, tenant, 100).await;
-    let mut speaker = Speaker::connect(&db.service(), &db.full_key(tenant).await, Way::Memory).await;
+    publish_many(&db, tenant, 100).await;
+    let mut client =
+        WireClient::connect(&db.service(), &db.full_key(tenant).await, Transport::InMemory).await;
     for (list, sizes) in [
         (LISTS[0], vec![50, 50]),
         (LISTS[1], vec![100]),
         (LISTS[2], vec![101]),
     ] {
-        assert_eq!(pages(&mut speaker, list, &json!({})).await.0, sizes, "{}", list.0);
+        assert_eq!(pages(&mut client, list, &json!({})).await.0, sizes, "{}", list.0);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_published_between_two_pages_moves_nothing_that_was_there() {
+async fn publishing_between_two_pages_moves_no_entry() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
-    let slugs = many(&db, tenant, 120).await;
-    let mut speaker = Speaker::connect(&db.service(), &db.full_key(tenant).await, Way::Memory).await;
-    let first = speaker.ok("skills/list", json!({})).await;
-    // One before the place, one after it, and a new version on each side.
+    let slugs = publish_many(&db, tenant, 120).await;
+    let mut client =
+        WireClient::connect(&db.service(), &db.full_key(tenant).await, Transport::InMemory).await;
+    let first = client.ok("skills/list", json!({})).await;
+    // New skills before and after the cursor, and new versions on both sides of it.
     for name in ["a", "zz", &slugs[0], &slugs[119]] {
-        db.skill(tenant, name, "Came in between.", &[]).await;
+        db.skill(tenant, name, "Published between two pages.", &[]).await;
     }
-    let rest = pages(&mut speaker, LISTS[0], &json!({"cursor": first["nextCursor"]}))
+    let rest = pages(&mut client, LISTS[0], &json!({"cursor": first["nextCursor"]}))
         .await
         .1;
     let names = |uri: &str| uri.split('/').nth(2).unwrap().to_owned();
@@ -135,7 +137,7 @@ async fn what_is_published_between_two_pages_moves_nothing_that_was_there() {
     assert_eq!(seen, expected);
 }
 
-/// A skill with 450 files in one folder; gives their names in order.
+/// Publishes a skill with 450 files in one folder; returns their names, sorted.
 async fn with_a_wide_folder(db: &TestDb, tenant: TenantId) -> Vec<String> {
     let mut names: Vec<String> = (0..450)
         .map(|number| format!("{} {number}.txt", number % 7))
@@ -153,23 +155,23 @@ const DATA: &str = "skill://wide/1/wide/data";
 const DIRECTORY: (&str, &str, &str) = ("resources/directory/read", "resources", "name");
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_folder_of_450_files_gives_each_once_in_the_order_of_bytes() {
+async fn large_folder_lists_each_file_once_in_byte_order() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let names = with_a_wide_folder(&db, tenant).await;
     let (service, key) = (db.service(), db.full_key(tenant).await);
-    for way in WAYS {
-        let mut speaker = Speaker::connect(&service, &key, way).await;
+    for transport in TRANSPORTS {
+        let mut client = WireClient::connect(&service, &key, transport).await;
         for uri in [DATA.to_owned(), format!("{DATA}/")] {
-            let (sizes, found) = pages(&mut speaker, DIRECTORY, &json!({"uri": uri})).await;
-            assert_eq!(found, names, "{way:?}");
-            assert_eq!(sizes, [200, 200, 50], "{way:?}");
+            let (sizes, found) = pages(&mut client, DIRECTORY, &json!({"uri": uri})).await;
+            assert_eq!(found, names, "{transport:?}");
+            assert_eq!(sizes, [200, 200, 50], "{transport:?}");
         }
     }
 }
 
-/// Two tenants with the same things, and a cursor of mine for each list.
-struct Scene {
+/// Two tenants with the same skills.
+struct Setup {
     db: TestDb,
     service: Arc<CallService>,
     mine: TenantId,
@@ -177,7 +179,7 @@ struct Scene {
     their_key: ApiKey,
 }
 
-/// Each list that has more than one page here: its method, the parameters beside the cursor.
+/// Each list that has more than one page: the method, and the parameters besides the cursor.
 fn paged() -> [(&'static str, Value); 4] {
     [
         ("skills/list", json!({})),
@@ -187,12 +189,12 @@ fn paged() -> [(&'static str, Value); 4] {
     ]
 }
 
-impl Scene {
+impl Setup {
     async fn new() -> Self {
         let db = TestDb::new().await;
         let (mine, theirs) = (db.tenant("mine").await, db.tenant("theirs").await);
         for tenant in [mine, theirs] {
-            many(&db, tenant, 110).await;
+            publish_many(&db, tenant, 110).await;
             with_a_wide_folder(&db, tenant).await;
         }
         Self {
@@ -211,29 +213,29 @@ fn with_cursor(params: &Value, cursor: &str) -> Value {
     params
 }
 
-async fn first_cursors(speaker: &mut Speaker) -> Vec<String> {
+async fn first_cursors(client: &mut WireClient) -> Vec<String> {
     let mut cursors = Vec::new();
     for (method, params) in paged() {
-        let page = speaker.ok(method, params).await;
+        let page = client.ok(method, params).await;
         cursors.push(page["nextCursor"].as_str().unwrap().to_owned());
     }
     cursors
 }
 
-async fn is_refused(speaker: &mut Speaker, method: &str, params: Value) {
-    let error = speaker.error(method, params).await;
+async fn assert_rejected(client: &mut WireClient, method: &str, params: Value) {
+    let error = client.error(method, params).await;
     assert_eq!(error["code"], -32_602, "{method}: {error}");
-    let words = error["message"].as_str().unwrap();
-    assert!(words.contains("cursor"), "{method}: {words}");
-    assert!(words.len() < 300, "{method}: {words}");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("cursor"), "{method}: {message}");
+    assert!(message.len() < 300, "{method}: {message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cursor_of_another_tenant_or_list_or_folder_is_refused_by_every_list() {
-    let scene = Scene::new().await;
-    for way in WAYS {
-        let mut me = Speaker::connect(&scene.service, &scene.my_key, way).await;
-        let mut them = Speaker::connect(&scene.service, &scene.their_key, way).await;
+async fn cursor_of_other_tenant_list_or_folder_is_rejected() {
+    let setup = Setup::new().await;
+    for transport in TRANSPORTS {
+        let mut me = WireClient::connect(&setup.service, &setup.my_key, transport).await;
+        let mut them = WireClient::connect(&setup.service, &setup.their_key, transport).await;
         let (mine, theirs) = (first_cursors(&mut me).await, first_cursors(&mut them).await);
         for (number, (method, params)) in paged().into_iter().enumerate() {
             for (other, cursor) in mine.iter().enumerate() {
@@ -241,29 +243,29 @@ async fn a_cursor_of_another_tenant_or_list_or_folder_is_refused_by_every_list()
                 if other == number {
                     me.ok(method, params).await;
                 } else {
-                    is_refused(&mut me, method, params).await;
+                    assert_rejected(&mut me, method, params).await;
                 }
             }
-            is_refused(&mut me, method, with_cursor(&params, &theirs[number])).await;
+            assert_rejected(&mut me, method, with_cursor(&params, &theirs[number])).await;
         }
-        // Of the same list, but of another folder or version.
+        // The same method, but another folder or version.
         for uri in ["skill://wide/1/wide", "skill://wide/2/wide/data"] {
             let params = json!({"uri": uri, "cursor": mine[3]});
-            is_refused(&mut me, "resources/directory/read", params).await;
+            assert_rejected(&mut me, "resources/directory/read", params).await;
         }
-        // Lists of one page have no cursor to take.
+        // Lists with one page accept no cursor.
         for method in ["tools/list", "resources/templates/list"] {
-            is_refused(&mut me, method, json!({"cursor": mine[0]})).await;
+            assert_rejected(&mut me, method, json!({"cursor": mine[0]})).await;
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cursor_that_is_none_is_refused_and_not_read_as_the_first_page() {
-    let scene = Scene::new().await;
+async fn invalid_cursor_is_rejected_not_read_as_first_page() {
+    let setup = Setup::new().await;
     let huge = "A".repeat(1 << 20);
-    for way in WAYS {
-        let mut me = Speaker::connect(&scene.service, &scene.my_key, way).await;
+    for transport in TRANSPORTS {
+        let mut me = WireClient::connect(&setup.service, &setup.my_key, transport).await;
         for (method, params) in paged() {
             for cursor in [
                 "",
@@ -275,42 +277,41 @@ async fn a_cursor_that_is_none_is_refused_and_not_read_as_the_first_page() {
                 "ü",
                 huge.as_str(),
             ] {
-                is_refused(&mut me, method, with_cursor(&params, cursor)).await;
+                assert_rejected(&mut me, method, with_cursor(&params, cursor)).await;
             }
         }
     }
 }
 
-/// What is done to a cursor on its way.
 #[derive(Debug, Clone)]
-enum Damage {
-    Cut(prop::sample::Index),
-    Behead(prop::sample::Index),
+enum Mutation {
+    Truncate(prop::sample::Index),
+    TruncateStart(prop::sample::Index),
     Flip(prop::sample::Index, u8),
     Insert(prop::sample::Index, char),
     Swap(prop::sample::Index, prop::sample::Index),
-    Double,
+    Repeat,
 }
 
-impl Damage {
+impl Mutation {
     fn any() -> impl Strategy<Value = Self> {
         let index = any::<prop::sample::Index>;
         prop_oneof![
-            index().prop_map(Self::Cut),
-            index().prop_map(Self::Behead),
+            index().prop_map(Self::Truncate),
+            index().prop_map(Self::TruncateStart),
             (index(), 0_u8..7).prop_map(|(at, bit)| Self::Flip(at, bit)),
             (index(), "[A-Za-z0-9_=+/ -]")
                 .prop_map(|(at, text)| Self::Insert(at, text.chars().next().unwrap())),
             (index(), index()).prop_map(|(one, other)| Self::Swap(one, other)),
-            Just(Self::Double),
+            Just(Self::Repeat),
         ]
     }
 
-    fn to(&self, cursor: &str) -> String {
+    fn apply(&self, cursor: &str) -> String {
         let mut chars: Vec<char> = cursor.chars().collect();
         match self {
-            Self::Cut(at) => chars.truncate(at.index(chars.len())),
-            Self::Behead(at) => drop(chars.drain(..=at.index(chars.len()))),
+            Self::Truncate(at) => chars.truncate(at.index(chars.len())),
+            Self::TruncateStart(at) => drop(chars.drain(..=at.index(chars.len()))),
             Self::Flip(at, bit) => {
                 let at = at.index(chars.len());
                 chars[at] = char::from(u8::try_from(chars[at]).unwrap() ^ (1 << bit));
@@ -320,16 +321,16 @@ impl Damage {
                 let (one, other) = (one.index(chars.len()), other.index(chars.len()));
                 chars.swap(one, other);
             }
-            Self::Double => chars.extend(cursor.chars()),
+            Self::Repeat => chars.extend(cursor.chars()),
         }
         chars.into_iter().collect()
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_cursor_is_never_taken() {
-    let scene = Scene::new().await;
-    let mut me = Speaker::connect(&scene.service, &scene.my_key, Way::Memory).await;
+async fn damaged_cursor_is_never_accepted() {
+    let setup = Setup::new().await;
+    let mut me = WireClient::connect(&setup.service, &setup.my_key, Transport::InMemory).await;
     let cursors = first_cursors(&mut me).await;
     let me = RefCell::new(me);
     let mut runner = TestRunner::new(Config {
@@ -337,19 +338,19 @@ async fn a_damaged_cursor_is_never_taken() {
         failure_persistence: None,
         ..Config::default()
     });
-    let strategy = (0..cursors.len(), Damage::any());
-    let run = runner.run(&strategy, |(number, damage)| {
-        let cursor = damage.to(&cursors[number]);
+    let strategy = (0..cursors.len(), Mutation::any());
+    let run = runner.run(&strategy, |(number, mutation)| {
+        let cursor = mutation.apply(&cursors[number]);
         prop_assume!(cursor != cursors[number]);
         let (method, params) = &paged()[number];
         let answer = tokio::task::block_in_place(|| {
             let mut me = me.borrow_mut();
-            let asked = async { me.ask(method, with_cursor(params, &cursor)).await.answer };
-            tokio::runtime::Handle::current().block_on(asked)
+            let response = async { me.request(method, with_cursor(params, &cursor)).await.result };
+            tokio::runtime::Handle::current().block_on(response)
         });
         match answer {
             Err(error) => prop_assert_eq!(&error["code"], -32_602, "{}: {}", cursor, error),
-            Ok(page) => prop_assert!(false, "{cursor} was taken: {page}"),
+            Ok(page) => prop_assert!(false, "{cursor} was accepted: {page}"),
         }
         Ok(())
     });
@@ -357,41 +358,41 @@ async fn a_damaged_cursor_is_never_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_search_takes_its_own_cursor_only_and_says_so_in_words_for_a_model() {
-    let scene = Scene::new().await;
-    let me = Client::connect(&scene.service, &scene.my_key).await;
-    let them = Client::connect(&scene.service, &scene.their_key).await;
-    let mut speaker = Speaker::connect(&scene.service, &scene.my_key, Way::Memory).await;
-    let of_a_list = first_cursors(&mut speaker).await;
+async fn search_accepts_its_own_cursor_only() {
+    let setup = Setup::new().await;
+    let me = Client::connect(&setup.service, &setup.my_key).await;
+    let them = Client::connect(&setup.service, &setup.their_key).await;
+    let mut client = WireClient::connect(&setup.service, &setup.my_key, Transport::InMemory).await;
+    let of_a_list = first_cursors(&mut client).await;
     let all = json!({"limit": 20});
-    let words = json!({"limit": 20, "query": "many"});
+    let query = json!({"limit": 20, "query": "many"});
     let own = me.ok("search_skills", all.clone()).await["next_cursor"].clone();
-    let ranked = me.ok("search_skills", words.clone()).await["next_cursor"].clone();
+    let ranked = me.ok("search_skills", query.clone()).await["next_cursor"].clone();
     let theirs = them.ok("search_skills", all.clone()).await["next_cursor"].clone();
     let own = own.as_str().unwrap();
     let next = me.ok("search_skills", with_cursor(&all, own)).await;
     assert_eq!(next["hits"].as_array().unwrap().len(), 20);
-    let before = scene.db.events(scene.mine).await.len();
-    let cut = &own[..own.len() - 1];
-    let refused = [
+    let before = setup.db.events(setup.mine).await.len();
+    let truncated = &own[..own.len() - 1];
+    let invalid = [
         with_cursor(&all, theirs.as_str().unwrap()),
-        with_cursor(&all, cut),
+        with_cursor(&all, truncated),
         with_cursor(&all, &of_a_list[0]),
         with_cursor(&all, ranked.as_str().unwrap()),
-        with_cursor(&words, own),
+        with_cursor(&query, own),
         with_cursor(&json!({"tag": "red"}), own),
         with_cursor(&json!({"author": "ada"}), own),
         with_cursor(&json!({"category": "text"}), own),
         with_cursor(&json!({"query": "more"}), ranked.as_str().unwrap()),
     ];
-    let count = refused.len();
-    for arguments in refused {
-        let words = me.error("search_skills", arguments.clone()).await;
-        assert!(words.contains("cursor"), "{arguments}: {words}");
+    let count = invalid.len();
+    for arguments in invalid {
+        let message = me.error("search_skills", arguments.clone()).await;
+        assert!(message.contains("cursor"), "{arguments}: {message}");
     }
-    let events = scene.db.events(scene.mine).await.split_off(before);
+    let events = setup.db.events(setup.mine).await.split_off(before);
     let expected = ("search_skills".to_owned(), "invalid_arguments".to_owned());
     assert_eq!(events, vec![expected; count]);
-    // A cursor of a search leads nowhere in a list.
-    is_refused(&mut speaker, "skills/list", json!({"cursor": own})).await;
+    // A list does not accept the cursor of a search.
+    assert_rejected(&mut client, "skills/list", json!({"cursor": own})).await;
 }

@@ -1,4 +1,4 @@
-//! `skillkeep import` on folders good, odd and hostile.
+//! `skillkeep import` of valid, unusual and malicious folders.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -14,7 +14,7 @@ use skillkeep::ids::Digest;
 use crate::command::{CommandOutput, PROGRAM, ended, program_as};
 use crate::harness::{Client, TestDb};
 
-/// The repository's own skills.
+/// The sample skills of this repository.
 pub(crate) fn samples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("samples")
 }
@@ -29,7 +29,7 @@ fn skill_md(name: &str, description: &str) -> String {
     format!("---\nname: {name}\ndescription: {description}\n---\n\n# {name}\n\nDo it.\n")
 }
 
-/// Imports into the tenant `acme`; the lines, by source.
+/// Imports into the tenant `acme`; returns the output and its report lines.
 pub(crate) fn import(db: &TestDb, folder: &Path, more: &[&str]) -> (CommandOutput, Vec<Value>) {
     let mut arguments = vec!["import", folder.to_str().unwrap(), "--tenant", "acme", "--json"];
     arguments.extend_from_slice(more);
@@ -50,7 +50,7 @@ fn reason<'a>(lines: &'a [Value], source: &str) -> &'a str {
     line["reason"].as_str().unwrap()
 }
 
-/// Everything that an import could change, as one text.
+/// A summary of everything that an import could change.
 async fn state(db: &TestDb) -> String {
     db.value(
         "SELECT concat_ws(' ',
@@ -63,7 +63,7 @@ async fn state(db: &TestDb) -> String {
     .await
 }
 
-/// The bytes of a file as `install_skill` gives them.
+/// The bytes of a file in a result of `install_skill`.
 fn bytes_of(file: &Value) -> Vec<u8> {
     let content = file["content"].as_str().unwrap();
     match file["encoding"].as_str().unwrap() {
@@ -73,7 +73,7 @@ fn bytes_of(file: &Value) -> Vec<u8> {
     }
 }
 
-/// Installs a skill and compares every file with the folder that it was imported from.
+/// Installs a skill and compares every file with the imported folder. Returns the number of files.
 pub(crate) async fn assert_installs_what_is_on_disk(client: &Client, skill: &str, folder: &Path) -> usize {
     let install = client
         .ok(
@@ -99,7 +99,7 @@ pub(crate) async fn assert_installs_what_is_on_disk(client: &Client, skill: &str
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_samples_come_back_to_the_byte_and_a_second_import_changes_nothing() {
+async fn samples_are_stored_exactly_and_reimport_changes_nothing() {
     let db = TestDb::new().await;
     let acme = db.tenant("acme").await;
     let (ran, lines) = import(&db, &samples(), &[]);
@@ -137,7 +137,7 @@ async fn the_samples_come_back_to_the_byte_and_a_second_import_changes_nothing()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_changed_file_makes_a_new_version_and_the_old_one_stays() {
+async fn changed_file_creates_new_version_and_keeps_the_old() {
     let db = TestDb::new().await;
     let acme = db.tenant("acme").await;
     let root = tempfile::tempdir().unwrap();
@@ -167,7 +167,7 @@ async fn a_changed_file_makes_a_new_version_and_the_old_one_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_skills_of_one_name_both_come_in() {
+async fn two_skills_with_one_name_are_both_imported() {
     let db = TestDb::new().await;
     db.tenant("acme").await;
     let root = tempfile::tempdir().unwrap();
@@ -195,7 +195,7 @@ async fn two_skills_of_one_name_both_come_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fix_stores_a_conformant_skill_and_leaves_the_folder_alone() {
+async fn fix_stores_a_conformant_skill_and_keeps_the_folder() {
     let db = TestDb::new().await;
     let acme = db.tenant("acme").await;
     let root = tempfile::tempdir().unwrap();
@@ -227,7 +227,7 @@ async fn fix_stores_a_conformant_skill_and_leaves_the_folder_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_bad_skill_never_stops_the_rest_and_every_refusal_has_its_reason() {
+async fn invalid_skills_are_refused_with_reason_and_others_imported() {
     let db = TestDb::new().await;
     db.tenant("acme").await;
     let root = tempfile::tempdir().unwrap();
@@ -248,7 +248,7 @@ async fn one_bad_skill_never_stops_the_rest_and_every_refusal_has_its_reason() {
     for n in 0..600 {
         put(root.path(), &format!("many/{n}.txt"), "");
     }
-    put(root.path(), "no-words/SKILL.md", "  \n");
+    put(root.path(), "blank/SKILL.md", "  \n");
     put(
         root.path(),
         "odd-yaml/SKILL.md",
@@ -256,28 +256,28 @@ async fn one_bad_skill_never_stops_the_rest_and_every_refusal_has_its_reason() {
     );
     put(root.path(), "z-good/SKILL.md", skill_md("z-good", "Good."));
 
-    let begun = Instant::now();
+    let start = Instant::now();
     let (ran, lines) = import(&db, root.path(), &[]);
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     assert_eq!(ran.code, 0, "{ran:?}");
-    for (source, says) in [
+    for (source, expected) in [
         ("binary", "SKILL.md is not UTF-8"),
         ("nul", "NUL byte"),
         ("pipe", "is a pipe"),
         ("link", "is a link"),
         ("huge", "16777216 bytes"),
         ("many", "more than 512 files"),
-        ("no-words", "SKILL.md is empty"),
+        ("blank", "SKILL.md is empty"),
     ] {
         let reason = reason(&lines, source);
-        assert!(reason.contains(says), "{source}: {reason}");
+        assert!(reason.contains(expected), "{source}: {reason}");
     }
     assert_eq!(line(&lines, "a-good")["outcome"], "created");
     assert_eq!(line(&lines, "z-good")["outcome"], "created");
     let odd = line(&lines, "odd-yaml");
     assert_eq!(odd["outcome"], "created", "{odd}");
     assert!(odd["notes"].to_string().contains("not_yaml"), "{odd}");
-    assert!(!ran.out.contains("root:x:0"), "what the link led to was read");
+    assert!(!ran.out.contains("root:x:0"), "the target of the link was read");
 
     assert_eq!(import(&db, root.path(), &["--strict"]).0.code, 1);
     let refused: i64 = db
@@ -286,18 +286,22 @@ async fn one_bad_skill_never_stops_the_rest_and_every_refusal_has_its_reason() {
     assert_eq!(refused, 0);
 }
 
-/// Root reads everything, so as root the program is run as somebody else.
+/// Root can read every file, so if the test runs as root, it runs the program as another user.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unreadable_file_is_refused_by_its_name() {
+async fn unreadable_file_is_named_in_the_refusal() {
     let db = TestDb::new().await;
     db.tenant("acme").await;
     let root = tempfile::tempdir().unwrap();
     fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
     put(root.path(), "good/SKILL.md", skill_md("good", "Good."));
-    put(root.path(), "shut/SKILL.md", skill_md("shut", "Shut."));
-    put(root.path(), "shut/secret.txt", "secret");
+    put(
+        root.path(),
+        "unreadable/SKILL.md",
+        skill_md("unreadable", "Unreadable."),
+    );
+    put(root.path(), "unreadable/secret.txt", "secret");
     fs::set_permissions(
-        root.path().join("shut/secret.txt"),
+        root.path().join("unreadable/secret.txt"),
         fs::Permissions::from_mode(0o000),
     )
     .unwrap();
@@ -307,8 +311,8 @@ async fn an_unreadable_file_is_refused_by_its_name() {
     let mut command = program_as("skillkeep_owner", &db, &arguments);
     let copy = tempfile::tempdir().unwrap();
     if Uid::effective().is_root() {
-        // The cluster's socket is for its own account alone, and that account is not root: the program runs as it,
-        // from a copy, because the build's folder may be shut to it.
+        // Only the cluster's own account, which is not root, may use its socket, so the program runs as that account; from a
+        // copy, because the account may not be allowed to read the build folder.
         fs::set_permissions(copy.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let program = copy.path().join("skillkeep");
         fs::copy(PROGRAM, &program).unwrap();
@@ -331,7 +335,7 @@ async fn an_unreadable_file_is_refused_by_its_name() {
     let ran = CommandOutput::of(&mut command);
     assert_eq!(ran.code, 0, "{ran:?}");
     let lines = ran.json_lines();
-    let reason = reason(&lines, "shut");
+    let reason = reason(&lines, "unreadable");
     assert!(
         reason.contains("secret.txt") && reason.contains("cannot be read"),
         "{reason}"
@@ -339,7 +343,7 @@ async fn an_unreadable_file_is_refused_by_its_name() {
     assert_eq!(line(&lines, "good")["outcome"], "created");
 }
 
-/// The folder of the socket in the `DATABASE_URL` of a command.
+/// The socket directory in the `DATABASE_URL` of a command.
 fn socket_of(command: &std::process::Command) -> PathBuf {
     let url = command
         .get_envs()
@@ -356,7 +360,7 @@ fn socket_of(command: &std::process::Command) -> PathBuf {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_folder_without_skills_and_a_folder_that_is_not_there_end_with_3() {
+async fn folder_without_skills_or_missing_folder_exits_with_3() {
     let db = TestDb::new().await;
     db.tenant("acme").await;
     let root = tempfile::tempdir().unwrap();

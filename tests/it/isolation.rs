@@ -1,4 +1,4 @@
-//! Another tenant's things are not found, in the same words as things that do not exist, and are never touched.
+//! Data of another tenant gets the same answer as data that does not exist, and is never changed.
 
 mod filters;
 mod queries;
@@ -14,7 +14,7 @@ use skillkeep::tenancy::{ApiKey, CallLimits, Scope, Scopes};
 use crate::harness::{Client, TestDb};
 use crate::helpers::table_checksums;
 
-/// Two tenants with as much in common as two can have, and each with things of its own.
+/// Two tenants that share a slug and file contents, each also with a skill of its own.
 struct TwoTenants {
     db: TestDb,
     mine: TenantId,
@@ -29,19 +29,19 @@ const SHARED_FILE: &[u8] = b"the same bytes in both\n";
 
 async fn two() -> TwoTenants {
     let db = TestDb::new().await;
-    let (mine, other_tenant) = (db.tenant("mine").await, db.tenant("other_tenant").await);
-    for (tenant, own) in [(mine, "mine"), (other_tenant, "other_tenant")] {
+    let (mine, other_tenant) = (db.tenant("mine").await, db.tenant("theirs").await);
+    for (tenant, own) in [(mine, "mine"), (other_tenant, "theirs")] {
         let description = format!("Fills in the forms of {own}.");
         db.skill(tenant, "shared", &description, &[("notes.txt", SHARED_FILE)])
             .await;
         db.skill(tenant, &format!("only-{own}"), "Something of its own.", &[])
             .await;
     }
-    // A second version that only they have, and a word that only they use.
+    // A second version that only the other tenant has, with a word that only the other tenant uses.
     db.skill(
         other_tenant,
         "shared",
-        "Folds xylophones of other_tenant.",
+        "Folds xylophones of theirs.",
         &[("more.txt", b"more")],
     )
     .await;
@@ -68,44 +68,44 @@ async fn two() -> TwoTenants {
     }
 }
 
-/// The answer as a caller sees it, without the word that he himself put in.
-fn seen(answer: Result<CallToolResult, ServiceError>, word: &str) -> String {
+/// The answer as the caller sees it, without the text that the caller sent.
+fn seen(answer: Result<CallToolResult, ServiceError>, sent: &str) -> String {
     let text = match answer {
         Ok(result) => serde_json::to_string(&result).unwrap(),
         Err(error) => error.to_string(),
     };
-    text.replace(word, "WORD")
+    text.replace(sent, "SENT")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_answer_for_anothers_thing_is_word_for_word_that_for_nothing() {
+async fn foreign_id_gets_the_same_answer_as_missing_one() {
     let two = two().await;
-    let their_door = two.db.service();
-    let them = Client::connect(&their_door, &two.their_key).await;
+    let service = two.db.service();
+    let them = Client::connect(&service, &two.their_key).await;
     let page = them.ok("search_skills", json!({"limit": 1})).await;
     let cursor = page["next_cursor"].as_str().unwrap();
     let id: String = two
         .db
-        .value("SELECT id::text FROM skills WHERE slug = 'only-other_tenant'")
+        .value("SELECT id::text FROM skills WHERE slug = 'only-theirs'")
         .await;
     let files = json!([{"path": "SKILL.md", "digest": format!("sha256:{}", "0".repeat(64))}]);
     let nothing = InstallId::new().to_string();
     let before = table_checksums(&two.db, two.other_tenant).await;
-    // The same service, so that their index is warm.
-    let me = Client::connect(&their_door, &two.my_key).await;
+    // The same service, so that the other tenant's search index is loaded.
+    let me = Client::connect(&service, &two.my_key).await;
     type Arguments<'a> = Box<dyn Fn(&str) -> Value + 'a>;
     let cases: Vec<(&str, Arguments, &str, &str)> = vec![
         (
             "get_skill",
             Box::new(|w| json!({"skill": w})),
-            "only-other_tenant",
+            "only-theirs",
             "only-nobodys",
         ),
         ("get_skill", Box::new(|w| json!({"skill": w})), &id, &nothing),
         (
             "get_skill",
             Box::new(|w| json!({"skill": w, "file": "SKILL.md"})),
-            "only-other_tenant",
+            "only-theirs",
             "only-nobodys",
         ),
         (
@@ -123,7 +123,7 @@ async fn the_answer_for_anothers_thing_is_word_for_word_that_for_nothing() {
         (
             "install_skill",
             Box::new(|w| json!({"skill": w, "assistant": "codex"})),
-            "only-other_tenant",
+            "only-theirs",
             "only-nobodys",
         ),
         (
@@ -135,7 +135,7 @@ async fn the_answer_for_anothers_thing_is_word_for_word_that_for_nothing() {
         (
             "record_usage",
             Box::new(|w| json!({"skill": w, "outcome": "helped"})),
-            "only-other_tenant",
+            "only-theirs",
             "only-nobodys",
         ),
         (
@@ -165,29 +165,29 @@ async fn the_answer_for_anothers_thing_is_word_for_word_that_for_nothing() {
         (
             "search_skills",
             Box::new(|w| json!({"author": w})),
-            "other_tenant",
+            "theirs",
             "nobody",
         ),
         ("search_skills", Box::new(|w| json!({"tag": w})), &id, &nothing),
         (
             "search_skills",
             Box::new(|w| json!({"category": w})),
-            "only-other_tenant",
+            "only-theirs",
             "only-nobodys",
         ),
     ];
     for (tool, arguments, foreign, absent) in &cases {
-        let other_tenant = seen(me.call(tool, arguments(foreign)).await, foreign);
-        let nobodys = seen(me.call(tool, arguments(absent)).await, absent);
-        assert_eq!(other_tenant, nobodys, "{tool} {foreign}");
-        assert!(!other_tenant.contains("xylophone"), "{other_tenant}");
+        let foreign_answer = seen(me.call(tool, arguments(foreign)).await, foreign);
+        let absent_answer = seen(me.call(tool, arguments(absent)).await, absent);
+        assert_eq!(foreign_answer, absent_answer, "{tool} {foreign}");
+        assert!(!foreign_answer.contains("xylophone"), "{foreign_answer}");
     }
     assert_eq!(table_checksums(&two.db, two.other_tenant).await, before);
     assert_eq!(two.db.events(two.mine).await.len(), cases.len() * 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idempotency_key_of_anothers_is_free() {
+async fn idempotency_keys_of_tenants_are_independent() {
     let two = two().await;
     let before = table_checksums(&two.db, two.other_tenant).await;
     let me = Client::connect(&two.db.service(), &two.my_key).await;
@@ -198,10 +198,10 @@ async fn an_idempotency_key_of_anothers_is_free() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_slug_and_the_same_bytes_stay_apart() {
+async fn same_slug_and_bytes_are_stored_per_tenant() {
     let two = two().await;
     let service = two.db.service();
-    for (key, words, versions) in [
+    for (key, text, versions) in [
         (&two.their_key, "xylophones", 2),
         (&two.my_key, "forms of mine", 1),
     ] {
@@ -209,8 +209,8 @@ async fn the_same_slug_and_the_same_bytes_stay_apart() {
         let skill = client
             .ok("get_skill", json!({"skill": "shared", "file": "SKILL.md"}))
             .await;
-        assert!(skill["description"].as_str().unwrap().contains(words), "{skill}");
-        assert!(skill["file"]["text"].as_str().unwrap().contains(words), "{skill}");
+        assert!(skill["description"].as_str().unwrap().contains(text), "{skill}");
+        assert!(skill["file"]["text"].as_str().unwrap().contains(text), "{skill}");
         assert_eq!(skill["versions"].as_array().unwrap().len(), versions);
     }
     let me = Client::connect(&service, &two.my_key).await;
@@ -218,7 +218,7 @@ async fn the_same_slug_and_the_same_bytes_stay_apart() {
     assert_eq!(
         (&skill["installs"], &skill["helped"]),
         (&json!(0), &json!(0)),
-        "other_tenant are not counted"
+        "data of the other tenant is not counted"
     );
     let copies: i64 = two
         .db
@@ -228,7 +228,7 @@ async fn the_same_slug_and_the_same_bytes_stay_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_report_counts_the_callers_own_tenant_only() {
+async fn usage_report_counts_own_tenant_only() {
     let two = two().await;
     let service = two.db.service();
     let them = Client::connect(&service, &two.their_key).await;
@@ -240,7 +240,7 @@ async fn a_report_counts_the_callers_own_tenant_only() {
     let report = me.ok("usage_report", json!({"top": 100})).await;
     assert_eq!(report["calls"], 1, "{report}");
     assert_eq!(report["minutes_saved"], 0, "{report}");
-    for foreign in ["unobtainium", "only-other_tenant"] {
+    for foreign in ["unobtainium", "only-theirs"] {
         assert!(!report.to_string().contains(foreign), "{report}");
     }
     assert!(
@@ -252,7 +252,7 @@ async fn a_report_counts_the_callers_own_tenant_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_search_finds_and_lists_the_callers_own_skills_only() {
+async fn search_returns_own_skills_only() {
     let two = two().await;
     let service = two.db.service();
     let them = Client::connect(&service, &two.their_key).await;
@@ -266,7 +266,7 @@ async fn a_search_finds_and_lists_the_callers_own_skills_only() {
     for _ in 0..2 {
         assert_eq!(
             slugs(them.ok("search_skills", json!({})).await),
-            ["only-other_tenant", "shared"]
+            ["only-theirs", "shared"]
         );
         assert_eq!(
             slugs(them.ok("search_skills", json!({"query": "xylophones"})).await),
@@ -280,7 +280,7 @@ async fn a_search_finds_and_lists_the_callers_own_skills_only() {
     }
 }
 
-/// A key of the user of `other_tenant` that may see one skill only.
+/// A key of the other tenant's user that is limited to one skill.
 async fn key_for_one_skill(two: &TwoTenants) -> ApiKey {
     let tx = TenantTx::begin_as_admin(&two.db.admin, two.other_tenant)
         .await
@@ -289,7 +289,7 @@ async fn key_for_one_skill(two: &TwoTenants) -> ApiKey {
         user: two.their_user,
         name: "narrow".to_owned(),
         scopes: Scopes::new(Scope::ALL),
-        only_skills: Some(vec!["only-other_tenant".to_owned()]),
+        only_skills: Some(vec!["only-theirs".to_owned()]),
         only_tools: None,
         expires_at: None,
         call_limits: CallLimits::default(),
@@ -300,17 +300,15 @@ async fn key_for_one_skill(two: &TwoTenants) -> ApiKey {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn to_a_key_limited_to_skills_the_others_do_not_exist() {
+async fn key_limited_to_skills_sees_no_other_skills() {
     let two = two().await;
     let client = Client::connect(&two.db.service(), &key_for_one_skill(&two).await).await;
     let found = client.ok("search_skills", json!({})).await;
     assert_eq!(found["hits"].as_array().unwrap().len(), 1, "{found}");
-    assert_eq!(found["hits"][0]["skill"], "only-other_tenant");
+    assert_eq!(found["hits"][0]["skill"], "only-theirs");
     let found = client.ok("search_skills", json!({"query": "xylophones"})).await;
     assert!(found["hits"].as_array().unwrap().is_empty(), "{found}");
-    client
-        .ok("get_skill", json!({"skill": "only-other_tenant"}))
-        .await;
+    client.ok("get_skill", json!({"skill": "only-theirs"})).await;
     let refused = client.error("usage_report", json!({})).await;
     assert!(refused.contains("limited to certain skills"), "{refused}");
     for (tool, extra) in [

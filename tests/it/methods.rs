@@ -1,14 +1,16 @@
-//! The methods beside the tools, as a client meets them: lists, reads of skills as resources and prompts, completions.
+//! The methods besides `tools/call`, as a client sees them: lists, resources, prompts, completions.
 
 mod catalog;
 pub(crate) mod client;
 mod completions;
+mod error_texts;
 mod events;
 mod failures;
 mod not_found_equivalence;
 mod permissions;
 mod progress;
 mod prompts;
+mod tools_list;
 mod versions;
 
 use agent_skills::{SkillFile, SkillFolder, SkillPath, read_document};
@@ -21,9 +23,9 @@ use skillkeep::tenancy::api_keys::{self, NewKey};
 use skillkeep::tenancy::{ApiKey, CallLimits, Scope, Scopes, users};
 
 use crate::harness::TestDb;
-use client::Speaker;
+use client::WireClient;
 
-/// Stores a skill with these very files, as an import does.
+/// Publishes a skill with these files, as an import does.
 pub(crate) async fn store(
     db: &TestDb,
     tenant: TenantId,
@@ -58,15 +60,15 @@ pub(crate) async fn store(
     stored
 }
 
-/// What a key is limited to.
+/// The limits of an API key.
 #[derive(Default)]
-pub(crate) struct Limited<'a> {
+pub(crate) struct KeyLimits<'a> {
     pub(crate) scopes: &'a [Scope],
     pub(crate) only_skills: Option<&'a [&'a str]>,
     pub(crate) only_tools: Option<&'a [&'a str]>,
 }
 
-impl Limited<'_> {
+impl KeyLimits<'_> {
     pub(crate) async fn key(&self, db: &TestDb, tenant: TenantId) -> ApiKey {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
@@ -88,21 +90,21 @@ impl Limited<'_> {
     }
 }
 
-/// What stands in `_meta` beside what the extension has fields for.
+/// Names in `_meta` of the Skills extension.
 pub(crate) const DIGEST: &str = "io.modelcontextprotocol.skills/digest";
 pub(crate) const VERSION: &str = "io.modelcontextprotocol.skills/version";
 pub(crate) const YANKED: &str = "io.modelcontextprotocol.skills/yanked";
 
-/// A list of the protocol: its method, the field that its items are in, and the field of an item that tells it apart.
+/// The lists of MCP: the method, the field that contains the items, and the field that identifies an item.
 pub(crate) const LISTS: [(&str, &str, &str); 3] = [
     ("skills/list", "skills", "uri"),
     ("resources/list", "resources", "uri"),
     ("prompts/list", "prompts", "name"),
 ];
 
-/// All pages of a list, by its cursors: how many items each has, and one field of every item.
+/// All pages of a list: the number of items on each page, and the identifying field of every item.
 pub(crate) async fn pages(
-    speaker: &mut Speaker,
+    client: &mut WireClient,
     list: (&str, &str, &str),
     params: &Value,
 ) -> (Vec<usize>, Vec<String>) {
@@ -110,11 +112,11 @@ pub(crate) async fn pages(
     let (mut sizes, mut found) = (Vec::new(), Vec::new());
     let mut params = params.clone();
     loop {
-        let page = speaker.ok(method, params.clone()).await;
+        let page = client.ok(method, params.clone()).await;
         let values = page[items].as_array().unwrap();
         sizes.push(values.len());
         found.extend(values.iter().map(|item| item[field].as_str().unwrap().to_owned()));
-        assert!(sizes.len() < 100, "{method} has no end");
+        assert!(sizes.len() < 100, "{method} does not end");
         match page.get("nextCursor") {
             None => return (sizes, found),
             Some(cursor) => params["cursor"] = cursor.clone(),
@@ -122,17 +124,17 @@ pub(crate) async fn pages(
     }
 }
 
-/// Everything that a list shows.
-pub(crate) async fn all(speaker: &mut Speaker, list: (&str, &str, &str)) -> Vec<String> {
-    pages(speaker, list, &json!({})).await.1
+/// The identifying field of every item of a list.
+pub(crate) async fn all(client: &mut WireClient, list: (&str, &str, &str)) -> Vec<String> {
+    pages(client, list, &json!({})).await.1
 }
 
-/// The URI of a skill's file whose name, slug and label are plain words.
+/// The URI of a file of a skill whose name equals its slug, without characters that need encoding.
 pub(crate) fn uri(slug: &str, version: &str, path: &str) -> String {
     format!("skill://{slug}/{version}/{slug}/{path}")
 }
 
-/// The four requests that read one skill, for its `SKILL.md` or what is around it, and the parameter that names it.
+/// The four requests that read a skill, each with its parameters.
 pub(crate) fn reads(slug: &str, version: &str) -> [(&'static str, Value); 4] {
     [
         ("resources/read", json!({"uri": uri(slug, version, "SKILL.md")})),

@@ -1,7 +1,8 @@
-//! No answer without a record: every tool call, whatever its end, leaves exactly one event.
+//! Every tool call leaves exactly one usage event, whatever its outcome.
 
 mod effects;
 mod failures;
+pub(crate) mod fixture;
 
 use serde_json::{Value, json};
 use skillkeep::tenancy::Scope;
@@ -9,7 +10,7 @@ use skillkeep::tenancy::Scope;
 use crate::harness::{Client, TestDb};
 use crate::helpers::Wire;
 
-/// The events of a tenant that has made one call: its outcome, its error code, and what was recorded of it.
+/// The only event of a tenant: tool, outcome, error code, arguments.
 async fn only_event(
     db: &TestDb,
     tenant: skillkeep::ids::TenantId,
@@ -28,7 +29,7 @@ async fn only_event(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_that_is_answered_leaves_one_event_with_its_outcome() {
+async fn answered_call_leaves_one_event_with_its_outcome() {
     let db = TestDb::new().await;
     let service = db.service();
     let megabyte = "a".repeat(1 << 20);
@@ -74,13 +75,13 @@ async fn a_call_that_is_answered_leaves_one_event_with_its_outcome() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_without_the_scope_leaves_one_event_and_names_the_scope() {
+async fn missing_scope_leaves_one_event_and_is_named() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let (_, key) = db.key(tenant, "eve@example.com", &[Scope::UsageWrite]).await;
     let client = Client::connect(&db.service(), &key).await;
-    let words = client.error("search_skills", json!({})).await;
-    assert!(words.contains("skills:read"), "{words}");
+    let message = client.error("search_skills", json!({})).await;
+    assert!(message.contains("skills:read"), "{message}");
     let (tool, outcome, code, _) = only_event(&db, tenant).await;
     assert_eq!(
         (tool.as_str(), outcome.as_str(), code.as_deref()),
@@ -89,7 +90,7 @@ async fn a_call_without_the_scope_leaves_one_event_and_names_the_scope() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unknown_tool_leaves_one_event_under_its_name_if_it_is_one() {
+async fn unknown_tool_leaves_one_event_with_valid_name_only() {
     let db = TestDb::new().await;
     let service = db.service();
     let long = "x".repeat(10_000);
@@ -117,7 +118,7 @@ async fn an_unknown_tool_leaves_one_event_under_its_name_if_it_is_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_malformed_call_leaves_one_event_and_the_connection_goes_on() {
+async fn malformed_call_leaves_one_event_and_keeps_connection() {
     let db = TestDb::new().await;
     let service = db.service();
     let cases = [
@@ -145,7 +146,7 @@ async fn a_malformed_call_leaves_one_event_and_the_connection_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_without_params_is_malformed_too() {
+async fn call_without_params_is_malformed() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     let mut wire = Wire::connect(&db.service(), &db.full_key(tenant).await).await;
@@ -157,7 +158,7 @@ async fn a_call_without_params_is_malformed_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_that_a_caller_writes_is_recorded_but_sizes_and_the_search_text() {
+async fn event_stores_only_argument_sizes_and_search_text() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     db.skill(tenant, "fill-pdf", "Fills in PDF forms.", &[]).await;
@@ -173,9 +174,9 @@ async fn nothing_that_a_caller_writes_is_recorded_but_sizes_and_the_search_text(
     assert_eq!(arguments["sizes"]["comment"], 25);
 }
 
-/// Found by the model: the answer named the newest version, and another version under the same key counted as the same.
+/// Regression: the reply named the newest version, and a report on another version under the same key counted as the same.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_report_that_is_sent_again_after_a_newer_version_is_about_the_one_that_it_was_about() {
+async fn repeated_report_keeps_its_version_after_newer_one() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     db.skill(tenant, "fill-pdf", "The first.", &[]).await;
@@ -197,7 +198,7 @@ async fn a_report_that_is_sent_again_after_a_newer_version_is_about_the_one_that
     other["version"] = json!("2");
     let refused = client.error("record_usage", other.clone()).await;
     assert!(
-        refused.contains("was used before for another report"),
+        refused.contains("was already used for a different report"),
         "{refused}"
     );
     other["version"] = json!("1");

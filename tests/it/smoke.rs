@@ -1,11 +1,12 @@
-//! The shortest way through all floors.
+//! One pass through the main tools.
 
 use serde_json::json;
 
 use crate::harness::{Client, TestDb};
+use crate::methods::store;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_skill_is_found_installed_confirmed_and_reported_with_an_event_for_each_call() {
+async fn search_install_confirm_and_report_leave_one_event_each() {
     let db = TestDb::new().await;
     let acme = db.tenant("acme").await;
     db.skill(
@@ -61,4 +62,29 @@ async fn a_skill_is_found_installed_confirmed_and_reported_with_an_event_for_eac
     ];
     let events = db.events(acme).await;
     assert_eq!(events, expected.map(|tool| (tool.to_owned(), "ok".to_owned())));
+}
+
+/// Several columns have one type, so PostgreSQL would not notice two swapped parameters of an insert.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_published_field_is_stored_in_its_own_column() {
+    let db = TestDb::new().await;
+    let acme = db.tenant("acme").await;
+    let skill_md = "---\nname: pdf\ndescription: The description.\nlicense: The license\nmetadata:\n  version: 1.5\n  author: The author\n  \
+                    category: the-category\n  tags: the-tag\n---\n\nText.\n";
+    for text in [skill_md.to_owned(), format!("{skill_md}More.\n")] {
+        store(&db, acme, "pdf-folder", &[("SKILL.md", text.as_bytes())]).await;
+        let client = Client::connect(&db.service(), &db.full_key(acme).await).await;
+        let shown = client.ok("get_skill", json!({"skill": "pdf"})).await;
+        assert_eq!(shown["name"], "pdf");
+        assert_eq!(shown["description"], "The description.");
+        assert_eq!(shown["license"], "The license");
+        assert_eq!(shown["author"], "The author");
+        assert_eq!(shown["category"], "the-category");
+        assert_eq!(shown["tags"], json!(["the-tag"]));
+        assert!(shown["version"].as_str().unwrap().starts_with("1.5"), "{shown}");
+        assert_eq!(shown["file_count"], 1);
+        assert_eq!(shown["total_bytes"], text.len());
+    }
+    let source: String = db.value("SELECT source FROM skills").await;
+    assert_eq!(source, "pdf-folder");
 }

@@ -1,5 +1,8 @@
-#![expect(deprecated, reason = "the suite asks for what the newest revision deprecates")]
-//! The handler: fixtures first, the product for everything else.
+#![expect(
+    deprecated,
+    reason = "the suite tests what the newest protocol version deprecates"
+)]
+//! The handler: fixtures first, skillkeep for everything else.
 
 use std::sync::Arc;
 
@@ -13,14 +16,14 @@ use tokio::sync::broadcast;
 use super::work::FixtureCall;
 use super::{inputs, lists};
 
-/// What the suite makes change.
+/// A list that the suite changes.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Change {
     Tools,
     Prompts,
 }
 
-/// Tells listeners of changes.
+/// Notifies listeners of changes.
 pub(super) struct Changes(broadcast::Sender<Change>);
 
 impl Default for Changes {
@@ -31,8 +34,8 @@ impl Default for Changes {
 
 impl Changes {
     pub(super) fn announce(&self, change: Change) {
-        // Whether anybody listens does not matter.
-        let _heard = self.0.send(change);
+        // It fails if nobody listens, which is not an error.
+        let _receivers = self.0.send(change);
     }
 }
 

@@ -1,4 +1,4 @@
-//! The fixtures that ask the client for input before they answer (SEP-2322).
+//! The fixtures that request input from the client before they answer (SEP-2322).
 
 use std::collections::BTreeMap;
 
@@ -21,9 +21,9 @@ fn elicitation(message: &str, field: &str, kind: &str) -> Value {
     }})
 }
 
-fn sampling(words: &str, max_tokens: u32) -> Value {
+fn sampling(text: &str, max_tokens: u32) -> Value {
     json!({"method": "sampling/createMessage", "params": {
-        "messages": [{"role": "user", "content": {"type": "text", "text": words}}],
+        "messages": [{"role": "user", "content": {"type": "text", "text": text}}],
         "maxTokens": max_tokens,
     }})
 }
@@ -42,7 +42,7 @@ fn key() -> hmac::Key {
     hmac::Key::new(hmac::HMAC_SHA256, b"a key for conformance fixtures")
 }
 
-/// A state that the client hands back, with a signature over it.
+/// A state that the client returns unchanged, with a signature.
 fn seal(state: &str) -> String {
     let signature = hmac::sign(&key(), state.as_bytes());
     let hex: String = signature
@@ -53,40 +53,40 @@ fn seal(state: &str) -> String {
     format!("{state}.{hex}")
 }
 
-/// The state that was sealed; an error for one that was tampered with.
+/// The state inside; an error if it was tampered with.
 fn open(sealed: Option<&str>) -> Result<Option<&str>, ErrorData> {
     match sealed {
         None => Ok(None),
         Some(sealed) => match sealed.rsplit_once('.') {
             Some((state, _)) if seal(state) == sealed => Ok(Some(state)),
-            Some(_) | None => Err(ErrorData::invalid_params("The requestState is not ours.", None)),
+            Some(_) | None => Err(ErrorData::invalid_params("The requestState is not valid.", None)),
         },
     }
 }
 
-/// The name that the client's user filled in.
+/// The name that the user entered.
 pub(super) fn user_name(request: &CallToolRequestParams) -> Option<String> {
     let given = request.input_responses.as_ref()?;
     Some(filled_in(given, "user_name", "name")?.as_str()?.to_owned())
 }
 
-/// Asks for it.
+/// Requests the user's name.
 pub(super) fn ask_for_name() -> Result<CallToolResponse, ErrorData> {
     let name = elicitation("What is your name?", "name", "string");
     required(json!({"user_name": name}), None).map(CallToolResponse::from)
 }
 
-/// What the client's user filled in.
+/// The value that the user entered.
 fn filled_in<'a>(responses: &'a Responses, request: &str, field: &str) -> Option<&'a Value> {
     let response = responses.get(request)?;
     (response.get("action")? == "accept").then(|| response.get("content")?.get(field))?
 }
 
-fn done(words: &str) -> Result<CallToolResponse, ErrorData> {
-    Ok(CallToolResult::success(vec![ContentBlock::text(words)]).into())
+fn done(text: &str) -> Result<CallToolResponse, ErrorData> {
+    Ok(CallToolResult::success(vec![ContentBlock::text(text)]).into())
 }
 
-/// A call of a tool that needs input.
+/// Answers a call of a tool that requires input.
 pub(super) fn answer(
     tool: &str,
     request: &CallToolRequestParams,
@@ -127,7 +127,7 @@ pub(super) fn answer(
                 .iter()
                 .all(|request| given.contains_key(*request))
             {
-                return done("All of it is here.");
+                return done("All inputs received.");
             }
             let greeting = sampling("Generate a greeting", 50);
             let requests = json!({"user_name": name, "greeting": greeting, "client_roots": roots()});
@@ -136,7 +136,7 @@ pub(super) fn answer(
         "test_input_required_result_multi_round" => {
             let color = elicitation("Step 2: What is your favorite color?", "color", "string");
             match state {
-                Some("round-2") if given.contains_key("step2") => done("Two rounds were enough."),
+                Some("round-2") if given.contains_key("step2") => done("Both rounds are complete."),
                 Some("round-1") if given.contains_key("step1") => {
                     ask(json!({"step2": color}), Some("round-2"))
                 }
@@ -164,7 +164,7 @@ pub(super) fn answer(
     }
 }
 
-/// The prompt that needs input.
+/// Answers the prompt that requires input.
 pub(super) fn prompt(request: &GetPromptRequestParams) -> Result<GetPromptResponse, ErrorData> {
     let none = Responses::new();
     let given = request.input_responses.as_ref().unwrap_or(&none);

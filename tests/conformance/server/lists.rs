@@ -1,4 +1,4 @@
-//! The fixtures' tools, prompts and resources as lists show them, and what the prompts and resources hold.
+//! The list entries of the fixtures, and the contents of the fixture prompts and resources.
 
 use rmcp::ErrorData;
 use rmcp::model::{
@@ -138,21 +138,21 @@ pub(super) fn prompt(request: &GetPromptRequestParams) -> Result<GetPromptResult
 pub(super) fn resources() -> Vec<Resource> {
     vec![
         Resource::new("test://static-text", "static-text")
-            .with_description("A text")
+            .with_description("A text resource")
             .with_mime_type("text/plain"),
         Resource::new("test://static-binary", "static-binary")
-            .with_description("A picture")
+            .with_description("An image resource")
             .with_mime_type("image/png"),
     ]
 }
 
 pub(super) fn template() -> ResourceTemplate {
     ResourceTemplate::new("test://template/{id}/data", "template")
-        .with_description("A template")
+        .with_description("A resource template")
         .with_mime_type("application/json")
 }
 
-/// What a resource of the suite holds; `None` for one that is none of its.
+/// The content of a fixture resource; `None` if there is no fixture with this URI.
 pub(super) fn read(uri: &str) -> Option<Result<ReadResourceResult, ErrorData>> {
     let content = match uri {
         "test://static-text" => {

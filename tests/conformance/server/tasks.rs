@@ -1,4 +1,4 @@
-//! The fixtures that answer with a task when the client takes one (SEP-2663). The product has no use for tasks.
+//! The fixtures that return a task if the client supports tasks (SEP-2663). skillkeep itself does not use tasks.
 
 use std::time::Duration;
 
@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 
 use super::inputs;
 
-/// Their names.
 pub(super) const TOOLS: [&str; 7] = [
     "greet",
     "slow_compute",
@@ -24,11 +23,11 @@ pub(super) const TOOLS: [&str; 7] = [
     "test_tool_with_task",
 ];
 
-fn success(words: &str) -> CallToolResult {
-    CallToolResult::success(vec![ContentBlock::text(words)])
+fn success(text: &str) -> CallToolResult {
+    CallToolResult::success(vec![ContentBlock::text(text)])
 }
 
-/// A call of one of them.
+/// Answers a call of one of [`TOOLS`].
 pub(super) async fn answer(
     request: &CallToolRequestParams,
     context: &RequestContext<RoleServer>,
@@ -39,11 +38,11 @@ pub(super) async fn answer(
         let name = argument("name").and_then(Value::as_str).unwrap_or_default();
         return Ok(success(&format!("Hello, {name}!")).into());
     }
-    let takes_tasks = context
+    let supports_tasks = context
         .client_capabilities()
         .is_some_and(|declared| declared.supports_tasks());
     let needs_a_task = matches!(request.name.as_ref(), "failing_job" | "test_tool_with_task");
-    if needs_a_task && !takes_tasks {
+    if needs_a_task && !supports_tasks {
         let needed = ClientCapabilities::builder().enable_tasks().build();
         return Err(ErrorData::missing_required_client_capability(needed));
     }
@@ -51,27 +50,27 @@ pub(super) async fn answer(
     if request.name == "test_tool_with_task" && greeted.is_none() {
         return inputs::ask_for_name();
     }
-    let job = Job {
+    let job = TaskJob {
         name: request.name.to_string(),
         seconds: argument("seconds").and_then(Value::as_f64).unwrap_or_default(),
         greeted: greeted.unwrap_or_default(),
     };
-    if !takes_tasks {
+    if !supports_tasks {
         tokio::time::sleep(Duration::from_secs_f64(job.seconds)).await;
-        return Ok(success("Done at once.").into());
+        return Ok(success("Done without a task.").into());
     }
     let options = TaskOptions::new().with_poll_interval_ms(100);
     let task = tasks.spawn(options, move |task| Box::pin(job.run(task)));
     Ok(CreateTaskResult::new(task).into())
 }
 
-struct Job {
+struct TaskJob {
     name: String,
     seconds: f64,
     greeted: String,
 }
 
-impl Job {
+impl TaskJob {
     async fn run(self, task: TaskContext) -> Result<CallToolResult, TaskExit> {
         match self.name.as_str() {
             "slow_compute" => tokio::select! {
@@ -88,7 +87,7 @@ impl Job {
             }
             "multi_input" => {
                 tokio::try_join!(ask(&task, "first"), ask(&task, "second"))?;
-                Ok(success("Both are answered."))
+                Ok(success("Both inputs received."))
             }
             "test_tool_with_task" => Ok(success(&format!("Hello, {}!", self.greeted))),
             _ => Err(TaskExit::Error(ErrorData::internal_error("It broke.", None))),

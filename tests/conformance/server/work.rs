@@ -1,5 +1,8 @@
-#![expect(deprecated, reason = "the suite asks for what the newest revision deprecates")]
-//! The fixture tools, as work for the service: each call is authenticated, timed and recorded as any other.
+#![expect(
+    deprecated,
+    reason = "the suite tests what the newest protocol version deprecates"
+)]
+//! The fixture tools. Their calls pass through the service, so each is authenticated, timed and recorded.
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ContentBlock, LoggingLevel,
@@ -17,13 +20,13 @@ use std::time::Duration;
 use super::handler::Changes;
 use super::{inputs, tasks};
 
-/// A picture of one red pixel.
+/// A PNG image with one red pixel.
 pub(super) const PNG: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg==";
-/// A sound without a sample.
+/// A WAV file without samples.
 const WAV: &str = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQAAAAA=";
 
-/// A call of one of them.
+/// A call of a fixture tool.
 pub(super) struct FixtureCall {
     pub(super) request: CallToolRequestParams,
     pub(super) context: RequestContext<RoleServer>,
@@ -42,16 +45,16 @@ impl RecordedRequest for FixtureCall {
         }
     }
 
-    async fn run(self, stage: &ExecutionContext<'_>) -> Completion<CallToolResponse> {
+    async fn run(self, execution: &ExecutionContext<'_>) -> Completion<CallToolResponse> {
         let name = self.request.name.to_string();
-        match stage
+        match execution
             .run_with_deadline(&name, SideEffect::Reads, self.answer())
             .await
         {
             Ok(Ok(reply)) => Completion::success(reply, 0),
             Ok(Err(error)) => Completion::failure(CallOutcome::ToolError, "fixture", Err(error)),
-            Err(stopped) => Completion::stopped(&name, &stopped, |words| {
-                Err(ErrorData::internal_error(words, None))
+            Err(stopped) => Completion::stopped(&name, &stopped, |message| {
+                Err(ErrorData::internal_error(message, None))
             }),
         }
     }
@@ -82,8 +85,8 @@ impl FixtureCall {
                 json!([text("It progressed.")])
             }
             "test_error_handling" => {
-                let words = ContentBlock::text("This tool intentionally returns an error for testing");
-                return Ok(CallToolResult::error(vec![words]).into());
+                let message = ContentBlock::text("This tool intentionally returns an error for testing");
+                return Ok(CallToolResult::error(vec![message]).into());
             }
             "test_missing_capability" => {
                 let needed = ClientCapabilities::builder().enable_sampling().build();
@@ -97,7 +100,7 @@ impl FixtureCall {
                 self.changes.announce(super::handler::Change::Prompts);
                 json!([text("The prompts changed.")])
             }
-            // Nobody asked for log messages, so there are none.
+            // The client has not enabled log messages, so none are sent.
             "test_logging_tool" | "json_schema_2020_12_tool" | "test_custom_header" => json!([text("Done.")]),
             name if tasks::TOOLS.contains(&name) => {
                 return tasks::answer(&self.request, &self.context, &self.tasks).await;
@@ -111,31 +114,31 @@ impl FixtureCall {
     }
 
     async fn log(&self) {
-        for words in [
+        for text in [
             "Tool execution started",
             "Tool processing data",
             "Tool execution completed",
         ] {
-            let message = LoggingMessageNotificationParam::new(LoggingLevel::Info, json!(words));
+            let message = LoggingMessageNotificationParam::new(LoggingLevel::Info, json!(text));
             let _sent = self.context.peer.notify_logging_message(message).await;
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
-    /// The service has told of the beginning.
+    /// The service itself sends the first notification, when the call starts.
     async fn progress(&self) {
         for progress in [50.0, 100.0] {
             tokio::time::sleep(Duration::from_millis(50)).await;
             if let Some(token) = self.context.meta.get_progress_token() {
-                let sign = ProgressNotificationParam::new(token, progress).with_total(100.0);
-                let _sent = self.context.peer.notify_progress(sign).await;
+                let notification = ProgressNotificationParam::new(token, progress).with_total(100.0);
+                let _sent = self.context.peer.notify_progress(notification).await;
             }
         }
     }
 }
 
-pub(super) fn text(words: &str) -> Value {
-    json!({"type": "text", "text": words})
+pub(super) fn text(text: &str) -> Value {
+    json!({"type": "text", "text": text})
 }
 
 pub(super) fn resource(uri: &str, media_type: &str, text: &str) -> Value {

@@ -1,55 +1,43 @@
-//! The tenant condition of each query with row level security down: run by one whom no policy binds, each of `sql/queries` as it
-//! stands shows and touches what it does to the server's role, and not a row more.
+//! The tenant conditions alone: run by a role that no policy applies to, each query of `sql/queries` must reach the same rows as
+//! with the server's role.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::queries::{Theirs, Values, attempt, role_of};
+use super::queries::{OtherTenantIds, Values, attempt, role_of};
 use super::two;
 use crate::harness::{Client, Cluster};
 
-/// Queries that have no tenant condition, and why.
+/// Queries without a tenant condition, with the reason.
 const WITHOUT: [(&str, &str); 20] = [
-    ("audit/insert", "writes a row of the tenant that it is given"),
-    (
-        "audit/insert_refusal",
-        "writes a row of the tenant that it is given",
-    ),
-    ("installs/insert", "writes a row of the tenant that it is given"),
-    ("keys/insert", "writes a row of the tenant that it is given"),
-    ("skills/insert", "writes a row of the tenant that it is given"),
+    ("audit/insert", "inserts a row with the given tenant"),
+    ("audit/insert_refusal", "inserts a row with the given tenant"),
+    ("installs/insert", "inserts a row with the given tenant"),
+    ("keys/insert", "inserts a row with the given tenant"),
+    ("skills/insert", "inserts a row with the given tenant"),
     (
         "tenants/erase",
-        "a function that takes the tenant and compares it with the setting",
+        "a function that compares the given tenant with the setting",
     ),
-    ("tenants/find", "the operator's directory of tenants"),
+    ("tenants/find", "the administrator's list of tenants"),
     ("tenants/hold", "the tenant's own row, by its id"),
-    ("tenants/insert", "the operator's directory of tenants"),
-    ("tenants/list", "the operator's directory of tenants"),
+    ("tenants/insert", "the administrator's list of tenants"),
+    ("tenants/list", "the administrator's list of tenants"),
     ("tenants/lock", "the tenant's own row, by its id"),
     ("tenants/next_revision", "the tenant's own row, by its id"),
     ("tenants/set_status", "the tenant's own row, by its id"),
     ("tenants/update", "the tenant's own row, by its id"),
-    ("usage/ensure_partitions", "touches no row"),
-    (
-        "usage/insert_event",
-        "writes a row of the tenant that it is given",
-    ),
-    (
-        "usage/insert_report",
-        "writes a row of the tenant that it is given",
-    ),
-    ("usage/prune", "whole months of every tenant, by the operator"),
-    ("versions/insert", "writes a row of the tenant that it is given"),
-    (
-        "versions/insert_blobs",
-        "writes rows of the tenant that it is given",
-    ),
+    ("usage/ensure_partitions", "changes no row"),
+    ("usage/insert_event", "inserts a row with the given tenant"),
+    ("usage/insert_report", "inserts a row with the given tenant"),
+    ("usage/prune", "months of all tenants, by the administrator"),
+    ("versions/insert", "inserts a row with the given tenant"),
+    ("versions/insert_blobs", "inserts rows with the given tenant"),
 ];
-/// One more of them, whose text has a condition in a subquery.
+/// Another query without a tenant condition; the text of its subquery looks like one.
 const ALSO_WITHOUT: &str = "versions/insert_files";
 
-/// The rows of every tenant are in these.
+/// The tables with rows of tenants.
 const TABLES: [&str; 14] = [
     "users",
     "api_keys",
@@ -67,7 +55,7 @@ const TABLES: [&str; 14] = [
     "audit_logs",
 ];
 
-/// Every query but those of the catalog, which holds no tenant's rows.
+/// Every query except those of `pg_catalog`, which has no rows of tenants.
 fn all() -> BTreeMap<String, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/queries");
     let files = walkdir::WalkDir::new(&folder).into_iter().map(Result::unwrap);
@@ -88,7 +76,7 @@ fn is_without(name: &str) -> bool {
     name == ALSO_WITHOUT || WITHOUT.iter().any(|(query, _)| *query == name)
 }
 
-/// The statement without comments, on one line, its words parted by single blanks.
+/// The statement without comments, on one line, its tokens separated by single spaces.
 fn plain(sql: &str) -> String {
     let code = sql
         .lines()
@@ -101,17 +89,17 @@ fn plain(sql: &str) -> String {
         .join(" ")
 }
 
-/// Each use of a tenant's table with the name that it has there.
+/// Each use of a tenant table, with its alias.
 fn uses(plain: &str) -> Vec<(String, String)> {
     const ENDS: [&str; 14] = [
         "WHERE", "SET", "ON", "JOIN", "LEFT", "GROUP", "ORDER", "LIMIT", "UNION", "FOR", "CROSS", "AS",
         "VALUES", "USING",
     ];
-    let words: Vec<&str> = plain.split(' ').collect();
+    let tokens: Vec<&str> = plain.split(' ').collect();
     let mut uses = Vec::new();
-    for (at, pair) in words.windows(2).enumerate() {
+    for (at, pair) in tokens.windows(2).enumerate() {
         if ["FROM", "JOIN", "UPDATE"].contains(&pair[0]) && TABLES.contains(&pair[1]) {
-            let next = words.get(at + 2).copied().unwrap_or("WHERE");
+            let next = tokens.get(at + 2).copied().unwrap_or("WHERE");
             let name = if ENDS.contains(&next) {
                 String::new()
             } else {
@@ -123,10 +111,10 @@ fn uses(plain: &str) -> Vec<(String, String)> {
     uses
 }
 
-/// The columns that equal the tenant, by themselves or through others.
-fn anchored<'a>(words: &[&'a str]) -> BTreeSet<&'a str> {
-    let is_tenant = |word: &str| word == "$1" || word.ends_with("tenant_id");
-    let equal: Vec<(&str, &str)> = words
+/// The columns that equal the tenant, directly or through other columns.
+fn anchored<'a>(tokens: &[&'a str]) -> BTreeSet<&'a str> {
+    let is_tenant = |token: &str| token == "$1" || token.ends_with("tenant_id");
+    let equal: Vec<(&str, &str)> = tokens
         .windows(3)
         .filter(|three| three[1] == "=" && is_tenant(three[0]) && is_tenant(three[2]))
         .map(|three| (three[0], three[2]))
@@ -146,19 +134,19 @@ fn anchored<'a>(words: &[&'a str]) -> BTreeSet<&'a str> {
 }
 
 #[test]
-fn a_table_that_is_bound_to_an_unbound_one_is_not_bound() {
-    let words = |sql| -> Vec<&'static str> { str::split(sql, ' ').collect() };
-    let bound = words("s.tenant_id = $1 AND f.tenant_id = s.tenant_id AND b.tenant_id = f.tenant_id");
+fn table_joined_to_an_unbound_table_is_unbound() {
+    let tokens = |sql| -> Vec<&'static str> { str::split(sql, ' ').collect() };
+    let bound = tokens("s.tenant_id = $1 AND f.tenant_id = s.tenant_id AND b.tenant_id = f.tenant_id");
     assert_eq!(
         anchored(&bound),
         BTreeSet::from(["$1", "b.tenant_id", "f.tenant_id", "s.tenant_id"])
     );
-    let loose = words("s.tenant_id = $1 AND true AND b.tenant_id = f.tenant_id");
+    let loose = tokens("s.tenant_id = $1 AND true AND b.tenant_id = f.tenant_id");
     assert_eq!(anchored(&loose), BTreeSet::from(["$1", "s.tenant_id"]));
 }
 
 #[test]
-fn every_use_of_a_tenants_table_in_a_query_is_bound_to_the_tenant() {
+fn every_table_of_a_query_is_bound_to_the_tenant() {
     let all = all();
     assert!(all.len() > 45, "{}", all.len());
     for (query, _) in WITHOUT {
@@ -170,21 +158,21 @@ fn every_use_of_a_tenants_table_in_a_query_is_bound_to_the_tenant() {
             continue;
         }
         assert!(plain.contains("tenant_id = $1"), "{query} names no tenant");
-        // Each use has a condition of its own: subqueries may call their tables by the same name.
+        // Each use needs its own condition, because subqueries may reuse an alias.
         let mut unbound: BTreeMap<String, usize> = BTreeMap::new();
         for (_, name) in uses(&plain) {
             *unbound.entry(name).or_default() += 1;
         }
-        let words: Vec<&str> = plain.split(' ').collect();
-        let anchored = anchored(&words);
+        let tokens: Vec<&str> = plain.split(' ').collect();
+        let anchored = anchored(&tokens);
         for (name, uses) in unbound {
             let column = format!("{name}tenant_id");
-            // To be bound to another table that is bound to nothing is not enough.
+            // A join to a table that is itself not bound is not enough.
             assert!(
                 anchored.contains(column.as_str()),
-                "{query} does not lead \"{name}\" to the tenant"
+                "{query} does not bind \"{name}\" to the tenant"
             );
-            let bound = words
+            let bound = tokens
                 .windows(3)
                 .filter(|three| three[1] == "=" && (three[0] == column || three[2] == column));
             assert!(
@@ -196,7 +184,7 @@ fn every_use_of_a_tenants_table_in_a_query_is_bound_to_the_tenant() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_query_alone_keeps_tenants_apart_where_no_policy_does() {
+async fn each_query_isolates_tenants_without_any_policy() {
     let two = two().await;
     two.db
         .key(
@@ -209,7 +197,7 @@ async fn each_query_alone_keeps_tenants_apart_where_no_policy_does() {
     client
         .ok("search_skills", serde_json::json!({"query": "unobtainium"}))
         .await;
-    let other_tenant = Theirs::of(&two).await;
+    let other = OtherTenantIds::of(&two).await;
     let superuser = Cluster::get().superuser(&two.db.name);
     let superuser = superuser.user().unwrap().to_owned();
     let mut tried = 0;
@@ -217,21 +205,21 @@ async fn each_query_alone_keeps_tenants_apart_where_no_policy_does() {
         if is_without(&name) || name == "users/upsert" {
             continue;
         }
-        let values = other_tenant.values(&name);
+        let values = other.values(&name);
         let bound = attempt(&two, role_of(&name), Some(two.mine), &sql, &values).await;
         let unbound = attempt(&two, &superuser, Some(two.mine), &sql, &values).await;
         assert_eq!(
             unbound, bound,
-            "{name} sees or touches more than its tenant's rows"
+            "{name} reads or changes more than its tenant's rows"
         );
         tried += 1;
     }
     assert!(tried > 30, "{tried}");
 }
 
-/// The operator's changes of the list of tenants, which have no tenant's rows but the one's that they are given.
+/// The administrator's statements on the table of tenants.
 #[tokio::test(flavor = "multi_thread")]
-async fn each_change_of_a_tenant_touches_the_one_that_it_is_given() {
+async fn each_tenant_update_touches_only_its_tenant() {
     let two = two().await;
     let superuser = Cluster::get().superuser(&two.db.name);
     let superuser = superuser.user().unwrap().to_owned();
@@ -252,13 +240,13 @@ async fn each_change_of_a_tenant_touches_the_one_that_it_is_given() {
         let touched = attempt(&two, &superuser, Some(two.mine), sql, &values).await;
         assert_eq!(touched, ["1 rows touched"], "{name}");
     }
-    // Who works on one tenant holds up nobody who works on another.
+    // A lock on one tenant must not block work on another.
     for name in ["tenants/hold", "tenants/lock"] {
         let held = attempt(&two, &superuser, Some(two.mine), &all()[name], &Values::new()).await;
         assert_eq!(held.len(), 1, "{name}: {held:?}");
     }
     let find = &all()["tenants/find"];
-    for (slug, found) in [("mine", 1), ("other_tenant", 1), ("nobodys", 0)] {
+    for (slug, found) in [("mine", 1), ("theirs", 1), ("missing", 0)] {
         let statement = find.replace("$1", &format!("'{slug}'"));
         let rows = two.db.superuser().await.query(&statement, &[]).await.unwrap();
         assert_eq!(rows.len(), found, "{slug}");

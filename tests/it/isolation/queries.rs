@@ -1,4 +1,4 @@
-//! Row level security with the other wall down: each query of `sql/queries` without its own tenant condition.
+//! Row level security alone: each query of `sql/queries` without its own tenant condition.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,12 +12,12 @@ use crate::harness::Cluster;
 
 pub(super) type Values = Vec<Box<dyn ToSql + Sync>>;
 
-/// Every file of `sql/queries` that names its tenant as `$1`, by its name, without `tenants/`, whose rows the operator may list.
+/// The queries of `sql/queries` with a tenant condition, by name. Those of `tenants/` have none.
 fn queries() -> BTreeMap<String, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/queries");
     let mut found = BTreeMap::new();
-    for room in std::fs::read_dir(&folder).unwrap() {
-        for file in std::fs::read_dir(room.unwrap().path()).unwrap() {
+    for area in std::fs::read_dir(&folder).unwrap() {
+        for file in std::fs::read_dir(area.unwrap().path()).unwrap() {
             let path = file.unwrap().path();
             let name = path
                 .strip_prefix(&folder)
@@ -35,7 +35,7 @@ fn queries() -> BTreeMap<String, String> {
     found
 }
 
-/// The wall that stands in the query, taken down. The parameter stays, so that its type is known.
+/// The query without its tenant condition. The parameter is kept, so that PostgreSQL can infer its type.
 fn without_filter(sql: &str) -> String {
     let mut bare = sql.to_owned();
     for alias in ["", "a.", "e.", "f.", "i.", "k.", "r.", "s.", "u.", "v.", "w."] {
@@ -50,8 +50,8 @@ fn without_filter(sql: &str) -> String {
     bare
 }
 
-/// The ids of the other tenant, as an attacker who has learned all of them would use them.
-pub(super) struct Theirs {
+/// The ids of the other tenant, as an attacker would use them who knows all of them.
+pub(super) struct OtherTenantIds {
     skill: Uuid,
     version: Uuid,
     user: Uuid,
@@ -60,7 +60,7 @@ pub(super) struct Theirs {
     install: Uuid,
 }
 
-impl Theirs {
+impl OtherTenantIds {
     pub(super) async fn of(two: &TwoTenants) -> Self {
         let row = two
             .db
@@ -85,7 +85,7 @@ impl Theirs {
         }
     }
 
-    /// The parameters after the tenant. A new query needs a line here.
+    /// The parameters of a query after `$1`, the tenant. A new query needs a line here.
     pub(super) fn values(&self, query: &str) -> Values {
         let (from, until) = (Uuid::nil(), Uuid::max());
         match query {
@@ -114,10 +114,10 @@ impl Theirs {
             "skills/by_ids" => vec![Box::new(vec![self.skill])],
             "skills/changed_since" => vec![Box::new(-1_i64), Box::new(1_000_i64)],
             "skills/details" | "skills/find" | "skills/shelved" | "versions/files" => {
-                vec![Box::new("only-other_tenant"), Box::new(None::<String>)]
+                vec![Box::new("only-theirs"), Box::new(None::<String>)]
             }
             "skills/for_publishing" => {
-                vec![Box::new(vec!["only-other_tenant"]), Box::new("only-other_tenant")]
+                vec![Box::new(vec!["only-theirs"]), Box::new("only-theirs")]
             }
             "skills/set_latest" => vec![
                 Box::new(self.skill),
@@ -145,18 +145,18 @@ impl Theirs {
             ],
             "versions/contents" | "versions/manifest" => vec![Box::new(self.version)],
             "versions/file" => vec![
-                Box::new("only-other_tenant"),
+                Box::new("only-theirs"),
                 Box::new(None::<String>),
                 Box::new("SKILL.md"),
             ],
             "versions/labels" => vec![Box::new(self.skill), Box::new("1")],
-            "versions/list" => vec![Box::new("only-other_tenant"), Box::new(100_i64)],
-            other => panic!("say with which values of another tenant {other} shall be tried"),
+            "versions/list" => vec![Box::new("only-theirs"), Box::new(100_i64)],
+            other => panic!("add the parameters of {other} with values of the other tenant"),
         }
     }
 }
 
-/// Runs a statement with a tenant set, in a transaction that is rolled back: its rows as text, or how many it touched.
+/// Runs a statement for a tenant in a transaction that is rolled back. Returns its rows as text, or the number of changed rows.
 pub(super) async fn attempt(
     two: &TwoTenants,
     role: &str,
@@ -171,7 +171,7 @@ pub(super) async fn attempt(
         let set = format!("SET LOCAL app.current_tenant_id = '{tenant}'");
         client.batch_execute(&set).await.unwrap();
     }
-    // What the caller passes is always his own tenant: only the query is wrong.
+    // The server always passes the caller's own tenant; only the query is faulty.
     let mut all: Vec<&(dyn ToSql + Sync)> = vec![two.mine.as_uuid()];
     all.extend(values.iter().map(|value| &**value));
     if sql.lines().nth(1).unwrap().starts_with("UPDATE") {
@@ -198,9 +198,9 @@ pub(super) fn role_of(query: &str) -> &'static str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_query_that_forgets_its_tenant_shows_and_touches_nothing_more() {
+async fn policies_isolate_tenants_without_query_conditions() {
     let two = two().await;
-    // Nothing of mine but what both have: so whatever is seen beyond it is other_tenant.
+    // The first tenant has only what both have, so every additional row belongs to the other tenant.
     two.db
         .key(
             two.other_tenant,
@@ -212,49 +212,49 @@ async fn a_query_that_forgets_its_tenant_shows_and_touches_nothing_more() {
     client
         .ok("search_skills", serde_json::json!({"query": "unobtainium"}))
         .await;
-    let other_tenant = Theirs::of(&two).await;
+    let other = OtherTenantIds::of(&two).await;
     let superuser = Cluster::get().superuser(&two.db.name);
     let superuser = superuser.user().unwrap().to_owned();
     for (name, sql) in queries() {
-        let values = other_tenant.values(&name);
-        let bare = without_filter(&sql);
+        let values = other.values(&name);
+        let unfiltered = without_filter(&sql);
         let role = role_of(&name);
-        let proper = attempt(&two, role, Some(two.mine), &sql, &values).await;
-        // First that the wall is really down: one whom no policy binds sees or touches what is other_tenant.
-        let unbound = attempt(&two, &superuser, Some(two.mine), &bare, &values).await;
+        let expected = attempt(&two, role, Some(two.mine), &sql, &values).await;
+        // Without policies the query must reach rows of the other tenant, or the test would prove nothing.
+        let without_policies = attempt(&two, &superuser, Some(two.mine), &unfiltered, &values).await;
         assert_ne!(
-            unbound, proper,
-            "{name} shows nothing of other_tenant to anybody, so it proves nothing"
+            without_policies, expected,
+            "{name} reaches no row of the other tenant even without policies"
         );
-        let bound = attempt(&two, role, Some(two.mine), &bare, &values).await;
+        let with_policies = attempt(&two, role, Some(two.mine), &unfiltered, &values).await;
         if name == "users/upsert" {
-            // It makes a user of mine; with other_tenant visible it would give that one as well.
-            assert_eq!(bound.len(), 1, "{name}");
+            // It inserts a user of the first tenant. If it saw the other tenant's user, it would return that one as well.
+            assert_eq!(with_policies.len(), 1, "{name}");
             continue;
         }
-        assert_eq!(bound, proper, "{name}");
+        assert_eq!(with_policies, expected, "{name}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_no_tenant_is_set_there_are_no_rows() {
+async fn no_rows_are_visible_without_a_tenant() {
     let two = two().await;
-    let other_tenant = Theirs::of(&two).await;
+    let other = OtherTenantIds::of(&two).await;
     for (name, sql) in queries() {
         if name == "users/upsert" {
-            // It writes; what is written without a tenant is refused.
+            // An insert without a tenant is rejected.
             continue;
         }
-        let values = other_tenant.values(&name);
-        let bare = without_filter(&sql);
+        let values = other.values(&name);
+        let unfiltered = without_filter(&sql);
         let nobody = attempt(&two, role_of(&name), Some(TenantId::new()), &sql, &values).await;
-        let unset = attempt(&two, role_of(&name), None, &bare, &values).await;
+        let unset = attempt(&two, role_of(&name), None, &unfiltered, &values).await;
         assert_eq!(unset, nobody, "{name}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_the_tenants_the_server_sees_its_callers_alone() {
+async fn server_role_sees_only_its_own_tenant() {
     let two = two().await;
     let list = "-- all tenants\nSELECT slug FROM tenants WHERE $1::uuid IS NOT NULL";
     let seen = attempt(&two, "skillkeep_app", Some(two.mine), list, &vec![]).await;

@@ -1,4 +1,4 @@
-//! A skill's files are reached from its listing alone, with the same bytes and digests everywhere.
+//! All files of a skill can be found from its entry in a list, with the same bytes and digests everywhere.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +11,13 @@ use rmcp::model::{
 use serde_json::{Value, json};
 use skillkeep::ids::{Digest, TenantId};
 
-use super::client::{Speaker, WAYS, Way};
+use super::client::{TRANSPORTS, Transport, WireClient};
 use super::{DIGEST, LISTS, all, reads, store, uri};
 use crate::harness::{Client, TestDb};
 
 const SKILL_MD: &str = "---\nname: field-notes\ndescription: Takes notes in the field.\nmetadata:\n  tags: birds\n---\n\n# Field notes\n\nCafé, 空.\n";
 
-/// Path, bytes, media type, and whether it can go out as text.
+/// Path, bytes, media type, and whether it is sent as text.
 const FILES: [(&str, &[u8], &str, bool); 16] = [
     ("SKILL.md", SKILL_MD.as_bytes(), "text/markdown", true),
     ("LICENSE", b"Do as you like.\n", "text/plain", true),
@@ -62,18 +62,18 @@ async fn with_files() -> (TestDb, TenantId) {
 
 const FOLDER: &str = "skill://field-notes/1/field-notes";
 
-/// The path in a URI of the skill's file, decoded as a client does it.
+/// The decoded path in the URI of a file.
 fn path_of(uri: &str) -> String {
     let path = uri.strip_prefix(FOLDER).unwrap().strip_prefix('/').unwrap();
     percent_decode_str(path).decode_utf8().unwrap().into_owned()
 }
 
-/// The files below a folder, found by reading directories: URI → entry.
-async fn walk(speaker: &mut Speaker, folder: &str) -> BTreeMap<String, Value> {
+/// The entries of all files below a folder by URI, found with `resources/directory/read`.
+async fn list_files(client: &mut WireClient, folder: &str) -> BTreeMap<String, Value> {
     let mut files = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
-        let page = speaker
+        let page = client
             .ok("resources/directory/read", json!({"uri": folder}))
             .await;
         let entries = page["resources"].as_array().unwrap();
@@ -90,42 +90,42 @@ async fn walk(speaker: &mut Speaker, folder: &str) -> BTreeMap<String, Value> {
     files
 }
 
-/// What a read gave, byte for byte, and whether it came as text.
+/// The bytes of a resource, and whether they were sent as text.
 fn bytes(contents: &Value) -> (Vec<u8>, bool) {
     match (contents["text"].as_str(), contents["blob"].as_str()) {
         (Some(text), None) => (text.as_bytes().to_vec(), true),
         (None, Some(blob)) => (BASE64.decode(blob).unwrap(), false),
-        _ => panic!("neither text nor blob, or both: {contents}"),
+        _ => panic!("expected either text or blob: {contents}"),
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_file_is_reached_by_its_folders_and_comes_as_it_was_published() {
+async fn every_file_is_reachable_and_has_the_published_bytes() {
     let (db, tenant) = with_files().await;
     let (service, key) = (db.service(), db.full_key(tenant).await);
-    for way in WAYS {
-        let mut speaker = Speaker::connect(&service, &key, way).await;
-        let listed = speaker.ok("resources/list", json!({})).await;
+    for transport in TRANSPORTS {
+        let mut client = WireClient::connect(&service, &key, transport).await;
+        let listed = client.ok("resources/list", json!({})).await;
         let skill_md = listed["resources"][0]["uri"].as_str().unwrap();
         let root = skill_md.strip_suffix("/SKILL.md").unwrap();
         assert_eq!(root, FOLDER);
-        let found = walk(&mut speaker, root).await;
+        let found = list_files(&mut client, root).await;
         let mut seen = BTreeMap::new();
         for (uri, entry) in &found {
             let path = path_of(uri);
-            let read = speaker.ok("resources/read", json!({"uri": uri})).await;
+            let read = client.ok("resources/read", json!({"uri": uri})).await;
             assert_eq!(read["contents"].as_array().unwrap().len(), 1);
             let contents = &read["contents"][0];
             assert_eq!(contents["uri"], uri.as_str());
             let (bytes, is_text) = bytes(contents);
             let digest = Digest::of(&bytes).to_string();
-            for place in [entry, contents] {
-                assert_eq!(place["_meta"][DIGEST], digest.as_str(), "{place}");
+            for item in [entry, contents] {
+                assert_eq!(item["_meta"][DIGEST], digest.as_str(), "{item}");
             }
             assert_eq!(entry["size"], bytes.len(), "{entry}");
             assert_eq!(entry["name"], path.rsplit('/').next().unwrap(), "{entry}");
             let media_type = contents["mimeType"].as_str().unwrap().to_owned();
-            // A folder is read without the bytes, so it tells the type only where the name does.
+            // A directory entry has a media type only if the file extension determines it.
             assert!(entry["mimeType"].is_null() || entry["mimeType"] == media_type.as_str());
             seen.insert(path, (bytes, media_type, is_text));
         }
@@ -138,23 +138,23 @@ async fn every_file_is_reached_by_its_folders_and_comes_as_it_was_published() {
                 )
             })
             .collect();
-        assert_eq!(seen, published, "{way:?}");
+        assert_eq!(seen, published, "{transport:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_has_one_digest_in_the_tools_the_extension_the_folders_and_the_reads() {
+async fn digest_of_a_file_is_the_same_everywhere() {
     let (db, tenant) = with_files().await;
     let (service, key) = (db.service(), db.full_key(tenant).await);
-    for way in WAYS {
-        let mut speaker = Speaker::connect(&service, &key, way).await;
-        let shown = speaker.tool("get_skill", json!({"skill": "field-notes"})).await;
+    for transport in TRANSPORTS {
+        let mut client = WireClient::connect(&service, &key, transport).await;
+        let shown = client.tool("get_skill", json!({"skill": "field-notes"})).await;
         let install = json!({"skill": "field-notes", "assistant": "folder"});
-        let installed = speaker.tool("install_skill", install).await;
-        let got = speaker
+        let installed = client.tool("install_skill", install).await;
+        let got = client
             .ok("skills/get", json!({"uri": format!("{FOLDER}/SKILL.md")}))
             .await;
-        let listed = speaker.ok("skills/list", json!({})).await;
+        let listed = client.ok("skills/list", json!({})).await;
         assert_eq!(listed["skills"], json!([got["skill"]]));
         let by_path = |files: &Value| -> BTreeMap<String, (String, i64)> {
             let files = files.as_array().unwrap().iter();
@@ -177,14 +177,14 @@ async fn a_file_has_one_digest_in_the_tools_the_extension_the_folders_and_the_re
                 ((*path).to_owned(), (Digest::of(bytes).to_string(), size))
             })
             .collect();
-        let walked: Value = walk(&mut speaker, FOLDER).await.into_values().collect();
+        let in_folders: Value = list_files(&mut client, FOLDER).await.into_values().collect();
         for files in [
             &shown["files"],
             &installed["files"],
             &got["skill"]["resources"],
-            &walked,
+            &in_folders,
         ] {
-            assert_eq!(by_path(files), published, "{way:?}");
+            assert_eq!(by_path(files), published, "{transport:?}");
         }
         assert_eq!(shown["digest"], installed["digest"]);
         assert_eq!(got["skill"]["frontmatter"], shown["front_matter"]);
@@ -196,7 +196,7 @@ async fn a_file_has_one_digest_in_the_tools_the_extension_the_folders_and_the_re
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_checks_the_extensions_rules_finds_nothing_to_complain_of() {
+async fn strict_client_accepts_skills_and_file_digests() {
     let (db, tenant) = with_files().await;
     let client = Client::connect(&db.service(), &db.full_key(tenant).await).await;
     let skills = client.service.list_all_skills().await.unwrap();
@@ -240,15 +240,16 @@ async fn a_client_that_checks_the_extensions_rules_finds_nothing_to_complain_of(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_of_the_new_revision_is_told_how_long_it_may_keep_what_and_for_whom() {
+async fn replies_of_2026_07_28_have_cache_scope_and_ttl() {
     let (db, tenant) = with_files().await;
-    let mut speaker = Speaker::connect(&db.service(), &db.full_key(tenant).await, Way::New).await;
+    let mut client =
+        WireClient::connect(&db.service(), &db.full_key(tenant).await, Transport::Http2026).await;
     let lists =
         ["tools/list", "resources/templates/list", "server/discover"].map(|method| (method, json!({})));
     let lists = lists.into_iter().chain(LISTS.map(|list| (list.0, json!({}))));
     let reads = reads("field-notes", "1");
     for (method, params) in lists.chain(reads) {
-        let result = speaker.ok(method, params).await;
+        let result = client.ok(method, params).await;
         assert_eq!(result["resultType"], "complete", "{method}");
         if method != "prompts/get" {
             assert_eq!(result["cacheScope"], "private", "{method}: {result}");
@@ -261,12 +262,16 @@ async fn a_client_of_the_new_revision_is_told_how_long_it_may_keep_what_and_for_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_a_file_or_not_a_folder_is_not_found_under_any_spelling() {
+async fn other_spellings_of_a_uri_are_not_found() {
     let (db, tenant) = with_files().await;
     let (service, key) = (db.service(), db.full_key(tenant).await);
-    for way in WAYS {
-        let mut speaker = Speaker::connect(&service, &key, way).await;
-        let not_found = if way == Way::New { -32_602 } else { -32_002 };
+    for transport in TRANSPORTS {
+        let mut client = WireClient::connect(&service, &key, transport).await;
+        let not_found = if transport == Transport::Http2026 {
+            -32_602
+        } else {
+            -32_002
+        };
         for uri in [
             FOLDER,
             "skill://field-notes/1/field-notes/docs",
@@ -288,9 +293,9 @@ async fn what_is_not_a_file_or_not_a_folder_is_not_found_under_any_spelling() {
             "skill://",
             "",
         ] {
-            let error = speaker.error("resources/read", json!({"uri": uri})).await;
-            assert_eq!(error["code"], not_found, "{way:?} {uri}: {error}");
-            assert_eq!(error["data"]["uri"], uri, "{way:?}: {error}");
+            let error = client.error("resources/read", json!({"uri": uri})).await;
+            assert_eq!(error["code"], not_found, "{transport:?} {uri}: {error}");
+            assert_eq!(error["data"]["uri"], uri, "{transport:?}: {error}");
             assert!(
                 error["message"].as_str().unwrap().contains("resources/list"),
                 "{error}"
@@ -304,20 +309,20 @@ async fn what_is_not_a_file_or_not_a_folder_is_not_found_under_any_spelling() {
             "skill://field-notes/1".to_owned(),
             "skill://field-notes".to_owned(),
         ] {
-            let error = speaker
+            let error = client
                 .error("resources/directory/read", json!({"uri": uri}))
                 .await;
-            assert_eq!(error["code"], -32_602, "{way:?} {uri}: {error}");
+            assert_eq!(error["code"], -32_602, "{transport:?} {uri}: {error}");
         }
         for uri in [FOLDER.to_owned(), uri("field-notes", "1", "LICENSE")] {
-            let error = speaker.error("skills/get", json!({"uri": uri})).await;
-            assert_eq!(error["code"], -32_602, "{way:?} {uri}: {error}");
+            let error = client.error("skills/get", json!({"uri": uri})).await;
+            assert_eq!(error["code"], -32_602, "{transport:?} {uri}: {error}");
         }
     }
 }
 
-/// Folders whose `SKILL.md` breaks a rule of the extension, and the slug and name under which they are served.
-const BROKEN: [(&str, &str, &str, &str); 5] = [
+/// Folders whose `SKILL.md` violates the extension: folder, front matter, slug, name in the URI.
+const NONCONFORMING: [(&str, &str, &str, &str); 5] = [
     (
         "Loud-Name",
         "name: Loud-Name\ndescription: In capitals.",
@@ -341,12 +346,12 @@ const BROKEN: [(&str, &str, &str, &str); 5] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_skill_that_breaks_a_rule_is_left_out_of_skills_list_and_nothing_else() {
+async fn skill_violating_the_extension_is_missing_only_in_skills_list() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
-    db.skill(tenant, "good", "Keeps to the rules.", &[]).await;
-    db.skill(tenant, "zealous", "Keeps to them, too.", &[]).await;
-    for (folder, front_matter, slug, _) in BROKEN {
+    db.skill(tenant, "good", "Follows the rules.", &[]).await;
+    db.skill(tenant, "zealous", "Follows them, too.", &[]).await;
+    for (folder, front_matter, slug, _) in NONCONFORMING {
         let skill_md = format!("---\n{front_matter}\n---\n\nText of {folder}.\n");
         let stored = store(&db, tenant, folder, &[("SKILL.md", skill_md.as_bytes())]).await;
         assert_eq!(stored.slug, slug);
@@ -362,23 +367,23 @@ async fn a_skill_that_breaks_a_rule_is_left_out_of_skills_list_and_nothing_else(
         .map(|skill| skill.name().to_owned())
         .collect();
     assert_eq!(names, ["good", "zealous"]);
-    for way in WAYS {
-        let mut speaker = Speaker::connect(&service, &key, way).await;
+    for transport in TRANSPORTS {
+        let mut client = WireClient::connect(&service, &key, transport).await;
         let kept = [uri("good", "1", "SKILL.md"), uri("zealous", "1", "SKILL.md")];
-        assert_eq!(all(&mut speaker, LISTS[0]).await, kept, "{way:?}");
-        let resources = all(&mut speaker, LISTS[1]).await;
-        let prompts = all(&mut speaker, LISTS[2]).await;
-        assert_eq!((resources.len(), prompts.len()), (7, 8), "{way:?}");
-        for (folder, _, slug, name) in BROKEN {
+        assert_eq!(all(&mut client, LISTS[0]).await, kept, "{transport:?}");
+        let resources = all(&mut client, LISTS[1]).await;
+        let prompts = all(&mut client, LISTS[2]).await;
+        assert_eq!((resources.len(), prompts.len()), (7, 8), "{transport:?}");
+        for (folder, _, slug, name) in NONCONFORMING {
             let uri = format!("skill://{slug}/1/{name}/SKILL.md");
             assert!(resources.contains(&uri), "{uri}: {resources:?}");
-            let read = speaker.ok("resources/read", json!({"uri": uri})).await;
+            let read = client.ok("resources/read", json!({"uri": uri})).await;
             let text = read["contents"][0]["text"].as_str().unwrap();
             assert!(text.ends_with(&format!("Text of {folder}.\n")), "{text}");
-            let error = speaker.error("skills/get", json!({"uri": uri})).await;
+            let error = client.error("skills/get", json!({"uri": uri})).await;
             assert_eq!(error["code"], -32_602, "{error}");
             assert!(prompts.iter().any(|prompt| prompt == slug), "{slug}: {prompts:?}");
-            speaker.tool("get_skill", json!({"skill": slug})).await;
+            client.tool("get_skill", json!({"skill": slug})).await;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A caller who sees what is on the wire, in each of the ways in which a client can speak.
+//! A client that shows the messages as they are sent, over each transport.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,86 +11,88 @@ use skillkeep::tenancy::ApiKey;
 use crate::helpers::Wire;
 use crate::http_server::serve;
 
-const OLD: &str = "2025-11-25";
-const NEW: &str = "2026-07-28";
-/// Longer than anything here may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const VERSION_2025: &str = "2025-11-25";
+const VERSION_2026: &str = "2026-07-28";
+/// Longer than any request takes.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How a client speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
-    /// Over one connection, as over stdio.
-    Memory,
-    /// Over HTTP in the revision 2025-11-25, after `initialize`, without a session.
-    Old,
-    /// Over HTTP in the revision 2026-07-28, each request for itself.
-    New,
+pub(crate) enum Transport {
+    /// One in-memory connection, with the messages of stdio.
+    InMemory,
+    /// Streamable HTTP in protocol version 2025-11-25, after `initialize`, without a session.
+    Http2025,
+    /// Streamable HTTP in protocol version 2026-07-28, without `initialize`.
+    Http2026,
 }
 
-pub(crate) const WAYS: [Way; 3] = [Way::Memory, Way::Old, Way::New];
+pub(crate) const TRANSPORTS: [Transport; 3] = [Transport::InMemory, Transport::Http2025, Transport::Http2026];
 
-enum Line {
-    Memory(Box<Wire>),
+enum Connection {
+    InMemory(Box<Wire>),
     Http {
         address: SocketAddr,
         key: ApiKey,
-        client: reqwest::Client,
+        http: reqwest::Client,
     },
 }
 
-/// What came back for a request: what was told before the answer, and the answer.
-pub(crate) struct Answer {
-    pub(crate) told: Vec<Value>,
-    pub(crate) answer: Result<Value, Value>,
-    /// Over HTTP: the media type of the answer.
+/// The response to a request, with the notifications that precede it.
+pub(crate) struct Response {
+    pub(crate) notifications: Vec<Value>,
+    pub(crate) result: Result<Value, Value>,
+    /// `Content-Type`, over HTTP.
     pub(crate) media_type: Option<String>,
 }
 
-pub(crate) struct Speaker {
-    way: Way,
-    line: Line,
+pub(crate) struct WireClient {
+    transport: Transport,
+    connection: Connection,
     last_id: i64,
     /// Sent with each HTTP request.
     pub(crate) headers: Vec<(&'static str, String)>,
 }
 
-impl Speaker {
-    pub(crate) async fn connect(service: &Arc<CallService>, key: &ApiKey, way: Way) -> Self {
-        let line = match way {
-            Way::Memory => Line::Memory(Box::new(Wire::connect(service, key).await)),
-            Way::Old | Way::New => Line::Http {
+impl WireClient {
+    pub(crate) async fn connect(service: &Arc<CallService>, key: &ApiKey, transport: Transport) -> Self {
+        let connection = match transport {
+            Transport::InMemory => Connection::InMemory(Box::new(Wire::connect(service, key).await)),
+            Transport::Http2025 | Transport::Http2026 => Connection::Http {
                 address: serve(service).await,
                 key: key.clone(),
-                client: reqwest::Client::new(),
+                http: reqwest::Client::new(),
             },
         };
-        let mut speaker = Self {
-            way,
-            line,
+        let mut client = Self {
+            transport,
+            connection,
             last_id: 0,
             headers: Vec::new(),
         };
-        if way == Way::Old {
-            let hello = json!({"protocolVersion": OLD, "capabilities": {}, "clientInfo": {"name": "old", "version": "1"}});
-            assert_eq!(speaker.ok("initialize", hello).await["protocolVersion"], OLD);
+        if transport == Transport::Http2025 {
+            let initialize = json!({"protocolVersion": VERSION_2025, "capabilities": {}, "clientInfo": {"name": "old", "version": "1"}});
+            assert_eq!(
+                client.ok("initialize", initialize).await["protocolVersion"],
+                VERSION_2025
+            );
         }
-        speaker
+        client
     }
 
     /// The result of a request that must succeed.
     pub(crate) async fn ok(&mut self, method: &str, params: Value) -> Value {
         let sent = format!("{method} {params}");
-        match self.ask(method, params).await.answer {
+        match self.request(method, params).await.result {
             Ok(result) => result,
-            Err(error) => panic!("{:?}: {sent}: {error}", self.way),
+            Err(error) => panic!("{:?}: {sent}: {error}", self.transport),
         }
     }
 
     /// The error of a request that must fail.
     pub(crate) async fn error(&mut self, method: &str, params: Value) -> Value {
         let sent = format!("{method} {params}");
-        match self.ask(method, params).await.answer {
-            Ok(result) => panic!("{:?}: {sent}: {result}", self.way),
+        match self.request(method, params).await.result {
+            Ok(result) => panic!("{:?}: {sent}: {result}", self.transport),
             Err(error) => error,
         }
     }
@@ -104,53 +106,59 @@ impl Speaker {
         result["structuredContent"].clone()
     }
 
-    /// Sends a request and reads up to its answer. Without `params` where they are null.
-    pub(crate) async fn ask(&mut self, method: &str, params: Value) -> Answer {
+    /// Sends a request and reads its response. `params` are omitted if null.
+    pub(crate) async fn request(&mut self, method: &str, params: Value) -> Response {
         self.last_id += 1;
         let id = self.last_id;
-        let asked = async {
-            match self.way {
-                Way::Memory => self.ask_in_memory(id, method, params).await,
-                Way::Old => self.ask_over_http(id, method, params, OLD).await,
-                Way::New => self.ask_over_http(id, method, of_the_new_era(params), NEW).await,
+        let response = async {
+            match self.transport {
+                Transport::InMemory => self.request_in_memory(id, method, params).await,
+                Transport::Http2025 => self.request_over_http(id, method, params, VERSION_2025).await,
+                Transport::Http2026 => {
+                    self.request_over_http(id, method, with_client_meta(params), VERSION_2026)
+                        .await
+                }
             }
         };
-        tokio::time::timeout(PATIENCE, asked)
+        tokio::time::timeout(TIMEOUT, response)
             .await
-            .expect("no answer came")
+            .expect("no response in time")
     }
 
-    async fn ask_in_memory(&mut self, id: i64, method: &str, params: Value) -> Answer {
-        let Line::Memory(wire) = &mut self.line else {
+    async fn request_in_memory(&mut self, id: i64, method: &str, params: Value) -> Response {
+        let Connection::InMemory(wire) = &mut self.connection else {
             unreachable!()
         };
-        wire.send(request(id, method, params)).await;
-        let mut told = Vec::new();
+        wire.send(message(id, method, params)).await;
+        let mut notifications = Vec::new();
         loop {
             let message = wire.next_message().await;
             if message["id"] == id {
-                return Answer {
-                    told,
-                    answer: outcome(&message),
+                return Response {
+                    notifications,
+                    result: outcome(&message),
                     media_type: None,
                 };
             }
-            told.push(message);
+            notifications.push(message);
         }
     }
 
-    /// Sends a request over HTTP and gives the response as soon as it begins.
-    pub(crate) async fn begin(&mut self, method: &str, params: Value) -> reqwest::Response {
+    /// Sends a request over HTTP and returns the response once its headers have arrived.
+    pub(crate) async fn start(&mut self, method: &str, params: Value) -> reqwest::Response {
         self.last_id += 1;
-        match self.way {
-            Way::Memory => panic!("this speaker has no HTTP"),
-            Way::Old => self.post(self.last_id, method, params, OLD).await,
-            Way::New => self.post(self.last_id, method, of_the_new_era(params), NEW).await,
+        match self.transport {
+            Transport::InMemory => panic!("not an HTTP client"),
+            Transport::Http2025 => self.post(self.last_id, method, params, VERSION_2025).await,
+            Transport::Http2026 => {
+                self.post(self.last_id, method, with_client_meta(params), VERSION_2026)
+                    .await
+            }
         }
     }
 
-    async fn post(&self, id: i64, method: &str, params: Value, revision: &str) -> reqwest::Response {
-        let Line::Http { address, key, client } = &self.line else {
+    async fn post(&self, id: i64, method: &str, params: Value, version: &str) -> reqwest::Response {
+        let Connection::Http { address, key, http } = &self.connection else {
             unreachable!()
         };
         let name = match method {
@@ -158,12 +166,12 @@ impl Speaker {
             "resources/read" => params["uri"].as_str(),
             _ => None,
         };
-        let mut post = client
+        let mut post = http
             .post(format!("http://{address}/mcp"))
             .bearer_auth(key.reveal())
             .header("accept", "application/json, text/event-stream")
-            .header("mcp-protocol-version", revision);
-        if revision == NEW {
+            .header("mcp-protocol-version", version);
+        if version == VERSION_2026 {
             post = post.header("mcp-method", method);
             if let Some(name) = name {
                 post = post.header("mcp-name", name);
@@ -172,11 +180,11 @@ impl Speaker {
         for (header, value) in &self.headers {
             post = post.header(*header, value);
         }
-        post.json(&request(id, method, params)).send().await.unwrap()
+        post.json(&message(id, method, params)).send().await.unwrap()
     }
 
-    async fn ask_over_http(&self, id: i64, method: &str, params: Value, revision: &str) -> Answer {
-        let response = self.post(id, method, params, revision).await;
+    async fn request_over_http(&self, id: i64, method: &str, params: Value, version: &str) -> Response {
+        let response = self.post(id, method, params, version).await;
         let media_type = response.headers()["content-type"].to_str().unwrap().to_owned();
         let text = response.text().await.unwrap();
         let mut messages: Vec<Value> = if media_type.starts_with("text/event-stream") {
@@ -190,9 +198,9 @@ impl Speaker {
         };
         let last = messages.pop().unwrap();
         assert_eq!(last["id"], id, "{last}");
-        Answer {
-            told: messages,
-            answer: outcome(&last),
+        Response {
+            notifications: messages,
+            result: outcome(&last),
             media_type: Some(media_type),
         }
     }
@@ -205,7 +213,7 @@ fn outcome(message: &Value) -> Result<Value, Value> {
     }
 }
 
-fn request(id: i64, method: &str, params: Value) -> Value {
+fn message(id: i64, method: &str, params: Value) -> Value {
     let mut request = json!({"jsonrpc": "2.0", "id": id, "method": method});
     if !params.is_null() {
         request["params"] = params;
@@ -213,10 +221,10 @@ fn request(id: i64, method: &str, params: Value) -> Value {
     request
 }
 
-/// With what each request says of its sender.
-fn of_the_new_era(mut params: Value) -> Value {
+/// Adds the `_meta` fields that 2026-07-28 requires in each request.
+fn with_client_meta(mut params: Value) -> Value {
     let own = [
-        ("protocolVersion", json!(NEW)),
+        ("protocolVersion", json!(VERSION_2026)),
         ("clientCapabilities", json!({})),
         ("clientInfo", json!({"name": "new", "version": "7"})),
     ];

@@ -1,8 +1,8 @@
-//! Completions: what begins with the typed text first, at most a hundred, and how many there are in all.
+//! Completions: values that start with the typed text first, at most 100, with their total.
 
 use serde_json::{Value, json};
 
-use super::client::{Speaker, WAYS};
+use super::client::{TRANSPORTS, WireClient};
 use super::store;
 use crate::harness::TestDb;
 
@@ -15,7 +15,7 @@ fn prompt(name: &str) -> Value {
 }
 
 async fn complete(
-    speaker: &mut Speaker,
+    client: &mut WireClient,
     reference: Value,
     argument: &str,
     typed: &str,
@@ -26,17 +26,17 @@ async fn complete(
         "argument": {"name": argument, "value": typed},
         "context": {"arguments": context},
     });
-    speaker.ok("completion/complete", params).await["completion"].clone()
+    client.ok("completion/complete", params).await["completion"].clone()
 }
 
 async fn values(
-    speaker: &mut Speaker,
+    client: &mut WireClient,
     reference: Value,
     argument: &str,
     typed: &str,
     context: Value,
 ) -> Vec<String> {
-    let completion = complete(speaker, reference, argument, typed, context).await;
+    let completion = complete(client, reference, argument, typed, context).await;
     let values: Vec<String> = serde_json::from_value(completion["values"].clone()).unwrap();
     assert_eq!(completion["total"], values.len(), "{completion}");
     assert_ne!(completion["hasMore"], true, "{completion}");
@@ -44,7 +44,7 @@ async fn values(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_tags_versions_and_paths_are_offered() {
+async fn names_tags_versions_and_paths_are_completed() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     for (name, label, tags) in [
@@ -64,49 +64,46 @@ async fn names_tags_versions_and_paths_are_offered() {
         store(&db, tenant, name, &files).await;
     }
     let (service, key) = (db.service(), db.full_key(tenant).await);
-    for way in WAYS {
-        let speaker = &mut Speaker::connect(&service, &key, way).await;
+    for transport in TRANSPORTS {
+        let client = &mut WireClient::connect(&service, &key, transport).await;
         let nothing = json!({});
         let of = |skill: &str| json!({"skill": skill});
         let t = template;
         assert_eq!(
-            values(speaker, t(), "skill", "", nothing.clone()).await,
+            values(client, t(), "skill", "", nothing.clone()).await,
             ["docx", "fill-pdf", "pdf-merge"]
         );
         assert_eq!(
-            values(speaker, t(), "skill", "PDF", nothing.clone()).await,
+            values(client, t(), "skill", "PDF", nothing.clone()).await,
             ["pdf-merge", "fill-pdf"]
         );
-        assert_eq!(
-            values(speaker, t(), "skill", "x%", nothing.clone()).await,
-            [""; 0]
-        );
-        let tags = values(speaker, prompt("search_first"), "tag", "", nothing.clone()).await;
-        assert_eq!(tags, ["forms", "office", "ärger"], "{way:?}");
-        let tags = values(speaker, prompt("search_first"), "tag", "Ä", nothing.clone()).await;
-        assert_eq!(tags, ["ärger"], "{way:?}");
+        assert_eq!(values(client, t(), "skill", "x%", nothing.clone()).await, [""; 0]);
+        let tags = values(client, prompt("search_first"), "tag", "", nothing.clone()).await;
+        assert_eq!(tags, ["forms", "office", "ärger"], "{transport:?}");
+        let tags = values(client, prompt("search_first"), "tag", "Ä", nothing.clone()).await;
+        assert_eq!(tags, ["ärger"], "{transport:?}");
         for (reference, context) in [(prompt("fill-pdf"), nothing.clone()), (t(), of("fill-pdf"))] {
-            let versions = values(speaker, reference.clone(), "version", "", context.clone()).await;
-            assert_eq!(versions, ["1.1", "1.0"], "{way:?}");
+            let versions = values(client, reference.clone(), "version", "", context.clone()).await;
+            assert_eq!(versions, ["1.1", "1.0"], "{transport:?}");
             assert_eq!(
-                values(speaker, reference, "version", "1.0", context).await,
+                values(client, reference, "version", "1.0", context).await,
                 ["1.0"]
             );
         }
         assert_eq!(
-            values(speaker, t(), "name", "", of("fill-pdf")).await,
+            values(client, t(), "name", "", of("fill-pdf")).await,
             ["fill-pdf"]
         );
-        let paths = values(speaker, t(), "path", "", of("fill-pdf")).await;
+        let paths = values(client, t(), "path", "", of("fill-pdf")).await;
         assert_eq!(paths, ["SKILL.md", "docs/a b.md", "scripts/run.sh"]);
         let context = json!({"skill": "fill-pdf", "version": "1.0", "name": "fill-pdf"});
         assert_eq!(
-            values(speaker, t(), "path", "run", context).await,
+            values(client, t(), "path", "run", context).await,
             ["scripts/run.sh"]
         );
         let context = json!({"skill": "fill-pdf", "version": "9"});
-        assert_eq!(values(speaker, t(), "path", "", context).await, [""; 0]);
-        // Free text, and what depends on a skill that is not chosen yet.
+        assert_eq!(values(client, t(), "path", "", context).await, [""; 0]);
+        // Free text, and arguments that depend on a skill that the client has not sent.
         for (reference, argument) in [
             (prompt("fill-pdf"), "task"),
             (prompt("search_first"), "task"),
@@ -114,7 +111,7 @@ async fn names_tags_versions_and_paths_are_offered() {
             (t(), "path"),
         ] {
             assert_eq!(
-                values(speaker, reference, argument, "", nothing.clone()).await,
+                values(client, reference, argument, "", nothing.clone()).await,
                 [""; 0]
             );
         }
@@ -122,7 +119,7 @@ async fn names_tags_versions_and_paths_are_offered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn at_most_a_hundred_are_given_with_how_many_there_are() {
+async fn at_most_100_values_are_returned_with_their_total() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     for number in 0..130 {
@@ -145,43 +142,43 @@ async fn at_most_a_hundred_are_given_with_how_many_there_are() {
         .await;
     }
     let (service, key) = (db.service(), db.full_key(tenant).await);
-    for way in WAYS {
-        let speaker = &mut Speaker::connect(&service, &key, way).await;
-        let of_wide = json!({"skill": "wide"});
+    for transport in TRANSPORTS {
+        let client = &mut WireClient::connect(&service, &key, transport).await;
+        let wide = json!({"skill": "wide"});
         for (reference, argument, typed, context, total) in [
             (template(), "skill", "", json!({}), 131),
             (template(), "skill", "skill-0", json!({}), 100),
             (prompt("search_first"), "tag", "tag", json!({}), 130),
-            (template(), "path", "", of_wide.clone(), 151),
-            (template(), "path", "09", of_wide.clone(), 12),
+            (template(), "path", "", wide.clone(), 151),
+            (template(), "path", "09", wide.clone(), 12),
             (prompt("wide"), "version", "", json!({}), 120),
-            (template(), "version", "11", of_wide, 11),
+            (template(), "version", "11", wide, 11),
         ] {
-            let offered = complete(speaker, reference, argument, typed, context).await;
-            let values = offered["values"].as_array().unwrap();
-            assert_eq!(values.len(), total.min(100), "{way:?} {argument}");
-            assert_eq!(offered["total"], total, "{way:?} {argument} {typed}");
+            let completion = complete(client, reference, argument, typed, context).await;
+            let values = completion["values"].as_array().unwrap();
+            assert_eq!(values.len(), total.min(100), "{transport:?} {argument}");
+            assert_eq!(completion["total"], total, "{transport:?} {argument} {typed}");
             assert_eq!(
-                offered["hasMore"] == true,
+                completion["hasMore"] == true,
                 total > 100,
-                "{way:?} {argument} {typed}"
+                "{transport:?} {argument} {typed}"
             );
         }
-        // A page of a hundred still holds those that begin with the typed text.
-        let offered = complete(speaker, template(), "skill", "wi", json!({})).await;
-        assert_eq!(offered["values"], json!(["wide"]));
+        // Values that start with the typed text are among the first 100.
+        let completion = complete(client, template(), "skill", "wi", json!({})).await;
+        assert_eq!(completion["values"], json!(["wide"]));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_has_nothing_to_complete_is_an_invalid_parameter() {
+async fn unknown_reference_or_argument_is_an_invalid_parameter() {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     db.skill(tenant, "pdf", "Fills forms.", &[]).await;
     let (service, key) = (db.service(), db.full_key(tenant).await);
     let argument = |name: &str| json!({"name": name, "value": ""});
-    for way in WAYS {
-        let mut speaker = Speaker::connect(&service, &key, way).await;
+    for transport in TRANSPORTS {
+        let mut client = WireClient::connect(&service, &key, transport).await;
         for params in [
             json!({"ref": template(), "argument": argument("colour")}),
             json!({"ref": template(), "argument": argument("Skill")}),
@@ -197,14 +194,14 @@ async fn what_has_nothing_to_complete_is_an_invalid_parameter() {
             json!({"argument": argument("version")}),
             json!({}),
         ] {
-            let error = speaker.error("completion/complete", params.clone()).await;
-            assert_eq!(error["code"], -32_602, "{way:?} {params}: {error}");
+            let error = client.error("completion/complete", params.clone()).await;
+            assert_eq!(error["code"], -32_602, "{transport:?} {params}: {error}");
         }
         for hostile in ["a\u{0}b", "%", "\\", "' OR 1=1 --", &"x".repeat(100_000)] {
             for (reference, name) in [(template(), "skill"), (prompt("pdf"), "version")] {
                 let params = json!({"ref": reference, "argument": {"name": name, "value": hostile}});
-                let offered = speaker.ok("completion/complete", params).await;
-                assert_eq!(offered["completion"]["values"], json!([]), "{way:?}");
+                let completion = client.ok("completion/complete", params).await;
+                assert_eq!(completion["completion"]["values"], json!([]), "{transport:?}");
             }
             for name in ["version", "name", "path"] {
                 for context in [
@@ -213,8 +210,8 @@ async fn what_has_nothing_to_complete_is_an_invalid_parameter() {
                 ] {
                     let context = json!({"arguments": context});
                     let params = json!({"ref": template(), "argument": {"name": name, "value": "zz"}, "context": context});
-                    let offered = speaker.ok("completion/complete", params).await;
-                    assert_eq!(offered["completion"]["values"], json!([]), "{way:?}");
+                    let completion = client.ok("completion/complete", params).await;
+                    assert_eq!(completion["completion"]["values"], json!([]), "{transport:?}");
                 }
             }
         }

@@ -1,11 +1,11 @@
-//! Each read of a skill leaves one event, with what it was about and nothing of what was said; a look leaves none.
+//! Each read of a skill leaves one event, which names the skill and contains no text of the caller; lists leave none.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use skillkeep::ids::TenantId;
 
-use super::client::{Speaker, WAYS, Way};
+use super::client::{TRANSPORTS, Transport, WireClient};
 use super::{LISTS, reads, uri};
 use crate::harness::TestDb;
 
@@ -20,7 +20,7 @@ async fn with_a_skill() -> (TestDb, TenantId) {
     (db, tenant)
 }
 
-/// The newest event as JSON, and how many there are.
+/// The number of events, and the newest as JSON.
 async fn newest(db: &TestDb) -> (i64, Value) {
     let row = db
         .superuser()
@@ -39,8 +39,8 @@ async fn newest(db: &TestDb) -> (i64, Value) {
     (row.get(0), row.get(1))
 }
 
-/// Bytes of what an answer carries.
-fn carried(method: &str, answer: &Value) -> Option<usize> {
+/// The size of the content of a result in bytes.
+fn content_bytes(method: &str, answer: &Value) -> Option<usize> {
     let contents = &answer["contents"][0];
     match (contents["text"].as_str(), contents["blob"].as_str()) {
         (Some(text), _) => return Some(text.len()),
@@ -55,47 +55,47 @@ fn carried(method: &str, answer: &Value) -> Option<usize> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_read_leaves_one_event_that_tells_what_was_read_and_how() {
+async fn each_read_leaves_one_event_with_skill_and_client() {
     let (db, tenant) = with_a_skill().await;
     let (service, key) = (db.service(), db.full_key(tenant).await);
     let mut count = 0;
-    for way in WAYS {
-        let mut speaker = Speaker::connect(&service, &key, way).await;
+    for transport in TRANSPORTS {
+        let mut client = WireClient::connect(&service, &key, transport).await;
         let files =
             ["docs/a.md", "logo.png"].map(|path| ("resources/read", json!({"uri": uri("pdf", "1", path)})));
         for (method, params) in reads("pdf", "1").into_iter().chain(files) {
-            let answer = speaker.ok(method, params.clone()).await;
+            let answer = client.ok(method, params.clone()).await;
             count += 1;
             let (events, event) = newest(&db).await;
-            assert_eq!(events, count, "{way:?} {method}");
+            assert_eq!(events, count, "{transport:?} {method}");
             assert_eq!(event["tool"], method);
             assert_eq!(event["outcome"], "ok");
             assert_eq!(event["error_code"], Value::Null);
             assert_eq!((&event["slug"], &event["label"]), (&json!("pdf"), &json!("1")));
             assert_eq!(event["right_digest"], true, "{event}");
-            match carried(method, &answer) {
-                Some(bytes) => assert_eq!(event["result_bytes"], bytes, "{way:?} {method} {params}"),
+            match content_bytes(method, &answer) {
+                Some(bytes) => assert_eq!(event["result_bytes"], bytes, "{transport:?} {method} {params}"),
                 None => assert_eq!(method, "resources/directory/read"),
             }
-            let (transport, revision, client) = match way {
-                Way::Memory => ("stdio", "2025-06-18", json!("wire")),
-                Way::Old => ("http", "2025-11-25", Value::Null),
-                Way::New => ("http", "2026-07-28", json!("new")),
+            let (kind, version, client_name) = match transport {
+                Transport::InMemory => ("stdio", "2025-06-18", json!("wire")),
+                Transport::Http2025 => ("http", "2025-11-25", Value::Null),
+                Transport::Http2026 => ("http", "2026-07-28", json!("new")),
             };
-            assert_eq!(event["transport"], transport);
-            assert_eq!(event["protocol_version"], revision);
-            assert_eq!(event["client_name"], client);
+            assert_eq!(event["transport"], kind);
+            assert_eq!(event["protocol_version"], version);
+            assert_eq!(event["client_name"], client_name);
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_what_a_caller_writes_the_sizes_are_kept_and_no_word() {
+async fn event_stores_sizes_of_parameters_and_no_text() {
     let (db, tenant) = with_a_skill().await;
     let (service, key) = (db.service(), db.full_key(tenant).await);
     let secret = "swordfish \u{1F41F}";
-    for way in WAYS {
-        let mut speaker = Speaker::connect(&service, &key, way).await;
+    for transport in TRANSPORTS {
+        let mut client = WireClient::connect(&service, &key, transport).await;
         for (name, arguments, sizes) in [
             (
                 "pdf",
@@ -109,53 +109,53 @@ async fn of_what_a_caller_writes_the_sizes_are_kept_and_no_word() {
             ),
         ] {
             let params = json!({"name": name, "arguments": arguments});
-            let answer = speaker.ok("prompts/get", params).await;
+            let answer = client.ok("prompts/get", params).await;
             assert!(answer.to_string().contains("swordfish"));
             let (_, event) = newest(&db).await;
-            assert_eq!(event["arguments"], json!({"sizes": sizes}), "{way:?}");
+            assert_eq!(event["arguments"], json!({"sizes": sizes}), "{transport:?}");
         }
-        for (method, sought) in [
+        for (method, uri) in [
             ("resources/read", "skill://swordfish/1/x/y"),
             ("resources/directory/read", "file:///swordfish"),
             ("skills/get", "skill://swordfish/1/x/SKILL.md"),
         ] {
-            let error = speaker.error(method, json!({"uri": sought})).await;
+            let error = client.error(method, json!({"uri": uri})).await;
             assert!(error.to_string().contains("swordfish"), "{error}");
             let (_, event) = newest(&db).await;
             assert_eq!(event["tool"], method);
             assert_eq!(
                 event["arguments"],
-                json!({"sizes": {"uri": sought.len()}}),
-                "{way:?}"
+                json!({"sizes": {"uri": uri.len()}}),
+                "{transport:?}"
             );
         }
         let params = json!({"name": "swordfish", "arguments": {"swordfish": "x"}});
-        speaker.error("prompts/get", params).await;
+        client.error("prompts/get", params).await;
     }
-    let told: String = db
+    let events: String = db
         .value("SELECT string_agg(e::text, ' ') FROM usage_events e")
         .await;
-    assert!(told.contains("prompts/get"));
-    assert!(!told.contains("swordfish"), "{told}");
+    assert!(events.contains("prompts/get"));
+    assert!(!events.contains("swordfish"), "{events}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_read_that_fails_leaves_one_event_with_the_reason() {
+async fn failed_read_leaves_one_event_with_the_reason() {
     let (db, tenant) = with_a_skill().await;
     let (service, key) = (db.service(), db.full_key(tenant).await);
-    let nowhere = json!({"uri": uri("nothing", "1", "SKILL.md")});
+    let missing = json!({"uri": uri("nothing", "1", "SKILL.md")});
     let mut count = 0;
-    for way in WAYS {
-        let mut speaker = Speaker::connect(&service, &key, way).await;
+    for transport in TRANSPORTS {
+        let mut client = WireClient::connect(&service, &key, transport).await;
         for (method, params, outcome, code) in [
-            ("resources/read", nowhere.clone(), "tool_error", "not_found"),
+            ("resources/read", missing.clone(), "tool_error", "not_found"),
             (
                 "resources/directory/read",
-                nowhere.clone(),
+                missing.clone(),
                 "tool_error",
                 "not_found",
             ),
-            ("skills/get", nowhere.clone(), "tool_error", "not_found"),
+            ("skills/get", missing.clone(), "tool_error", "not_found"),
             (
                 "prompts/get",
                 json!({"name": "nothing"}),
@@ -175,31 +175,31 @@ async fn a_read_that_fails_leaves_one_event_with_the_reason() {
                 "invalid_arguments",
             ),
         ] {
-            speaker.error(method, params.clone()).await;
+            client.error(method, params.clone()).await;
             count += 1;
             let (events, event) = newest(&db).await;
-            assert_eq!(events, count, "{way:?} {method} {params}");
+            assert_eq!(events, count, "{transport:?} {method} {params}");
             assert_eq!(
                 (&event["tool"], &event["outcome"], &event["error_code"]),
                 (&json!(method), &json!(outcome), &json!(code)),
-                "{way:?} {params}"
+                "{transport:?} {params}"
             );
             assert_eq!(
                 (&event["skill_id"], &event["digest"]),
                 (&Value::Null, &Value::Null)
             );
-            assert_eq!(event["result_bytes"], 0, "{way:?} {params}");
+            assert_eq!(event["result_bytes"], 0, "{transport:?} {params}");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_malformed_read_is_answered_with_what_it_needs_and_leaves_one_event() {
+async fn malformed_read_names_its_parameter_and_leaves_one_event() {
     let (db, tenant) = with_a_skill().await;
     let (service, key) = (db.service(), db.full_key(tenant).await);
     let mut count = 0;
-    for way in WAYS {
-        let mut speaker = Speaker::connect(&service, &key, way).await;
+    for transport in TRANSPORTS {
+        let mut client = WireClient::connect(&service, &key, transport).await;
         let by_uri = ["resources/read", "resources/directory/read", "skills/get"];
         let wrong_uris = [
             json!({}),
@@ -219,70 +219,70 @@ async fn a_malformed_read_is_answered_with_what_it_needs_and_leaves_one_event() 
             .flat_map(|method| wrong_uris.clone().map(|params| (method, params, "\"uri\"")))
             .chain(wrong_names.map(|params| ("prompts/get", params, "\"name\"")));
         for (method, params, needed) in cases {
-            let error = speaker.error(method, params.clone()).await;
-            assert_eq!(error["code"], -32_602, "{way:?} {method} {params}: {error}");
+            let error = client.error(method, params.clone()).await;
+            assert_eq!(error["code"], -32_602, "{transport:?} {method} {params}: {error}");
             assert!(error["message"].as_str().unwrap().contains(needed), "{error}");
             count += 1;
             let (events, event) = newest(&db).await;
-            assert_eq!(events, count, "{way:?} {method} {params}");
+            assert_eq!(events, count, "{transport:?} {method} {params}");
             assert_eq!(
                 (&event["tool"], &event["outcome"]),
                 (&json!(method), &json!("malformed")),
-                "{way:?} {params}"
+                "{transport:?} {params}"
             );
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lists_and_completions_leave_no_event_whether_right_or_wrong() {
+async fn lists_and_completions_leave_no_event() {
     let (db, tenant) = with_a_skill().await;
     let (service, key) = (db.service(), db.full_key(tenant).await);
-    for way in WAYS {
-        let mut speaker = Speaker::connect(&service, &key, way).await;
+    for transport in TRANSPORTS {
+        let mut client = WireClient::connect(&service, &key, transport).await;
         for method in LISTS
             .map(|(method, ..)| method)
             .into_iter()
             .chain(["tools/list", "resources/templates/list"])
         {
-            speaker.ok(method, json!({})).await;
-            speaker.error(method, json!({"cursor": "x"})).await;
+            client.ok(method, json!({})).await;
+            client.error(method, json!({"cursor": "x"})).await;
         }
         let reference = json!({"type": "ref/prompt", "name": "pdf"});
         let right = json!({"ref": reference, "argument": {"name": "version", "value": ""}});
-        speaker.ok("completion/complete", right).await;
+        client.ok("completion/complete", right).await;
         let wrong = json!({"ref": reference, "argument": {"name": "colour", "value": ""}});
-        speaker.error("completion/complete", wrong).await;
-        speaker.error("completion/complete", json!({})).await;
-        speaker.error("resources/lost", json!({})).await;
+        client.error("completion/complete", wrong).await;
+        client.error("completion/complete", json!({})).await;
+        client.error("resources/lost", json!({})).await;
     }
     assert_eq!(db.events(tenant).await, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_recorded_is_not_read() {
+async fn unrecordable_read_is_rejected() {
     let (db, tenant) = with_a_skill().await;
     let (service, key) = (db.service(), db.full_key(tenant).await);
     let superuser = db.superuser().await;
-    for way in WAYS {
-        let mut speaker = Speaker::connect(&service, &key, way).await;
+    for transport in TRANSPORTS {
+        let mut client = WireClient::connect(&service, &key, transport).await;
         superuser
             .batch_execute("REVOKE INSERT ON usage_events FROM skillkeep_app")
             .await
             .unwrap();
         let before = db.events(tenant).await.len();
         for (method, params) in reads("pdf", "1") {
-            let answer = speaker.ask(method, params).await;
-            let error = answer.answer.unwrap_err();
-            assert_eq!(error["code"], -32_603, "{way:?} {method}: {error}");
-            let text = format!("{error} {:?}", answer.told);
+            let answer = client.request(method, params).await;
+            let error = answer.result.unwrap_err();
+            assert_eq!(error["code"], -32_603, "{transport:?} {method}: {error}");
+            let text = format!("{error} {:?}", answer.notifications);
             assert!(text.contains("could not record"), "{text}");
-            for inside in ["Do it.", "Fills forms", "sha256", "usage_events", "permission"] {
-                assert!(!text.contains(inside), "{way:?} {method}: {text}");
+            for internal in ["Do it.", "Fills forms", "sha256", "usage_events", "permission"] {
+                assert!(!text.contains(internal), "{transport:?} {method}: {text}");
             }
         }
-        // Nor is a refusal given away.
-        let error = speaker.error("prompts/get", json!({"name": "nothing"})).await;
+        // An error of the method itself is not returned either.
+        let error = client.error("prompts/get", json!({"name": "nothing"})).await;
         assert_eq!(error["code"], -32_603, "{error}");
         assert_eq!(db.events(tenant).await.len(), before);
         superuser
@@ -290,7 +290,7 @@ async fn what_cannot_be_recorded_is_not_read() {
             .await
             .unwrap();
         for (method, params) in reads("pdf", "1") {
-            speaker.ok(method, params).await;
+            client.ok(method, params).await;
         }
         assert_eq!(db.events(tenant).await.len(), before + 4);
     }

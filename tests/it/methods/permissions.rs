@@ -1,13 +1,13 @@
-//! Keys that may not: they are shown nothing, and told what they lack.
+//! Keys without a permission see nothing, and the error names what is missing.
 
 use serde_json::{Value, json};
 use skillkeep::tenancy::Scope;
 
-use super::client::{Speaker, WAYS};
-use super::{LISTS, Limited, reads};
+use super::client::{TRANSPORTS, WireClient};
+use super::{KeyLimits, LISTS, reads};
 use crate::harness::TestDb;
 
-/// The JSON-RPC error of a key that may not do this.
+/// The JSON-RPC error code of a missing permission.
 const FORBIDDEN: i64 = -31_003;
 
 fn completions() -> [Value; 5] {
@@ -26,7 +26,7 @@ fn completions() -> [Value; 5] {
     })
 }
 
-/// A tenant with one skill that has everything to offer.
+/// A tenant with one skill that has values for every completion.
 async fn with_a_skill() -> (TestDb, skillkeep::ids::TenantId) {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
@@ -35,94 +35,94 @@ async fn with_a_skill() -> (TestDb, skillkeep::ids::TenantId) {
     (db, tenant)
 }
 
-async fn shows_nothing(speaker: &mut Speaker) {
+async fn assert_sees_nothing(client: &mut WireClient) {
     for (list, items, _) in LISTS {
-        let shown = speaker.ok(list, json!({})).await;
+        let shown = client.ok(list, json!({})).await;
         assert_eq!(shown[items], json!([]), "{list}: {shown}");
         assert!(shown.get("nextCursor").is_none(), "{list}: {shown}");
     }
     for completion in completions() {
-        let shown = speaker.ok("completion/complete", completion).await;
+        let shown = client.ok("completion/complete", completion).await;
         assert_eq!(shown["completion"]["values"], json!([]), "{shown}");
         assert_eq!(shown["completion"]["total"], 0, "{shown}");
     }
 }
 
-async fn is_refused(speaker: &mut Speaker, words: &str) {
+async fn assert_forbidden(client: &mut WireClient, reason: &str) {
     for (method, params) in reads("pdf", "1") {
-        let error = speaker.error(method, params).await;
+        let error = client.error(method, params).await;
         assert_eq!(error["code"], FORBIDDEN, "{method}: {error}");
         let message = error["message"].as_str().unwrap();
-        assert!(message.contains(words) && message.contains(method), "{message}");
+        assert!(message.contains(reason) && message.contains(method), "{message}");
         assert!(!error.to_string().contains("Do it."), "{error}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_without_the_scope_is_shown_nothing_and_told_which_scope_it_lacks() {
-    for way in WAYS {
+async fn key_without_scope_sees_nothing_and_learns_the_scope() {
+    for transport in TRANSPORTS {
         let (db, tenant) = with_a_skill().await;
         let scopes: Vec<Scope> = Scope::ALL
             .into_iter()
             .filter(|scope| *scope != Scope::SkillsRead && *scope != Scope::Admin)
             .collect();
         let (_, key) = db.key(tenant, "eve@example.com", &scopes).await;
-        let mut speaker = Speaker::connect(&db.service(), &key, way).await;
-        shows_nothing(&mut speaker).await;
-        assert_eq!(db.events(tenant).await, [], "{way:?}");
-        is_refused(&mut speaker, "skills:read").await;
+        let mut client = WireClient::connect(&db.service(), &key, transport).await;
+        assert_sees_nothing(&mut client).await;
+        assert_eq!(db.events(tenant).await, [], "{transport:?}");
+        assert_forbidden(&mut client, "skills:read").await;
         let refused = reads("pdf", "1").map(|(method, _)| (method.to_owned(), "missing_scope".to_owned()));
-        assert_eq!(db.events(tenant).await, refused, "{way:?}");
+        assert_eq!(db.events(tenant).await, refused, "{transport:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_for_certain_tools_reads_no_skill_around_them() {
-    for way in WAYS {
+async fn key_limited_to_tools_cannot_read_skills_otherwise() {
+    for transport in TRANSPORTS {
         let (db, tenant) = with_a_skill().await;
-        let limits = Limited {
+        let limits = KeyLimits {
             scopes: &Scope::ALL,
             only_skills: None,
             only_tools: Some(&["whoami", "usage_report", "install_skill"]),
         };
         let key = limits.key(&db, tenant).await;
-        let mut speaker = Speaker::connect(&db.service(), &key, way).await;
-        shows_nothing(&mut speaker).await;
-        is_refused(&mut speaker, "limited to certain tools").await;
+        let mut client = WireClient::connect(&db.service(), &key, transport).await;
+        assert_sees_nothing(&mut client).await;
+        assert_forbidden(&mut client, "limited to certain tools").await;
         let refused = reads("pdf", "1").map(|(method, _)| (method.to_owned(), "missing_scope".to_owned()));
-        assert_eq!(db.events(tenant).await, refused, "{way:?}");
+        assert_eq!(db.events(tenant).await, refused, "{transport:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn looking_and_reading_are_allowed_one_by_one() {
+async fn browsing_and_reading_are_separate_permissions() {
     let (db, tenant) = with_a_skill().await;
     let service = db.service();
-    for way in WAYS {
-        let search_only = Limited {
+    for transport in TRANSPORTS {
+        let search_only = KeyLimits {
             scopes: &[Scope::SkillsRead],
             only_skills: None,
             only_tools: Some(&["search_skills"]),
         };
-        let mut speaker = Speaker::connect(&service, &search_only.key(&db, tenant).await, way).await;
+        let mut client = WireClient::connect(&service, &search_only.key(&db, tenant).await, transport).await;
         for (list, items, _) in LISTS {
-            assert_ne!(speaker.ok(list, json!({})).await[items], json!([]), "{list}");
+            assert_ne!(client.ok(list, json!({})).await[items], json!([]), "{list}");
         }
         for completion in completions() {
-            let shown = speaker.ok("completion/complete", completion).await;
+            let shown = client.ok("completion/complete", completion).await;
             assert_ne!(shown["completion"]["values"], json!([]), "{shown}");
         }
-        is_refused(&mut speaker, "limited to certain tools").await;
+        assert_forbidden(&mut client, "limited to certain tools").await;
 
-        let get_only = Limited {
+        let get_only = KeyLimits {
             scopes: &[Scope::SkillsRead],
             only_skills: None,
             only_tools: Some(&["get_skill"]),
         };
-        let mut speaker = Speaker::connect(&service, &get_only.key(&db, tenant).await, way).await;
-        shows_nothing(&mut speaker).await;
+        let mut client = WireClient::connect(&service, &get_only.key(&db, tenant).await, transport).await;
+        assert_sees_nothing(&mut client).await;
         for (method, params) in reads("pdf", "1") {
-            speaker.ok(method, params).await;
+            client.ok(method, params).await;
         }
     }
 }

@@ -156,7 +156,7 @@ impl Tenant {
             .filter(|number| (self.installs[*number].user == user) != of_others)
             .collect();
         let (id, text, expected) = if candidates.is_empty() {
-            let expected = not_found("There is no such install of yours");
+            let expected = not_found("There is no install of yours");
             (InstallId::new().to_string(), String::new(), expected)
         } else {
             let number = candidates[self.random.random_range(0..candidates.len())];
@@ -169,7 +169,7 @@ impl Tenant {
             };
             let expected = if of_others {
                 // What a colleague installed is his to confirm.
-                not_found("There is no such install of yours")
+                not_found("There is no install of yours")
             } else {
                 Expected {
                     outcome: "ok",
@@ -216,7 +216,7 @@ impl Tenant {
                     ]),
                     Some(_) => Expected {
                         outcome: "tool_error",
-                        answer: Answer::Words("was used before for another report".to_owned()),
+                        answer: Answer::Words("was already used for a different report".to_owned()),
                         effect: Effect::Nothing,
                     },
                     None => Expected {
@@ -304,7 +304,7 @@ impl Tenant {
             2 => of(
                 tool("whoami", &json!({"tenant": "tenant-0"})),
                 "invalid_arguments",
-                Answer::Words("not right".to_owned()),
+                Answer::Words("Invalid arguments for".to_owned()),
             ),
             _ => of(
                 tool("whoami", &json!({})),

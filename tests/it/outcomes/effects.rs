@@ -1,4 +1,4 @@
-//! A call's effects and its record stand together or not at all.
+//! The effects of a call and its usage event are committed together or not at all.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +15,8 @@ use crate::harness::{Client, TestDb};
 use crate::helpers::{Wire, events_after, single_connection_service, test_hook};
 
 /// An effect that any call can have: an entry in the audit log.
-async fn leave_a_mark(tx: &TenantTx) {
-    let actor = Actor::Operator("stumble".to_owned());
+async fn write_mark(tx: &TenantTx) {
+    let actor = Actor::Operator("test".to_owned());
     let entry = Entry {
         actor: &actor,
         action: "test.mark",
@@ -36,7 +36,7 @@ async fn installs(db: &TestDb) -> i64 {
     db.value("SELECT count(*) FROM installs").await
 }
 
-/// What follows the mark.
+/// What happens after the mark is written.
 #[derive(Debug, Clone, Copy)]
 enum Then {
     Nothing,
@@ -45,10 +45,10 @@ enum Then {
     BadStatement,
 }
 
-fn mark_and_then(then: Then) -> TestHook {
+fn mark_then(then: Then) -> TestHook {
     test_hook(move |_, tx| {
         async move {
-            leave_a_mark(tx).await;
+            write_mark(tx).await;
             match then {
                 Then::Nothing => {}
                 Then::Panic => panic!("a test's panic"),
@@ -76,7 +76,7 @@ fn install() -> serde_json::Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_call_did_stands_with_its_record_only_if_it_went_well() {
+async fn effects_are_kept_only_for_successful_calls() {
     for (then, arguments, outcome, kept) in [
         (Then::Nothing, install(), "ok", 1),
         (
@@ -93,7 +93,7 @@ async fn what_a_call_did_stands_with_its_record_only_if_it_went_well() {
         let limits = Limits {
             call: Duration::from_secs(1),
         };
-        let service = single_connection_service(&db, limits, mark_and_then(then));
+        let service = single_connection_service(&db, limits, mark_then(then));
         let client = Client::connect(&service, &db.full_key(tenant).await).await;
         let _ = client.call("install_skill", arguments).await;
         let events = events_after(&db, &service, tenant, 1).await;
@@ -103,16 +103,16 @@ async fn what_a_call_did_stands_with_its_record_only_if_it_went_well() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_that_cannot_be_recorded_is_not_answered_and_leaves_nothing() {
+async fn unrecordable_call_is_rejected_and_has_no_effect() {
     let (db, tenant) = with_a_skill().await;
     let key = db.full_key(tenant).await;
-    let service = single_connection_service(&db, Limits::default(), mark_and_then(Then::Nothing));
+    let service = single_connection_service(&db, Limits::default(), mark_then(Then::Nothing));
     let client = Client::connect(&service, &key).await;
     let superuser = db.superuser().await;
     let month: String = db
         .value("SELECT 'usage_events_' || to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM')")
         .await;
-    for (broken, mended) in [
+    for (damage, repair) in [
         (
             "REVOKE INSERT ON usage_events FROM skillkeep_app".to_owned(),
             "GRANT INSERT ON usage_events TO skillkeep_app".to_owned(),
@@ -127,32 +127,32 @@ async fn a_call_that_cannot_be_recorded_is_not_answered_and_leaves_nothing() {
         ),
     ] {
         let (marks_before, installs_before) = (marks(&db).await, installs(&db).await);
-        superuser.batch_execute(&broken).await.unwrap();
+        superuser.batch_execute(&damage).await.unwrap();
         for (tool, arguments) in [("install_skill", install()), ("whoami", json!({}))] {
             let error = client.call(tool, arguments).await.unwrap_err().to_string();
-            assert!(error.contains("could not record"), "{broken}: {error}");
-            for inside in ["usage_events", "permission", "partition", "constraint"] {
-                assert!(!error.contains(inside), "{error}");
+            assert!(error.contains("could not record"), "{damage}: {error}");
+            for internal in ["usage_events", "permission", "partition", "constraint"] {
+                assert!(!error.contains(internal), "{error}");
             }
         }
         assert_eq!(
             (marks(&db).await, installs(&db).await),
             (marks_before, installs_before),
-            "{broken}"
+            "{damage}"
         );
-        superuser.batch_execute(&mended).await.unwrap();
+        superuser.batch_execute(&repair).await.unwrap();
         let before = db.events(tenant).await.len();
         client.ok("install_skill", install()).await;
-        assert_eq!(db.events(tenant).await.len(), before + 1, "{broken}");
-        assert_eq!(installs(&db).await, installs_before + 1, "{broken}");
+        assert_eq!(db.events(tenant).await.len(), before + 1, "{damage}");
+        assert_eq!(installs(&db).await, installs_before + 1, "{damage}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_whose_connection_breaks_is_an_error_and_the_next_one_works() {
+async fn broken_connection_fails_one_call_only() {
     let (db, tenant) = with_a_skill().await;
     let key = db.full_key(tenant).await;
-    let service = single_connection_service(&db, Limits::default(), mark_and_then(Then::SlowStatement));
+    let service = single_connection_service(&db, Limits::default(), mark_then(Then::SlowStatement));
     let client = Client::connect(&service, &key).await;
     let kill = async {
         loop {
@@ -172,8 +172,8 @@ async fn a_call_whose_connection_breaks_is_an_error_and_the_next_one_works() {
     assert!(error.contains("lost its database"), "{error}");
     assert_eq!((marks(&db).await, installs(&db).await), (0, 0));
     assert_eq!(db.events(tenant).await, []);
-    // The same pool, with tools that do not stumble.
-    let healthy = single_connection_service(&db, Limits::default(), mark_and_then(Then::Nothing));
+    // A service of the same size without the fault.
+    let healthy = single_connection_service(&db, Limits::default(), mark_then(Then::Nothing));
     Client::connect(&healthy, &key)
         .await
         .ok("install_skill", install())
@@ -182,40 +182,40 @@ async fn a_call_whose_connection_breaks_is_an_error_and_the_next_one_works() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_changing_call_that_is_taken_back_is_brought_to_its_end_and_recorded_as_what_it_did() {
-    for client_goes in [false, true] {
+async fn cancelled_write_runs_to_its_end_and_is_recorded() {
+    for disconnects in [false, true] {
         let (db, tenant) = with_a_skill().await;
-        let (begun, go_on) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
-        let (begun_inside, go_on_inside) = (Arc::clone(&begun), Arc::clone(&go_on));
-        let block = test_hook(move |_, _| {
-            let (begun, go_on) = (Arc::clone(&begun_inside), Arc::clone(&go_on_inside));
+        let (started, resume) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+        let (hook_started, hook_resume) = (Arc::clone(&started), Arc::clone(&resume));
+        let hook = test_hook(move |_, _| {
+            let (started, resume) = (Arc::clone(&hook_started), Arc::clone(&hook_resume));
             async move {
-                begun.add_permits(1);
-                go_on.acquire().await.unwrap().forget();
+                started.add_permits(1);
+                resume.acquire().await.unwrap().forget();
             }
             .boxed()
         });
-        let service = single_connection_service(&db, Limits::default(), block);
+        let service = single_connection_service(&db, Limits::default(), hook);
         let mut wire = Wire::connect(&service, &db.full_key(tenant).await).await;
         wire.start(1, json!({"name": "install_skill", "arguments": install()}))
             .await;
-        begun.acquire().await.unwrap().forget();
-        if client_goes {
+        started.acquire().await.unwrap().forget();
+        if disconnects {
             drop(wire);
         } else {
             wire.cancel(1).await;
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
-        assert_eq!(db.events(tenant).await, [], "it is not over yet");
-        go_on.add_permits(1);
+        assert_eq!(db.events(tenant).await, [], "the call still runs");
+        resume.add_permits(1);
         let events = events_after(&db, &service, tenant, 1).await;
         assert_eq!(events, [("install_skill".to_owned(), "ok".to_owned())]);
-        assert_eq!(installs(&db).await, 1, "client_goes: {client_goes}");
+        assert_eq!(installs(&db).await, 1, "disconnects: {disconnects}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_calls_at_once_leave_an_event_and_an_effect_each() {
+async fn concurrent_calls_each_leave_event_and_effect() {
     let (db, tenant) = with_a_skill().await;
     let service = db.service();
     let key = db.full_key(tenant).await;
