@@ -76,7 +76,7 @@ pub struct InstallSkill {
     version: Option<String>,
     /// The assistant that will use the skill; `folder` for any other.
     assistant: Assistant,
-    /// Below the project root, or below the user's home directory for all projects.
+    /// `project` (default): below the project root. `user`: below the user's home directory, for all projects.
     #[serde(default)]
     location: Location,
 }

@@ -310,7 +310,7 @@ impl Tenant {
             2 => of(
                 tool("whoami", &json!({"tenant": "tenant-0"})),
                 "invalid_arguments",
-                ExpectedResponse::Message("not right".to_owned()),
+                ExpectedResponse::Message("Invalid arguments for".to_owned()),
             ),
             _ => of(
                 tool("whoami", &json!({})),
