@@ -102,8 +102,8 @@ async fn restored_backup_keeps_isolation_and_continues_the_audit_log() {
     assert_owner_cannot_dump(&db, folder.path()).await;
     let restored = dump_and_restore(&db, &folder.path().join("backup")).await;
     assert_eq!(table_checksums(&restored, tenant).await, before);
-    let checkpoint = format!("{log}.head.json");
-    let verify = ["audit", "verify", "--tenant", "acme", "--head", &checkpoint];
+    let checkpoint = format!("{log}.checkpoint.json");
+    let verify = ["audit", "verify", "--tenant", "acme", "--checkpoint", &checkpoint];
     let verify = [&verify[..], &["--public-key", public_key.trim()]].concat();
     admin(&restored, &verify);
     let DatabaseUrls { server, admin, .. } = &restored.ways;
