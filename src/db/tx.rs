@@ -22,7 +22,7 @@ const NO_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long [`TenantTx::cancel_and_rollback`] waits for a running statement to end before it cancels it.
 const STATEMENT_GRACE: Duration = Duration::from_millis(20);
 /// How long a cancel request may take to end the statement before it is sent again.
-const CANCEL_RETRY: Duration = Duration::from_millis(250);
+const CANCEL_RETRY: Duration = Duration::from_secs(1);
 
 /// The isolation level is explicit so that it does not depend on the database's default. It cannot be set later, because
 /// [`TenantTx::begin_statement`] ends with a savepoint.
@@ -226,29 +226,43 @@ impl TenantTx {
 
     /// Cancels the statement that a dropped future left running, if there is one, then does [`Self::rollback_to_savepoint`].
     ///
-    /// A cancel request takes effect on whichever statement runs when it arrives. So it is sent only if a statement is running, and
-    /// this waits until it has taken effect: it must not cancel the insert of the usage event.
+    /// A cancel request takes effect on whichever statement runs when it arrives, and none may arrive at the insert of the
+    /// usage event. So it is sent only if a statement is running, and this waits for the effect of each request.
     pub async fn cancel_and_rollback(&self) -> Result<(), DbError> {
         let connection = self.connection()?;
         // Queued behind a running statement: its answer means that no statement is running.
         let probe = connection.batch_execute("SAVEPOINT probe");
         tokio::pin!(probe);
         if tokio::time::timeout(STATEMENT_GRACE, &mut probe).await.is_err() {
+            let mut in_transit = 0_u32;
             let cancelled = async {
-                // A request that reaches the backend before the statement does is ignored, so it is sent again.
+                // PostgreSQL ignores a request that arrives before the backend has read the statement.
                 loop {
                     cancel(connection.cancel_token(), self.tls.clone()).await;
+                    in_transit += 1;
                     if let Ok(answer) = tokio::time::timeout(CANCEL_RETRY, &mut probe).await {
                         break answer;
                     }
                 }
             };
-            // If the probe succeeds, the statement ended by itself and a request may still arrive: `pg_sleep` absorbs it.
-            if self.with_timeout(cancelled).await?.is_ok() {
-                let _ = self.run("SELECT pg_sleep(1)").await;
+            // If the probe succeeds, the statement ended by itself and every request may still arrive.
+            if self.with_timeout(cancelled).await?.is_err() {
+                in_transit -= 1;
             }
+            self.absorb_cancel_requests(in_transit).await?;
         }
         self.rollback_to_savepoint().await
+    }
+
+    /// Lets cancel requests hit `pg_sleep`. One that does not arrive within a second was ignored.
+    async fn absorb_cancel_requests(&self, in_transit: u32) -> Result<(), DbError> {
+        for _ in 0..in_transit {
+            self.rollback_to_savepoint().await?;
+            if self.run("SELECT pg_sleep(1)").await.is_ok() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Inserts one last row and commits, in one round trip. Either both take effect or neither.
