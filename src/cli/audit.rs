@@ -30,9 +30,13 @@ pub(super) enum AuditCommand {
         #[command(flatten)]
         tenant: TenantArg,
     },
-    /// Recompute the hash chain and check that the log's protections are in place
+    /// Verify the hash chain and the log's protections
+    ///
+    /// Recomputes the chain from the first entry and checks triggers and privileges.
     Verify {
-        /// A checkpoint of an earlier export; the log must still contain its entries
+        /// A checkpoint that the log must still contain
+        ///
+        /// Written by an earlier `skillkeep audit export`.
         #[arg(long, value_name = "FILE")]
         checkpoint: Option<PathBuf>,
         #[command(flatten)]
@@ -40,11 +44,13 @@ pub(super) enum AuditCommand {
         #[command(flatten)]
         tenant: TenantArg,
     },
-    /// Write the whole log to a file, with a signed checkpoint beside it
+    /// Export the log and a signed checkpoint
     Export(export::ExportArgs),
     /// Check an exported file and its checkpoint; needs no database
     Check(check::CheckArgs),
-    /// Create a key that signs checkpoints, and print its public key
+    /// Create a signing key and print its public key
+    ///
+    /// The key signs checkpoints.
     Keygen {
         /// The file to create; it must not exist
         file: PathBuf,

@@ -75,11 +75,13 @@ pub(super) enum KeyCommand {
         #[command(flatten)]
         tenant: TenantArg,
     },
-    /// Show whose API key a text is, for example one found in a repository
+    /// Show whose API key a text is
     ///
     /// A typing error is detected without a database.
     Inspect(inspect::InspectArgs),
-    /// Replace an API key by a new one with the same properties, and print the new one
+    /// Replace an API key and print the new one
+    ///
+    /// The new key has the same properties; the old one keeps working for the grace period.
     Rotate {
         /// The key's id, from `skillkeep key list`
         id: Uuid,
@@ -93,10 +95,14 @@ pub(super) enum KeyCommand {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct CreateArgs {
-    /// The owner, by email address; created if the tenant has no such user
+    /// The owner, by email address
+    ///
+    /// The user is created if the tenant has no such user.
     #[arg(long, value_name = "EMAIL")]
     user: Email,
-    /// Permissions, comma-separated: skills:read, skills:install, skills:publish, skills:review, usage:write, usage:read, admin
+    /// Permissions, comma-separated
+    ///
+    /// skills:read, skills:install, skills:publish, skills:review, usage:write, usage:read, admin
     #[arg(
         long,
         default_value = "skills:read,skills:install,usage:write",
@@ -109,10 +115,14 @@ pub(super) struct CreateArgs {
     /// Expire after this time, for example 90d; never by default
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     expires: Option<Duration>,
-    /// The only skills that the key can see, by slug, comma-separated; all by default
+    /// The only skills that the key can see, comma-separated slugs
+    ///
+    /// Default: all skills.
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     only_skills: Option<Vec<String>>,
-    /// The only tools that the key can call, comma-separated; all by default
+    /// The only tools that the key can call, comma-separated
+    ///
+    /// Default: all tools.
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     only_tools: Option<Vec<String>>,
     #[command(flatten)]

@@ -45,7 +45,7 @@ pub(super) enum TenantCommand {
         #[arg(long, value_name = "FOLDER")]
         out: PathBuf,
     },
-    /// Erase everything of a tenant except its audit log; cannot be undone
+    /// Erase a tenant except its audit log; cannot be undone
     Erase {
         /// The tenant's slug
         slug: String,
@@ -69,7 +69,7 @@ pub(super) struct SetArgs {
     name: Option<String>,
     #[command(flatten)]
     limits: Limits,
-    /// What a usage event stores of a search text: kept, hashed or off
+    /// How search texts are recorded: kept, hashed or off
     #[arg(long, value_name = "CHOICE")]
     search_text: Option<SearchText>,
 }

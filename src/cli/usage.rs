@@ -42,7 +42,7 @@ enum UsageCommand {
         #[command(flatten)]
         tenant: TenantArg,
     },
-    /// Drop the usage events of months that ended before a day, of all tenants
+    /// Drop usage events of months before a day, of all tenants
     Prune {
         /// The day, for example 2026-01-31
         #[arg(long, value_name = "DATE")]

@@ -10,10 +10,14 @@ use crate::registry::audit::{CheckpointError, SignedCheckpoint};
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct CheckpointKey {
-    /// The public key that the checkpoint must be signed with, as `keygen` and `export` printed it
+    /// The public key that must have signed the checkpoint
+    ///
+    /// `skillkeep audit keygen` and `export` print it.
     #[arg(long, value_name = "KEY")]
     pub(super) public_key: Option<String>,
-    /// Use the public key that the checkpoint names; detects damage but not forgery
+    /// Trust the public key that the checkpoint names
+    ///
+    /// Detects damage, but not forgery.
     #[arg(long, conflicts_with = "public_key")]
     pub(super) trust_key_in_checkpoint: bool,
 }

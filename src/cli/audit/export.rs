@@ -29,13 +29,19 @@ pub(in crate::cli) enum Format {
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct ExportArgs {
-    /// The file to create; the checkpoint is written to FILE.checkpoint.json
+    /// The file to create
+    ///
+    /// The checkpoint is written to FILE.checkpoint.json.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Format of an entry; `audit check` recomputes the hash chain of jsonl and checks only the signature of cef
+    /// Format of an entry
+    ///
+    /// `audit check` recomputes the hash chain of jsonl, and checks only the signature of cef.
     #[arg(long, value_enum, default_value = "jsonl")]
     format: Format,
-    /// A key from `skillkeep audit keygen`; without it no checkpoint is written
+    /// A key from `skillkeep audit keygen`
+    ///
+    /// Without it no checkpoint is written.
     #[arg(long, env = "SKILLKEEP_AUDIT_KEY", value_name = "FILE")]
     signing_key: Option<PathBuf>,
     #[command(flatten)]

@@ -19,7 +19,9 @@ const MAX_BYTES: u64 = 4096;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct InspectArgs {
-    /// The text; read from stdin by default, which keeps it out of the shell's history
+    /// The text; read from stdin by default
+    ///
+    /// stdin keeps it out of the shell's history.
     key: Option<Secret>,
 }
 
