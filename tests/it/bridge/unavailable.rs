@@ -21,6 +21,8 @@ async fn calls_fail_while_the_registry_is_down_and_work_again_afterwards() {
     client.ask(&initialize(1)).await;
     client.ask(&legacy(2, "tools/call", &whoami())).await;
     registry.stop().await;
+    // The bridge must see the end of its idle connection before it sends the next request.
+    tokio::time::sleep(Duration::from_secs(1)).await;
 
     client.send(&legacy(3, "tools/call", &whoami())).await;
     client.send(&legacy(4, "tools/list", &json!({}))).await;

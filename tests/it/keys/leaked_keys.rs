@@ -238,7 +238,9 @@ async fn denial_is_logged_with_its_reason_which_the_caller_cannot_see() {
     messages.insert(error.to_string());
     assert_eq!(messages.len(), 1, "{messages:?}");
     service.drain().await;
-    let denials = denials(&db).await;
+    // Each connection also watches the catalog, in the background: on a busy machine that begins after its key was rejected.
+    let mut denials = denials(&db).await;
+    denials.retain(|(_, _, source, _)| source != "subscription");
     let reasons: Vec<&str> = denials
         .iter()
         .map(|(_, _, _, details)| details["reason"].as_str().unwrap())
