@@ -6,10 +6,20 @@ use super::Attack;
 use super::injection_payloads::injection_identifiers;
 use crate::isolation_probe::fixtures::Fixtures;
 use crate::isolation_probe::schema::{arguments_with, minimal_arguments, string_arguments};
+use crate::isolation_probe::test_tenant::Identifier;
 use crate::tools::ToolName;
 
 /// Argument names that no tool has and that a careless server could read a tenant from.
 const UNKNOWN_ARGUMENTS: [&str; 4] = ["tenant_id", "tenant", "api_key", "app.current_tenant_id"];
+
+/// The identifiers of the victim, and texts that try to break out of a statement or path.
+fn identifiers(fixtures: &Fixtures) -> impl Iterator<Item = Identifier> {
+    fixtures
+        .identifiers
+        .iter()
+        .cloned()
+        .chain(injection_identifiers())
+}
 
 pub(super) fn attacks_on_tool(fixtures: &Fixtures, tool: ToolName) -> Vec<Attack> {
     let schema = Value::Object((*tool.describe().input_schema).clone());
@@ -24,12 +34,7 @@ pub(super) fn attacks_on_tool(fixtures: &Fixtures, tool: ToolName) -> Vec<Attack
     let call = |arguments: Value| json!({"name": name, "arguments": arguments});
     let (attacker, control) = (&fixtures.attacker, &fixtures.control);
     let mut attacks = Vec::new();
-    for id in fixtures
-        .identifiers
-        .iter()
-        .cloned()
-        .chain(injection_identifiers())
-    {
+    for id in identifiers(fixtures) {
         for path in string_arguments(&schema) {
             attacks.push(attack(
                 format!("{} as {}", id.kind, path.join(".")),
@@ -75,12 +80,7 @@ pub(super) fn attacks_on_tool_names(fixtures: &Fixtures) -> Vec<Attack> {
         ),
     ];
     let mut attacks = Vec::new();
-    for id in fixtures
-        .identifiers
-        .iter()
-        .cloned()
-        .chain(injection_identifiers())
-    {
+    for id in identifiers(fixtures) {
         for (description, params) in forms {
             attacks.push(Attack {
                 target: "tools/call".to_owned(),
