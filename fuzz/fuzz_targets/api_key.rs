@@ -29,5 +29,11 @@ fuzz_target!(|text: &str| {
     }
     let tenant = TenantId::from_uuid(uuid::Uuid::from_bytes(bits));
     let key = ApiKey::generate(tenant, &mut rand::rng());
-    assert_eq!(key.reveal().parse::<ApiKey>().expect("a generated key is valid").claimed_tenant(), tenant);
+    assert_eq!(
+        key.reveal()
+            .parse::<ApiKey>()
+            .expect("a generated key is valid")
+            .claimed_tenant(),
+        tenant
+    );
 });

@@ -20,10 +20,21 @@ fuzz_target!(|bytes: &[u8]| {
         Ok(call) => {
             assert_eq!(call.name(), tool);
             for name in arguments.keys() {
-                assert!(known.is_some_and(|known| known.contains_key(name)), "{name} is not in the schema");
+                assert!(
+                    known.is_some_and(|known| known.contains_key(name)),
+                    "{name} is not in the schema"
+                );
             }
-            for required in schema.get("required").and_then(Value::as_array).into_iter().flatten() {
-                assert!(required.as_str().is_some_and(|name| arguments.contains_key(name)), "{required} is missing");
+            for required in schema
+                .get("required")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+            {
+                assert!(
+                    required.as_str().is_some_and(|name| arguments.contains_key(name)),
+                    "{required} is missing"
+                );
             }
             assert!(!Value::Object(arguments).to_string().contains("\\u0000"));
         }

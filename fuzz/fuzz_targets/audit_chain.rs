@@ -29,7 +29,10 @@ fuzz_target!(|text: &str| {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(i64::try_from(lines.len()), Ok(chain.entries()));
         if lines.len() > 1 {
-            assert!(check_lines(&lines[1..].join("\n")).is_err(), "the first entry is missing");
+            assert!(
+                check_lines(&lines[1..].join("\n")).is_err(),
+                "the first entry is missing"
+            );
         }
     }
     let _ = SigningKey::from_pem(text);
@@ -38,6 +41,9 @@ fuzz_target!(|text: &str| {
     changed.signature = text.to_owned();
     assert!(changed.check(&fixture.public_key).is_err() || text == fixture.checkpoint.signature);
     if let Ok(checkpoint) = serde_json::from_str::<SignedCheckpoint>(text) {
-        assert!(checkpoint.check(&fixture.public_key).is_err(), "only the fixture has the key");
+        assert!(
+            checkpoint.check(&fixture.public_key).is_err(),
+            "only the fixture has the key"
+        );
     }
 });

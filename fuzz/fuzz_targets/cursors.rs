@@ -42,6 +42,12 @@ fuzz_target!(|input: (&str, &str)| {
     if written.len() <= cursor::MAX_CURSOR_CHARS {
         assert_eq!(cursor::read(one, list, &written).as_deref(), Ok(text));
     }
-    assert!(cursor::read(other, list, &written).is_err(), "a cursor of another tenant");
-    assert!(cursor::read(one, &format!("{list}x"), &written).is_err(), "a cursor of another list");
+    assert!(
+        cursor::read(other, list, &written).is_err(),
+        "a cursor of another tenant"
+    );
+    assert!(
+        cursor::read(one, &format!("{list}x"), &written).is_err(),
+        "a cursor of another list"
+    );
 });

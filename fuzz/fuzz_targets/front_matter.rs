@@ -11,7 +11,9 @@ fn has_nul(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains('\0'),
         Value::Array(items) => items.iter().any(has_nul),
-        Value::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(name, value)| name.contains('\0') || has_nul(value)),
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
@@ -22,11 +24,29 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let chars = document.description.chars().count();
     assert!((1..=MAX_DESCRIPTION_CHARS).contains(&chars), "{chars}");
-    assert!(!document.description.chars().any(|c| c.is_control() && c != '\n' && c != '\t'));
-    assert!(document.tags.iter().all(|tag| !tag.is_empty() && !tag.contains('\0')));
-    assert!(bytes.ends_with(document.body.as_bytes()), "the body is the end of the file");
+    assert!(
+        !document
+            .description
+            .chars()
+            .any(|c| c.is_control() && c != '\n' && c != '\t')
+    );
+    assert!(
+        document
+            .tags
+            .iter()
+            .all(|tag| !tag.is_empty() && !tag.contains('\0'))
+    );
+    assert!(
+        bytes.ends_with(document.body.as_bytes()),
+        "the body is the end of the file"
+    );
     // PostgreSQL's jsonb cannot store a NUL.
-    assert!(document.front_matter.iter().all(|(name, value)| !name.contains('\0') && !has_nul(value)));
+    assert!(
+        document
+            .front_matter
+            .iter()
+            .all(|(name, value)| !name.contains('\0') && !has_nul(value))
+    );
     if let Ok(Some(repaired)) = repair_document(bytes, "folder") {
         let name = document.name.as_str();
         let reread = read_document(&repaired, name).expect("a repaired document can be read");

@@ -14,7 +14,7 @@ use libfuzzer_sys::fuzz_target;
 use rmcp::ServiceExt as _;
 use serde_json::{Map, Value, json};
 use skillkeep::db::{DatabaseUrl, ServerDb};
-use skillkeep::server::{CallService, CredentialSource, ServiceLimits, McpHandler};
+use skillkeep::server::{CallService, CredentialSource, McpHandler, ServiceLimits};
 use skillkeep::tenancy::ApiKey;
 use skillkeep::transport::http::{self, HttpOptions};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -40,7 +40,9 @@ fn fixtures() -> &'static Fixtures {
         let url: DatabaseUrl = variable("DATABASE_URL")
             .parse()
             .expect("DATABASE_URL is not a database address");
-        let key: ApiKey = variable("SKILLKEEP_API_KEY").parse().expect("SKILLKEEP_API_KEY is not an API key");
+        let key: ApiKey = variable("SKILLKEEP_API_KEY")
+            .parse()
+            .expect("SKILLKEEP_API_KEY is not an API key");
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -223,7 +225,10 @@ fn initialize_messages() -> String {
 /// Sends the bytes after an initialization, then expects an answer to a ping.
 async fn send_over_stdio(fixtures: &Fixtures, bytes: &[u8]) {
     let (client_end, server_end) = tokio::io::duplex(1 << 16);
-    let handler = McpHandler::new(Arc::clone(&fixtures.service), CredentialSource::Stdio(fixtures.key.clone()));
+    let handler = McpHandler::new(
+        Arc::clone(&fixtures.service),
+        CredentialSource::Stdio(fixtures.key.clone()),
+    );
     let serving = tokio::spawn(async move {
         if let Ok(service) = handler.serve(server_end).await {
             let _quit = service.waiting().await;
@@ -316,7 +321,7 @@ async fn send_over_http(fixtures: &Fixtures, body: &[u8]) {
     }
 }
 
-async fn assert_served(fixtures: &Fixtures) {
+async fn assert_call_succeeds(fixtures: &Fixtures) {
     let whoami = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "whoami", "arguments": {}}});
     let (status, body) =
         parts(&send_over_tcp(fixtures, &request(fixtures, whoami.to_string().as_bytes()), false).await);
