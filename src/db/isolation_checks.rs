@@ -14,7 +14,7 @@ use crate::sql;
 /// Largest tolerated difference between this machine's clock and the database's. Event ids and expiry times rely on both.
 const MAX_CLOCK_SKEW_SECONDS: i64 = 30;
 
-/// Triggers that must fire whatever `session_replication_role` is set to.
+/// Triggers that must fire for every value of `session_replication_role`.
 const ALWAYS_ENABLED_TRIGGERS: [&str; 6] = [
     "audit_append_only",
     "audit_chain",
@@ -172,7 +172,7 @@ async fn policies(connection: &Object) -> Result<Check, DbError> {
     ))
 }
 
-/// Objects that would show rows without any policy, in whatever schema they are and whoever owns them.
+/// Objects that would show rows without any policy, in every schema and of every owner.
 async fn bypass_paths(connection: &Object, roles: &Roles) -> Result<Check, DbError> {
     let mut rows = connection
         .query(sql!("pg_catalog/tables_without_rls.sql").text(), &[])

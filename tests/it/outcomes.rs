@@ -1,4 +1,4 @@
-//! Every tool call leaves exactly one usage event, whatever its outcome.
+//! Every tool call leaves exactly one usage event, for every outcome.
 
 mod effects;
 mod failures;

@@ -19,7 +19,7 @@ pub fn find_skill_folders(root: &Path) -> impl Iterator<Item = Result<PathBuf, F
         loop {
             match walk.next().filter(|_| !is_done)? {
                 Err(error) => return Some(Err(error.into())),
-                // The root was named explicitly, so it is searched whatever its name and kind are.
+                // The root was named explicitly, so it is searched even with an excluded name or kind.
                 Ok(entry) if entry.depth() > 0 && !entry.file_type().is_dir() => {}
                 Ok(entry) if entry.depth() > 0 && is_excluded(&entry) => walk.skip_current_dir(),
                 Ok(entry) if contains_skill_md(entry.path()) => {

@@ -167,7 +167,7 @@ fn assert_only_json_rpc(bytes: &[u8], messages: i64) {
     assert_eq!(responses, BTreeMap::new(), "responses without a request");
 }
 
-/// Asserts that each tool call and each read of a skill has one usage event, whatever its outcome.
+/// Asserts that each tool call and each read of a skill has one usage event, for every outcome.
 async fn assert_recorded(db: &TestDb, messages: i64) {
     let mut sent: BTreeMap<String, i64> = BTreeMap::new();
     for number in 2..messages + 2 {
