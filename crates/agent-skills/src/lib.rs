@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod archive;
 mod body;
 mod diagnostics;
 mod digest;
@@ -17,9 +18,14 @@ mod path;
 mod repair;
 mod slug;
 mod text;
+mod uploads;
 mod yaml;
 mod yaml_document;
 
+pub use archive::{
+    ArchiveError, ArchiveLimits, EntryProblem, ExtractReport, SkippedLink, ZipError, extract_archive,
+    read_skill_archive, write_zip,
+};
 pub use diagnostics::{Diagnostic, Severity};
 pub use digest::Digest;
 pub use document::{SkillDocument, read_document};
