@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
+use agent_skills::limits::{MAX_FILES, MAX_TOTAL_BYTES};
 use agent_skills::{
     Collision, Digest, SkillFile, SkillFolder, SkillPath, ZipError, read_folder, read_skill_archive,
     write_zip,
@@ -53,6 +54,18 @@ fn files_that_collide_are_not_written() {
         matches!(found, Err(ZipError::Collision(Collision::SameName { .. }))),
         "{found:?}"
     );
+}
+
+#[test]
+fn largest_skill_is_written_and_read_back() {
+    let name = |n: usize| format!("{}/{n:0200}", ["d".repeat(250).as_str(); 3].join("/"));
+    let mut files = vec![file("SKILL.md", SKILL_MD, false)];
+    files.extend((1..MAX_FILES).map(|n| file(&name(n), b"", false)));
+    let rest = usize::try_from(MAX_TOTAL_BYTES).unwrap() - SKILL_MD.len();
+    files[1].bytes = vec![b'x'; rest];
+    let skill = SkillFolder::from_files("s", files).unwrap();
+    let archive = write_zip(&skill.files).unwrap();
+    assert_eq!(read_skill_archive(&archive, Some("s.zip")).unwrap(), skill);
 }
 
 const READ_BY_PYTHON: &str = r#"

@@ -319,8 +319,8 @@ pub(crate) fn bombs() -> Vec<Case> {
             Zip::skill([Entry::stored("a", &vec![b'x'; 9 << 20]), Entry::zeros("b", 8)]).build()
         })
         .import(Import::Accepts),
-        case("archive of 17 MiB", "the archive has", || {
-            skill(Entry::stored("a", &vec![b'x'; 17 << 20]))
+        case("archive of 19 MiB", "the archive has", || {
+            skill(Entry::stored("a", &vec![b'x'; 19 << 20]))
         })
         .import(Import::Accepts),
     ]
