@@ -19,6 +19,7 @@ mod repair;
 mod slug;
 mod text;
 mod uploads;
+mod version;
 mod yaml;
 mod yaml_document;
 
@@ -36,4 +37,5 @@ pub use manifest::{ManifestEntry, manifest_digest};
 pub use path::{Collision, PathError, SKILL_MD, SkillPath, check_collisions};
 pub use repair::repair_document;
 pub use slug::Slug;
+pub use version::{SkillVersion, VersionError};
 pub use yaml_document::{YamlSyntaxError, yaml_value};
