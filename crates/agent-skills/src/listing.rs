@@ -55,7 +55,7 @@ pub(crate) fn entries(root: &Path, diagnostics: &mut Vec<Diagnostic>) -> Result<
     Ok(entries)
 }
 
-fn is_ignored(name: &OsStr) -> bool {
+pub(crate) fn is_ignored(name: &OsStr) -> bool {
     IGNORED_NAMES.iter().any(|ignored| name == *ignored) || name.as_encoded_bytes().starts_with(b"._")
 }
 
