@@ -67,6 +67,23 @@ pub enum Diagnostic {
         /// The first such character.
         character: char,
     },
+    /// A value that YAML ends at a `#` after white space.
+    #[error(
+        "the value of {} contains \" #\", which YAML reads as the start of a comment; the whole text was used: put the value in quotes",
+        quoted(.key)
+    )]
+    HashInText { key: String },
+    #[error(
+        "the lines of the front matter end with carriage returns only; they were read as line ends: save it with line feeds"
+    )]
+    CarriageReturns,
+    #[error("the key {} was read as \"{key}\": write it in lower case", quoted(.found))]
+    KeyCase {
+        /// The key as written.
+        found: String,
+        /// The key that the format defines.
+        key: &'static str,
+    },
     #[error("the name is missing; {derived} was used: add \"name: {derived}\"")]
     NameMissing { derived: Slug },
     #[error(
@@ -74,6 +91,13 @@ pub enum Diagnostic {
         quoted(.name)
     )]
     NameInvalid { name: String, derived: Slug },
+    /// A name that the reference validator accepts, but programs that follow the letters a to z of the specification
+    /// do not.
+    #[error(
+        "the name {} has letters other than a to z, which some assistants reject; its slug is {derived}: nothing needs to be done if your assistants accept it",
+        quoted(.name)
+    )]
+    NameInOtherScript { name: String, derived: Slug },
     #[error(
         "the name {name} differs from the folder's name {}; the name was used: rename one of them",
         quoted(.folder)
@@ -130,6 +154,9 @@ impl Diagnostic {
             | Self::FlowStyle
             | Self::DashesInside
             | Self::OddCharacter { .. }
+            | Self::HashInText { .. }
+            | Self::CarriageReturns
+            | Self::NameInOtherScript { .. }
             | Self::NameNotFolder { .. }
             | Self::NumberForText { .. }
             | Self::UnknownKeys { .. }
@@ -140,6 +167,7 @@ impl Diagnostic {
             | Self::FrontMatterUnclosed
             | Self::NotYaml { .. }
             | Self::DuplicateKey { .. }
+            | Self::KeyCase { .. }
             | Self::NameMissing { .. }
             | Self::NameInvalid { .. }
             | Self::DescriptionMissing
@@ -165,6 +193,10 @@ impl Diagnostic {
             Self::FlowStyle => "flow_style",
             Self::DashesInside => "dashes_inside",
             Self::OddCharacter { .. } => "odd_character",
+            Self::HashInText { .. } => "hash_in_text",
+            Self::CarriageReturns => "carriage_returns",
+            Self::KeyCase { .. } => "key_case",
+            Self::NameInOtherScript { .. } => "name_in_other_script",
             Self::NameMissing { .. } => "name_missing",
             Self::NameInvalid { .. } => "name_invalid",
             Self::NameNotFolder { .. } => "name_not_folder",
@@ -184,7 +216,10 @@ impl Diagnostic {
     pub(crate) const fn is_in_front_matter(&self) -> bool {
         !matches!(
             self,
-            Self::NameNotFolder { .. } | Self::SkillMdCase { .. } | Self::LeftOut { .. }
+            Self::NameInOtherScript { .. }
+                | Self::NameNotFolder { .. }
+                | Self::SkillMdCase { .. }
+                | Self::LeftOut { .. }
         )
     }
 }
