@@ -1,5 +1,6 @@
 //! Diagnostics: deviations of a skill from the format.
 
+use crate::exclusion::Exclusion;
 use crate::limits::{MAX_COMPATIBILITY_CHARS, MAX_DESCRIPTION_CHARS};
 use crate::slug::Slug;
 use crate::text::quoted;
@@ -144,6 +145,27 @@ pub enum Diagnostic {
         /// Path relative to the skill's folder.
         path: String,
     },
+    /// A file or folder that does not belong into a version.
+    #[error("{}{} was left out: {reason}", quoted(.path), file_count(.files))]
+    Excluded {
+        /// Path relative to the skill's folder; ends with `/` for a folder.
+        path: String,
+        reason: Exclusion,
+        /// Number of files in the folder, at most 10,000.
+        files: Option<usize>,
+    },
+    #[error("{paths} more files and folders were left out")]
+    MoreLeftOut { paths: usize },
+    /// Folders with a `SKILL.md` of their own.
+    #[error(
+        "separate skills inside ({}), whose files are no part of this one: {}",
+        .folders.len(),
+        quoted_list(.folders)
+    )]
+    NestedSkills {
+        /// Paths relative to the skill's folder, sorted.
+        folders: Vec<String>,
+    },
 }
 
 impl Diagnostic {
@@ -160,7 +182,10 @@ impl Diagnostic {
             | Self::NameNotFolder { .. }
             | Self::NumberForText { .. }
             | Self::UnknownKeys { .. }
-            | Self::LeftOut { .. } => Severity::Warning,
+            | Self::LeftOut { .. }
+            | Self::Excluded { .. }
+            | Self::MoreLeftOut { .. }
+            | Self::NestedSkills { .. } => Severity::Warning,
             Self::LeadingBlankLines
             | Self::NoFrontMatter
             | Self::FrontMatterUnopened
@@ -209,6 +234,9 @@ impl Diagnostic {
             Self::UnknownKeys { .. } => "unknown_keys",
             Self::SkillMdCase { .. } => "skill_md_case",
             Self::LeftOut { .. } => "left_out",
+            Self::Excluded { reason, .. } => reason.code(),
+            Self::MoreLeftOut { .. } => "more_left_out",
+            Self::NestedSkills { .. } => "nested_skills",
         }
     }
 
@@ -220,8 +248,17 @@ impl Diagnostic {
                 | Self::NameNotFolder { .. }
                 | Self::SkillMdCase { .. }
                 | Self::LeftOut { .. }
+                | Self::Excluded { .. }
+                | Self::MoreLeftOut { .. }
+                | Self::NestedSkills { .. }
         )
     }
+}
+
+fn file_count(files: &Option<usize>) -> String {
+    files.map_or_else(String::new, |files| {
+        format!(" ({files} {})", if files == 1 { "file" } else { "files" })
+    })
 }
 
 fn code_point(c: &char) -> String {
