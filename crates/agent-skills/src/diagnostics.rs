@@ -156,6 +156,16 @@ pub enum Diagnostic {
     },
     #[error("{paths} more files and folders were left out")]
     MoreLeftOut { paths: usize },
+    /// See [`missing_files`](crate::missing_files).
+    #[error(
+        "SKILL.md names files that are not in the skill ({}): {}; add them, or remove the references",
+        .files.len(),
+        quoted_list(.files)
+    )]
+    MissingFiles {
+        /// Paths relative to the skill's folder, in the order of the text.
+        files: Vec<String>,
+    },
     /// Folders with a `SKILL.md` of their own.
     #[error(
         "separate skills inside ({}), whose files are no part of this one: {}",
@@ -185,6 +195,7 @@ impl Diagnostic {
             | Self::LeftOut { .. }
             | Self::Excluded { .. }
             | Self::MoreLeftOut { .. }
+            | Self::MissingFiles { .. }
             | Self::NestedSkills { .. } => Severity::Warning,
             Self::LeadingBlankLines
             | Self::NoFrontMatter
@@ -236,6 +247,7 @@ impl Diagnostic {
             Self::LeftOut { .. } => "left_out",
             Self::Excluded { reason, .. } => reason.code(),
             Self::MoreLeftOut { .. } => "more_left_out",
+            Self::MissingFiles { .. } => "missing_files",
             Self::NestedSkills { .. } => "nested_skills",
         }
     }
@@ -250,6 +262,7 @@ impl Diagnostic {
                 | Self::LeftOut { .. }
                 | Self::Excluded { .. }
                 | Self::MoreLeftOut { .. }
+                | Self::MissingFiles { .. }
                 | Self::NestedSkills { .. }
         )
     }
