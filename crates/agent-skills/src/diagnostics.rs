@@ -156,6 +156,13 @@ pub enum Diagnostic {
     },
     #[error("{paths} more files and folders were left out")]
     MoreLeftOut { paths: usize },
+    /// A manifest of a plugin, or a lock file of an installer.
+    #[error("the file {} was not used: {reason}", quoted(.path))]
+    UnusableManifest {
+        /// Path relative to the source.
+        path: String,
+        reason: String,
+    },
     /// See [`missing_files`](crate::missing_files).
     #[error(
         "SKILL.md names files that are not in the skill ({}): {}; add them, or remove the references",
@@ -195,6 +202,7 @@ impl Diagnostic {
             | Self::LeftOut { .. }
             | Self::Excluded { .. }
             | Self::MoreLeftOut { .. }
+            | Self::UnusableManifest { .. }
             | Self::MissingFiles { .. }
             | Self::NestedSkills { .. } => Severity::Warning,
             Self::LeadingBlankLines
@@ -247,6 +255,7 @@ impl Diagnostic {
             Self::LeftOut { .. } => "left_out",
             Self::Excluded { reason, .. } => reason.code(),
             Self::MoreLeftOut { .. } => "more_left_out",
+            Self::UnusableManifest { .. } => "unusable_manifest",
             Self::MissingFiles { .. } => "missing_files",
             Self::NestedSkills { .. } => "nested_skills",
         }
@@ -262,6 +271,7 @@ impl Diagnostic {
                 | Self::LeftOut { .. }
                 | Self::Excluded { .. }
                 | Self::MoreLeftOut { .. }
+                | Self::UnusableManifest { .. }
                 | Self::MissingFiles { .. }
                 | Self::NestedSkills { .. }
         )

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::ignore_files::Verdict;
 use crate::secret_files::secret_by_name;
 
 /// Why a file or folder was left out.
@@ -33,8 +34,18 @@ impl Exclusion {
     }
 
     /// Whether a `!pattern` of an ignore file keeps it. Secrets are kept only by an explicit option.
-    pub(crate) const fn yields_to_ignore_files(self) -> bool {
+    const fn yields_to_ignore_files(self) -> bool {
         !matches!(self, Self::Secret(_))
+    }
+}
+
+/// Combines a built-in rule with the verdict of the ignore files.
+pub(crate) fn combined(built_in: Option<Exclusion>, verdict: Option<Verdict>) -> Option<Exclusion> {
+    match (built_in, verdict) {
+        (Some(exclusion), Some(Verdict::Kept)) if exclusion.yields_to_ignore_files() => None,
+        (Some(exclusion), _) => Some(exclusion),
+        (None, Some(Verdict::Ignored(file))) => Some(Exclusion::IgnoreFile(file)),
+        (None, Some(Verdict::Kept) | None) => None,
     }
 }
 
@@ -44,7 +55,8 @@ pub(crate) type Names = BTreeSet<String>;
 const DEPENDENCIES: [&str; 4] = ["node_modules", "bower_components", "jspm_packages", ".pnpm-store"];
 
 /// Folders that only tools create, whatever is beside them.
-const CACHES: [&str; 24] = [
+const CACHES: [&str; 25] = [
+    ".clawhub",
     ".cache",
     ".pytest_cache",
     ".mypy_cache",

@@ -4,10 +4,14 @@ use std::collections::{HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::diagnostics::Diagnostic;
 use crate::error::FolderError;
-use crate::exclusion::{Exclusion, Names, excluded_folder};
-use crate::ignore_files::{FolderPatterns, IgnoreRules, Verdict};
+use crate::exclusion::{Exclusion, Names, combined, excluded_folder};
+use crate::ignore_files::{FolderPatterns, IgnoreRules};
+use crate::json_file::JsonFiles;
 use crate::nested::{contains_skill_md, is_material};
+use crate::origin::{Origin, origin_of};
+use crate::plugin::{PluginInfo, plugin_of};
 use crate::source::{ReadOptions, SkillSource};
 
 /// Maximum number of entries that are looked at in a folder that is left out.
@@ -16,7 +20,7 @@ const MAX_COUNTED: usize = 20_000;
 /// What the search came across.
 #[derive(Debug)]
 pub enum Found {
-    Skill(FoundSkill),
+    Skill(Box<FoundSkill>),
     /// A folder, or a link to one, that was not searched.
     Refused {
         /// Path relative to the source, `.` for the source itself.
@@ -41,6 +45,12 @@ pub struct FoundSkill {
     /// Path relative to the source with `/` as separator, `.` for the source itself. Contains a link's name if only a link
     /// leads to the skill.
     pub source: String,
+    /// The plugin that it belongs to.
+    pub plugin: Option<PluginInfo>,
+    /// What an installer noted about the copy.
+    pub origin: Option<Origin>,
+    /// Files about the skill that could not be read.
+    pub diagnostics: Vec<Diagnostic>,
 }
 
 /// Finds every folder at or below `root` that contains a `SKILL.md` in any case, in the order of their names.
@@ -84,6 +94,7 @@ impl SkillSource {
             links: VecDeque::new(),
             searched: HashSet::new(),
             found: VecDeque::new(),
+            files: JsonFiles::default(),
         };
         std::iter::from_fn(move || search.next())
     }
@@ -106,6 +117,7 @@ struct Search<'a> {
     links: VecDeque<(PathBuf, String)>,
     searched: HashSet<PathBuf>,
     found: VecDeque<Found>,
+    files: JsonFiles,
 }
 
 impl Search<'_> {
@@ -162,14 +174,8 @@ impl Search<'_> {
         entries.sort_by(|a, b| a.0.cmp(&b.0));
         if contains_skill_md(&folder.on_disk) && !folder.in_skill.as_deref().is_some_and(is_material) {
             folder.in_skill = Some(PathBuf::new());
-            self.found.push_back(Found::Skill(FoundSkill {
-                path: folder.on_disk.clone(),
-                source: if folder.source.is_empty() {
-                    ".".to_owned()
-                } else {
-                    folder.source.clone()
-                },
-            }));
+            let skill = self.found_skill(&folder);
+            self.found.push_back(Found::Skill(Box::new(skill)));
         }
         let names: Names = entries
             .iter()
@@ -209,6 +215,34 @@ impl Search<'_> {
         Ok(())
     }
 
+    fn found_skill(&mut self, folder: &Folder) -> FoundSkill {
+        let plugin = plugin_of(&self.source.root, &folder.on_disk, &mut self.files);
+        let origin = origin_of(&self.source.root, &folder.on_disk, &mut self.files);
+        let relative = |path: PathBuf| {
+            path.strip_prefix(&self.source.root)
+                .unwrap_or(&path)
+                .display()
+                .to_string()
+        };
+        FoundSkill {
+            path: folder.on_disk.clone(),
+            source: if folder.source.is_empty() {
+                ".".to_owned()
+            } else {
+                folder.source.clone()
+            },
+            plugin,
+            origin,
+            diagnostics: std::mem::take(&mut self.files.problems)
+                .into_iter()
+                .map(|(path, reason)| Diagnostic::UnusableManifest {
+                    path: relative(path),
+                    reason,
+                })
+                .collect(),
+        }
+    }
+
     /// Keeps a link to a folder for later. Inside a skill, what a link leads to is the skill's own content, which
     /// [`SkillSource::read`] follows or refuses.
     fn note_link(&mut self, link: PathBuf, source: String, is_in_skill: bool) {
@@ -232,14 +266,10 @@ impl Search<'_> {
         rules: &IgnoreRules,
     ) -> Option<Exclusion> {
         let children = crate::listing::names_in(folder);
-        let verdict = rules.verdict(folder, true);
-        let built_in = excluded_folder(name, &children, siblings)
-            .filter(|exclusion| verdict != Some(Verdict::Kept) || !exclusion.yields_to_ignore_files());
-        let exclusion = match (built_in, verdict) {
-            (Some(exclusion), _) => Some(exclusion),
-            (None, Some(Verdict::Ignored(file))) => Some(Exclusion::IgnoreFile(file)),
-            (None, Some(Verdict::Kept) | None) => None,
-        };
+        let exclusion = combined(
+            excluded_folder(name, &children, siblings),
+            rules.verdict(folder, true),
+        );
         let relative = folder
             .strip_prefix(&self.source.root)
             .unwrap_or(folder)

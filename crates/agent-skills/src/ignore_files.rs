@@ -1,16 +1,13 @@
 //! `.gitignore` and `.skillignore` files, with the syntax of gitignore(5).
 
-use std::fs::OpenOptions;
-use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
-use nix::fcntl::OFlag;
 
 use crate::error::FolderError;
+use crate::json_file::read_bytes;
 
 /// Maximum size of an ignore file in bytes.
 const MAX_BYTES: u64 = 256 * 1024;
@@ -41,6 +38,25 @@ impl FolderPatterns {
             let path = folder.join(name);
             if let Some(text) = read_text(&path)? {
                 patterns.push((name, parse(folder, &path, &text)?));
+            }
+        }
+        Ok((!patterns.is_empty()).then_some(Self(patterns)))
+    }
+
+    /// The ignore files of a folder of a skill that is in memory, given by its path relative to the skill.
+    pub(crate) fn of_files<'a>(
+        folder: &str,
+        bytes_of: impl Fn(&str) -> Option<&'a [u8]>,
+    ) -> Result<Option<Self>, FolderError> {
+        let folder = Path::new(folder);
+        let mut patterns = Vec::new();
+        for name in IGNORE_FILES {
+            let path = folder.join(name);
+            if let Some(bytes) = path.to_str().and_then(&bytes_of) {
+                if bytes.len() as u64 > MAX_BYTES {
+                    return Err(bad_file(&path, format!("it has more than {MAX_BYTES} bytes")));
+                }
+                patterns.push((name, parse(folder, &path, &String::from_utf8_lossy(bytes))?));
             }
         }
         Ok((!patterns.is_empty()).then_some(Self(patterns)))
@@ -105,35 +121,11 @@ fn bad_file(path: &Path, reason: String) -> FolderError {
 
 /// The text of a regular file; `None` if there is none. A link is not followed.
 fn read_text(path: &Path) -> Result<Option<String>, FolderError> {
-    let unreadable = |source| FolderError::Unreadable {
+    let bytes = read_bytes(path, MAX_BYTES).map_err(|source| FolderError::Unreadable {
         path: path.to_path_buf(),
         source,
-    };
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    let file = match OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits())
-        .open(path)
-    {
-        Ok(file) => file,
-        Err(error)
-            if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(nix::libc::ELOOP) =>
-        {
-            return Ok(None);
-        }
-        Err(error) => return Err(unreadable(error)),
-    };
-    if !file.metadata().map_err(unreadable)?.is_file() {
-        return Ok(None);
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(bad_file(path, format!("it has more than {MAX_BYTES} bytes")));
-    }
-    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+    })?;
+    Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// Patterns of paths that are kept although a rule leaves them out.

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use crate::diagnostics::Diagnostic;
 use crate::error::FolderError;
-use crate::exclusion::{Exclusion, Names, excluded_file, excluded_folder};
-use crate::ignore_files::{FolderPatterns, IgnoreRules, Verdict};
+use crate::exclusion::{Exclusion, Names, combined, excluded_file, excluded_folder};
+use crate::ignore_files::{FolderPatterns, IgnoreRules};
 use crate::limits::{MAX_FILES, MAX_TOTAL_BYTES};
 use crate::nested::{contains_skill_md, is_material};
 use crate::path::{PathError, SKILL_MD, SkillPath};
@@ -33,7 +33,7 @@ const MAX_VISITED: usize = 100_000;
 /// Maximum number of files that are counted in a folder that is left out.
 const MAX_COUNTED: usize = 10_000;
 /// Maximum number of left-out paths that are named. Further ones are counted.
-const MAX_NAMED: usize = 200;
+pub(crate) const MAX_NAMED: usize = 200;
 
 pub(crate) fn is_ignored(name: &OsStr) -> bool {
     IGNORED_NAMES.iter().any(|ignored| name == *ignored) || name.as_encoded_bytes().starts_with(b"._")
@@ -156,7 +156,7 @@ impl<'a> Lister<'a> {
                 Some(exclusion) => Some(exclusion),
                 None => self.exclusion(&child, &names, &rules),
             };
-            let is_included = exclusion.is_some() && self.is_included(&child, is_folder);
+            let is_included = self.is_included(&child, is_folder);
             let exclusion = exclusion.filter(|_| !is_included);
             match exclusion {
                 None if is_folder => self.open_folder(child, &rules, open)?,
@@ -221,16 +221,13 @@ impl<'a> Lister<'a> {
         if child.relative.as_os_str().eq_ignore_ascii_case(SKILL_MD) {
             return None;
         }
-        let verdict = rules.verdict(&child.on_disk, is_folder);
-        match (built_in, verdict) {
-            (Some(exclusion), Some(Verdict::Kept)) if exclusion.yields_to_ignore_files() => None,
-            (Some(exclusion), _) => Some(exclusion),
-            (None, Some(Verdict::Ignored(file))) => Some(Exclusion::IgnoreFile(file)),
-            (None, Some(Verdict::Kept) | None) => None,
-        }
+        combined(built_in, rules.verdict(&child.on_disk, is_folder))
     }
 
     fn is_included(&self, child: &Child, is_folder: bool) -> bool {
+        if self.source.include.is_empty() {
+            return false;
+        }
         let in_source = child
             .on_disk
             .strip_prefix(&self.source.root)

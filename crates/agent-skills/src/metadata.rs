@@ -39,7 +39,7 @@ pub(crate) fn tags_of(map: &Map<String, Value>) -> Vec<String> {
 }
 
 /// The scalar items of a list, or the parts of a text that commas, semicolons or line feeds separate.
-fn split_tags(value: &Value) -> Vec<String> {
+pub(crate) fn split_tags(value: &Value) -> Vec<String> {
     match value {
         Value::String(text) => text
             .split([',', ';', '\n'])
