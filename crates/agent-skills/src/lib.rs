@@ -29,6 +29,7 @@ mod secret_files;
 mod slug;
 mod source;
 mod text;
+mod version;
 mod yaml;
 mod yaml_document;
 
@@ -48,4 +49,5 @@ pub use plugin::PluginInfo;
 pub use repair::repair_document;
 pub use slug::Slug;
 pub use source::{ReadOptions, SkillSource};
+pub use version::{SkillVersion, VersionError};
 pub use yaml_document::{YamlSyntaxError, yaml_value};

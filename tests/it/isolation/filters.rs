@@ -39,7 +39,7 @@ const WITHOUT: [(&str, &str); 21] = [
 const ALSO_WITHOUT: &str = "versions/insert_files";
 
 /// The tables with rows of tenants.
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 17] = [
     "users",
     "api_keys",
     "skills",
@@ -48,6 +48,9 @@ const TABLES: [&str; 14] = [
     "skill_files",
     "skill_embeddings",
     "skill_reviews",
+    "skill_aliases",
+    "skill_scans",
+    "scan_overrides",
     "ratings",
     "installs",
     "tenant_settings",
