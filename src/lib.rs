@@ -16,5 +16,6 @@ pub mod search;
 pub mod server;
 pub mod telemetry;
 pub mod tenancy;
+pub mod tool_client;
 pub mod tools;
 pub mod transport;

@@ -15,6 +15,7 @@ mod architecture;
 mod attacks;
 mod audit;
 mod bridge;
+mod call;
 mod cli;
 mod command;
 mod connect;
