@@ -23,6 +23,7 @@ mod serve;
 mod stdio;
 mod tenant;
 mod tenant_arg;
+mod test;
 mod usage;
 mod user;
 
@@ -73,6 +74,11 @@ enum Command {
     /// error, 2 invalid arguments, 3 not found, 4 not permitted, 5 no answer. Example: skillkeep call search_skills
     /// '{"query": "release notes"}'
     Call(call::CallArgs),
+    /// Run scripted tool calls and compare their results
+    ///
+    /// Uses a throw-away database, or with --url an existing registry. Exits with 1 if a step fails, with 2 if a file is
+    /// invalid. Example: skillkeep test tests/stories/review.yaml --transport all
+    Test(test::TestArgs),
     /// Add skillkeep to the configuration of an assistant
     ///
     /// Everything else in the file stays as it is, and a backup is kept. Example: skillkeep connect claude-code
@@ -147,9 +153,9 @@ fn run(cli: Cli) -> Result<(), CliError> {
     outcome
 }
 
-/// The log filter. `call` reports what the bridge would log.
+/// The log filter. `call` and `test` report what the bridge would log.
 fn log_filter<'a>(config: &'a Config, command: &Command) -> &'a str {
-    if matches!(command, Command::Call(_)) && config.log == DEFAULT_LOG {
+    if matches!(command, Command::Call(_) | Command::Test(_)) && config.log == DEFAULT_LOG {
         "warn,skillkeep::bridge=error"
     } else {
         &config.log
@@ -163,6 +169,7 @@ async fn dispatch(config: &Config, command: Command) -> Result<(), CliError> {
         Command::Stdio(args) => stdio::run(config, args).await,
         Command::Bridge(args) => bridge::run(args).await,
         Command::Call(args) => call::run(config, args).await,
+        Command::Test(args) => test::run(config, args).await,
         Command::Connect(args) => connect::run(config, &args),
         Command::Migrate(args) => migrate::run(config, args).await,
         Command::Tenant(command) => tenant::run(config, command).await,

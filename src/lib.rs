@@ -12,6 +12,7 @@ pub mod ids;
 pub mod isolation_probe;
 pub mod mcp_methods;
 pub mod registry;
+pub mod scripted;
 pub mod search;
 pub mod server;
 pub mod telemetry;

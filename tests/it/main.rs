@@ -37,6 +37,7 @@ mod outcomes;
 mod privacy;
 mod publishing;
 mod schema;
+mod scripted;
 mod smoke;
 mod sse;
 mod stdio;
