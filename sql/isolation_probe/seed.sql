@@ -15,6 +15,12 @@ INSERT INTO skill_embeddings (tenant_id, version_id, model, dimensions, vector)
 VALUES (current_tenant_id(), current_tenant_id(), 'probe', 1, '\x00');
 INSERT INTO skill_reviews (tenant_id, id, version_id, reviewer_id, verdict)
 VALUES (current_tenant_id(), current_tenant_id(), current_tenant_id(), current_tenant_id(), 'approved');
+INSERT INTO skill_aliases (tenant_id, slug, skill_id)
+VALUES (current_tenant_id(), 'probe-before', current_tenant_id());
+INSERT INTO skill_scans (tenant_id, digest, ruleset)
+VALUES (current_tenant_id(), sha256('probe'), 'probe');
+INSERT INTO scan_overrides (tenant_id, digest, reviewer_id, reason)
+VALUES (current_tenant_id(), sha256('probe'), current_tenant_id(), 'probe');
 INSERT INTO ratings (tenant_id, id, skill_id, user_id, stars)
 VALUES (current_tenant_id(), current_tenant_id(), current_tenant_id(), current_tenant_id(), 5);
 INSERT INTO installs (tenant_id, id, skill_id, version_id, user_id, api_key_id, assistant, target)

@@ -43,6 +43,7 @@ pub static MIGRATIONS: &[Migration] = migrations![
     8 "0008_row_level_security",
     9 "0009_privileges",
     10 "0010_default_tenant",
+    11 "0011_lifecycle",
 ];
 
 /// The table of applied migrations. It holds no tenant's data, so it has no policy; the server reads it at startup.

@@ -1,5 +1,6 @@
 //! Diagnostics: deviations of a skill from the format.
 
+use crate::exclusion::Exclusion;
 use crate::limits::{MAX_COMPATIBILITY_CHARS, MAX_DESCRIPTION_CHARS};
 use crate::slug::Slug;
 use crate::text::quoted;
@@ -67,6 +68,23 @@ pub enum Diagnostic {
         /// The first such character.
         character: char,
     },
+    /// A value that YAML ends at a `#` after white space.
+    #[error(
+        "the value of {} contains \" #\", which YAML reads as the start of a comment; the whole text was used: put the value in quotes",
+        quoted(.key)
+    )]
+    HashInText { key: String },
+    #[error(
+        "the lines of the front matter end with carriage returns only; they were read as line ends: save it with line feeds"
+    )]
+    CarriageReturns,
+    #[error("the key {} was read as \"{key}\": write it in lower case", quoted(.found))]
+    KeyCase {
+        /// The key as written.
+        found: String,
+        /// The key that the format defines.
+        key: &'static str,
+    },
     #[error("the name is missing; {derived} was used: add \"name: {derived}\"")]
     NameMissing { derived: Slug },
     #[error(
@@ -74,6 +92,13 @@ pub enum Diagnostic {
         quoted(.name)
     )]
     NameInvalid { name: String, derived: Slug },
+    /// A name that the reference validator accepts, but programs that follow the letters a to z of the specification
+    /// do not.
+    #[error(
+        "the name {} has letters other than a to z, which some assistants reject; its slug is {derived}: nothing needs to be done if your assistants accept it",
+        quoted(.name)
+    )]
+    NameInOtherScript { name: String, derived: Slug },
     #[error(
         "the name {name} differs from the folder's name {}; the name was used: rename one of them",
         quoted(.folder)
@@ -120,6 +145,44 @@ pub enum Diagnostic {
         /// Path relative to the skill's folder.
         path: String,
     },
+    /// A file or folder that does not belong into a version.
+    #[error("{}{} was left out: {reason}", quoted(.path), file_count(.files))]
+    Excluded {
+        /// Path relative to the skill's folder; ends with `/` for a folder.
+        path: String,
+        reason: Exclusion,
+        /// Number of files in the folder, at most 10,000.
+        files: Option<usize>,
+    },
+    #[error("{paths} more files and folders were left out")]
+    MoreLeftOut { paths: usize },
+    /// A manifest of a plugin, or a lock file of an installer.
+    #[error("the file {} was not used: {reason}", quoted(.path))]
+    UnusableManifest {
+        /// Path relative to the source.
+        path: String,
+        reason: String,
+    },
+    /// See [`missing_files`](crate::missing_files).
+    #[error(
+        "SKILL.md names files that are not in the skill ({}): {}; add them, or remove the references",
+        .files.len(),
+        quoted_list(.files)
+    )]
+    MissingFiles {
+        /// Paths relative to the skill's folder, in the order of the text.
+        files: Vec<String>,
+    },
+    /// Folders with a `SKILL.md` of their own.
+    #[error(
+        "separate skills inside ({}), whose files are no part of this one: {}",
+        .folders.len(),
+        quoted_list(.folders)
+    )]
+    NestedSkills {
+        /// Paths relative to the skill's folder, sorted.
+        folders: Vec<String>,
+    },
 }
 
 impl Diagnostic {
@@ -130,16 +193,25 @@ impl Diagnostic {
             | Self::FlowStyle
             | Self::DashesInside
             | Self::OddCharacter { .. }
+            | Self::HashInText { .. }
+            | Self::CarriageReturns
+            | Self::NameInOtherScript { .. }
             | Self::NameNotFolder { .. }
             | Self::NumberForText { .. }
             | Self::UnknownKeys { .. }
-            | Self::LeftOut { .. } => Severity::Warning,
+            | Self::LeftOut { .. }
+            | Self::Excluded { .. }
+            | Self::MoreLeftOut { .. }
+            | Self::UnusableManifest { .. }
+            | Self::MissingFiles { .. }
+            | Self::NestedSkills { .. } => Severity::Warning,
             Self::LeadingBlankLines
             | Self::NoFrontMatter
             | Self::FrontMatterUnopened
             | Self::FrontMatterUnclosed
             | Self::NotYaml { .. }
             | Self::DuplicateKey { .. }
+            | Self::KeyCase { .. }
             | Self::NameMissing { .. }
             | Self::NameInvalid { .. }
             | Self::DescriptionMissing
@@ -165,6 +237,10 @@ impl Diagnostic {
             Self::FlowStyle => "flow_style",
             Self::DashesInside => "dashes_inside",
             Self::OddCharacter { .. } => "odd_character",
+            Self::HashInText { .. } => "hash_in_text",
+            Self::CarriageReturns => "carriage_returns",
+            Self::KeyCase { .. } => "key_case",
+            Self::NameInOtherScript { .. } => "name_in_other_script",
             Self::NameMissing { .. } => "name_missing",
             Self::NameInvalid { .. } => "name_invalid",
             Self::NameNotFolder { .. } => "name_not_folder",
@@ -177,6 +253,11 @@ impl Diagnostic {
             Self::UnknownKeys { .. } => "unknown_keys",
             Self::SkillMdCase { .. } => "skill_md_case",
             Self::LeftOut { .. } => "left_out",
+            Self::Excluded { reason, .. } => reason.code(),
+            Self::MoreLeftOut { .. } => "more_left_out",
+            Self::UnusableManifest { .. } => "unusable_manifest",
+            Self::MissingFiles { .. } => "missing_files",
+            Self::NestedSkills { .. } => "nested_skills",
         }
     }
 
@@ -184,9 +265,23 @@ impl Diagnostic {
     pub(crate) const fn is_in_front_matter(&self) -> bool {
         !matches!(
             self,
-            Self::NameNotFolder { .. } | Self::SkillMdCase { .. } | Self::LeftOut { .. }
+            Self::NameInOtherScript { .. }
+                | Self::NameNotFolder { .. }
+                | Self::SkillMdCase { .. }
+                | Self::LeftOut { .. }
+                | Self::Excluded { .. }
+                | Self::MoreLeftOut { .. }
+                | Self::UnusableManifest { .. }
+                | Self::MissingFiles { .. }
+                | Self::NestedSkills { .. }
         )
     }
+}
+
+fn file_count(files: &Option<usize>) -> String {
+    files.map_or_else(String::new, |files| {
+        format!(" ({files} {})", if files == 1 { "file" } else { "files" })
+    })
 }
 
 fn code_point(c: &char) -> String {

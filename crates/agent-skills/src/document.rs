@@ -4,15 +4,15 @@ use serde_json::{Map, Value};
 
 use crate::body;
 use crate::diagnostics::{Diagnostic, Severity};
-use crate::digest::Digest;
 use crate::error::DocumentError;
 use crate::front_matter;
 use crate::limits::{
     MAX_COMPATIBILITY_CHARS, MAX_DESCRIPTION_CHARS, MAX_LABEL_CHARS, MAX_LICENSE_CHARS, MAX_SKILL_MD_BYTES,
 };
 use crate::metadata::{label, metadata_label, tags_of};
+use crate::name::name_of;
 use crate::slug::Slug;
-use crate::text::{cleaned, one_line, shortened, value_text};
+use crate::text::{cleaned, one_line, shortened, value_text, with_line_feeds};
 
 /// The front matter keys that the specification defines.
 pub(crate) const KNOWN_KEYS: [&str; 6] = [
@@ -78,8 +78,10 @@ impl SkillDocument {
 pub fn read_document(bytes: &[u8], folder_name: &str) -> Result<SkillDocument, DocumentError> {
     let text = text_of(bytes)?;
     let parsed = front_matter::read(text)?;
-    let (map, mut diagnostics) = (parsed.map, parsed.diagnostics);
-    let name = name_of(&map, folder_name, bytes, &mut diagnostics);
+    let (mut map, mut diagnostics) = (parsed.map, parsed.diagnostics);
+    correct_key_case(&mut map, &mut diagnostics);
+    let written_name = text_at(&map, "name", &mut diagnostics).unwrap_or_default();
+    let name = name_of(&written_name, folder_name, &mut diagnostics);
     let description = description_of(&map, parsed.body, &mut diagnostics)?;
     check_optional_keys(&map, &mut diagnostics);
     Ok(SkillDocument {
@@ -89,7 +91,7 @@ pub fn read_document(bytes: &[u8], folder_name: &str) -> Result<SkillDocument, D
         category: label(&map, "category", MAX_LABEL_CHARS).or_else(|| metadata_label(&map, "category")),
         license: label(&map, "license", MAX_LICENSE_CHARS),
         version: metadata_label(&map, "version").or_else(|| label(&map, "version", MAX_LABEL_CHARS)),
-        headings: body::headings(parsed.body),
+        headings: body::headings(&with_line_feeds(parsed.body)),
         body: parsed.body.to_owned(),
         front_matter: map,
         diagnostics,
@@ -115,6 +117,22 @@ fn text_of(bytes: &[u8]) -> Result<&str, DocumentError> {
     Ok(text)
 }
 
+/// Reads `Name` and `DESCRIPTION` as the keys of the format, unless these exist too.
+fn correct_key_case(map: &mut Map<String, Value>, diagnostics: &mut Vec<Diagnostic>) {
+    for key in KNOWN_KEYS {
+        if map.contains_key(key) {
+            continue;
+        }
+        let Some(found) = map.keys().find(|found| found.eq_ignore_ascii_case(key)).cloned() else {
+            continue;
+        };
+        if let Some(value) = map.remove(&found) {
+            map.insert(key.to_owned(), value);
+            diagnostics.push(Diagnostic::KeyCase { found, key });
+        }
+    }
+}
+
 /// The value of a key that must be text. Numbers and booleans are accepted with a diagnostic.
 fn text_at(map: &Map<String, Value>, key: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
     let value = map.get(key)?;
@@ -132,55 +150,6 @@ fn check_is_text(key: &str, value: &Value) -> Option<Diagnostic> {
         Value::Number(_) | Value::Bool(_) => Some(Diagnostic::NumberForText { key }),
         Value::Null | Value::Array(_) | Value::Object(_) => Some(Diagnostic::NotText { key }),
     }
-}
-
-/// A valid `name` in the front matter has priority over the folder's name: it travels with the file, while copies of
-/// the folder may be renamed.
-fn name_of(
-    map: &Map<String, Value>,
-    folder_name: &str,
-    bytes: &[u8],
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Slug {
-    let written = text_at(map, "name", diagnostics).unwrap_or_default();
-    let written = written.trim();
-    if let Ok(name) = written.parse::<Slug>() {
-        if name.as_str() != folder_name {
-            diagnostics.push(Diagnostic::NameNotFolder {
-                name: name.clone(),
-                folder: folder_name.to_owned(),
-            });
-        }
-        return name;
-    }
-    let derived = folder_name
-        .parse()
-        .ok()
-        .or_else(|| Slug::derive(written))
-        .or_else(|| Slug::derive(folder_name))
-        .unwrap_or_else(|| fallback_name(bytes));
-    diagnostics.push(if written.is_empty() {
-        Diagnostic::NameMissing {
-            derived: derived.clone(),
-        }
-    } else {
-        Diagnostic::NameInvalid {
-            name: written.to_owned(),
-            derived: derived.clone(),
-        }
-    });
-    derived
-}
-
-/// A name for a skill whose `name` and folder contain no ASCII letter or digit. Equal bytes give equal names.
-fn fallback_name(bytes: &[u8]) -> Slug {
-    let digest = Digest::of(bytes).to_string();
-    let hex = digest.trim_start_matches("sha256:").get(..12).unwrap_or("");
-    #[expect(
-        clippy::expect_used,
-        reason = "`derive` fails only on text without letters, and \"skill\" has some"
-    )]
-    Slug::derive(&format!("skill-{hex}")).expect("a slug of letters")
 }
 
 fn description_of(
@@ -287,7 +256,7 @@ mod tests {
             ("name: other", "folder", "other", "name_not_folder"),
             ("name: My Skill!", "folder", "folder", "name_invalid"),
             ("name: My Skill!", "My_Folder", "my-skill", "name_invalid"),
-            ("name: 装修", "水电 Kit", "kit", "name_invalid"),
+            ("name: 装修", "水电 Kit", "zhuang-xiu", "name_in_other_script"),
             ("license: MIT", "My_Folder", "my-folder", "name_missing"),
             ("name:\n- a", "folder", "folder", "not_text"),
             ("name: 2048", "2048", "2048", "number_for_text"),
@@ -298,11 +267,7 @@ mod tests {
             assert_eq!(codes(&document)[0], code, "{front_matter:?}");
         }
         let nameless = read_document("装修".as_bytes(), "装修").unwrap();
-        assert!(
-            nameless.name.as_str().starts_with("skill-"),
-            "{:?}",
-            nameless.name
-        );
+        assert_eq!(nameless.name.as_str(), "zhuang-xiu");
     }
 
     #[test]

@@ -61,6 +61,13 @@ pub enum FolderError {
     /// A symbolic link. It may lead outside of the skill.
     #[error("{} is a link: replace it with the file or folder itself", path.display())]
     Link { path: PathBuf },
+    /// A symbolic link out of the source.
+    #[error("{} is a link that leads out of the source: import what it leads to by its own path, or replace the link", path.display())]
+    LinkOutside { path: PathBuf },
+    #[error("the ignore file {} cannot be used: {reason}", path.display())]
+    BadIgnoreFile { path: PathBuf, reason: String },
+    #[error("invalid include pattern {pattern:?}: {reason}")]
+    BadPattern { pattern: String, reason: String },
     /// A pipe, socket or device. It was not opened.
     #[error("{} is a {kind}, not a file: remove it", path.display())]
     Special {

@@ -10,10 +10,13 @@ use nix::fcntl::OFlag;
 use crate::diagnostics::Diagnostic;
 use crate::digest::Digest;
 use crate::error::FolderError;
+use crate::exclusion::Exclusion;
 use crate::limits::MAX_FILES;
-use crate::listing::{PlannedFile, entries, plan};
+use crate::listing::{Lister, Listing, PlannedFile};
 use crate::manifest::{ManifestEntry, manifest_digest};
 use crate::path::{SKILL_MD, SkillPath, check_collisions};
+use crate::secret_files::secret_by_content;
+use crate::source::{ReadOptions, SkillSource};
 
 /// A file of a skill.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,34 +71,49 @@ impl SkillFolder {
 
 /// Reads the folder of one skill with all its files.
 ///
-/// Checks sizes before it opens a file, and never opens links or special files. Leaves out what other programs create
-/// (`.git`, `.DS_Store`, …) and reports it in [`SkillFolder::diagnostics`]. `path` itself may be a link.
+/// Checks sizes before it opens a file, and never opens links or special files. Leaves out, and reports in
+/// [`SkillFolder::diagnostics`]: what other programs create (`.git`, `.DS_Store`, …), secrets, installed dependencies,
+/// caches, build output, what a `.gitignore` or `.skillignore` names, and other skills inside. `path` itself may be a link.
 ///
 /// # Errors
 /// Returns a [`FolderError`] that names the file: it cannot be read, is not a regular file, has an invalid path, or
 /// exceeds [`MAX_FILES`] or [`MAX_TOTAL_BYTES`](crate::limits::MAX_TOTAL_BYTES); or there is no `SKILL.md`.
 pub fn read_folder(path: &Path) -> Result<SkillFolder, FolderError> {
-    let root = path.canonicalize().map_err(|source| FolderError::Unreadable {
-        path: path.to_path_buf(),
-        source,
-    })?;
-    let mut diagnostics = Vec::new();
-    let mut planned = Vec::new();
-    let mut total_bytes = 0;
-    for entry in entries(&root, &mut diagnostics)? {
-        planned.extend(plan(&root, entry, &mut total_bytes)?);
-    }
+    let source = SkillSource::of_one_skill(path, &ReadOptions::default())?;
+    read_skill(&source, source.root())
+}
+
+/// Reads the skill in `path`, a folder of the source without links in its path.
+pub(crate) fn read_skill(source: &SkillSource, path: &Path) -> Result<SkillFolder, FolderError> {
+    let Listing {
+        files: mut planned,
+        mut diagnostics,
+    } = Lister::list(source, path)?;
     if planned.len() > MAX_FILES {
-        return Err(FolderError::TooManyFiles { path: root });
+        return Err(FolderError::TooManyFiles {
+            path: path.to_path_buf(),
+        });
     }
-    diagnostics.extend(rename_skill_md(&root, &mut planned)?);
+    diagnostics.extend(rename_skill_md(path, &mut planned)?);
     planned.sort_by(|a, b| a.path.cmp(&b.path));
     check_collisions(planned.iter().map(|file| &file.path))?;
-    let files = planned.into_iter().map(read_file).collect::<Result<_, _>>()?;
+    let mut files = Vec::with_capacity(planned.len());
+    for planned in planned {
+        let is_included = planned.is_included;
+        let file = read_file(planned)?;
+        match secret_by_content(file.path.as_str(), &file.bytes).filter(|_| !is_included) {
+            None => files.push(file),
+            Some(kind) => diagnostics.push(Diagnostic::Excluded {
+                path: file.path.to_string(),
+                reason: Exclusion::Secret(kind),
+                files: None,
+            }),
+        }
+    }
     let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
     Ok(SkillFolder {
-        folder_name: name(&root).unwrap_or_default(),
-        parent_name: root.parent().and_then(name),
+        folder_name: name(path).unwrap_or_default(),
+        parent_name: path.parent().and_then(name),
         files,
         diagnostics,
     })
@@ -122,6 +140,7 @@ fn read_file(planned: PlannedFile) -> Result<SkillFile, FolderError> {
         path,
         path_on_disk,
         metadata,
+        is_included: _,
     } = planned;
     let bytes = match open(&path_on_disk, &metadata).and_then(|file| read_exactly(file, metadata.len())) {
         Ok(Some(bytes)) => bytes,
@@ -353,6 +372,7 @@ mod tests {
             path: SkillPath::parse("a").unwrap(),
             path_on_disk: path_on_disk.to_path_buf(),
             metadata: listed.clone(),
+            is_included: false,
         };
         assert_eq!(read_file(planned(&a)).unwrap().bytes, b"12");
         assert!(

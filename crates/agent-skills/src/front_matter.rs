@@ -1,13 +1,17 @@
 //! Locates the front matter of a `SKILL.md` and reads its keys, also if it is not valid YAML.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use crate::diagnostics::Diagnostic;
 use crate::error::DocumentError;
+use crate::hash_text::{uncut_metadata, uncut_value};
 use crate::lenient_parse::{
-    count_values, is_indented, is_list_item, key_line, lenient_value, split_into_entries,
+    Entry, count_values, is_indented, is_list_item, key_line, lenient_value, split_into_entries,
 };
 use crate::limits::{MAX_FRONT_MATTER_BYTES, MAX_YAML_VALUES};
+use crate::text::with_line_feeds;
 use crate::yaml::{self, YamlError};
 
 #[derive(Debug)]
@@ -20,6 +24,22 @@ pub(crate) struct FrontMatter<'a> {
 
 /// Parses the front matter as YAML, and key by key if that fails.
 pub(crate) fn read(text: &str) -> Result<FrontMatter<'_>, DocumentError> {
+    let lines = with_line_feeds(text);
+    let mut read = read_lines(&lines)?;
+    let body_start = text.len() - read.body.len();
+    let has_lone_returns = lines.get(..body_start) != text.get(..body_start);
+    if has_lone_returns {
+        read.diagnostics.push(Diagnostic::CarriageReturns);
+    }
+    Ok(FrontMatter {
+        map: read.map,
+        body: text.get(body_start..).unwrap_or_default(),
+        diagnostics: read.diagnostics,
+    })
+}
+
+/// [`read`] for a text whose lines end with line feeds.
+fn read_lines(text: &str) -> Result<FrontMatter<'_>, DocumentError> {
     let mut diagnostics = Vec::new();
     let Some(sections) = locate(text, &mut diagnostics)? else {
         return Ok(body_only(text));
@@ -41,8 +61,10 @@ pub(crate) fn read(text: &str) -> Result<FrontMatter<'_>, DocumentError> {
             if sections.yaml.contains("---") {
                 diagnostics.push(Diagnostic::DashesInside);
             }
+            let mut map = parsed.map;
+            keep_hash_text(sections.yaml, &mut map, &mut diagnostics);
             Ok(FrontMatter {
-                map: parsed.map,
+                map,
                 body: sections.body,
                 diagnostics,
             })
@@ -55,6 +77,37 @@ pub(crate) fn read(text: &str) -> Result<FrontMatter<'_>, DocumentError> {
                 reason,
             });
             read_leniently(text, &sections, diagnostics)
+        }
+    }
+}
+
+/// Replaces values that YAML cut at a `#` with the whole text, see [`uncut_value`].
+fn keep_hash_text(yaml: &str, map: &mut Map<String, Value>, diagnostics: &mut Vec<Diagnostic>) {
+    if !yaml.contains('#') {
+        return;
+    }
+    let (entries, _) = split_into_entries(yaml);
+    let mut seen = BTreeSet::new();
+    // From the end, because the last value of a duplicate key counts.
+    for entry in entries.iter().rev().filter(|entry| seen.insert(entry.key)) {
+        if let Some(value) = map.get_mut(entry.key) {
+            keep_hash_text_of(entry, value, diagnostics);
+        }
+    }
+}
+
+fn keep_hash_text_of(entry: &Entry<'_>, value: &mut Value, diagnostics: &mut Vec<Diagnostic>) {
+    if let Some(uncut) = uncut_value(entry) {
+        *value = uncut;
+        diagnostics.push(Diagnostic::HashInText {
+            key: entry.key.to_owned(),
+        });
+    } else if let ("metadata", Value::Object(metadata)) = (entry.key, value) {
+        for (key, uncut) in uncut_metadata(entry) {
+            diagnostics.push(Diagnostic::HashInText {
+                key: format!("metadata.{key}"),
+            });
+            metadata.insert(key, uncut);
         }
     }
 }
@@ -199,7 +252,7 @@ fn read_leniently<'a>(
     let mut map = Map::new();
     let mut values_left = MAX_YAML_VALUES;
     for entry in entries {
-        let value = match yaml::parse(entry.source) {
+        let mut value = match yaml::parse(entry.source) {
             Ok(parsed) => parsed
                 .map
                 .into_iter()
@@ -209,6 +262,7 @@ fn read_leniently<'a>(
             Err(YamlError::TooManyValues) => return Err(DocumentError::TooManyValues),
             Err(YamlError::Syntax { .. }) => lenient_value(&entry),
         };
+        keep_hash_text_of(&entry, &mut value, &mut diagnostics);
         values_left = values_left
             .checked_sub(count_values(&value))
             .ok_or(DocumentError::TooManyValues)?;
@@ -261,6 +315,39 @@ mod tests {
         assert_eq!(map, json!({"name": "a", "description": "b"}));
         assert_eq!(body, "Body\r\n");
         assert!(diagnostics.is_empty(), "{diagnostics:?}");
+    }
+
+    #[test]
+    fn lone_carriage_returns_end_lines_and_are_reported() {
+        let (map, body, diagnostics) = read_map("---\rname: a\rdescription: b: c\r--- \r# Body\rText\r");
+        assert_eq!(map, json!({"name": "a", "description": "b: c"}));
+        assert_eq!(body, "# Body\rText\r");
+        assert_eq!(diagnostics, ["not_yaml", "carriage_returns"]);
+        let only_in_body = read_map("---\nname: a\n---\nprogress\rdone\n");
+        assert_eq!(only_in_body.1, "progress\rdone\n");
+        assert!(only_in_body.2.is_empty(), "{:?}", only_in_body.2);
+    }
+
+    #[test]
+    fn block_scalar_that_starts_on_its_key_line_is_text() {
+        for (line, text) in [
+            ("d: > Does it.", "Does it."),
+            ("d: | Does it.\n  And that.", "Does it. And that."),
+            ("d: >- Does: it.", "Does: it."),
+            ("d: >x", ">x"),
+        ] {
+            let (map, ..) = read_map(&format!("---\nname: a\n{line}\ne: 1\n---\n"));
+            assert_eq!(map, json!({"name": "a", "d": text, "e": 1}), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn name_without_space_after_the_colon_is_a_key() {
+        let (map, ..) = read_map("---\nname:a\ndescription:Does it.\nlicense:\u{A0}MIT\n---\nBody");
+        assert_eq!(
+            map,
+            json!({"name": "a", "description": "Does it.", "license": "MIT"})
+        );
     }
 
     #[test]
@@ -329,6 +416,11 @@ mod tests {
             ("d: *important* words", json!("*important* words")),
             ("d: [brackets] first", json!("[brackets] first")),
             ("d: `code` first", json!("`code` first")),
+            ("d: &anchor of text", json!("&anchor of text")),
+            ("d: %d tides", json!("%d tides")),
+            ("d: !important", json!("!important")),
+            ("d: - a dash", json!("- a dash")),
+            ("d: “smart”: quotes", json!("“smart”: quotes")),
             ("d: \"quoted\" then not", json!("\"quoted\" then not")),
             ("d: 'it's fine'", json!("it's fine")),
             ("d: > \n  a: b\n c", json!("a: b c")),

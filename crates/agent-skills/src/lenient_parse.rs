@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::text::cleaned;
+use crate::yaml;
 
 /// A longer run of characters before a colon is not a key.
 const MAX_KEY_BYTES: usize = 64;
@@ -11,7 +12,7 @@ const MAX_KEY_BYTES: usize = 64;
 pub(crate) struct Entry<'a> {
     pub(crate) key: &'a str,
     /// The text after the colon, on the key's line.
-    inline: &'a str,
+    pub(crate) inline: &'a str,
     /// The key's line and the lines of its value.
     pub(crate) source: &'a str,
 }
@@ -24,7 +25,7 @@ pub(crate) fn is_list_item(line: &str) -> bool {
     line.trim_end() == "-" || line.starts_with("- ")
 }
 
-/// Splits a line that starts with `key: value` or `key:`.
+/// Splits a line that starts with `key: value` or `key:`. After `name` and `description`, the space may be missing.
 pub(crate) fn key_line(line: &str) -> Option<(&str, &str)> {
     let (key, value) = line.split_once(':')?;
     let is_key_char = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
@@ -32,7 +33,9 @@ pub(crate) fn key_line(line: &str) -> Option<(&str, &str)> {
         && key.len() <= MAX_KEY_BYTES
         && !key.starts_with('-')
         && key.chars().all(is_key_char);
-    let is_separated = value.is_empty() || value.starts_with([' ', '\t', '\r', '\n']);
+    let is_separated = value.is_empty()
+        || value.starts_with([' ', '\t', '\r', '\n', '\u{A0}'])
+        || (matches!(key, "name" | "description") && !value.starts_with([':', '/']));
     (is_key && is_separated).then_some((key, value))
 }
 
@@ -92,6 +95,13 @@ pub(crate) fn lenient_value(entry: &Entry<'_>) -> Value {
     if is_block_scalar('>') {
         return joined_text(rest, " ");
     }
+    // A block scalar whose text starts on the key's line: `description: > Does it.`
+    if let Some(first) = ["> ", "| ", ">- ", "|- ", ">+ ", "|+ "]
+        .iter()
+        .find_map(|start| inline.strip_prefix(start))
+    {
+        return joined_text([first].into_iter().chain(rest), " ");
+    }
     if inline.is_empty() && !rest.is_empty() {
         if rest.iter().all(|line| is_list_item(line)) {
             let items = rest
@@ -99,17 +109,60 @@ pub(crate) fn lenient_value(entry: &Entry<'_>) -> Value {
                 .map(|line| unquoted(line.get(1..).unwrap_or("").trim()));
             return Value::Array(items.map(Value::String).collect());
         }
-        let pairs: Option<Map<String, Value>> = rest
-            .iter()
-            .map(|line| key_line(line))
-            .map(|pair| pair.map(|(key, value)| (key.to_owned(), Value::String(unquoted(value.trim())))))
-            .collect();
-        if let Some(pairs) = pairs {
+        if let Some(pairs) = lenient_mapping(entry.source) {
             return Value::Object(pairs);
         }
     }
     let lines = [inline].into_iter().filter(|line| !line.is_empty()).chain(rest);
     joined_text(lines, " ")
+}
+
+/// The mapping below a key: each line at the first line's level is a key, and deeper lines belong to its value. `None`
+/// if a line at that level is not a key.
+fn lenient_mapping(source: &str) -> Option<Map<String, Value>> {
+    let lines: Vec<&str> = source
+        .lines()
+        .skip(1)
+        .filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with("# "))
+        .collect();
+    let level = indentation(lines.first()?);
+    let mut pairs: Vec<(&str, Vec<&str>)> = Vec::new();
+    for line in lines {
+        match (key_line(line.trim_start()), pairs.last_mut()) {
+            (Some((key, _)), _) if indentation(line) <= level => pairs.push((key, vec![line])),
+            (_, Some((_, lines))) if indentation(line) > level => lines.push(line),
+            (Some(_) | None, _) if line.trim_start().starts_with('#') => {}
+            (Some(_) | None, _) => return None,
+        }
+    }
+    let value = |key: &str, lines: &[&str]| match yaml::parse(&lines.join("\n")) {
+        Ok(parsed) => parsed.map.get(key).cloned().unwrap_or_default(),
+        Err(_) => {
+            let inline = lines
+                .first()
+                .and_then(|line| key_line(line.trim_start()))
+                .map_or("", |(_, inline)| inline);
+            let further = lines.iter().skip(1).copied();
+            joined_text(
+                [inline]
+                    .into_iter()
+                    .chain(further)
+                    .filter(|line| !line.trim().is_empty()),
+                " ",
+            )
+        }
+    };
+    Some(
+        pairs
+            .into_iter()
+            .map(|(key, lines)| (key.to_owned(), value(key, &lines)))
+            .collect(),
+    )
+}
+
+/// Number of blanks and tabs at the start of a line.
+pub(crate) fn indentation(line: &str) -> usize {
+    line.len() - line.trim_start_matches([' ', '\t']).len()
 }
 
 fn joined_text<'a>(lines: impl IntoIterator<Item = &'a str>, separator: &str) -> Value {

@@ -3,13 +3,13 @@
 use serde_json::{Map, Value};
 
 use crate::limits::{MAX_LABEL_CHARS, MAX_TAGS};
-use crate::text::{one_line, value_text};
+use crate::text::{one_line, value_text, without_quotation_marks};
 
 /// A scalar value on one line, shortened to `max_chars`. `None` if it is missing, empty, a list or a mapping.
 pub(crate) fn label(map: &Map<String, Value>, key: &str, max_chars: usize) -> Option<String> {
     match map.get(key)? {
         value @ (Value::String(_) | Value::Number(_) | Value::Bool(_)) => value_text(value)
-            .map(|text| one_line(&text, max_chars))
+            .map(|text| one_line(without_quotation_marks(text.trim()), max_chars))
             .filter(|text| !text.is_empty()),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
@@ -39,7 +39,7 @@ pub(crate) fn tags_of(map: &Map<String, Value>) -> Vec<String> {
 }
 
 /// The scalar items of a list, or the parts of a text that commas, semicolons or line feeds separate.
-fn split_tags(value: &Value) -> Vec<String> {
+pub(crate) fn split_tags(value: &Value) -> Vec<String> {
     match value {
         Value::String(text) => text
             .split([',', ';', '\n'])

@@ -9,6 +9,7 @@ use crate::diagnostics::Diagnostic;
 use crate::document::{KNOWN_KEYS, SkillDocument, read_document};
 use crate::error::DocumentError;
 use crate::limits::{MAX_COMPATIBILITY_CHARS, MAX_FRONT_MATTER_BYTES, MAX_SKILL_MD_BYTES};
+use crate::name::repaired_name;
 use crate::path::is_hidden;
 use crate::text::{cleaned, joined, shortened, value_text};
 
@@ -18,8 +19,9 @@ const MAX_KEY_CHARS: usize = 64;
 /// Rewrites the front matter of a `SKILL.md` so that it conforms to the format. The body stays unchanged. Returns
 /// `None` if nothing needs a repair.
 ///
-/// Moves unknown keys to `metadata` as text, shortens long texts, and drops comments in the front matter. The name is
-/// the one that [`read_document`] derives; in a folder of that name the result has no diagnostics.
+/// Moves unknown keys to `metadata` as text, shortens long texts, and drops comments in the front matter. The slug is
+/// the one that [`read_document`] derives, and the name too, unless it has letters of another script, which are kept.
+/// In a folder of that name the result has no diagnostics except [`Diagnostic::NameInOtherScript`].
 ///
 /// # Errors
 /// Returns the error of [`read_document`], or a [`DocumentError`] if the result would exceed a limit.
@@ -45,7 +47,7 @@ pub fn repair_document(bytes: &[u8], folder_name: &str) -> Result<Option<Vec<u8>
 
 fn conformant_front_matter(document: &SkillDocument) -> String {
     let map = &document.front_matter;
-    let mut lines = format!("---\nname: {}\n", scalar(document.name.as_str()));
+    let mut lines = format!("---\nname: {}\n", scalar(&repaired_name(map, &document.name)));
     let mut push = |key: &str, text: &str| {
         let text = cleaned(text);
         if !text.is_empty() {
@@ -230,7 +232,10 @@ mod tests {
                 let before = read_document(text.as_bytes(), "a folder").unwrap();
                 let name = before.name.as_str();
                 let after = read_document(&repaired, name).unwrap();
-                prop_assert!(after.diagnostics.is_empty(), "{:?}", after.diagnostics);
+                let is_expected = |note: &Diagnostic| matches!(note, Diagnostic::NameInOtherScript { .. });
+                prop_assert!(after.diagnostics.iter().all(is_expected), "{:?}", after.diagnostics);
+                let in_its_folder = read_document(&repaired, "a folder").unwrap();
+                prop_assert_eq!(&in_its_folder.name, &before.name);
                 prop_assert_eq!(&after.body, &before.body);
                 prop_assert_eq!(&after.name, &before.name);
                 prop_assert_eq!(&after.description, &before.description);

@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::Serialize;
+use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::char::is_combining_mark;
 
 use crate::error::IdError;
 
@@ -22,23 +24,41 @@ impl Slug {
         &self.0
     }
 
-    /// Converts `text` to a slug: lowercases letters, replaces each run of other characters with one hyphen, and cuts
-    /// at 64 characters. Returns `None` if `text` contains no ASCII letter or digit.
+    /// Converts `text` to a slug: transliterates letters of other scripts, lowercases, replaces each run of other
+    /// characters with one hyphen, and cuts at 64 characters. Returns `None` if no letter or digit can be transliterated.
     #[must_use]
     pub fn derive(text: &str) -> Option<Self> {
         let mut slug = String::new();
-        for c in text.chars().flat_map(char::to_lowercase) {
-            if c.is_ascii_lowercase() || c.is_ascii_digit() {
-                slug.push(c);
-            } else if !slug.is_empty() && !slug.ends_with('-') {
-                slug.push('-');
+        for c in text.nfc().flat_map(char::to_lowercase) {
+            match transliteration(c) {
+                Some(ascii) => ascii.chars().for_each(|c| push(&mut slug, c)),
+                None if is_combining_mark(c) => {}
+                None => push(&mut slug, c),
             }
             if slug.len() >= Self::MAX_LEN {
                 break;
             }
         }
+        slug.truncate(Self::MAX_LEN);
         let slug = slug.trim_end_matches('-');
         (!slug.is_empty()).then(|| Self(slug.to_owned()))
+    }
+}
+
+/// ASCII text for a letter or digit outside of ASCII. Ends with a space for a character that is a word or syllable.
+fn transliteration(c: char) -> Option<&'static str> {
+    if c.is_ascii() || !c.is_alphanumeric() {
+        return None;
+    }
+    deunicode::deunicode_char(c).filter(|text| text.contains(|c: char| c.is_ascii_alphanumeric()))
+}
+
+/// Appends a letter or digit in lower case, or a hyphen for another character.
+fn push(slug: &mut String, c: char) {
+    if c.is_ascii_alphanumeric() {
+        slug.push(c.to_ascii_lowercase());
+    } else if !slug.is_empty() && !slug.ends_with('-') {
+        slug.push('-');
     }
 }
 

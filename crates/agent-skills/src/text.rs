@@ -1,5 +1,7 @@
 //! Text helpers. All input is untrusted.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use crate::path::is_hidden;
@@ -20,6 +22,31 @@ pub(crate) fn quoted(text: &str) -> String {
     }
     quoted.push('"');
     quoted
+}
+
+/// `text` with each lone carriage return, the line end of old systems, as a line feed. The length stays the same.
+pub(crate) fn with_line_feeds(text: &str) -> Cow<'_, str> {
+    if !text.contains('\r') {
+        return Cow::Borrowed(text);
+    }
+    let mut chars = text.chars().peekable();
+    let mut converted = String::with_capacity(text.len());
+    while let Some(c) = chars.next() {
+        converted.push(if c == '\r' && chars.peek() != Some(&'\n') {
+            '\n'
+        } else {
+            c
+        });
+    }
+    Cow::Owned(converted)
+}
+
+/// `text` without typographic quotation marks around it, which word processors put in place of `"`.
+pub(crate) fn without_quotation_marks(text: &str) -> &str {
+    [('“', '”'), ('„', '“'), ('‘', '’'), ('«', '»'), ('「', '」')]
+        .iter()
+        .find_map(|(open, close)| text.strip_prefix(*open)?.strip_suffix(*close))
+        .map_or(text, str::trim)
 }
 
 /// Trims `text` and replaces control characters, except line feeds and tabs, with spaces.
