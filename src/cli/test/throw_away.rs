@@ -138,7 +138,7 @@ async fn run_file(
 fn fixture_failure(file: &TestFile, error: FixtureError) -> CliError {
     match error {
         FixtureError::Db(error) => db_failure(error),
-        FixtureError::Tenant { .. } | FixtureError::SlugTaken(_) => {
+        FixtureError::Tenant { .. } | FixtureError::Setting(_) | FixtureError::SlugTaken(_) => {
             CliError::new(CliErrorKind::Usage, format!("{}: {error}", file.path))
         }
     }
