@@ -73,6 +73,7 @@ const MET: &str = r#"
     outcome: ok
     equals: {/hits/0/skill: write-release-notes}
     matches: {/hits/0/skill: "^write-"}
+    contains: {/hits: {skill: write-release-notes}, /hits/0/description: release}
     count: {/hits: {min: 1, max: 2}, /hits/0: {min: 1}}
     exists: [/hits/0/why]
     absent: [/attic, /hits/2]
@@ -146,7 +147,7 @@ fn met_expectations_pass_over_every_transport() {
 }
 
 /// Steps that fail, each with a part of the failure.
-const UNMET: [(&str, &str); 13] = [
+const UNMET: [(&str, &str); 14] = [
     (
         "{as: ada, call: whoami, expect: {equals: {/tenant: globex}}}",
         "/tenant: expected \"globex\", found \"acme",
@@ -158,6 +159,10 @@ const UNMET: [(&str, &str); 13] = [
     (
         "{as: ada, call: whoami, expect: {matches: {/user: '^rob'}}}",
         "/user: expected a text that matches ^rob, found \"ada@example.com\"",
+    ),
+    (
+        "{as: ada, call: whoami, expect: {contains: {/tools: [whoami, attic]}}}",
+        "/tools: expected a value with \"attic\", found [",
     ),
     (
         "{as: ada, call: whoami, expect: {count: {/scopes: 4}}}",
@@ -221,19 +226,19 @@ fn each_unmet_expectation_fails_its_step() {
     ];
     let output = space.run(&arguments);
     assert_eq!(output.code, 1, "{output:?}");
-    assert!(output.err.contains("13 of 14 steps failed"), "{}", output.err);
+    assert!(output.err.contains("14 of 15 steps failed"), "{}", output.err);
     let points: Vec<&str> = output
         .out
         .lines()
         .filter(|line| line.starts_with("ok ") || line.starts_with("not ok "))
         .collect();
-    assert_eq!(points.len(), 14, "{}", output.out);
+    assert_eq!(points.len(), 15, "{}", output.out);
     assert!(
-        output.out.starts_with("TAP version 14\n1..14\n"),
+        output.out.starts_with("TAP version 14\n1..15\n"),
         "{}",
         output.out
     );
-    assert!(points[13].starts_with("ok 14 - "), "{points:?}");
+    assert!(points[14].starts_with("ok 15 - "), "{points:?}");
     for ((step, message), (number, point)) in UNMET.iter().zip((1..).zip(&points)) {
         assert!(
             point.starts_with(&format!("not ok {number} - ")),
@@ -250,7 +255,7 @@ fn each_unmet_expectation_fails_its_step() {
     );
     let xml = fs::read_to_string(junit).unwrap();
     assert!(
-        xml.contains("tests=\"14\" skipped=\"0\" failures=\"13\""),
+        xml.contains("tests=\"15\" skipped=\"0\" failures=\"14\""),
         "{xml}"
     );
     space.assert_nothing_is_left();
