@@ -7,6 +7,7 @@ mod stories;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -35,14 +36,18 @@ impl Workspace {
         self.path(name).to_str().unwrap().to_owned()
     }
 
-    /// Runs `skillkeep test` with these arguments.
-    fn run(&self, arguments: &[&str]) -> CommandOutput {
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = program(&[&["test"], arguments].concat());
         // Nothing listens there: the configured database must not be used.
         command
             .env("DATABASE_URL", "postgres://nobody@127.0.0.1:9/attic")
             .env("TMPDIR", self.path("tmp"));
-        let output = CommandOutput::of(&mut command);
+        command
+    }
+
+    /// Runs `skillkeep test` with these arguments.
+    fn run(&self, arguments: &[&str]) -> CommandOutput {
+        let output = CommandOutput::of(&mut self.command(arguments));
         assert!(
             !output.out.contains("skeep_") && !output.err.contains("skeep_"),
             "{output:?}"
@@ -292,4 +297,29 @@ fn table_shows_each_step_and_the_place_of_a_failure() {
         lines[4]
     );
     assert_eq!(lines.last(), Some(&"1 steps passed, 1 failed."));
+}
+
+#[test]
+fn interrupted_run_removes_its_database() {
+    let space = Workspace::new();
+    let slow = "users: {ada: {}}\nsteps:\n- {as: ada, call: search_skills, repeat: 1000}\n\
+                - {as: ada, call: search_skills, repeat: 1000}\n- {as: ada, call: search_skills, repeat: 1000}\n";
+    let slow = space.write("slow.yaml", slow);
+    let child = space.command(&[&slow]).spawn().unwrap();
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    // Its folder has a socket once PostgreSQL runs.
+    let started = (0..1_200).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let folders = fs::read_dir(space.path("tmp")).unwrap();
+        folders
+            .flatten()
+            .any(|folder| folder.path().join("data/supervisor.lock").exists())
+    });
+    assert!(started, "the database was not created");
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    let output = CommandOutput::end(child);
+    assert_eq!(output.code, 70, "{output:?}");
+    assert!(output.err.contains("interrupted"), "{}", output.err);
+    space.assert_nothing_is_left();
 }
