@@ -2,6 +2,7 @@
 
 mod help;
 mod serve;
+mod skill;
 
 use serde_json::Value;
 use skillkeep::ids::TenantId;
