@@ -153,6 +153,15 @@ impl TestFile {
         self.users.keys().map(String::as_str)
     }
 
+    /// Whether a step uses the email address of a user or the slug of a tenant.
+    pub(super) fn needs_accounts(&self) -> bool {
+        let predefined = predefined(self.users.keys());
+        self.steps
+            .iter()
+            .flat_map(|(_, step)| step.variables())
+            .any(|name| predefined.contains(&name))
+    }
+
     /// Whether a step looks at usage events, which only a throw-away database shows.
     #[must_use]
     pub fn needs_events(&self) -> bool {
