@@ -15,6 +15,7 @@ use rmcp::service::{ClientInitializeError, RunningService, ServiceError};
 use rmcp::{RoleClient, ServiceExt as _};
 use tokio::process::Command;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 pub use self::outcome::{CallFailure, CallReply, Outcome};
 
@@ -23,6 +24,8 @@ use crate::bridge::{self, Remote};
 
 /// How long the bridge may take to finish after the client has left.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
+/// How long a connection or a call may take: longer than a bridge waits for an answer, or a process for a database.
+const ANSWER_LIMIT: Duration = Duration::from_secs(330);
 /// Bytes between client and bridge that wait to be read.
 const BUFFER: usize = 1 << 20;
 /// The version of MCP that HTTP+SSE belongs to.
@@ -56,7 +59,7 @@ impl Server {
         match self {
             Self::Process(process) => process.close().await,
             Self::Bridge(mut task) => {
-                if tokio::time::timeout(CLOSE_LIMIT, &mut task).await.is_err() {
+                if timeout(CLOSE_LIMIT, &mut task).await.is_err() {
                     task.abort();
                 }
             }
@@ -70,6 +73,13 @@ impl ToolClient {
     /// # Errors
     /// If the registry cannot be reached or rejects the API key.
     pub async fn connect(endpoint: Endpoint) -> Result<Self, CallFailure> {
+        match timeout(ANSWER_LIMIT, Self::connect_to(endpoint)).await {
+            Ok(connected) => connected,
+            Err(_) => Err(no_answer()),
+        }
+    }
+
+    async fn connect_to(endpoint: Endpoint) -> Result<Self, CallFailure> {
         match endpoint {
             Endpoint::Process(command) => {
                 let (process, streams) = ServerProcess::start(command)?;
@@ -116,18 +126,19 @@ impl ToolClient {
     /// # Errors
     /// If the registry does not answer or refuses.
     pub async fn tools(&self) -> Result<Vec<Tool>, CallFailure> {
-        self.service
-            .list_all_tools()
-            .await
-            .map_err(|error| service_failure(&error))
+        match timeout(ANSWER_LIMIT, self.service.list_all_tools()).await {
+            Ok(listed) => listed.map_err(|error| service_failure(&error)),
+            Err(_) => Err(no_answer()),
+        }
     }
 
     /// Calls a tool. A call that the registry refuses is a reply, with its outcome.
     pub async fn call(&self, tool: &str, arguments: JsonObject) -> CallReply {
         let request = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
-        match self.service.call_tool(request).await {
-            Ok(result) => CallReply::from_result(result),
-            Err(error) => CallReply::from_failure(service_failure(&error)),
+        match timeout(ANSWER_LIMIT, self.service.call_tool(request)).await {
+            Ok(Ok(result)) => CallReply::from_result(result),
+            Ok(Err(error)) => CallReply::from_failure(service_failure(&error)),
+            Err(_) => CallReply::from_failure(no_answer()),
         }
     }
 
@@ -143,6 +154,14 @@ impl ToolClient {
 fn client_info(version: ProtocolVersion) -> ClientConfig {
     let program = Implementation::new("skillkeep-call", env!("CARGO_PKG_VERSION"));
     ClientConfig::new(ClientCapabilities::default(), program).with_protocol_version(version)
+}
+
+fn no_answer() -> CallFailure {
+    let message = format!(
+        "the registry gave no answer in {} seconds",
+        ANSWER_LIMIT.as_secs()
+    );
+    CallFailure::new(Outcome::Unreachable, message)
 }
 
 fn handshake_failure(error: ClientInitializeError) -> CallFailure {

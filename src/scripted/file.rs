@@ -68,8 +68,8 @@ pub(super) struct UserSpec {
 struct WrittenFile {
     name: Option<String>,
     #[serde(default)]
-    tenants: BTreeMap<String, Spanned<WrittenTenant>>,
-    users: BTreeMap<String, Spanned<WrittenUser>>,
+    tenants: BTreeMap<String, Spanned<Option<WrittenTenant>>>,
+    users: BTreeMap<String, Spanned<Option<WrittenUser>>>,
     steps: Vec<Spanned<Step>>,
 }
 
@@ -107,7 +107,8 @@ impl TestFile {
         let mut tenants = BTreeMap::new();
         for (name, tenant) in written.tenants {
             let line = Some(tenant.referenced.line());
-            let spec = tenant_spec(&name, tenant.value).map_err(|reason| error(line, reason))?;
+            let spec =
+                tenant_spec(&name, tenant.value.unwrap_or_default()).map_err(|reason| error(line, reason))?;
             tenants.insert(name, spec);
         }
         if tenants.is_empty() {
@@ -125,7 +126,8 @@ impl TestFile {
         let mut users = BTreeMap::new();
         for (name, user) in written.users {
             let line = Some(user.referenced.line());
-            let user = user_spec(&name, user.value, &tenants).map_err(|reason| error(line, reason))?;
+            let user = user_spec(&name, user.value.unwrap_or_default(), &tenants)
+                .map_err(|reason| error(line, reason))?;
             users.insert(name, user);
         }
         let mut known = predefined(users.keys());
@@ -149,6 +151,15 @@ impl TestFile {
     /// The names of the users.
     pub fn users(&self) -> impl Iterator<Item = &str> {
         self.users.keys().map(String::as_str)
+    }
+
+    /// Whether a step uses the email address of a user or the slug of a tenant.
+    pub(super) fn needs_accounts(&self) -> bool {
+        let predefined = predefined(self.users.keys());
+        self.steps
+            .iter()
+            .flat_map(|(_, step)| step.variables())
+            .any(|name| predefined.contains(&name))
     }
 
     /// Whether a step looks at usage events, which only a throw-away database shows.
@@ -380,6 +391,14 @@ mod tests {
             let found = error(text);
             assert!(found.starts_with("a.yaml") && found.contains(message), "{found}");
         }
+    }
+
+    #[test]
+    fn user_and_tenant_without_fields_get_the_defaults() {
+        let text = format!("tenants: {{acme: }}\n{}", MINIMAL.replace("ada: {}", "ada: "));
+        let file = TestFile::parse("a.yaml", &text).unwrap();
+        assert!(!file.tenants["acme"].samples);
+        assert_eq!(file.users["ada"].scopes.names().len(), 3);
     }
 
     #[test]

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use rmcp::model::JsonObject;
+use serde_json::Value;
+
 use super::events;
 use super::file::{TENANT_VARIABLE, TestFile, email_variable};
 use super::fixture::{Fixture, TestUser};
@@ -24,6 +27,8 @@ pub struct Runner<'a, E> {
     /// The connected users. Each has one connection for the whole run.
     clients: BTreeMap<String, ToolClient>,
     values: Variables,
+    /// The tenants' slugs by user.
+    tenants: BTreeMap<String, Value>,
 }
 
 impl<'a, E: Fn(&ApiKey) -> Result<Endpoint, String>> Runner<'a, E> {
@@ -34,22 +39,29 @@ impl<'a, E: Fn(&ApiKey) -> Result<Endpoint, String>> Runner<'a, E> {
         endpoint: E,
         fixture: Option<&'a mut Fixture>,
     ) -> Self {
-        let values = users.iter().filter_map(|(name, user)| {
-            let account = user.account.as_ref()?;
-            Some((email_variable(name), account.email.as_str().into()))
-        });
+        let accounts = || {
+            users
+                .iter()
+                .filter_map(|(name, user)| Some((name, user.account.as_ref()?)))
+        };
         Self {
             file,
             users,
             endpoint,
             fixture,
             clients: BTreeMap::new(),
-            values: values.collect(),
+            values: accounts()
+                .map(|(name, account)| (email_variable(name), account.email.as_str().into()))
+                .collect(),
+            tenants: accounts()
+                .map(|(name, account)| (name.clone(), account.tenant_slug.as_str().into()))
+                .collect(),
         }
     }
 
     /// Runs all steps, also after a failed one. A step that needs a value that a failed step did not save fails.
     pub async fn run(mut self, transport: &str) -> RunReport {
+        self.learn_accounts().await;
         let mut steps = Vec::new();
         for (number, (line, step)) in (1..).zip(&self.file.steps) {
             let mut report = self.run_step(step).await;
@@ -87,7 +99,7 @@ impl<'a, E: Fn(&ApiKey) -> Result<Endpoint, String>> Runner<'a, E> {
         };
         if let Err(name) = self.run_calls(step, &mut report).await {
             report.failures.push(format!(
-                "${{{name}}} has no value, because the step that saves it did not find one"
+                "${{{name}}} has no value: the step or registry that should give it did not"
             ));
         }
         report.duration = started.elapsed();
@@ -102,8 +114,8 @@ impl<'a, E: Fn(&ApiKey) -> Result<Endpoint, String>> Runner<'a, E> {
             return Ok(());
         };
         let mut values = self.values.clone();
-        if let Some(account) = &user.account {
-            values.insert(TENANT_VARIABLE.to_owned(), account.tenant_slug.as_str().into());
+        if let Some(slug) = self.tenants.get(&step.user) {
+            values.insert(TENANT_VARIABLE.to_owned(), slug.clone());
         }
         for call in 1..=step.repeat {
             values.insert(REPEAT_NUMBER.to_owned(), call.into());
@@ -127,20 +139,48 @@ impl<'a, E: Fn(&ApiKey) -> Result<Endpoint, String>> Runner<'a, E> {
 
     async fn call(&mut self, user: &TestUser, step: &Step, values: &Variables) -> Result<CallReply, String> {
         let arguments = step.arguments(values)?;
-        if let Some(client) = self.clients.get(&step.user) {
-            return Ok(client.call(&step.call, arguments).await);
+        Ok(self.call_tool(&step.user, user, &step.call, arguments).await)
+    }
+
+    /// Asks an existing registry who its users are, if the file needs to know.
+    async fn learn_accounts(&mut self) {
+        let users = self.users;
+        for (name, user) in users {
+            if user.account.is_some() || !self.file.needs_accounts() {
+                continue;
+            }
+            let reply = self.call_tool(name, user, "whoami", JsonObject::new()).await;
+            // Without them, the steps that need them fail and say so.
+            if let Some(email) = reply.result.get("user") {
+                self.values.insert(email_variable(name), email.clone());
+            }
+            if let Some(slug) = reply.result.get("tenant") {
+                self.tenants.insert(name.clone(), slug.clone());
+            }
+        }
+    }
+
+    async fn call_tool(
+        &mut self,
+        name: &str,
+        user: &TestUser,
+        tool: &str,
+        arguments: JsonObject,
+    ) -> CallReply {
+        if let Some(client) = self.clients.get(name) {
+            return client.call(tool, arguments).await;
         }
         let endpoint = match (self.endpoint)(&user.key) {
             Ok(endpoint) => endpoint,
-            Err(message) => return Ok(CallReply::unreachable(message)),
+            Err(message) => return CallReply::unreachable(message),
         };
         match ToolClient::connect(endpoint).await {
             Ok(client) => {
-                let reply = client.call(&step.call, arguments).await;
-                self.clients.insert(step.user.clone(), client);
-                Ok(reply)
+                let reply = client.call(tool, arguments).await;
+                self.clients.insert(name.to_owned(), client);
+                reply
             }
-            Err(failure) => Ok(CallReply::from_failure(failure)),
+            Err(failure) => CallReply::from_failure(failure),
         }
     }
 

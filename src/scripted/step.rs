@@ -79,7 +79,8 @@ impl Step {
         Ok(())
     }
 
-    fn variables(&self) -> Vec<String> {
+    /// The variables that the step uses.
+    pub(super) fn variables(&self) -> Vec<String> {
         let arguments = Value::Object(self.written_arguments());
         let events = self.events.iter().flatten().flat_map(EventExpectation::texts);
         variables::names_in(&arguments)

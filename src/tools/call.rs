@@ -1,12 +1,13 @@
 //! A tool call with checked arguments, and the list that binds each tool name to its implementation.
 
+use std::pin::Pin;
 use std::sync::OnceLock;
 
 use rmcp::model::{JsonObject, Tool as ToolDescription};
 
 use super::error::{Rejection, ToolError};
 use super::name::ToolName;
-use super::tool::{Answer, CallContext, describe};
+use super::tool::{Answer, CallContext, Tool, describe};
 use super::{
     arguments, confirm_install, fork_skill, get_skill, install_skill, publish_skill, rate_skill,
     record_usage, review_skill, search_skills, update_skill, usage_report, whoami, yank_skill,
@@ -56,8 +57,8 @@ macro_rules! calls {
             /// # Errors
             /// [`ToolError`]; the transaction must then be rolled back.
             pub async fn run(self, cx: &CallContext<'_>) -> Result<Answer, ToolError> {
-                use super::tool::Tool as _;
-                match self { $(Self::$variant(input) => input.run(cx).await?.into_answer()),+ }
+                let running = match self { $(Self::$variant(input) => boxed(input, cx)),+ };
+                running.await
             }
 
             #[must_use]
@@ -92,6 +93,15 @@ calls! {
     UpdateSkill => update_skill::UpdateSkill,
     YankSkill => yank_skill::YankSkill,
     Whoami => whoami::Whoami,
+}
+
+/// The tool's future, on the heap: every caller would hold all tools' futures in its own frame, up to the worker's stack
+/// limit of 2 MiB in a build without optimisation.
+fn boxed<'a, T: Tool + 'a>(
+    input: Box<T>,
+    cx: &'a CallContext<'_>,
+) -> Pin<Box<dyn Future<Output = Result<Answer, ToolError>> + Send + 'a>> {
+    Box::pin(async move { input.run(cx).await?.into_answer() })
 }
 
 impl ToolName {

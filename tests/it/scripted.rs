@@ -41,7 +41,9 @@ impl Workspace {
         // Nothing listens there: the configured database must not be used.
         command
             .env("DATABASE_URL", "postgres://nobody@127.0.0.1:9/attic")
-            .env("TMPDIR", self.path("tmp"));
+            .env("TMPDIR", self.path("tmp"))
+            // Half of the default: a call that needs more of its thread's stack is found before it ends a server.
+            .env("RUST_MIN_STACK", (1 << 20).to_string());
         command
     }
 
@@ -207,7 +209,7 @@ const UNMET: [(&str, &str); 14] = [
     ),
     (
         "{as: ada, call: get_skill, with: {skill: '${id}'}}",
-        "${id} has no value, because the step that saves it did not find one",
+        "${id} has no value: the step or registry that should give it did not",
     ),
 ];
 

@@ -36,6 +36,7 @@ async fn broken_sse_servers_end_the_call_with_an_error() {
     let key = db.full_key(db.tenant("acme").await).await;
     for (body, message) in [
         ("", "ended at its beginning"),
+        ("event: endpoint\ndata: /messages\n\n", "the event stream ended"),
         (
             "event: endpoint\ndata: http://127.0.0.2:1/messages\n\n",
             "no address on the same server",

@@ -14,7 +14,7 @@ users:
 steps:
 - {as: ada, call: get_skill, with: {skill: fill-pdf}, save: {slug: /skill}, events: [{tool: get_skill}]}
 - {as: rob-2, call: get_skill, with: {skill: '${slug}'}, expect: {outcome: missing_scope}}
-- {as: rob-2, call: whoami, expect: {equals: {/user: rob@example.com}}}
+- {as: rob-2, call: whoami, expect: {equals: {/user: '${rob-2.email}', /tenant: '${tenant}'}}}
 ";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -50,7 +50,8 @@ async fn existing_registry_is_called_with_keys_from_the_environment() {
         "{}",
         output.out
     );
-    assert_eq!(db.events(tenant).await.len(), 9);
+    // Three calls for each transport, and one of whoami for each user and transport.
+    assert_eq!(db.events(tenant).await.len(), 15);
 
     let swapped = run(&[key_of_ada, ("SKILLKEEP_API_KEY_ROB_2", ada.reveal())], "http");
     assert_eq!(swapped.code, 1, "{swapped:?}");
