@@ -39,7 +39,7 @@ use crate::telemetry;
 
 /// Serve a private registry of Agent Skills over MCP
 #[derive(Debug, Parser)]
-#[command(name = "skillkeep", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "skillkeep", version, max_term_width = 100)]
 #[command(
     after_help = "Exit codes: 0 success, 1 problem found, 2 wrong usage, 3 not found, 4 conflict or not permitted, \
                   5 database or registry unavailable, 6 schema version mismatch, 70 internal error."

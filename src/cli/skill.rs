@@ -186,7 +186,7 @@ pub(super) struct VersionArgs {
     /// The skill, by its slug
     skill: String,
     /// The version; the latest or newest if omitted
-    #[arg(long, value_name = "VERSION", id = "version")]
+    #[arg(long, value_name = "VERSION")]
     version: Option<String>,
     #[command(flatten)]
     tenant: TenantArg,
