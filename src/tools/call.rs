@@ -57,7 +57,8 @@ macro_rules! calls {
             /// [`ToolError`]; the transaction must then be rolled back.
             pub async fn run(self, cx: &CallContext<'_>) -> Result<Answer, ToolError> {
                 use super::tool::Tool as _;
-                match self { $(Self::$variant(input) => input.run(cx).await?.into_answer()),+ }
+                // Boxed: a call would otherwise be as large as the largest tool, on the stack of every layer above.
+                match self { $(Self::$variant(input) => Box::pin(input.run(cx)).await?.into_answer()),+ }
             }
 
             #[must_use]
@@ -164,7 +165,8 @@ mod tests {
         match tool {
             ToolName::SearchSkills => json!({
                 "query": "forms", "tag": "pdf", "category": "office", "author": "Ada", "limit": 1, "cursor": "x"}),
-            ToolName::GetSkill => json!({"skill": "fill-pdf", "version": "1", "file": "SKILL.md"}),
+            ToolName::GetSkill => json!({
+                "skill": "fill-pdf", "version": "1", "file": "SKILL.md", "offset": 1, "max_chars": 100}),
             ToolName::InstallSkill => json!({"skill": "fill-pdf", "version": "1", "assistant": "codex"}),
             ToolName::ConfirmInstall => json!({
                 "install_id": "0190b2c4-5d6e-7f80-9a1b-2c3d4e5f6071",
