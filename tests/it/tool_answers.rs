@@ -115,15 +115,11 @@ async fn exact_slug_is_first_and_copies_are_folded() {
         &[],
     )
     .await;
-    for folder in ["one", "two"] {
+    for slug in ["merge-csv", "merge-csv-copy"] {
         let skill_md = "---\nname: merge-csv\ndescription: Merges CSV files.\n---\n\nMerge them.\n";
-        store(
-            &db,
-            acme,
-            &format!("{folder}/merge-csv"),
-            &[("SKILL.md", skill_md.as_bytes())],
-        )
-        .await;
+        let files = json!([{"path": "SKILL.md", "text": skill_md}]);
+        let arguments = json!({"skill": slug, "files": files});
+        client.ok("publish_skill", arguments).await;
     }
     for query in ["fill-pdf", "Fill PDF"] {
         let found = client.ok("search_skills", json!({"query": query})).await;
