@@ -51,6 +51,12 @@ impl TenantCatalog {
         self.facets.get(&skill)
     }
 
+    /// The skill with this slug.
+    #[must_use]
+    pub fn find(&self, slug: &str) -> Option<SkillId> {
+        self.by_slug.get(slug).copied()
+    }
+
     /// The skills ordered by slug, starting after the slug `after`.
     pub fn in_order(&self, after: Option<&str>) -> impl Iterator<Item = (&str, SkillId)> {
         use std::ops::Bound::{Excluded, Unbounded};

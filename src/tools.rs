@@ -3,6 +3,7 @@
 //! Invariant: a tool gets the caller's open transaction, never a connection or the pool.
 
 mod arguments;
+mod assistant;
 mod call;
 mod confirm_install;
 mod error;
@@ -12,12 +13,18 @@ mod get_skill;
 mod install_skill;
 mod labels;
 mod name;
+mod not_found;
 mod publish_skill;
 mod rate_skill;
 mod record_usage;
 mod review_skill;
 mod schema;
+mod search_answer;
+mod search_filter;
 mod search_skills;
+mod skill_answer;
+mod skill_life;
+mod text_page;
 mod tool;
 mod update_skill;
 mod usage_report;

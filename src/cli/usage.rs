@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::db::{AdminDb, TenantTx};
 use crate::error::{CliError, CliErrorKind};
 use crate::registry::administration;
-use crate::registry::report::{self, Period, UsageReport};
+use crate::registry::report::{self, Period, SkillOrder, UsageReport};
 use crate::registry::usage;
 use crate::tenancy::tenants;
 
@@ -69,7 +69,7 @@ pub(super) async fn run(config: &Config, args: UsageArgs) -> Result<(), CliError
                 // Includes the calls of this second.
                 until: now + Duration::from_secs(1),
             };
-            let report = report::summarise(&tx, period, args.top)
+            let report = report::summarise(&tx, period, args.top, SkillOrder::Calls)
                 .await
                 .map_err(db_failure)?;
             show(config, &report)
@@ -118,8 +118,14 @@ fn show_tools(report: &UsageReport) -> Result<(), CliError> {
     let rows = report
         .by_tool
         .iter()
-        .map(|row| vec![row.tool.clone(), row.outcome.clone(), row.calls.to_string()]);
-    output::table(&["tool", "outcome", "calls"], rows.collect(), "No calls.")
+        .map(|row| vec![row.tool.clone(), row.calls.to_string(), row.failed.to_string()]);
+    output::table(&["tool", "calls", "failed"], rows.collect(), "No calls.")?;
+    let rows = report
+        .by_outcome
+        .iter()
+        .map(|(outcome, calls)| vec![outcome.clone(), calls.to_string()]);
+    output::line("")?;
+    output::table(&["outcome", "calls"], rows.collect(), "No calls.")
 }
 
 fn show_skills(report: &UsageReport) -> Result<(), CliError> {
@@ -167,12 +173,15 @@ fn show_empty_searches(report: &UsageReport) -> Result<(), CliError> {
     if report.empty_searches.is_empty() {
         return Ok(());
     }
-    let rows = report
-        .empty_searches
-        .iter()
-        .map(|row| vec![row.query.clone(), row.searches.to_string()]);
+    let rows = report.empty_searches.iter().map(|row| {
+        vec![
+            row.query.clone(),
+            row.filters.join(", "),
+            row.searches.to_string(),
+        ]
+    });
     output::line("")?;
-    output::table(&["search without result", "times"], rows.collect(), "")
+    output::table(&["search without result", "filters", "times"], rows.collect(), "")
 }
 
 fn events(config: &Config, events: Vec<usage::RecentEvent>) -> Result<(), CliError> {

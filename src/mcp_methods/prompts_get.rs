@@ -54,7 +54,7 @@ impl PromptsGet {
             match argument.as_str() {
                 "task" if !is_review => prompt.task = Some(text),
                 "skill" if is_review => prompt.skill = Some(text),
-                "version" if !is_search => prompt.version = Some(text).filter(|text| !text.is_empty()),
+                "version" if !is_search => prompt.version = Some(text).filter(|text| !is_latest(text)),
                 "tag" if is_search => prompt.tag = Some(text).filter(|text| !text.is_empty()),
                 _ => prompt.invalid = Some(InvalidParameter::UnknownPromptArgument(argument)),
             }
@@ -149,6 +149,11 @@ impl PromptsGet {
         answer.subject = subject;
         Ok(answer)
     }
+}
+
+/// Whether a version argument means the latest version, as in the tools.
+fn is_latest(version: &str) -> bool {
+    version.is_empty() || version.eq_ignore_ascii_case("latest")
 }
 
 fn answer(text: String) -> MethodAnswer<GetPromptResult> {

@@ -7,8 +7,8 @@ use super::method::{LIST_TTL_MS, Method, MethodAnswer};
 use super::{pagination, review_prompt, skill_entry};
 use crate::tools::{CallContext, ToolName};
 
-/// Skills per page.
-const PAGE_SIZE: usize = 100;
+/// Skills per page. Few, because clients show the first page as a menu; `prompts/get` takes every skill.
+const PAGE_SIZE: usize = 20;
 
 /// The prompt that tells a model to search before it starts to work. No skill can have this name: slugs have no underscores.
 pub(super) const SEARCH_FIRST: &str = "search_first";

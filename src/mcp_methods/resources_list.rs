@@ -9,8 +9,8 @@ use super::{pagination, skill_entry};
 use crate::registry::skill_uri::SkillUri;
 use crate::tools::{CallContext, ToolName};
 
-/// Skills per page.
-const PAGE_SIZE: usize = 100;
+/// Skills per page. Few, because many clients read every page into a menu or a model.
+const PAGE_SIZE: usize = 25;
 
 pub struct ResourcesList {
     /// From the previous page.

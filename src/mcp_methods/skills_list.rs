@@ -8,8 +8,8 @@ use super::{pagination, skill_entry};
 use crate::registry::listing;
 use crate::tools::{CallContext, ToolName};
 
-/// Skills per page. Fewer than in other lists, because each skill lists up to 512 files.
-const PAGE_SIZE: usize = 50;
+/// Skills per page. Few, because each skill lists up to 512 files.
+const PAGE_SIZE: usize = 25;
 
 pub struct SkillsList {
     /// From the previous page.

@@ -1,5 +1,7 @@
 //! Installs: which version a user was given, and what they reported to have on disk.
 
+use agent_skills::SkillVersion;
+
 use super::skills::digest;
 use crate::db::{DbError, TenantTx};
 use crate::ids::{ApiKeyId, Digest, InstallId, SkillId, UserId, VersionId};
@@ -27,6 +29,26 @@ pub struct Install {
     pub version_id: VersionId,
     pub version: String,
     pub digest: Digest,
+    /// The target folder.
+    pub target: String,
+    /// Whether the version was withdrawn.
+    pub yanked: bool,
+    /// The latest version; `None` if there is none that may be installed.
+    pub latest_version: Option<String>,
+}
+
+impl Install {
+    /// The latest version, if it is newer than the installed one, or that one was withdrawn.
+    #[must_use]
+    pub fn newer_version(&self) -> Option<&str> {
+        let latest = self
+            .latest_version
+            .as_deref()
+            .filter(|latest| *latest != self.version)?;
+        let is_older = |(latest, installed): (SkillVersion, SkillVersion)| latest < installed;
+        let parsed = latest.parse().ok().zip(self.version.parse().ok());
+        (self.yanked || !parsed.is_some_and(is_older)).then_some(latest)
+    }
 }
 
 /// How the files on the user's disk compare with the version.
@@ -84,6 +106,9 @@ pub async fn find(tx: &TenantTx, id: InstallId, user: UserId) -> Result<Option<I
             version_id: VersionId::from_uuid(row.try_get("version_id")?),
             version: row.try_get("version")?,
             digest: digest(&row, "digest")?,
+            target: row.try_get("target")?,
+            yanked: row.try_get("yanked")?,
+            latest_version: row.try_get("latest_version")?,
         })
     })
     .transpose()

@@ -8,11 +8,12 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::caller::Viewer;
+use super::lifecycle::VersionState;
 use super::skill_uri::SkillUri;
-use super::skills::ResolvedVersion;
+use super::skills::{self, ResolvedVersion};
 use super::versions::FileEntry;
 use crate::db::{DbError, TenantTx};
-use crate::ids::VersionId;
+use crate::ids::{UserId, VersionId};
 use crate::sql;
 
 /// A skill in one version.
@@ -83,6 +84,52 @@ pub async fn get_version(
         )
         .await?;
     row.as_ref().map(ListedSkill::from_row).transpose()
+}
+
+/// A skill as its owner sees it, in its newest version of any state.
+#[derive(Debug, Clone)]
+pub struct OwnSkill {
+    pub slug: String,
+    /// The name in the front matter.
+    pub name: String,
+    pub description: String,
+    pub version: String,
+    pub state: VersionState,
+    pub quarantined: bool,
+    pub is_archived: bool,
+    pub is_deprecated: bool,
+    /// The version that others get; `None` if there is none.
+    pub latest_version: Option<String>,
+    pub file_count: i32,
+    /// Size of all files.
+    pub total_bytes: i64,
+}
+
+/// The first `limit` skills of a user after the slug `after` (empty: from the start), in every state.
+pub async fn mine(tx: &TenantTx, owner: UserId, after: &str, limit: i64) -> Result<Vec<OwnSkill>, DbError> {
+    let rows = tx
+        .query(
+            sql!("skills/mine.sql"),
+            &[tx.tenant().as_uuid(), owner.as_uuid(), &after, &limit],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(OwnSkill {
+                slug: row.try_get("slug")?,
+                name: row.try_get("name")?,
+                description: row.try_get("description")?,
+                version: row.try_get("version")?,
+                state: skills::state(row, "version_status")?,
+                quarantined: row.try_get("quarantined")?,
+                is_archived: row.try_get::<_, &str>("status")? == "archived",
+                is_deprecated: row.try_get::<_, Option<Timestamp>>("deprecated_at")?.is_some(),
+                latest_version: row.try_get("latest_version")?,
+                file_count: row.try_get("file_count")?,
+                total_bytes: row.try_get("total_bytes")?,
+            })
+        })
+        .collect()
 }
 
 /// The manifests of these versions. A version that does not exist has no entry.

@@ -1,8 +1,11 @@
 //! Reports of callers on skills that they used, and the usage report over a period.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::db::{DbError, Param, Sql, TenantTx};
@@ -106,12 +109,37 @@ impl Period {
     }
 }
 
-/// Calls of one tool with one outcome.
+/// What decides the order of the skills in a usage report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SkillOrder {
+    #[default]
+    Calls,
+    Users,
+    Installs,
+    Helped,
+}
+
+impl SkillOrder {
+    /// The spelling in `usage/by_skill.sql`.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Calls => "calls",
+            Self::Users => "users",
+            Self::Installs => "installs",
+            Self::Helped => "helped",
+        }
+    }
+}
+
+/// Calls of one tool.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ToolUsage {
     pub tool: String,
-    pub outcome: String,
     pub calls: i64,
+    /// Calls with an outcome other than `ok`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub failed: i64,
 }
 
 /// Usage of one user.
@@ -124,7 +152,7 @@ pub struct UserUsage {
     pub skills: i64,
 }
 
-/// Usage of one skill.
+/// Usage of one skill. Numbers that are zero are left out.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct SkillUsage {
     /// The skill's slug.
@@ -134,27 +162,38 @@ pub struct SkillUsage {
     /// Number of users who made these calls.
     pub users: i64,
     /// Confirmed installs.
+    #[serde(skip_serializing_if = "is_zero")]
     pub installs: i64,
     /// Reports that it helped.
+    #[serde(skip_serializing_if = "is_zero")]
     pub helped: i64,
     /// Reports that it failed.
+    #[serde(skip_serializing_if = "is_zero")]
     pub failed: i64,
     /// Reports that it is out of date.
+    #[serde(skip_serializing_if = "is_zero")]
     pub stale: i64,
     /// Minutes of work saved, as reported.
+    #[serde(skip_serializing_if = "is_zero")]
     pub minutes_saved: i64,
 }
 
-/// A search without a result.
+/// A search without a result, or with weak hits only.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct EmptySearch {
     /// The search text.
     pub query: String,
+    /// Names of the filters that were used with it. Their values are not recorded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub filters: Vec<String>,
     /// Number of searches.
     pub searches: i64,
+    /// Whether it found skills that hold at most half of its words.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub weak: bool,
 }
 
-/// Usage of a tenant in a period.
+/// Usage of a tenant in a period. The numbers count everything; each list shows its first rows.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct UsageReport {
     /// Start of the period (RFC 3339), included.
@@ -165,10 +204,14 @@ pub struct UsageReport {
     pub calls: i64,
     /// Number of calls with an outcome other than `ok`.
     pub failed_calls: i64,
+    /// Number of calls that were about a skill.
+    pub skill_calls: i64,
     /// Number of users who made calls.
     pub users: i64,
     /// Number of different skills that calls were about.
     pub skills: i64,
+    /// Confirmed installs.
+    pub installs: i64,
     /// Median duration of a call, in milliseconds.
     pub median_ms: f64,
     /// 99th percentile of the duration, in milliseconds.
@@ -183,42 +226,53 @@ pub struct UsageReport {
     pub minutes_saved: i64,
     /// Tokens spent, as reported.
     pub tokens: i64,
-    /// Calls by tool and outcome, most first.
+    /// Calls by tool, most first.
     pub by_tool: Vec<ToolUsage>,
+    /// Calls by outcome.
+    pub by_outcome: BTreeMap<String, i64>,
     /// Users with the most calls.
     pub by_user: Vec<UserUsage>,
-    /// Skills with the most calls.
+    /// Skills with the most of what the order names.
     pub by_skill: Vec<SkillUsage>,
-    /// Searches without a result, most frequent first.
+    /// Searches without a result or with weak hits only, most frequent first.
     pub empty_searches: Vec<EmptySearch>,
 }
 
-/// Computes the usage report of a period. Each list except `by_tool` has at most `top` rows.
+/// Computes the usage report of a period. Each list has at most `top` rows.
 ///
 /// # Errors
 /// When the database is unavailable or rejects the statement.
-pub async fn summarise(tx: &TenantTx, period: Period, top: i64) -> Result<UsageReport, DbError> {
+pub async fn summarise(
+    tx: &TenantTx,
+    period: Period,
+    top: i64,
+    order: SkillOrder,
+) -> Result<UsageReport, DbError> {
     let tenant = tx.tenant();
     let (from, until) = period.id_bounds();
+    let order = order.as_str();
     let bounds: [Param<'_>; 3] = [tenant.as_uuid(), &from, &until];
     let bounds_and_top: [Param<'_>; 4] = [tenant.as_uuid(), &from, &until, &top];
-    let all = |sql: Sql| tx.query(sql, &bounds);
+    let bounds_top_and_order: [Param<'_>; 5] = [tenant.as_uuid(), &from, &until, &top, &order];
     let first = |sql: Sql| tx.query(sql, &bounds_and_top);
-    let (totals, reported, tools, users, skills, searches) = futures::try_join!(
+    let (totals, reported, tools, outcomes, users, skills, searches) = futures::try_join!(
         tx.query_one(sql!("usage/totals.sql"), &bounds),
         tx.query_one(sql!("usage/feedback_totals.sql"), &bounds),
-        all(sql!("usage/by_tool.sql")),
+        first(sql!("usage/by_tool.sql")),
+        tx.query(sql!("usage/by_outcome.sql"), &bounds),
         first(sql!("usage/by_user.sql")),
-        first(sql!("usage/by_skill.sql")),
+        tx.query(sql!("usage/by_skill.sql"), &bounds_top_and_order),
         first(sql!("usage/searches_without_result.sql")),
     )?;
     Ok(UsageReport {
-        from: period.from.to_string(),
-        until: period.until.to_string(),
+        from: seconds(period.from),
+        until: seconds(period.until),
         calls: totals.try_get("calls")?,
         failed_calls: totals.try_get("failed_calls")?,
+        skill_calls: totals.try_get("skill_calls")?,
         users: totals.try_get("users")?,
         skills: totals.try_get("skills")?,
+        installs: totals.try_get("installs")?,
         median_ms: milliseconds(totals.try_get("median_us")?),
         p99_ms: milliseconds(totals.try_get("p99_us")?),
         helped: reported.try_get("helped")?,
@@ -226,40 +280,38 @@ pub async fn summarise(tx: &TenantTx, period: Period, top: i64) -> Result<UsageR
         stale: reported.try_get("stale")?,
         minutes_saved: reported.try_get("minutes_saved")?,
         tokens: reported.try_get("tokens")?,
-        by_tool: tools
+        by_tool: rows(&tools, tool_usage)?,
+        by_outcome: outcomes
             .iter()
-            .map(|row| {
-                Ok(ToolUsage {
-                    tool: row.try_get("tool")?,
-                    outcome: row.try_get("outcome")?,
-                    calls: row.try_get("calls")?,
-                })
-            })
+            .map(|row| Ok((row.try_get("outcome")?, row.try_get("calls")?)))
             .collect::<Result<_, DbError>>()?,
-        by_user: users
-            .iter()
-            .map(|row| {
-                Ok(UserUsage {
-                    email: row.try_get("email")?,
-                    calls: row.try_get("calls")?,
-                    skills: row.try_get("skills")?,
-                })
-            })
-            .collect::<Result<_, DbError>>()?,
-        by_skill: skills.iter().map(skill_usage).collect::<Result<_, DbError>>()?,
-        empty_searches: searches
-            .iter()
-            .map(|row| {
-                Ok(EmptySearch {
-                    query: row.try_get("query")?,
-                    searches: row.try_get("searches")?,
-                })
-            })
-            .collect::<Result<_, DbError>>()?,
+        by_user: rows(&users, user_usage)?,
+        by_skill: rows(&skills, skill_usage)?,
+        empty_searches: rows(&searches, empty_search)?,
     })
 }
 
-fn skill_usage(row: &tokio_postgres::Row) -> Result<SkillUsage, DbError> {
+fn rows<T>(rows: &[Row], read: impl Fn(&Row) -> Result<T, DbError>) -> Result<Vec<T>, DbError> {
+    rows.iter().map(read).collect()
+}
+
+fn tool_usage(row: &Row) -> Result<ToolUsage, DbError> {
+    Ok(ToolUsage {
+        tool: row.try_get("tool")?,
+        calls: row.try_get("calls")?,
+        failed: row.try_get("failed")?,
+    })
+}
+
+fn user_usage(row: &Row) -> Result<UserUsage, DbError> {
+    Ok(UserUsage {
+        email: row.try_get("email")?,
+        calls: row.try_get("calls")?,
+        skills: row.try_get("skills")?,
+    })
+}
+
+fn skill_usage(row: &Row) -> Result<SkillUsage, DbError> {
     Ok(SkillUsage {
         skill: row.try_get("slug")?,
         calls: row.try_get("calls")?,
@@ -272,12 +324,35 @@ fn skill_usage(row: &tokio_postgres::Row) -> Result<SkillUsage, DbError> {
     })
 }
 
+fn empty_search(row: &Row) -> Result<EmptySearch, DbError> {
+    Ok(EmptySearch {
+        query: row.try_get("query")?,
+        filters: row.try_get("filters")?,
+        searches: row.try_get("searches")?,
+        weak: row.try_get("weak")?,
+    })
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes the field by reference"
+)]
+const fn is_zero(number: &i64) -> bool {
+    *number == 0
+}
+
+/// A time without fractions of a second (RFC 3339).
+fn seconds(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// Milliseconds with one decimal.
 #[expect(
     clippy::cast_precision_loss,
     reason = "a duration of 2^53 microseconds is 285 years"
 )]
 fn milliseconds(micros: i64) -> f64 {
-    micros as f64 / 1000.0
+    (micros as f64 / 100.0).round() / 10.0
 }
 
 #[cfg(test)]

@@ -61,8 +61,10 @@ pub struct SkillSummary {
     pub metadata: SkillMetadata,
     /// The latest version.
     pub version: String,
-    /// Last change.
-    pub updated_at: Timestamp,
+    pub file_count: i32,
+    /// Size of all files of the latest version.
+    pub total_bytes: i64,
+    pub is_deprecated: bool,
 }
 
 /// The summaries of these skills, in no particular order. Ids that do not exist or belong to another tenant are left out.
@@ -78,7 +80,9 @@ pub async fn summaries(tx: &TenantTx, ids: &[SkillId]) -> Result<Vec<SkillSummar
                 slug: row.try_get("slug")?,
                 metadata: SkillMetadata::from_row(row)?,
                 version: row.try_get("version")?,
-                updated_at: row.try_get("updated_at")?,
+                file_count: row.try_get("file_count")?,
+                total_bytes: row.try_get("total_bytes")?,
+                is_deprecated: row.try_get("deprecated")?,
             })
         })
         .collect()

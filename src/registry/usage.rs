@@ -1,10 +1,12 @@
 //! Usage events: one row for each call.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::db::{DbError, TenantTx};
 use crate::ids::{ApiKeyId, Digest, EventId, SkillId, UserId, VersionId};
@@ -194,6 +196,41 @@ pub async fn recent(tx: &TenantTx, count: i64) -> Result<Vec<RecentEvent>, DbErr
                 arguments: row.try_get("arguments")?,
                 result_bytes: row.try_get("result_bytes")?,
             })
+        })
+        .collect()
+}
+
+/// How much a skill is used, and with what result.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SkillNumbers {
+    /// Confirmed installs.
+    pub installs: i64,
+    /// Number of reports with the outcome `helped`.
+    pub helped: i64,
+    /// Number of reports with the outcome `failed`.
+    pub failed: i64,
+    /// Mean rating, 1 to 5.
+    pub stars: Option<f64>,
+}
+
+/// The numbers of these skills. Skills that do not exist or belong to another tenant have no entry.
+///
+/// # Errors
+/// When the database is unavailable or rejects the statement.
+pub async fn of_skills(tx: &TenantTx, ids: &[SkillId]) -> Result<HashMap<SkillId, SkillNumbers>, DbError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| *id.as_uuid()).collect();
+    let rows = tx
+        .query(sql!("usage/of_skills.sql"), &[tx.tenant().as_uuid(), &ids])
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let numbers = SkillNumbers {
+                installs: row.try_get("installs")?,
+                helped: row.try_get("helped")?,
+                failed: row.try_get("failed")?,
+                stars: row.try_get("stars")?,
+            };
+            Ok((SkillId::from_uuid(row.try_get("skill_id")?), numbers))
         })
         .collect()
 }

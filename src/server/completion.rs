@@ -18,6 +18,7 @@ pub struct Completion<R> {
     pub(super) error_code: Option<&'static str>,
     pub(super) subject: Subject,
     pub(super) result_count: Option<i32>,
+    pub(super) is_weak: bool,
     pub(super) result_bytes: usize,
     pub(super) reply: Result<R, ErrorData>,
     pub(super) transaction: TxDisposition,
@@ -42,6 +43,7 @@ impl<R> Completion<R> {
             error_code: None,
             subject: Subject::default(),
             result_count: None,
+            is_weak: false,
             result_bytes: bytes,
             reply: Ok(reply),
             transaction: TxDisposition::Commit,
@@ -62,6 +64,13 @@ impl<R> Completion<R> {
         self
     }
 
+    /// Marks a search whose hits have probably nothing to do with its query.
+    #[must_use]
+    pub(super) const fn with_weak_hits(mut self, is_weak: bool) -> Self {
+        self.is_weak = is_weak;
+        self
+    }
+
     /// The request failed; its effects are rolled back.
     pub fn failure(outcome: CallOutcome, error_code: &'static str, reply: Result<R, ErrorData>) -> Self {
         Self {
@@ -69,6 +78,7 @@ impl<R> Completion<R> {
             error_code: Some(error_code),
             subject: Subject::default(),
             result_count: None,
+            is_weak: false,
             result_bytes: 0,
             reply,
             transaction: TxDisposition::Rollback,

@@ -128,7 +128,7 @@ const MAX_NAMES: usize = 32;
 const NAME_CHARS: usize = 64;
 const SEARCH_TEXT_CHARS: usize = 500;
 
-/// The arguments as they are recorded: `{"sizes": {name: size}, "search_text": …}`.
+/// The arguments as they are recorded: `{"sizes": {name: size}, "search_text": …}`. See also [`mark_weak`].
 pub(super) fn redact(tool: &str, arguments: Option<&JsonObject>) -> Value {
     let mut recorded = Map::new();
     let Some(arguments) = arguments else {
@@ -171,6 +171,14 @@ pub(super) fn keep_search_text(mut arguments: Value, principal: &Principal) -> V
         SearchText::Off => {
             fields.remove("search_text");
         }
+    }
+    arguments
+}
+
+/// Adds `"weak": true` for a search whose hits have probably nothing to do with its text.
+pub(super) fn mark_weak(mut arguments: Value, is_weak: bool) -> Value {
+    if let (true, Some(fields)) = (is_weak, arguments.as_object_mut()) {
+        fields.insert("weak".to_owned(), Value::from(true));
     }
     arguments
 }

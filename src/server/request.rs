@@ -130,6 +130,7 @@ impl RecordedRequest for ToolCall {
                 Completion::success(reply, bytes)
                     .with_subject(answer.subject)
                     .with_count(answer.result_count)
+                    .with_weak_hits(answer.is_weak)
             }
             Err(ToolError::Refused { code, message }) => {
                 Completion::tool_error(CallOutcome::ToolError, code, message)

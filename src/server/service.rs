@@ -15,7 +15,7 @@ use tracing::Instrument as _;
 use super::client_connection::{ClientConnection, Interrupted};
 use super::completion::{Completion, TxDisposition};
 use super::errors;
-use super::event_metadata::{RequestMetadata, TransportKind, keep_search_text};
+use super::event_metadata::{RequestMetadata, TransportKind, keep_search_text, mark_weak};
 use super::request::{RecordedRequest, RequestSummary, method_error};
 use super::subscriptions::Subscriptions;
 use crate::access::{AccessControl, AccessLimits};
@@ -366,7 +366,7 @@ fn usage_event<R>(
         request_id: metadata.request_id,
         trace_id: metadata.trace_id,
         idempotency_key: summary.idempotency_key,
-        arguments: keep_search_text(summary.arguments, principal),
+        arguments: mark_weak(keep_search_text(summary.arguments, principal), completion.is_weak),
         result_count: completion.result_count,
         result_bytes: i64::try_from(completion.result_bytes).unwrap_or(i64::MAX),
     }

@@ -41,13 +41,32 @@ fn parse<T: Tool>(schema: &JsonObject, arguments: &Value) -> Result<T, ArgumentE
     if contains_nul(arguments) {
         return Err(ArgumentError::Nul);
     }
-    let input = T::deserialize(arguments).map_err(|error| ArgumentError::Json(error.to_string()))?;
+    // Limits first: a number too large for its Rust type gets the limit as its answer.
     check_limits(schema, arguments).map_err(|violation| ArgumentError::Limit {
         argument: violation.argument,
         rule: violation.rule,
     })?;
+    let input = serde_path_to_error::deserialize(arguments).map_err(|error| {
+        ArgumentError::Json(describe(&error.path().to_string(), &error.inner().to_string()))
+    })?;
+    let input: T = input;
     input.check()?;
     Ok(input)
+}
+
+/// An error of `serde_json` in the terms of a caller, who knows JSON's types and not Rust's. `path` is `.` for all arguments.
+fn describe(path: &str, message: &str) -> String {
+    const WHOLE_NUMBERS: [&str; 6] = ["i32", "i64", "u32", "u64", "usize", "i128"];
+    let mut message = message.to_owned();
+    for rust_type in WHOLE_NUMBERS {
+        message = message.replace(&format!("expected {rust_type}"), "expected a whole number");
+    }
+    let is_named = path == "." || message.contains(&format!("`{path}`"));
+    if is_named {
+        message
+    } else {
+        format!("`{path}`: {message}")
+    }
 }
 
 fn contains_nul(value: &Value) -> bool {
@@ -181,6 +200,20 @@ mod tests {
         assert_eq!(violation(schema.clone(), json!({"query": "ääää"})), None);
         assert!(violation(schema.clone(), json!({"query": ""})).is_some());
         assert!(violation(schema, json!({"query": "aaaaa"})).is_some());
+    }
+
+    #[test]
+    fn wrong_type_names_argument_and_json_type() {
+        assert_eq!(
+            describe(
+                "minutes_saved",
+                "invalid type: floating point `1.5`, expected i32"
+            ),
+            "`minutes_saved`: invalid type: floating point `1.5`, expected a whole number"
+        );
+        let missing = "missing field `skill`";
+        assert_eq!(describe(".", missing), missing);
+        assert_eq!(describe("skill", missing), missing);
     }
 
     #[test]

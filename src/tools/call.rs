@@ -174,7 +174,8 @@ mod tests {
         match tool {
             ToolName::SearchSkills => json!({
                 "query": "forms", "tag": "pdf", "category": "office", "author": "Ada", "limit": 1, "cursor": "x"}),
-            ToolName::GetSkill => json!({"skill": "fill-pdf", "version": "1", "file": "SKILL.md"}),
+            ToolName::GetSkill => json!({
+                "skill": "fill-pdf", "version": "1", "file": "SKILL.md", "offset": 1, "max_chars": 100}),
             ToolName::InstallSkill => json!({"skill": "fill-pdf", "version": "1", "assistant": "codex"}),
             ToolName::ConfirmInstall => json!({
                 "install_id": "0190b2c4-5d6e-7f80-9a1b-2c3d4e5f6071",

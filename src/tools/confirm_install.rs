@@ -10,17 +10,17 @@ use super::ToolError;
 use super::error::{ArgumentError, Refusal};
 use super::tool::{CallContext, Done, Tool};
 use crate::ids::{Digest, InstallId};
-use crate::registry::installs::{self, InstallState};
+use crate::registry::installs::{self, Install, InstallState};
 use crate::registry::usage::Subject;
 use crate::registry::versions;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FileOnDisk {
-    /// Path inside the skill's folder, e.g. `scripts/fill.sh`.
+    /// Relative to the `folder` of install_skill, e.g. `scripts/fill.sh`.
     #[schemars(length(min = 1, max = 1024))]
     path: String,
-    /// `sha256:` and the SHA-256 of the bytes on disk, in lowercase hexadecimal digits.
+    /// `sha256:` and the SHA-256 of the bytes on disk in hexadecimal.
     #[schemars(regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
     digest: String,
 }
@@ -31,32 +31,36 @@ pub struct ConfirmInstall {
     /// From install_skill.
     #[schemars(length(min = 36, max = 36))]
     install_id: String,
-    /// Every file in the skill's folder, read back from disk.
+    /// Every file in the folder, read back from disk.
     #[schemars(length(min = 1, max = 512))]
     files: Vec<FileOnDisk>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct ConfirmInstallOutput {
-    install_id: String,
     skill: String,
     version: String,
-    /// Digest of the version that install_skill returned.
-    digest: String,
-    /// `confirmed` if the files match byte for byte, else `mismatched`.
+    /// `confirmed` or `mismatched`.
     state: String,
-    /// Files of the version that are not on disk.
+    // Not on disk.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     missing: Vec<String>,
-    /// Files whose bytes differ.
+    // Other bytes on disk.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     changed: Vec<String>,
-    /// Files on disk that the version does not have.
+    // On disk, but not in the version.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     unexpected: Vec<String>,
+    // The latest version, if it is newer than the installed one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    newer_version: Option<String>,
+    next_step: String,
 }
 
 impl Tool for ConfirmInstall {
     const TITLE: &'static str = "Confirm an install";
-    const DESCRIPTION: &'static str = "Report the files on disk with their digests after you wrote the files of install_skill. The result says whether they \
-         match the version byte for byte, and which files differ.";
+    const DESCRIPTION: &'static str = "After you wrote the files of install_skill, report what is on disk: says whether it is the version byte for byte, and \
+         whether there is a newer one.";
     type Output = ConfirmInstallOutput;
 
     fn check(&self) -> Result<(), ArgumentError> {
@@ -90,43 +94,84 @@ impl Tool for ConfirmInstall {
             .iter()
             .map(|file| (file.path.as_str(), file.digest.as_str()))
             .collect();
-        let mut output = ConfirmInstallOutput {
-            install_id: id.to_string(),
-            skill: install.slug,
-            version: install.version,
-            digest: install.digest.to_string(),
-            state: InstallState::Confirmed.as_str().to_owned(),
-            missing: Vec::new(),
-            changed: Vec::new(),
-            unexpected: Vec::new(),
-        };
+        let mut differences = Differences::default();
         for entry in &manifest {
             match on_disk.get(entry.path.as_str()) {
-                None => output.missing.push(entry.path.clone()),
+                None => differences.missing.push(entry.path.clone()),
                 Some(digest) if *digest != entry.digest.to_string() => {
-                    output.changed.push(entry.path.clone())
+                    differences.changed.push(entry.path.clone())
                 }
                 Some(_) => {}
             }
         }
-        output.unexpected = on_disk
+        differences.unexpected = on_disk
             .keys()
             .filter(|path| !manifest.iter().any(|entry| entry.path == **path))
             .map(|path| (*path).to_owned())
             .collect();
-        let is_same = output.missing.is_empty() && output.changed.is_empty() && output.unexpected.is_empty();
-        let (state, reported) = if is_same {
+        let (state, reported) = if differences.is_empty() {
             (InstallState::Confirmed, install.digest)
         } else {
             (InstallState::Mismatched, digest_of_report(&on_disk))
         };
-        output.state = state.as_str().to_owned();
         installs::set_state(cx.tx, id, state, reported).await?;
+        let newer_version = install.newer_version().map(str::to_owned);
+        let output = ConfirmInstallOutput {
+            next_step: next_step(&differences, &install),
+            skill: install.slug,
+            version: install.version,
+            state: state.as_str().to_owned(),
+            missing: differences.missing,
+            changed: differences.changed,
+            unexpected: differences.unexpected,
+            newer_version,
+        };
         Ok(Done::new(output).with_subject(Subject {
             skill: Some(install.skill),
             version: Some(install.version_id),
             digest: Some(reported),
         }))
+    }
+}
+
+#[derive(Default)]
+struct Differences {
+    missing: Vec<String>,
+    changed: Vec<String>,
+    unexpected: Vec<String>,
+}
+
+impl Differences {
+    fn is_empty(&self) -> bool {
+        self.missing.is_empty() && self.changed.is_empty() && self.unexpected.is_empty()
+    }
+
+    /// Whether the caller seems to have sent paths from another folder than the skill's.
+    fn is_of_other_folder(&self) -> bool {
+        let is_below = |path: &String| {
+            let mut missing = self.missing.iter();
+            missing.any(|missing| path.ends_with(&format!("/{missing}")))
+        };
+        !self.unexpected.is_empty() && self.unexpected.iter().all(is_below)
+    }
+}
+
+fn next_step(differences: &Differences, install: &Install) -> String {
+    if differences.is_of_other_folder() {
+        return format!("Send the paths relative to {}, e.g. SKILL.md.", install.target);
+    }
+    if !differences.is_empty() {
+        return "Write `missing` and `changed` again as install_skill returns them, remove `unexpected` unless they are the \
+                user's, then call confirm_install again."
+            .to_owned();
+    }
+    match (install.newer_version(), install.yanked) {
+        (Some(newer), true) => format!("This version was withdrawn: install {newer} instead."),
+        (None, true) => {
+            "This version was withdrawn: remove it, and look for another skill with search_skills.".to_owned()
+        }
+        (Some(newer), false) => format!("Version {newer} is newer: install it unless you need this one."),
+        (None, false) => "Use the skill, then report with record_usage whether it helped.".to_owned(),
     }
 }
 

@@ -46,8 +46,22 @@ impl From<InvalidCursor> for ToolError {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
     /// The same for a skill that does not exist, that belongs to another tenant, and that the key cannot view.
-    #[error("There is no skill \"{slug}\"{} in this registry. Call search_skills to find skills.", with_version(.version.as_deref()))]
-    UnknownSkill { slug: String, version: Option<String> },
+    #[error("There is no skill \"{slug}\" in this registry.{} Call search_skills to find skills.", named("Similar", .near))]
+    UnknownSkill {
+        slug: String,
+        /// Slugs that the caller may have meant.
+        near: Vec<String>,
+    },
+    #[error(
+        "There is no version \"{version}\" of \"{slug}\".{} Omit `version` for the latest.",
+        named("Versions", .versions)
+    )]
+    UnknownVersion {
+        slug: String,
+        version: String,
+        /// The newest versions.
+        versions: Vec<String>,
+    },
     #[error(
         "There is no install of yours with this install_id. Call install_skill first; it returns the install_id."
     )]
@@ -56,6 +70,12 @@ pub(super) enum Refusal {
     UnknownFile { slug: String, path: String },
     #[error("\"{path}\" is not a text file. Call install_skill to get its bytes.")]
     NotText { path: String },
+    #[error("`offset` {offset} is behind the end: there are {total} {unit}. Use a smaller `offset`.")]
+    PastTheEnd {
+        offset: usize,
+        total: usize,
+        unit: &'static str,
+    },
     #[error(
         "Version {version} of \"{slug}\" was withdrawn{} and cannot be installed. Omit `version` to install the latest.",
         in_parentheses(.reason)
@@ -70,24 +90,18 @@ pub(super) enum Refusal {
     IdempotencyConflict { key: String },
     #[error(
         "This API key is limited to certain skills, but the report covers all skills. Ask your administrator for a key without \
-         that limit."
+         that limit; get_skill shows the numbers of one skill."
     )]
     LimitedKey,
 }
 
 impl Refusal {
-    pub(super) fn unknown_skill(slug: &str, version: Option<&str>) -> Self {
-        Self::UnknownSkill {
-            slug: slug.to_owned(),
-            version: version.map(str::to_owned),
-        }
-    }
-
     const fn code(&self) -> &'static str {
         match self {
-            Self::UnknownSkill { .. } | Self::UnknownInstall => "not_found",
+            Self::UnknownSkill { .. } | Self::UnknownVersion { .. } | Self::UnknownInstall => "not_found",
             Self::UnknownFile { .. } => "no_such_file",
             Self::NotText { .. } => "not_text",
+            Self::PastTheEnd { .. } => "past_the_end",
             Self::Yanked { .. } => "yanked",
             Self::IdempotencyConflict { .. } => "idempotency_conflict",
             Self::LimitedKey => "limited_key",
@@ -118,6 +132,8 @@ pub(super) enum ArgumentError {
     InstallId,
     #[error("`digest` of \"{path}\": {error}")]
     FileDigest { path: String, error: IdError },
+    #[error("`mine` takes no query and no filters; omit them")]
+    MineWithFilters,
     #[error("`files` lists \"{0}\" more than once")]
     DuplicateFile(String),
     #[error("{0}")]
@@ -152,8 +168,12 @@ impl ArgumentError {
     }
 }
 
-fn with_version(version: Option<&str>) -> String {
-    version.map_or_else(String::new, |version| format!(" with version \"{version}\""))
+fn named(what: &str, names: &[String]) -> String {
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!(" {what}: {}.", names.join(", "))
+    }
 }
 
 fn in_parentheses(text: &str) -> String {
@@ -175,8 +195,24 @@ mod tests {
     fn refusals() -> Vec<Refusal> {
         let (slug, path) = ("fill-pdf".to_owned(), "logo.png".to_owned());
         vec![
-            Refusal::unknown_skill("fill-pdf", None),
-            Refusal::unknown_skill("fill-pdf", Some("2.0")),
+            Refusal::UnknownSkill {
+                slug: "fil-pdf".to_owned(),
+                near: Vec::new(),
+            },
+            Refusal::UnknownSkill {
+                slug: "fil-pdf".to_owned(),
+                near: vec!["fill-pdf".to_owned(), "fill-pdf-forms".to_owned()],
+            },
+            Refusal::UnknownVersion {
+                slug: slug.clone(),
+                version: "2.0".to_owned(),
+                versions: vec!["1.1".to_owned(), "1.0".to_owned()],
+            },
+            Refusal::PastTheEnd {
+                offset: 900,
+                total: 120,
+                unit: "characters",
+            },
             Refusal::UnknownInstall,
             Refusal::UnknownFile {
                 slug: slug.clone(),
@@ -214,6 +250,7 @@ mod tests {
                 path: "SKILL.md".to_owned(),
                 error: digest_error,
             },
+            ArgumentError::MineWithFilters,
             ArgumentError::DuplicateFile("SKILL.md".to_owned()),
             ArgumentError::Slug("A b".parse::<crate::ids::Slug>().unwrap_err()),
             ArgumentError::Version("latest build!".parse::<agent_skills::SkillVersion>().unwrap_err()),

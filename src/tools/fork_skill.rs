@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::ToolError;
 use super::arguments::MAX_VERSION_CHARS;
-use super::error::{ArgumentError, LifecycleRefusal, Refusal};
+use super::error::{ArgumentError, LifecycleRefusal};
+use super::not_found;
 use super::publish_skill::next_step;
 use super::tool::{CallContext, Done, Tool};
 use crate::registry::fork;
-use crate::registry::management::ManageError;
 use crate::registry::settings;
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -65,13 +65,12 @@ impl Tool for ForkSkill {
             return Err(LifecycleRefusal::LimitedSlug(new_name).into());
         }
         let caller = cx.caller();
-        let found = fork::find_origin(cx.tx, &caller, &self.skill, self.version.as_deref()).await;
+        let version = not_found::requested_version(self.version.as_deref());
+        let found = fork::find_origin(cx.tx, &caller, &self.skill, version).await;
         let origin = match found {
             Ok(origin) if cx.principal.can_view_skill(&origin.slug) => origin,
-            Ok(_) | Err(ManageError::UnknownSkill) => {
-                return Err(Refusal::unknown_skill(&self.skill, self.version.as_deref()).into());
-            }
-            Err(error) => return Err(LifecycleRefusal::manage(error, &self.skill)),
+            Ok(_) => return Err(not_found::refusal(cx, &self.skill, version).await?.into()),
+            Err(error) => return Err(not_found::change(cx, error, &self.skill, version).await),
         };
         let settings = settings::load(cx.tx).await?;
         let stored = fork::fork(cx.tx, &caller, &settings, &origin, &new_name, self.draft)

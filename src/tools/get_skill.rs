@@ -1,224 +1,156 @@
-//! `get_skill`: the details of one skill, and the text of one of its files.
+//! `get_skill`: the details of one skill, or the text of one of its files in pages.
 
 use agent_skills::Slug;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Deserialize;
 
 use super::ToolError;
 use super::arguments::MAX_VERSION_CHARS;
 use super::error::Refusal;
-use super::labels::SkillLabels;
+use super::not_found::{self, requested_version};
+use super::skill_answer::{self, FilePage, GetSkillOutput};
+use super::skill_life::Life;
+use super::text_page::TextPage;
 use super::tool::{CallContext, Done, Tool};
-use crate::registry::skills::{self, SkillDetails};
-use crate::registry::versions::{self, FileContents, VersionSummary};
+use crate::registry::versions::{self, FileContents};
+use crate::registry::{management, reviews, skills};
 
-const MAX_VERSIONS: i64 = 100;
+/// One more than are shown, to know whether there are more.
+const MAX_VERSIONS: i64 = skill_answer::MAX_VERSIONS as i64 + 1;
+const DEFAULT_MAX_CHARS: u32 = 16_000;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GetSkill {
-    /// Slug from search_skills, e.g. `fill-pdf`.
+    /// Slug, e.g. `fill-pdf`.
     #[schemars(length(min = 1, max = Slug::MAX_LEN))]
     skill: String,
-    /// E.g. `1.2`; the latest if omitted.
+    /// E.g. `1.2`; default `latest`.
     #[serde(default)]
     #[schemars(length(min = 1, max = MAX_VERSION_CHARS))]
     version: Option<String>,
-    /// Path of a file whose text to include, e.g. `SKILL.md`.
+    /// Return this file's text instead, e.g. `SKILL.md`.
     #[serde(default)]
     #[schemars(length(min = 1, max = 1024))]
     file: Option<String>,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct FileLine {
-    path: String,
-    /// `sha256:` and the SHA-256 of the bytes.
-    digest: String,
-    /// Bytes.
-    size: i64,
-    executable: bool,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct VersionLine {
-    version: String,
-    digest: String,
-    /// Number of files.
-    files: i32,
-    bytes: i64,
-    /// Whether it was withdrawn.
-    yanked: bool,
-    /// RFC 3339.
-    published_at: String,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct FileText {
-    path: String,
-    digest: String,
-    text: String,
-}
-
-// The database stores these as JSON when the skill is published; this is only their schema.
-#[derive(JsonSchema)]
-#[expect(dead_code, reason = "describes JSON that comes from the database")]
-struct Deviation {
-    /// Stable identifier.
-    code: String,
-    /// What was found and how it was handled.
-    message: String,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct GetSkillOutput {
-    /// Slug.
-    skill: String,
-    #[serde(flatten)]
-    labels: SkillLabels,
-    version: String,
-    /// Digest of the version's manifest.
-    digest: String,
-    /// Front matter of SKILL.md.
-    #[schemars(with = "serde_json::Map<String, Value>")]
-    front_matter: Value,
-    /// Whether it follows the Agent Skills format.
-    conformant: bool,
-    /// Deviations from the format.
-    #[schemars(with = "Vec<Deviation>")]
-    notes: Value,
-    /// Present if this version was withdrawn: the reason.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    yanked: Option<String>,
-    /// Last review of this version: `approved` or `changes_requested`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    review: Option<String>,
-    /// Number of ratings.
-    ratings: i64,
-    /// Mean rating, 1 to 5.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stars: Option<f64>,
-    /// Confirmed installs.
-    installs: i64,
-    /// Number of reports that it helped.
-    helped: i64,
-    /// Number of reports that it failed.
-    failed: i64,
-    /// Number of reports that it is out of date.
-    stale: i64,
-    /// First publication, RFC 3339.
-    created_at: String,
-    /// Publication of this version, RFC 3339.
-    published_at: String,
-    file_count: i32,
-    total_bytes: i64,
-    files: Vec<FileLine>,
-    /// The newest 100 versions, newest first.
-    versions: Vec<VersionLine>,
-    /// The requested file.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<FileText>,
+    /// From next_offset: characters of the file, or listed files, to skip.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 16_777_216))]
+    offset: Option<u32>,
+    /// With `file`: characters per page; default 16000.
+    #[serde(default)]
+    #[schemars(range(min = 100, max = 50_000))]
+    max_chars: Option<u32>,
+    /// List the files with digests.
+    #[serde(default)]
+    digests: bool,
 }
 
 impl Tool for GetSkill {
     const TITLE: &'static str = "Get a skill";
-    const DESCRIPTION: &'static str = "Show one skill: description, files with digests, versions, ratings, and reports of other users. Set `file`, e.g. to \
-         `SKILL.md`, to read a file without installing the skill.";
+    const DESCRIPTION: &'static str = "Show one skill: description, files, versions, review, ratings and other users' reports. With `file`, read a file \
+         without installing the skill.";
     type Output = GetSkillOutput;
 
     async fn run(self, cx: &CallContext<'_>) -> Result<Done<GetSkillOutput>, ToolError> {
-        let (slug, version) = (self.skill.as_str(), self.version.as_deref());
-        let viewer = cx.caller().viewer();
-        let requested_file = async {
-            match &self.file {
-                Some(path) => versions::file(cx.tx, slug, version, path, viewer).await,
-                None => Ok(None),
-            }
-        };
+        let version = requested_version(self.version.as_deref());
+        match &self.file {
+            Some(path) => self.read_file(cx, version, path).await,
+            None => self.details(cx, version).await,
+        }
+    }
+}
+
+impl GetSkill {
+    fn offset(&self) -> usize {
+        usize::try_from(self.offset.unwrap_or_default()).unwrap_or(usize::MAX)
+    }
+
+    async fn details(
+        &self,
+        cx: &CallContext<'_>,
+        version: Option<&str>,
+    ) -> Result<Done<GetSkillOutput>, ToolError> {
+        let slug = self.skill.as_str();
+        let caller = cx.caller();
+        let viewer = caller.viewer();
         // Each query finds the skill by its slug, so that all of them share one round trip.
-        let (details, files, history, file) = futures::try_join!(
+        let (details, files, history, skill_md, managed) = futures::try_join!(
             skills::details(cx.tx, slug, version, viewer),
             versions::files(cx.tx, slug, version, viewer),
             versions::list(cx.tx, slug, MAX_VERSIONS, viewer),
-            requested_file,
+            versions::file(cx.tx, slug, version, agent_skills::SKILL_MD, viewer),
+            management::find(cx.tx, slug),
         )?;
-        let details = details
-            .filter(|details| cx.principal.can_view_skill(&details.resolved.slug))
-            .ok_or_else(|| Refusal::unknown_skill(slug, version))?;
-        let file = match (&self.file, file) {
-            (Some(path), None) => {
-                return Err(Refusal::UnknownFile {
-                    slug: slug.to_owned(),
-                    path: path.clone(),
-                }
-                .into());
-            }
-            (_, file) => file.map(file_text).transpose()?,
+        let details = details.filter(|details| cx.principal.can_view_skill(&details.resolved.slug));
+        let Some((details, managed)) = details.zip(managed) else {
+            return Err(not_found::refusal(cx, slug, version).await?.into());
         };
+        let may_read_reviews = reviews::may_read(&caller, &managed);
+        let review = if may_read_reviews || details.review.is_some() {
+            let newest = reviews::of_version(cx.tx, details.resolved.version_id, 1).await?;
+            let newest = newest.into_iter().next();
+            newest.filter(|review| may_read_reviews || review.counted)
+        } else {
+            None
+        };
+        let (offset, total) = (self.offset(), files.len());
+        if offset > 0 && offset >= total {
+            let unit = "files";
+            return Err(Refusal::PastTheEnd { offset, total, unit }.into());
+        }
         let subject = details.resolved.subject();
-        Ok(Done::new(output(details, files, history, file)).with_subject(subject))
+        let missing = skill_md.map_or_else(Vec::new, |file| {
+            skill_answer::missing_files(slug, &file.bytes, &files)
+        });
+        let listed = skill_answer::FileList {
+            files,
+            offset,
+            has_digests: self.digests,
+            missing,
+        };
+        let life = Life::new(cx.principal, managed, review, may_read_reviews);
+        Ok(Done::new(skill_answer::details(details, listed, history, life)).with_subject(subject))
     }
-}
 
-fn file_text(file: FileContents) -> Result<FileText, Refusal> {
-    let FileContents { entry, bytes } = file;
-    match String::from_utf8(bytes) {
-        Ok(text) => Ok(FileText {
-            path: entry.path,
-            digest: entry.digest.to_string(),
-            text,
-        }),
-        Err(_) => Err(Refusal::NotText { path: entry.path }),
+    async fn read_file(
+        &self,
+        cx: &CallContext<'_>,
+        version: Option<&str>,
+        path: &str,
+    ) -> Result<Done<GetSkillOutput>, ToolError> {
+        let slug = self.skill.as_str();
+        let viewer = cx.caller().viewer();
+        let (found, file) = futures::try_join!(
+            skills::find(cx.tx, slug, version, viewer),
+            versions::file(cx.tx, slug, version, path, viewer),
+        )?;
+        let Some(found) = found.filter(|found| cx.principal.can_view_skill(&found.slug)) else {
+            return Err(not_found::refusal(cx, slug, version).await?.into());
+        };
+        let file = file.ok_or_else(|| Refusal::UnknownFile {
+            slug: slug.to_owned(),
+            path: path.to_owned(),
+        })?;
+        let page = self.page(file)?;
+        let subject = found.subject();
+        Ok(Done::new(skill_answer::file(found, page)).with_subject(subject))
     }
-}
 
-fn output(
-    details: SkillDetails,
-    files: Vec<versions::FileEntry>,
-    history: Vec<VersionSummary>,
-    file: Option<FileText>,
-) -> GetSkillOutput {
-    GetSkillOutput {
-        skill: details.resolved.slug,
-        version: details.resolved.version,
-        digest: details.resolved.digest.to_string(),
-        front_matter: details.front_matter,
-        conformant: details.metadata.conformant,
-        labels: details.metadata.into(),
-        notes: details.notes,
-        yanked: details.resolved.yanked,
-        review: details.review,
-        ratings: details.ratings,
-        stars: details.stars,
-        installs: details.installs,
-        helped: details.helped,
-        failed: details.failed,
-        stale: details.stale,
-        created_at: details.created_at.to_string(),
-        published_at: details.version_created_at.to_string(),
-        file_count: details.file_count,
-        total_bytes: details.total_bytes,
-        files: files
-            .into_iter()
-            .map(|entry| FileLine {
-                path: entry.path,
-                digest: entry.digest.to_string(),
-                size: entry.size,
-                executable: entry.executable,
-            })
-            .collect(),
-        versions: history
-            .into_iter()
-            .map(|version| VersionLine {
-                yanked: version.is_yanked(),
-                version: version.version,
-                digest: version.digest.to_string(),
-                files: version.file_count,
-                bytes: version.total_bytes,
-                published_at: version.created_at.to_string(),
-            })
-            .collect(),
-        file,
+    fn page(&self, file: FileContents) -> Result<FilePage, Refusal> {
+        let path = file.entry.path;
+        let text = match String::from_utf8(file.bytes) {
+            Ok(text) if !text.contains('\0') => text,
+            Ok(_) | Err(_) => return Err(Refusal::NotText { path }),
+        };
+        let offset = self.offset();
+        let max_chars = self.max_chars.unwrap_or(DEFAULT_MAX_CHARS);
+        let page = TextPage::new(&text, offset, usize::try_from(max_chars).unwrap_or(usize::MAX));
+        let page = page.ok_or_else(|| Refusal::PastTheEnd {
+            offset,
+            total: text.chars().count(),
+            unit: "characters",
+        })?;
+        Ok(FilePage::new(path, page))
     }
 }

@@ -11,6 +11,7 @@ use super::ToolError;
 use super::arguments::MAX_VERSION_CHARS;
 use super::error::{ArgumentError, LifecycleRefusal};
 use super::findings::FindingLine;
+use super::schema::without_descriptions;
 use super::tool::{CallContext, Done, Tool};
 use crate::db::DbError;
 use crate::registry::lifecycle::VersionState;
@@ -89,6 +90,7 @@ impl PublishSkill {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(transform = without_descriptions)]
 pub(super) struct PublishSkillOutput {
     skill: String,
     version: String,

@@ -5,9 +5,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ToolError;
-use super::error::{ArgumentError, LifecycleRefusal, Refusal};
+use super::error::ArgumentError;
+use super::not_found;
+use super::schema::without_descriptions;
 use super::tool::{CallContext, Done, Tool};
-use crate::registry::management::ManageError;
 use crate::registry::ratings::{self, RatingChange, RatingResult};
 use crate::registry::usage::Subject;
 
@@ -30,6 +31,7 @@ pub struct RateSkill {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(transform = without_descriptions)]
 pub(super) struct RateSkillOutput {
     skill: String,
     /// `created`, `changed`, `withdrawn` or `nothing`.
@@ -63,10 +65,8 @@ impl Tool for RateSkill {
         let rated = ratings::rate(cx.tx, &cx.caller(), user, &self.skill, self.stars, comment).await;
         let rated = match rated {
             Ok(rated) if cx.principal.can_view_skill(&rated.skill.slug) => rated,
-            Ok(_) | Err(ManageError::UnknownSkill) => {
-                return Err(Refusal::unknown_skill(&self.skill, None).into());
-            }
-            Err(error) => return Err(LifecycleRefusal::manage(error, &self.skill)),
+            Ok(_) => return Err(not_found::refusal(cx, &self.skill, None).await?.into()),
+            Err(error) => return Err(not_found::change(cx, error, &self.skill, None).await),
         };
         let subject = Subject {
             skill: Some(rated.skill.id),

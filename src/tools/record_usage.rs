@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::ToolError;
 use super::arguments::MAX_VERSION_CHARS;
 use super::error::Refusal;
+use super::not_found::{self, requested_version};
 use super::tool::{CallContext, Done, Tool};
 use crate::ids::EventId;
 use crate::registry::caller::Viewer;
@@ -30,25 +31,34 @@ impl ReportedOutcome {
             Self::Stale => "stale",
         }
     }
+
+    const fn next_step(self) -> &'static str {
+        match self {
+            Self::Helped => "Nothing more to call.",
+            Self::Failed | Self::Stale => {
+                "Look for another skill or version with search_skills and get_skill."
+            }
+        }
+    }
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RecordUsage {
-    /// Slug from search_skills, e.g. `fill-pdf`.
+    /// Slug, e.g. `fill-pdf`.
     #[schemars(length(min = 1, max = Slug::MAX_LEN))]
     skill: String,
-    /// The version that you used, e.g. `1.2`; the latest if omitted.
+    /// The version that you used, e.g. `1.2`; default `latest`.
     #[serde(default)]
     #[schemars(length(min = 1, max = MAX_VERSION_CHARS))]
     version: Option<String>,
     /// `stale`: the instructions are out of date.
     outcome: ReportedOutcome,
-    /// Estimated minutes of work saved, e.g. 20.
+    /// Minutes of work saved, e.g. 20.
     #[serde(default)]
     #[schemars(range(min = 0, max = 10_080))]
     minutes_saved: Option<i32>,
-    /// Tokens spent while following the skill, e.g. 4000.
+    /// Tokens spent on following it, e.g. 4000.
     #[serde(default)]
     #[schemars(range(min = 0, max = 1_000_000_000))]
     tokens: Option<i64>,
@@ -56,7 +66,7 @@ pub struct RecordUsage {
     #[serde(default)]
     #[schemars(length(max = 2000))]
     comment: Option<String>,
-    /// Any text that identifies this use, e.g. `task-42`. A report repeated with the same key counts once.
+    /// Any text that identifies this use, e.g. `task-42`: a repeated report counts once.
     #[serde(default)]
     #[schemars(length(min = 1, max = 128))]
     idempotency_key: Option<String>,
@@ -69,22 +79,23 @@ pub(super) struct RecordUsageOutput {
     skill: String,
     version: String,
     outcome: String,
-    /// Whether this report had already been stored.
+    /// Whether it had already been stored.
     duplicate: bool,
+    next_step: String,
 }
 
 impl Tool for RecordUsage {
     const TITLE: &'static str = "Report how a skill did";
-    const DESCRIPTION: &'static str = "Report whether a skill helped, failed or is out of date, and the minutes it saved. \
-         Call it once after each task in which you followed a skill.";
+    const DESCRIPTION: &'static str = "Report whether a skill helped, failed or is out of date, once after each task in which you followed it; not when you \
+         only read it. Your organisation sees the numbers, administrators also who reported and the comment.";
     type Output = RecordUsageOutput;
 
     async fn run(self, cx: &CallContext<'_>) -> Result<Done<RecordUsageOutput>, ToolError> {
-        let version = self.version.as_deref();
-        let resolved = skills::find(cx.tx, &self.skill, version, Viewer::PUBLISHED)
-            .await?
-            .filter(|resolved| cx.principal.can_view_skill(&resolved.slug))
-            .ok_or_else(|| Refusal::unknown_skill(&self.skill, version))?;
+        let version = requested_version(self.version.as_deref());
+        let found = skills::find(cx.tx, &self.skill, version, Viewer::PUBLISHED).await?;
+        let Some(resolved) = found.filter(|resolved| cx.principal.can_view_skill(&resolved.slug)) else {
+            return Err(not_found::refusal(cx, &self.skill, version).await?.into());
+        };
         // Without an idempotency key each call is a new report.
         let key = self.idempotency_key.unwrap_or_else(|| EventId::new().to_string());
         let stored = report::report(
@@ -115,6 +126,7 @@ impl Tool for RecordUsage {
             version,
             outcome: self.outcome.as_str().to_owned(),
             duplicate: stored.duplicate,
+            next_step: self.outcome.next_step().to_owned(),
         };
         Ok(Done::new(output).with_subject(Subject {
             skill: Some(resolved.skill),

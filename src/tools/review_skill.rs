@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::ToolError;
 use super::arguments::MAX_VERSION_CHARS;
-use super::error::{ArgumentError, LifecycleRefusal, Refusal};
+use super::error::{ArgumentError, LifecycleRefusal};
 use super::findings::FindingLine;
+use super::not_found;
+use super::schema::without_descriptions;
 use super::tool::{CallContext, Done, Tool};
 use crate::db::DbError;
 use crate::registry::lifecycle::VersionState;
-use crate::registry::management::ManageError;
 use crate::registry::reviews::{
     self, DecidedBy, Difference, NewReview, ReviewResult, ReviewedVersion, Scores, Verdict,
 };
@@ -83,6 +84,7 @@ pub(super) struct Changes {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(transform = without_descriptions)]
 pub(super) struct ReviewSkillOutput {
     skill: String,
     version: String,
@@ -123,10 +125,14 @@ impl Tool for ReviewSkill {
         let opened = reviews::open(cx.tx, &cx.caller(), &self.skill, self.version.as_deref()).await;
         let opened = match opened {
             Ok(opened) if cx.principal.can_view_skill(&opened.skill.slug) => opened,
-            Ok(_) | Err(ManageError::UnknownSkill) => {
-                return Err(Refusal::unknown_skill(&self.skill, self.version.as_deref()).into());
+            Ok(_) => {
+                return Err(not_found::refusal(cx, &self.skill, self.version.as_deref())
+                    .await?
+                    .into());
             }
-            Err(error) => return Err(LifecycleRefusal::manage(error, &self.skill)),
+            Err(error) => {
+                return Err(not_found::change(cx, error, &self.skill, self.version.as_deref()).await);
+            }
         };
         let subject = Subject {
             skill: Some(opened.skill.id),

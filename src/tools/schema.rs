@@ -1,33 +1,94 @@
-//! JSON schemas of a tool's input and output, in the form that most clients understand.
+//! JSON schemas of a tool's input and output, in the form that most clients understand, and as short as they can be: clients
+//! send the list of tools to the model with every conversation.
 
 use std::sync::Arc;
 
 use rmcp::model::JsonObject;
 use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-/// Draft 2020-12, without references: several clients do not follow them.
-pub(super) fn of<T: JsonSchema>() -> Arc<JsonObject> {
-    let settings =
-        schemars::generate::SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
-    let mut schema = settings.into_generator().into_root_schema_for::<T>();
-    schema.remove("title");
-    let mut schema = schema.as_object().cloned().unwrap_or_default();
-    schema.values_mut().for_each(remove_null_types);
-    remove_null_types_of_properties(&mut schema);
-    Arc::new(schema)
+/// Keywords without meaning for a caller: the dialect is the protocol's default, and `format` names Rust's number types.
+const OMITTED: [&str; 2] = ["$schema", "format"];
+/// Limits that no output exceeds because its type cannot.
+const OMITTED_IN_OUTPUTS: [&str; 2] = ["minimum", "maximum"];
+
+/// The schema of a tool's input. Draft 2020-12, without references: several clients do not follow them.
+pub(super) fn of_input<T: JsonSchema>() -> Arc<JsonObject> {
+    Arc::new(of::<T>(draft2020_12(), &OMITTED))
 }
 
-/// Removes `null` from the types of optional properties: clients with one type per value, such as Gemini's function
-/// declarations, reject the tool otherwise.
-fn remove_null_types(value: &mut Value) {
-    match value {
-        Value::Object(schema) => {
-            schema.values_mut().for_each(remove_null_types);
-            remove_null_types_of_properties(schema);
+/// The schema of a tool's output.
+pub(super) fn of_output<T: JsonSchema>() -> Arc<JsonObject> {
+    let omitted: Vec<&str> = OMITTED.into_iter().chain(OMITTED_IN_OUTPUTS).collect();
+    // For serialisation: a field that is left out when it is empty is not required.
+    Arc::new(of::<T>(draft2020_12().for_serialize(), &omitted))
+}
+
+fn draft2020_12() -> SchemaSettings {
+    SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true)
+}
+
+fn of<T: JsonSchema>(settings: SchemaSettings, omitted: &[&str]) -> JsonObject {
+    let mut schema = settings.into_generator().into_root_schema_for::<T>();
+    schema.remove("title");
+    schema.remove("description");
+    let mut schema = Value::Object(schema.as_object().cloned().unwrap_or_default());
+    simplify(&mut schema, omitted);
+    // Some clients refuse an object without them.
+    if let Some(schema) = schema.as_object_mut() {
+        schema
+            .entry("properties")
+            .or_insert_with(|| JsonObject::new().into());
+    }
+    match schema {
+        Value::Object(schema) => schema,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            JsonObject::new()
         }
-        Value::Array(items) => items.iter_mut().for_each(remove_null_types),
+    }
+}
+
+/// Removes every description: for an output whose field names say enough. Used as `#[schemars(transform = …)]`.
+pub(super) fn without_descriptions(schema: &mut schemars::Schema) {
+    if let Some(fields) = schema.as_object_mut() {
+        fields.values_mut().for_each(remove_descriptions);
+    }
+}
+
+fn remove_descriptions(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            // A property can be called so too; then its value is an object.
+            fields.retain(|name, value| name != "description" || value.is_object());
+            fields.values_mut().for_each(remove_descriptions);
+        }
+        Value::Array(items) => items.iter_mut().for_each(remove_descriptions),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Removes the omitted keywords, and `null` from the types of optional properties: clients with one type per value, such as
+/// Gemini's function declarations, reject the tool otherwise.
+fn simplify(schema: &mut Value, omitted: &[&str]) {
+    let Some(schema) = schema.as_object_mut() else {
+        return;
+    };
+    schema.retain(|keyword, _| !omitted.contains(&keyword.as_str()));
+    remove_null_types_of_properties(schema);
+    for (keyword, value) in schema.iter_mut() {
+        match (keyword.as_str(), value) {
+            ("properties", Value::Object(properties)) => {
+                properties
+                    .values_mut()
+                    .for_each(|property| simplify(property, omitted));
+            }
+            ("items" | "additionalProperties", value) => simplify(value, omitted),
+            ("oneOf" | "anyOf", Value::Array(choices)) => {
+                choices.iter_mut().for_each(|choice| simplify(choice, omitted));
+            }
+            _ => {}
+        }
     }
 }
 

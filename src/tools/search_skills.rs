@@ -1,180 +1,182 @@
 //! `search_skills`: ranked skills for a task in plain words, or all skills in the order of their slugs.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::ToolError;
-use super::labels::SkillLabels;
-use super::name::ToolName;
+use super::error::ArgumentError;
+use super::search_answer::{self, SearchSkillsOutput, SkillHit};
+use super::search_filter::{Filter, Match};
 use super::tool::{CallContext, Done, Tool};
 use crate::ids::SkillId;
 use crate::registry::cursor::{self, InvalidCursor};
-use crate::registry::skills::{self, SkillSummary};
+use crate::registry::{listing, skills, usage};
 use crate::search::{Facets, TenantCatalog};
-use crate::tenancy::Principal;
 use skill_search::Query;
 
 const DEFAULT_LIMIT: u32 = 10;
 /// Later ranks are not returned: each page ranks all pages before it again.
 const MAX_RANK: usize = 1000;
 /// The number of query terms that `why` names.
-const WHY_TERMS: usize = 8;
-const NO_RESULT_HINT: &str =
-    "No skill matches. Try other words or fewer filters; without a query, search_skills lists all skills.";
+const WHY_TERMS: usize = 5;
+const NO_HIT: &str = "No skill matches: try other words or fewer filters, or omit `query` to list all.";
+const WEAK: &str = "Weak: the best hits hold at most half of the query's words. Read one with get_skill before you rely on it, or \
+                    try other words.";
+const RANKED: &str = "Read a hit with get_skill and file SKILL.md before you follow or install it.";
+const OWN: &str = "get_skill shows the versions of a skill and their reviews.";
+const NONE_OWN: &str = "You own no skill: publish one with publish_skill.";
+const LISTED: &str = "Pass `query` to rank the skills for a task, or read one with get_skill.";
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SearchSkills {
-    /// The task in plain words, in any language, e.g. `fill in a PDF form`. There are no operators. If omitted or
-    /// empty, all skills are listed by slug.
+    /// The task in plain words, e.g. `fill in a PDF form`, in the language of the skills: nothing is translated. Omitted: lists
+    /// all by slug.
     #[serde(default)]
     #[schemars(length(max = 2000))]
     query: Option<String>,
-    /// Only skills with this tag, e.g. `pdf`.
+    /// Only with this tag, e.g. `pdf`.
     #[serde(default)]
     #[schemars(length(min = 1, max = 64))]
     tag: Option<String>,
-    /// Only skills of this category, e.g. `office`.
+    /// Only of this category, e.g. `office`.
     #[serde(default)]
     #[schemars(length(min = 1, max = 64))]
     category: Option<String>,
-    /// Only skills of this author, e.g. `Ada`.
+    /// Only of this author, e.g. `Ada`.
     #[serde(default)]
     #[schemars(length(min = 1, max = 200))]
     author: Option<String>,
-    /// Maximum number of hits; 10 if omitted.
+    /// List your own skills in every state instead; takes no query and no filters.
+    #[serde(default)]
+    mine: bool,
+    /// Hits per page; default 10.
     #[serde(default)]
     #[schemars(range(min = 1, max = 50))]
     limit: Option<u32>,
-    /// next_cursor of the previous page. Keep query and filters unchanged.
+    /// next_cursor of the page before, with the same query and filters.
     #[serde(default)]
     #[schemars(length(min = 1, max = 400))]
     cursor: Option<String>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct SkillHit {
-    /// Slug; the other tools take it as `skill`.
-    skill: String,
-    #[serde(flatten)]
-    labels: SkillLabels,
-    /// The latest version.
-    version: String,
-    /// Last change, RFC 3339.
-    updated_at: String,
-    /// Higher is better. Comparable within one result; absent without a query.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    score: Option<f32>,
-    /// The matching words of the query and where they occur. Absent without a query.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    why: Option<String>,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct SearchSkillsOutput {
-    /// Best first.
-    hits: Vec<SkillHit>,
-    /// Pass it as cursor to get the next page. Absent on the last page.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_cursor: Option<String>,
-    /// What to try if there are no hits.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hint: Option<String>,
-}
-
 impl Tool for SearchSkills {
     const TITLE: &'static str = "Search skills";
-    const DESCRIPTION: &'static str = "Find skills (tested instructions) in the organisation's registry for a task, best first, with a reason for each hit. \
-         Call it before you start a task that someone may have solved before. Then read a skill with get_skill or \
-         install it with install_skill.";
+    const DESCRIPTION: &'static str = "Find skills (tested instructions) in the organisation's registry for a task, best first. Call it before you start \
+         a task that someone may have solved before.";
     type Output = SearchSkillsOutput;
 
+    fn check(&self) -> Result<(), ArgumentError> {
+        let is_query = self.query.as_ref().is_some_and(|query| !query.trim().is_empty());
+        let is_filtered = self.tag.is_some() || self.category.is_some() || self.author.is_some();
+        if self.mine && (is_query || is_filtered) {
+            return Err(ArgumentError::MineWithFilters);
+        }
+        Ok(())
+    }
+
     async fn run(self, cx: &CallContext<'_>) -> Result<Done<SearchSkillsOutput>, ToolError> {
-        let filter = Filter::new(&self, cx.principal);
+        let labels = [&self.tag, &self.category, &self.author].map(Option::as_deref);
+        let filter = Filter::new(cx.principal, self.query.as_deref(), self.mine, labels);
         let position = match &self.cursor {
             Some(cursor) => Position::read(cursor, &filter)?,
             None => Position::Start,
         };
         let limit = usize::try_from(self.limit.unwrap_or(DEFAULT_LIMIT)).unwrap_or(usize::MAX);
+        if self.mine {
+            return mine(cx, &filter, &position, limit).await;
+        }
         let catalog = cx.search.current(cx.tx, cx.principal).await?;
         let page = if filter.query.is_empty() {
             list(&catalog, &filter, &position, limit)
         } else {
             rank(&catalog, &filter, &position, limit)
         };
-        drop(catalog);
-        let ids: Vec<SkillId> = page.matches.iter().map(|found| found.skill).collect();
-        let summaries = if ids.is_empty() {
-            Vec::new()
+        let is_first_of_list = filter.query.is_empty() && position == Position::Start;
+        let (categories, tags) = if page.matches.is_empty() || is_first_of_list {
+            search_answer::labels(&catalog, &filter)
         } else {
-            skills::summaries(cx.tx, &ids).await?
+            (None, None)
         };
-        let hits: Vec<SkillHit> = page
-            .matches
-            .iter()
-            .filter_map(|found| {
-                let summary = summaries.iter().find(|summary| summary.id == found.skill)?;
-                Some(hit(summary, found))
-            })
-            .collect();
+        drop(catalog);
+        let hits = hits(cx, &filter, &page.matches).await?;
         let count = hits.len();
-        let output = SearchSkillsOutput {
-            hint: hits.is_empty().then(|| NO_RESULT_HINT.to_owned()),
-            hits,
+        let is_weak = search_answer::is_weak(&Query::new(&filter.query), &page.matches);
+        let mut output = SearchSkillsOutput {
+            next_step: next_step(&filter, &page.matches, is_weak).to_owned(),
+            unmatched: search_answer::unmatched(&filter.query, &page.matches),
+            hits: if filter.query.is_empty() {
+                hits
+            } else {
+                search_answer::fold_copies(hits)
+            },
             next_cursor: page.next.map(|next| next.write(&filter)),
+            categories,
+            tags,
         };
-        Ok(Done::new(output).with_result_count(count))
+        search_answer::shorten(&mut output, &filter.query);
+        Ok(Done::new(output).with_result_count(count).with_weak_hits(is_weak))
     }
 }
 
-/// Query and filters, normalised for comparison.
-struct Filter<'a> {
-    query: String,
-    tag: Option<String>,
-    category: Option<String>,
-    author: Option<String>,
-    principal: &'a Principal,
+/// The caller's own skills, by slug.
+async fn mine(
+    cx: &CallContext<'_>,
+    filter: &Filter<'_>,
+    position: &Position,
+    limit: usize,
+) -> Result<Done<SearchSkillsOutput>, ToolError> {
+    let after = match position {
+        Position::After(slug) => slug.as_str(),
+        Position::Start | Position::Rank(_) => "",
+    };
+    // One more than the page, to know whether there is a next page.
+    let rows = i64::try_from(limit + 1).unwrap_or(i64::MAX);
+    let mut skills = listing::mine(cx.tx, cx.principal.user, after, rows).await?;
+    let has_more = skills.len() > limit;
+    skills.truncate(limit);
+    let last = skills.last().filter(|_| has_more).map(|last| last.slug.clone());
+    skills.retain(|skill| cx.principal.can_view_skill(&skill.slug));
+    let count = skills.len();
+    let mut output = SearchSkillsOutput {
+        hits: skills.into_iter().map(SkillHit::of_own).collect(),
+        next_cursor: last.map(|slug| Position::After(slug).write(filter)),
+        next_step: if count == 0 { NONE_OWN } else { OWN }.to_owned(),
+        ..SearchSkillsOutput::default()
+    };
+    search_answer::shorten(&mut output, "");
+    Ok(Done::new(output).with_result_count(count))
 }
 
-impl<'a> Filter<'a> {
-    fn new(input: &SearchSkills, principal: &'a Principal) -> Self {
-        let lower = |text: &Option<String>| text.as_ref().map(|text| text.trim().to_lowercase());
-        Self {
-            query: input.query.as_deref().unwrap_or_default().trim().to_owned(),
-            tag: lower(&input.tag),
-            category: lower(&input.category),
-            author: lower(&input.author),
-            principal,
-        }
+async fn hits(
+    cx: &CallContext<'_>,
+    filter: &Filter<'_>,
+    matches: &[Match],
+) -> Result<Vec<SkillHit>, ToolError> {
+    let ids: Vec<SkillId> = matches.iter().map(|found| found.skill).collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
     }
-
-    /// What a cursor is bound to besides the tenant.
-    fn list_id(&self) -> String {
-        format!(
-            "{} {:?}",
-            ToolName::SearchSkills.as_str(),
-            (&self.query, &self.tag, &self.category, &self.author)
-        )
-    }
-
-    fn matches(&self, facets: &Facets) -> bool {
-        self.tag.as_ref().is_none_or(|tag| facets.tags.contains(tag))
-            && self
-                .category
-                .as_ref()
-                .is_none_or(|category| facets.category.as_ref() == Some(category))
-            && self
-                .author
-                .as_ref()
-                .is_none_or(|author| facets.author.as_ref() == Some(author))
-            && self.principal.can_view_skill(&facets.slug)
-    }
+    let (summaries, numbers) =
+        futures::try_join!(skills::summaries(cx.tx, &ids), usage::of_skills(cx.tx, &ids))?;
+    let hit = |found: &Match| {
+        let summary = summaries.iter().find(|summary| summary.id == found.skill)?;
+        let numbers = numbers.get(&found.skill).copied().unwrap_or_default();
+        Some(SkillHit::new(summary, numbers, found, filter.category.is_some()))
+    };
+    Ok(matches.iter().filter_map(hit).collect())
 }
 
-struct Match {
-    skill: SkillId,
-    /// Score and reason. `None` in a list without a query.
-    ranking: Option<(f32, String)>,
+fn next_step(filter: &Filter<'_>, matches: &[Match], is_weak: bool) -> &'static str {
+    if matches.is_empty() {
+        NO_HIT
+    } else if filter.query.is_empty() {
+        LISTED
+    } else if is_weak {
+        WEAK
+    } else {
+        RANKED
+    }
 }
 
 struct Page {
@@ -200,7 +202,11 @@ fn list(catalog: &TenantCatalog, filter: &Filter<'_>, position: &Position, limit
     Page {
         matches: page
             .into_iter()
-            .map(|(_, skill)| Match { skill, ranking: None })
+            .map(|(_, skill)| Match {
+                skill,
+                why: None,
+                words: Vec::new(),
+            })
             .collect(),
         next,
     }
@@ -212,35 +218,37 @@ fn rank(catalog: &TenantCatalog, filter: &Filter<'_>, position: &Position, limit
         Position::Start | Position::After(_) => 0,
     };
     let until = (from + limit).min(MAX_RANK);
-    let query = Query::new(&filter.query);
+    let exact = exact_slug(catalog, filter);
+    let is_exact = |facets: &Facets| exact.as_ref().is_some_and(|(slug, _)| *slug == facets.slug);
+    let others = |facets: &Facets| filter.matches(facets) && !is_exact(facets);
     // One more than the page, to know whether there is a next page.
-    let hits = catalog.search(&query, until + 1, |facets| filter.matches(facets));
-    let has_more = hits.len() > until && until < MAX_RANK;
-    let matches = hits
-        .into_iter()
-        .take(until)
-        .skip(from)
-        .map(|hit| Match {
-            skill: hit.id,
-            ranking: Some((hit.score, hit.why(WHY_TERMS))),
-        })
-        .collect();
+    let limit = until + 1 - usize::from(exact.is_some());
+    let hits = catalog.search(&Query::new(&filter.query), limit, others);
+    let others = hits.into_iter().map(|hit| Match {
+        skill: hit.id,
+        why: Some(hit.why(WHY_TERMS)),
+        words: hit.matched.into_iter().map(|matched| matched.term).collect(),
+    });
+    let exact = exact.as_ref().map(|(_, skill)| Match {
+        skill: *skill,
+        why: Some("its slug".to_owned()),
+        words: filter.query.split_whitespace().map(str::to_owned).collect(),
+    });
+    let mut matches: Vec<Match> = exact.into_iter().chain(others).collect();
+    let has_more = matches.len() > until && until < MAX_RANK;
+    matches.truncate(until);
     Page {
-        matches,
+        matches: matches.into_iter().skip(from).collect(),
         next: has_more.then_some(Position::Rank(until)),
     }
 }
 
-fn hit(summary: &SkillSummary, found: &Match) -> SkillHit {
-    let (score, why) = found.ranking.clone().unzip();
-    SkillHit {
-        skill: summary.slug.clone(),
-        labels: summary.metadata.clone().into(),
-        version: summary.version.clone(),
-        updated_at: summary.updated_at.to_string(),
-        score,
-        why,
-    }
+/// The skill whose slug is the query: it is the first hit, whatever the words of others weigh.
+fn exact_slug(catalog: &TenantCatalog, filter: &Filter<'_>) -> Option<(String, SkillId)> {
+    let slug = filter.query.to_lowercase().replace([' ', '_'], "-");
+    let skill = catalog.find(&slug)?;
+    let facets = catalog.facets(skill)?;
+    filter.matches(facets).then_some((slug, skill))
 }
 
 /// Start of a page. Sent as an opaque cursor, bound to the tenant, the query and the filters.

@@ -57,6 +57,7 @@ pub(super) struct Done<T> {
     output: T,
     subject: Subject,
     result_count: Option<i32>,
+    is_weak: bool,
 }
 
 impl<T> Done<T> {
@@ -65,11 +66,18 @@ impl<T> Done<T> {
             output,
             subject: Subject::default(),
             result_count: None,
+            is_weak: false,
         }
     }
 
     pub(super) fn with_subject(mut self, subject: Subject) -> Self {
         self.subject = subject;
+        self
+    }
+
+    /// Marks a search whose hits have probably nothing to do with its query.
+    pub(super) fn with_weak_hits(mut self, is_weak: bool) -> Self {
+        self.is_weak = is_weak;
         self
     }
 
@@ -88,6 +96,8 @@ pub struct Answer {
     pub subject: Subject,
     /// Number of skills that a search returned.
     pub result_count: Option<i32>,
+    /// Whether the hits of a search have probably nothing to do with its query.
+    pub is_weak: bool,
 }
 
 impl<T: Serialize> Done<T> {
@@ -99,6 +109,7 @@ impl<T: Serialize> Done<T> {
             output,
             subject: self.subject,
             result_count: self.result_count,
+            is_weak: self.is_weak,
         })
     }
 }
@@ -106,13 +117,16 @@ impl<T: Serialize> Done<T> {
 /// The description of a tool in `tools/list`.
 pub(super) fn describe<T: Tool>(tool: ToolName) -> ToolDescription {
     let effect = tool.effect();
-    let annotations = ToolAnnotations::with_title(T::TITLE)
-        .read_only(effect == SideEffect::Reads)
-        .destructive(effect == SideEffect::Changes)
-        .idempotent(effect != SideEffect::Adds)
-        .open_world(false);
-    ToolDescription::new(tool.as_str(), T::DESCRIPTION, schema::of::<T>())
+    // A read-only tool is neither destructive nor not idempotent; the protocol ignores these hints for it.
+    let annotations = match effect {
+        SideEffect::Reads => ToolAnnotations::new().read_only(true),
+        SideEffect::Adds => ToolAnnotations::new().destructive(false),
+        SideEffect::AddsOnce => ToolAnnotations::new().destructive(false).idempotent(true),
+        SideEffect::Changes => ToolAnnotations::new().destructive(true).idempotent(true),
+    }
+    .open_world(false);
+    ToolDescription::new(tool.as_str(), T::DESCRIPTION, schema::of_input::<T>())
         .with_title(T::TITLE)
-        .with_raw_output_schema(schema::of::<T::Output>())
+        .with_raw_output_schema(schema::of_output::<T::Output>())
         .with_annotations(annotations)
 }

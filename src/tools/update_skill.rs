@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::ToolError;
 use super::arguments::MAX_VERSION_CHARS;
-use super::error::{ArgumentError, LifecycleRefusal, Refusal};
+use super::error::ArgumentError;
+use super::not_found;
 use super::tool::{CallContext, Done, Tool};
 use crate::registry::lifecycle::VersionState;
 use crate::registry::management::{self, ManageError, ManagedSkill};
@@ -119,10 +120,10 @@ impl Tool for UpdateSkill {
                 };
                 Ok(Done::new(output).with_subject(subject))
             }
-            Ok(_) | Err(ManageError::UnknownSkill) => {
-                Err(Refusal::unknown_skill(&self.skill, self.version.as_deref()).into())
-            }
-            Err(error) => Err(LifecycleRefusal::manage(error, &self.skill)),
+            Ok(_) => Err(not_found::refusal(cx, &self.skill, self.version.as_deref())
+                .await?
+                .into()),
+            Err(error) => Err(not_found::change(cx, error, &self.skill, self.version.as_deref()).await),
         }
     }
 }

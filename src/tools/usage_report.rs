@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::ToolError;
 use super::error::Refusal;
+use super::schema::without_descriptions;
 use super::tool::{CallContext, Done, Tool};
-use crate::registry::report::{self, Period, UsageReport};
+use crate::registry::report::{self, Period, SkillOrder, UsageReport};
 
 const DEFAULT_DAYS: u32 = 30;
 const DEFAULT_TOP: u32 = 10;
@@ -17,23 +18,42 @@ const DEFAULT_TOP: u32 = 10;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UsageReportInput {
-    /// Number of days up to now; 30 if omitted.
+    /// Number of days up to now; default 30.
     #[serde(default)]
     #[schemars(range(min = 1, max = 366))]
     days: Option<u32>,
-    /// Maximum number of rows in each list; 10 if omitted.
+    /// Rows of each list; default 10.
     #[serde(default)]
     #[schemars(range(min = 1, max = 100))]
     top: Option<u32>,
+    /// What the skills are ordered by.
+    #[serde(default)]
+    order: SkillOrder,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(transform = without_descriptions)]
+pub(super) struct UsageReportOutput {
+    #[serde(flatten)]
+    report: UsageReport,
+    next_step: String,
+}
+
+fn next_step(report: &UsageReport) -> &'static str {
+    if report.calls == 0 {
+        "Nobody called a tool in this period: ask for more `days`."
+    } else {
+        "Read a skill of by_skill with get_skill; empty_searches (nothing, or only weak hits) shows which skills are missing."
+    }
 }
 
 impl Tool for UsageReportInput {
     const TITLE: &'static str = "Usage report";
-    const DESCRIPTION: &'static str = "Summarise how the organisation used its skills in the last days: calls, users, skills, outcomes, minutes saved, and \
-         searches without a result. Call it when someone asks which skills are used or missing.";
-    type Output = UsageReport;
+    const DESCRIPTION: &'static str = "Summarise how the organisation used its skills: calls, users, confirmed installs, reports, minutes saved, searches \
+         without a result. Numbers count everything; each list shows its first rows.";
+    type Output = UsageReportOutput;
 
-    async fn run(self, cx: &CallContext<'_>) -> Result<Done<UsageReport>, ToolError> {
+    async fn run(self, cx: &CallContext<'_>) -> Result<Done<UsageReportOutput>, ToolError> {
         if cx.principal.only_skills.is_some() {
             return Err(Refusal::LimitedKey.into());
         }
@@ -45,6 +65,8 @@ impl Tool for UsageReportInput {
             until: now + Duration::from_secs(1),
         };
         let top = i64::from(self.top.unwrap_or(DEFAULT_TOP));
-        Ok(Done::new(report::summarise(cx.tx, period, top).await?))
+        let report = report::summarise(cx.tx, period, top, self.order).await?;
+        let next_step = next_step(&report).to_owned();
+        Ok(Done::new(UsageReportOutput { report, next_step }))
     }
 }

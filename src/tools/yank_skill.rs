@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::ToolError;
 use super::arguments::MAX_VERSION_CHARS;
-use super::error::{ArgumentError, LifecycleRefusal, Refusal};
+use super::error::ArgumentError;
+use super::not_found;
 use super::tool::{CallContext, Done, Tool};
 use crate::registry::management::{self, ChangedVersion, ManageError, ManagedSkill, Yanked};
 use crate::registry::usage::Subject;
@@ -70,10 +71,10 @@ impl Tool for YankSkill {
                 };
                 Ok(Done::new(output(skill, &changed, self.undo)).with_subject(subject))
             }
-            Ok(_) | Err(ManageError::UnknownSkill) => {
-                Err(Refusal::unknown_skill(&self.skill, self.version.as_deref()).into())
-            }
-            Err(error) => Err(LifecycleRefusal::manage(error, &self.skill)),
+            Ok(_) => Err(not_found::refusal(cx, &self.skill, self.version.as_deref())
+                .await?
+                .into()),
+            Err(error) => Err(not_found::change(cx, error, &self.skill, self.version.as_deref()).await),
         }
     }
 }

@@ -75,9 +75,9 @@ async fn every_list_returns_each_skill_once_in_byte_order() {
     for transport in TRANSPORTS {
         let mut client = WireClient::connect(&service, &key, transport).await;
         for (list, expected, sizes) in [
-            (LISTS[0], &uris, vec![50, 50, 50, 50, 30]),
-            (LISTS[1], &uris, vec![100, 100, 30]),
-            (LISTS[2], &prompts, vec![101, 100, 30]),
+            (LISTS[0], &uris, [vec![25; 9], vec![5]].concat()),
+            (LISTS[1], &uris, [vec![25; 9], vec![5]].concat()),
+            (LISTS[2], &prompts, [vec![21], vec![20; 10], vec![10]].concat()),
         ] {
             let first = pages(&mut client, list, &json!({})).await;
             assert_eq!(&first.1, expected, "{transport:?} {}", list.0);
@@ -104,9 +104,9 @@ async fn full_last_page_is_followed_by_no_empty_page() {
     let mut client =
         WireClient::connect(&db.service(), &db.full_key(tenant).await, Transport::InMemory).await;
     for (list, sizes) in [
-        (LISTS[0], vec![50, 50]),
-        (LISTS[1], vec![100]),
-        (LISTS[2], vec![101]),
+        (LISTS[0], vec![25; 4]),
+        (LISTS[1], vec![25; 4]),
+        (LISTS[2], vec![21, 20, 20, 20, 20]),
     ] {
         assert_eq!(pages(&mut client, list, &json!({})).await.0, sizes, "{}", list.0);
     }

@@ -11,6 +11,7 @@
 #[cfg(not(feature = "test-util"))]
 compile_error!("the integration tests need the feature test-util: run `./dev test`, or pass --all-features");
 
+mod answer_sizes;
 mod architecture;
 mod attacks;
 mod audit;
@@ -43,3 +44,4 @@ mod smoke;
 mod sse;
 mod stdio;
 mod subscriptions;
+mod tool_answers;

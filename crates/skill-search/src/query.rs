@@ -60,6 +60,23 @@ impl Query {
         self.terms.is_empty()
     }
 
+    /// The number of distinct words, without stop words. The parts of an identifier are words.
+    #[must_use]
+    pub fn word_count(&self) -> usize {
+        self.words().count()
+    }
+
+    /// Whether it has a word of `other`, in any form that a search treats as the same.
+    #[must_use]
+    pub fn shares_word_with(&self, other: &Self) -> bool {
+        self.words()
+            .any(|word| other.words().any(|other| other.key == word.key))
+    }
+
+    fn words(&self) -> impl Iterator<Item = &QueryTerm> {
+        self.terms.iter().filter(|term| term.kind == TermKind::Word)
+    }
+
     pub(crate) fn terms(&self) -> &[QueryTerm] {
         &self.terms
     }
@@ -103,6 +120,15 @@ mod tests {
         let query = Query::new("Tables; table; TABLES");
         let written: Vec<_> = query.terms().iter().map(|term| term.written.as_str()).collect();
         assert_eq!(written, ["Tables"]);
+    }
+
+    #[test]
+    fn queries_share_words_in_any_form() {
+        let query = Query::new("fill in the PDF tables");
+        assert_eq!(query.word_count(), 3);
+        assert!(query.shares_word_with(&Query::new("a table")));
+        assert!(!query.shares_word_with(&Query::new("the sign")));
+        assert!(!query.shares_word_with(&Query::new("")));
     }
 
     proptest! {

@@ -1,4 +1,4 @@
--- usage/by_skill: Sums a period by skill: calls, users, confirmed installs and feedback.
+-- usage/by_skill: Sums a period by skill: calls, users, confirmed installs and feedback; ordered by the number that $5 names.
 WITH calls AS (
     SELECT e.skill_id, count(*) AS calls, count(DISTINCT e.user_id) AS users
     FROM usage_events e
@@ -18,18 +18,23 @@ WITH calls AS (
     FROM installs i
     WHERE i.tenant_id = $1 AND i.id >= $2 AND i.id < $3
     GROUP BY i.skill_id
+), sums AS (
+    SELECT coalesce(c.skill_id, r.skill_id, p.skill_id) AS skill_id,
+           coalesce(c.calls, 0) AS calls,
+           coalesce(c.users, 0) AS users,
+           coalesce(p.installs, 0) AS installs,
+           coalesce(r.helped, 0) AS helped,
+           coalesce(r.failed, 0) AS failed,
+           coalesce(r.stale, 0) AS stale,
+           coalesce(r.minutes_saved, 0) AS minutes_saved
+    FROM calls c
+    FULL JOIN feedback r ON r.skill_id = c.skill_id
+    FULL JOIN confirmed p ON p.skill_id = coalesce(c.skill_id, r.skill_id)
 )
-SELECT s.slug,
-       coalesce(c.calls, 0) AS calls,
-       coalesce(c.users, 0) AS users,
-       coalesce(p.installs, 0) AS installs,
-       coalesce(r.helped, 0) AS helped,
-       coalesce(r.failed, 0) AS failed,
-       coalesce(r.stale, 0) AS stale,
-       coalesce(r.minutes_saved, 0) AS minutes_saved
-FROM calls c
-FULL JOIN feedback r ON r.skill_id = c.skill_id
-FULL JOIN confirmed p ON p.skill_id = coalesce(c.skill_id, r.skill_id)
-JOIN skills s ON s.tenant_id = $1 AND s.id = coalesce(c.skill_id, r.skill_id, p.skill_id)
-ORDER BY calls DESC, minutes_saved DESC, s.slug
+-- Calls about a skill that no longer exists count in the totals, so they have a row too.
+SELECT coalesce(s.slug, '(removed)') AS slug, n.calls, n.users, n.installs, n.helped, n.failed, n.stale, n.minutes_saved
+FROM sums n
+LEFT JOIN skills s ON s.tenant_id = $1 AND s.id = n.skill_id
+ORDER BY CASE $5::text WHEN 'users' THEN n.users WHEN 'installs' THEN n.installs WHEN 'helped' THEN n.helped ELSE n.calls END DESC,
+         n.calls DESC, n.minutes_saved DESC, slug
 LIMIT $4

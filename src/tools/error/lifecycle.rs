@@ -87,8 +87,16 @@ impl LifecycleRefusal {
         let slug = slug.to_owned();
         match error {
             ManageError::Db(error) => ToolError::Db(error),
-            ManageError::UnknownSkill => Refusal::unknown_skill(&slug, None).into(),
-            ManageError::UnknownVersion(version) => Refusal::unknown_skill(&slug, Some(&version)).into(),
+            ManageError::UnknownSkill => {
+                let near = Vec::new();
+                Refusal::UnknownSkill { slug, near }.into()
+            }
+            ManageError::UnknownVersion(version) => Refusal::UnknownVersion {
+                slug,
+                version,
+                versions: Vec::new(),
+            }
+            .into(),
             ManageError::NotPermitted(Action::Rate) => Self::OwnRating(slug).into(),
             ManageError::NotPermitted(_) => Self::NotPermitted {
                 slug,

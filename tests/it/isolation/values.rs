@@ -160,10 +160,17 @@ impl OtherTenantIds {
                 Box::new(serde_json::json!([])),
                 Box::new(99_i64),
             ],
-            "usage/by_skill" | "usage/by_user" | "usage/searches_without_result" => {
+            "usage/by_skill" => vec![
+                Box::new(from),
+                Box::new(until),
+                Box::new(1_000_i64),
+                Box::new("calls"),
+            ],
+            "usage/by_tool" | "usage/by_user" | "usage/searches_without_result" => {
                 vec![Box::new(from), Box::new(until), Box::new(1_000_i64)]
             }
-            "usage/by_tool" | "usage/feedback_totals" | "usage/totals" => {
+            "usage/of_skills" => vec![Box::new(vec![self.skill])],
+            "usage/by_outcome" | "usage/feedback_totals" | "usage/totals" => {
                 vec![Box::new(from), Box::new(until)]
             }
             "usage/find_feedback" => vec![Box::new(self.user), Box::new("taken")],

@@ -148,7 +148,8 @@ async fn digest_of_a_file_is_the_same_everywhere() {
     let (service, key) = (db.service(), db.full_key(tenant).await);
     for transport in TRANSPORTS {
         let mut client = WireClient::connect(&service, &key, transport).await;
-        let shown = client.tool("get_skill", json!({"skill": "field-notes"})).await;
+        let show = json!({"skill": "field-notes", "digests": true});
+        let shown = client.tool("get_skill", show).await;
         let install = json!({"skill": "field-notes", "assistant": "folder"});
         let installed = client.tool("install_skill", install).await;
         let got = client
@@ -187,7 +188,11 @@ async fn digest_of_a_file_is_the_same_everywhere() {
             assert_eq!(by_path(files), published, "{transport:?}");
         }
         assert_eq!(shown["digest"], installed["digest"]);
-        assert_eq!(got["skill"]["frontmatter"], shown["front_matter"]);
+        // The tool says name and description once, beside the front matter.
+        assert_eq!(shown["front_matter"], json!({"metadata": {"tags": "birds"}}));
+        for field in ["name", "description"] {
+            assert_eq!(got["skill"]["frontmatter"][field], shown[field]);
+        }
         assert_eq!(
             got["skill"]["frontmatter"],
             json!({"name": "field-notes", "description": "Takes notes in the field.", "metadata": {"tags": "birds"}})

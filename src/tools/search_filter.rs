@@ -1,0 +1,70 @@
+//! What a search asks for, and what it finds.
+
+use super::name::ToolName;
+use crate::ids::SkillId;
+use crate::search::Facets;
+use crate::tenancy::Principal;
+
+/// Query and filters, normalised for comparison.
+pub(super) struct Filter<'a> {
+    pub(super) query: String,
+    tag: Option<String>,
+    pub(super) category: Option<String>,
+    author: Option<String>,
+    mine: bool,
+    pub(super) principal: &'a Principal,
+}
+
+impl<'a> Filter<'a> {
+    pub(super) fn new(
+        principal: &'a Principal,
+        query: Option<&str>,
+        mine: bool,
+        labels: [Option<&str>; 3],
+    ) -> Self {
+        let lower = |text: Option<&str>| text.map(|text| text.trim().to_lowercase());
+        let [tag, category, author] = labels.map(lower);
+        Self {
+            query: query.unwrap_or_default().trim().to_owned(),
+            tag,
+            category,
+            author,
+            mine,
+            principal,
+        }
+    }
+
+    /// What a cursor is bound to besides the tenant.
+    pub(super) fn list_id(&self) -> String {
+        format!(
+            "{} {:?}",
+            ToolName::SearchSkills.as_str(),
+            (&self.query, &self.tag, &self.category, &self.author, self.mine)
+        )
+    }
+
+    pub(super) fn can_view(&self, facets: &Facets) -> bool {
+        self.principal.can_view_skill(&facets.slug)
+    }
+
+    pub(super) fn matches(&self, facets: &Facets) -> bool {
+        self.tag.as_ref().is_none_or(|tag| facets.tags.contains(tag))
+            && self
+                .category
+                .as_ref()
+                .is_none_or(|category| facets.category.as_ref() == Some(category))
+            && self
+                .author
+                .as_ref()
+                .is_none_or(|author| facets.author.as_ref() == Some(author))
+            && self.can_view(facets)
+    }
+}
+
+pub(super) struct Match {
+    pub(super) skill: SkillId,
+    /// The reason. `None` in a list without a query.
+    pub(super) why: Option<String>,
+    /// The words of the query that the skill holds.
+    pub(super) words: Vec<String>,
+}
