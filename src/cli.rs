@@ -19,6 +19,7 @@ mod output;
 mod postgres_supervisor;
 mod quickstart;
 mod registry_args;
+mod scan;
 mod serve;
 mod settings;
 mod skill;
@@ -109,6 +110,11 @@ enum Command {
     /// Read and change the settings of a tenant
     #[command(subcommand)]
     Settings(settings::SettingsCommand),
+    /// Look for malicious and risky content in skills
+    ///
+    /// Needs no database and no network, and executes nothing. Exit codes: 0 no finding of the severity of --fail-on or worse, 1
+    /// such findings, 2 wrong usage or not everything scanned. Example: skillkeep scan ~/skills --format sarif
+    Scan(scan::ScanArgs),
     /// Report, list and delete usage events
     Usage(usage::UsageArgs),
     /// Read and verify the audit log
@@ -186,6 +192,7 @@ async fn dispatch(config: &Config, command: Command) -> Result<(), CliError> {
         Command::Import(args) => import::run(config, args).await,
         Command::Skill(command) => skill::run(config, command).await,
         Command::Settings(command) => settings::run(config, command).await,
+        Command::Scan(args) => scan::run(config, &args),
         Command::Usage(args) => usage::run(config, args).await,
         Command::Audit(command) => audit::run(config, command).await,
         Command::Doctor(args) => doctor::run(config, args).await,

@@ -5,7 +5,7 @@ use std::fmt;
 /// Determines the exit code, which is part of the command line's contract (docs/administer.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CliErrorKind {
-    /// The command ran and found problems: `doctor`, `audit verify`, `import`, `call`, `test`.
+    /// The command ran and found problems: `doctor`, `audit verify`, `import`, `call`, `test`, `scan`.
     Findings,
     /// Invalid command line or configuration.
     Usage,

@@ -342,6 +342,7 @@ fn help_and_completions_name_every_command() {
         "user",
         "key",
         "import",
+        "scan",
         "usage",
         "audit",
         "doctor",

@@ -38,6 +38,7 @@ mod model;
 mod outcomes;
 mod privacy;
 mod publishing;
+mod scan;
 mod schema;
 mod scripted;
 mod smoke;
