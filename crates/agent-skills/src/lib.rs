@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod archive;
 mod body;
 mod diagnostics;
 mod digest;
@@ -29,10 +30,15 @@ mod secret_files;
 mod slug;
 mod source;
 mod text;
+mod uploads;
 mod version;
 mod yaml;
 mod yaml_document;
 
+pub use archive::{
+    ArchiveError, ArchiveLimits, EntryProblem, ExtractReport, SkippedLink, ZipError, extract_archive,
+    read_skill_archive, write_zip,
+};
 pub use diagnostics::{Diagnostic, Severity};
 pub use digest::Digest;
 pub use document::{SkillDocument, read_document};

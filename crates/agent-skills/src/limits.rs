@@ -28,6 +28,8 @@ pub const MAX_HEADING_CHARS: usize = 200;
 pub const MAX_FILES: usize = 512;
 /// Maximum size of all files of a skill together, in bytes (SEP-2640).
 pub const MAX_TOTAL_BYTES: u64 = 16 * 1024 * 1024;
+/// Maximum size of an archive of one skill in bytes. Every skill fits, also uncompressed with 512 paths of maximum length.
+pub const MAX_ARCHIVE_BYTES: u64 = MAX_TOTAL_BYTES + 2 * 1024 * 1024;
 /// Maximum length of a path in bytes of UTF-8.
 pub const MAX_PATH_BYTES: usize = 1024;
 /// Maximum length of a path segment in bytes of UTF-8: the limit of common file systems for a file name.

@@ -181,7 +181,7 @@ fn is_reserved(segment: &str) -> bool {
 /// Equal for texts that are the same name on a case-insensitive, normalising file system.
 ///
 /// Uppercases before it lowercases, so that characters with a longer uppercase form match it too (`ß` and `SS`).
-fn case_folded(text: &str) -> String {
+pub(crate) fn case_folded(text: &str) -> String {
     let cased: String = text
         .nfd()
         .flat_map(char::to_uppercase)
