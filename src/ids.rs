@@ -116,6 +116,14 @@ uuid_id!(
     ReportId
 );
 uuid_id!(
+    /// A review of a version.
+    ReviewId
+);
+uuid_id!(
+    /// A user's rating of a skill.
+    RatingId
+);
+uuid_id!(
     /// An entry of the audit log.
     AuditId
 );

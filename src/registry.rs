@@ -7,13 +7,22 @@
 
 pub mod administration;
 pub mod audit;
+pub mod caller;
 pub mod cursor;
+pub mod fork;
 pub mod import;
 pub mod installs;
+mod latest;
+pub mod lifecycle;
 pub mod listing;
+pub mod management;
 pub mod publish;
+pub mod ratings;
 pub mod report;
+pub mod reviews;
 pub mod samples;
+pub mod scans;
+pub mod settings;
 pub mod skill_uri;
 pub mod skills;
 pub mod usage;

@@ -49,12 +49,17 @@ CREATE OR REPLACE FUNCTION forbid_published_change() RETURNS trigger
 DECLARE
     mutable CONSTANT text[] := ARRAY['status', 'yanked_at', 'yank_reason', 'published_at', 'quarantined'];
 BEGIN
-    IF TG_TABLE_NAME = 'skill_versions' AND to_jsonb(OLD) - mutable = to_jsonb(NEW) - mutable
-        AND (OLD.status = NEW.status OR (OLD.status, NEW.status) IN (
-            ('draft', 'in_review'), ('draft', 'published'), ('in_review', 'draft'), ('in_review', 'published'),
-            ('draft', 'yanked'), ('in_review', 'yanked'), ('published', 'yanked'), ('yanked', 'published')))
-        AND (OLD.published_at IS NULL OR OLD.published_at = NEW.published_at) THEN
-        RETURN NEW;
+    -- Nested: the other tables with this trigger have no column status.
+    IF TG_TABLE_NAME = 'skill_versions' THEN
+        IF to_jsonb(OLD) - mutable = to_jsonb(NEW) - mutable
+            AND (OLD.status = NEW.status OR (OLD.status, NEW.status) IN (
+                ('draft', 'in_review'), ('draft', 'published'), ('in_review', 'draft'), ('in_review', 'published'),
+                ('draft', 'yanked'), ('in_review', 'yanked'), ('published', 'yanked'), ('yanked', 'published')))
+            AND (OLD.published_at IS NULL OR OLD.published_at = NEW.published_at)
+            -- A withdrawn draft must not become a published version without a review.
+            AND (OLD.status <> 'yanked' OR NEW.status = 'yanked' OR OLD.published_at IS NOT NULL) THEN
+            RETURN NEW;
+        END IF;
     END IF;
     RAISE EXCEPTION 'a published version cannot be changed' USING ERRCODE = 'restrict_violation';
 END

@@ -13,7 +13,10 @@ use super::output;
 use crate::config::Config;
 use crate::db::{AdminDb, TenantTx};
 use crate::error::{CliError, CliErrorKind};
-use crate::registry::{administration, publish, samples, usage};
+use crate::registry::caller::Caller;
+use crate::registry::publish::{self, NewVersion, Placement, Source};
+use crate::registry::settings::Settings;
+use crate::registry::{administration, samples, scans, usage};
 use crate::tenancy::api_keys::NewApiKey;
 use crate::tenancy::users::Email;
 use crate::tenancy::{ApiKey, CallLimits, Scope, Scopes};
@@ -69,18 +72,24 @@ async fn set_up_and_call(config: &Config, database: &Database, query: &str) -> R
 
 async fn store_samples(db: &AdminDb) -> Result<Vec<String>, CliError> {
     let tenant = database::tenant(db, TENANT).await?;
-    let actor = database::operator();
+    let caller = Caller::administrator(database::operator());
+    let settings = Settings::default();
     let mut names = Vec::new();
     for sample in samples::all().map_err(|error| CliError::new(CliErrorKind::Internal, error))? {
         let tx = TenantTx::begin_as_admin(db, tenant.id)
             .await
             .map_err(db_failure)?;
-        let new = publish::NewVersion {
-            source: &format!("samples/{}", sample.folder.folder_name),
-            folder: &sample.folder,
-            document: &sample.document,
-            actor: &actor,
-        };
+        let source = format!("samples/{}", sample.folder.folder_name);
+        let placement = Placement::Source(Source::path(&source));
+        let scan = scans::scan_folder(&sample.folder);
+        let new = NewVersion::new(
+            placement,
+            &sample.folder,
+            &sample.document,
+            &caller,
+            &settings,
+            &scan,
+        );
         let stored = publish::store(&tx, &new).await.map_err(|error| {
             CliError::new(
                 CliErrorKind::Internal,

@@ -8,6 +8,7 @@ use super::error::{InvalidParameter, MethodError};
 use super::method::{Method, MethodAnswer, may_browse};
 use super::prompts_list::SEARCH_FIRST;
 use crate::db::DbError;
+use crate::registry::caller::Viewer;
 use crate::registry::skill_uri::SkillUri;
 use crate::registry::{listing, versions};
 use crate::tools::{CallContext, ToolName};
@@ -108,11 +109,13 @@ async fn values(cx: &CallContext<'_>, target: Target<'_>) -> Result<Vec<String>,
                 .collect();
             tags.into_iter().collect()
         }
-        Target::Versions(slug) if can_view_skill(slug) => versions::list(cx.tx, slug, MAX_VERSIONS)
-            .await?
-            .into_iter()
-            .map(|version| version.version)
-            .collect(),
+        Target::Versions(slug) if can_view_skill(slug) => {
+            versions::list(cx.tx, slug, MAX_VERSIONS, Viewer::PUBLISHED)
+                .await?
+                .into_iter()
+                .map(|version| version.version)
+                .collect()
+        }
         Target::Names(slug, version) if can_view_skill(slug) && no_nul(version) => {
             let skill = listing::get_version(cx.tx, slug, version).await?;
             let folder = skill.and_then(|skill| skill.folder());
@@ -122,7 +125,7 @@ async fn values(cx: &CallContext<'_>, target: Target<'_>) -> Result<Vec<String>,
                 .collect()
         }
         Target::Paths(slug, version) if can_view_skill(slug) && no_nul(version) => {
-            let manifest = versions::files(cx.tx, slug, version).await?;
+            let manifest = versions::files(cx.tx, slug, version, Viewer::PUBLISHED).await?;
             manifest.into_iter().map(|file| file.path).collect()
         }
         Target::Versions(_) | Target::Names(..) | Target::Paths(..) | Target::Nothing => Vec::new(),

@@ -5,6 +5,7 @@ use rmcp::model::{CacheScope, DIRECTORY_MIME_TYPE, ListResourcesResult, MetaObje
 use super::error::{MethodError, UriKind};
 use super::method::{Method, MethodAnswer, VERSION_TTL_MS};
 use super::{media_type, skill_entry};
+use crate::registry::caller::Viewer;
 use crate::registry::cursor;
 use crate::registry::skill_uri::SkillUri;
 use crate::registry::versions::{self, FileEntry};
@@ -55,7 +56,7 @@ impl Method for DirectoryRead {
             None => String::new(),
         };
         let (found, manifest) = futures::try_join!(skill_entry::find(cx, &uri), async {
-            Ok(versions::files(cx.tx, uri.slug(), Some(uri.version())).await?)
+            Ok(versions::files(cx.tx, uri.slug(), Some(uri.version()), Viewer::PUBLISHED).await?)
         })?;
         let (skill, folder) = found.ok_or_else(unknown)?;
         let mut children = children(&manifest, uri.path());

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::error::{InvalidParameter, MethodError};
 use super::method::{Method, MethodAnswer};
 use super::prompts_list::SEARCH_FIRST;
+use crate::registry::caller::Viewer;
 use crate::registry::{listing, versions};
 use crate::tools::{CallContext, ToolName};
 use agent_skills::SKILL_MD;
@@ -104,7 +105,7 @@ impl Method for PromptsGet {
         let version = self.version.as_deref();
         let (skill, skill_md) = futures::try_join!(
             listing::get_version(cx.tx, &self.name, version),
-            versions::file(cx.tx, &self.name, version, SKILL_MD),
+            versions::file(cx.tx, &self.name, version, SKILL_MD, Viewer::PUBLISHED),
         )?;
         let skill = skill
             .filter(|skill| cx.principal.can_view_skill(&skill.resolved.slug))

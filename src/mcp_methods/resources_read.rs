@@ -9,6 +9,7 @@ use super::method::{Method, MethodAnswer, VERSION_TTL_MS};
 use super::{media_type, skill_entry};
 use crate::db::DbError;
 use crate::ids::Digest;
+use crate::registry::caller::Viewer;
 use crate::registry::skill_uri::SkillUri;
 use crate::registry::versions::{self, FileContents};
 use crate::tools::{CallContext, ToolName};
@@ -36,7 +37,14 @@ impl Method for ResourcesRead {
             .filter(|uri| !self.uri.ends_with('/') && !uri.path().is_empty())
             .ok_or_else(unknown)?;
         let (found, file) = futures::try_join!(skill_entry::find(cx, &uri), async {
-            Ok(versions::file(cx.tx, uri.slug(), Some(uri.version()), uri.path()).await?)
+            Ok(versions::file(
+                cx.tx,
+                uri.slug(),
+                Some(uri.version()),
+                uri.path(),
+                Viewer::PUBLISHED,
+            )
+            .await?)
         })?;
         let (skill, _) = found.ok_or_else(unknown)?;
         let file = file.ok_or_else(unknown)?;

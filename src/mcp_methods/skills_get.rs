@@ -5,6 +5,7 @@ use rmcp::model::{CacheScope, GetSkillResult};
 use super::error::{MethodError, UriKind};
 use super::method::{Method, MethodAnswer, VERSION_TTL_MS};
 use super::skill_entry;
+use crate::registry::caller::Viewer;
 use crate::registry::skill_uri::SkillUri;
 use crate::registry::versions;
 use crate::tools::{CallContext, ToolName};
@@ -34,7 +35,7 @@ impl Method for SkillsGet {
             .ok_or_else(unknown)?;
         // Both queries find the version by its slug and label, so that they share one round trip.
         let (found, manifest) = futures::try_join!(skill_entry::find(cx, &uri), async {
-            Ok(versions::files(cx.tx, uri.slug(), Some(uri.version())).await?)
+            Ok(versions::files(cx.tx, uri.slug(), Some(uri.version()), Viewer::PUBLISHED).await?)
         })?;
         let (skill, _) = found.ok_or_else(unknown)?;
         let entry = skill_entry::entry(&skill, &manifest).ok_or_else(unknown)?;

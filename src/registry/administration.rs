@@ -5,6 +5,8 @@
 
 pub mod api_keys;
 pub mod audit_log;
+pub mod settings;
+pub mod skills;
 pub mod tenants;
 pub mod usage;
 pub mod users;

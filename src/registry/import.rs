@@ -6,10 +6,14 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::audit::Actor;
-use super::publish::{self, DiagnosticLine, NewVersion, PublishError, PublishOutcome};
+use super::caller::Caller;
+use super::publish::{self, DiagnosticLine, NewVersion, Placement, PublishError, PublishOutcome, Source};
+use super::scans;
+use super::settings::{self, Settings};
 use crate::db::{AdminDb, DbError, TenantTx};
 use crate::ids::{Digest, TenantId};
 use agent_skills::{SKILL_MD, SkillDocument, SkillFolder};
+use skill_scanner::ScanReport;
 
 /// Number of skills read ahead, so that reading overlaps with storing.
 const READ_AHEAD: usize = 8;
@@ -72,7 +76,7 @@ pub enum ImportError {
 /// A folder with its skill, or the reason why it was refused.
 struct ReadFolder {
     source: String,
-    content: Result<Box<(SkillFolder, SkillDocument)>, String>,
+    content: Result<Box<(SkillFolder, SkillDocument, ScanReport)>, String>,
     fixed: bool,
     notes: Vec<DiagnosticLine>,
 }
@@ -88,6 +92,9 @@ pub async fn import(
     job: &Job,
     mut report: impl FnMut(Line),
 ) -> Result<(), ImportError> {
+    let tx = TenantTx::begin_as_admin(db, tenant).await?;
+    let settings = settings::load(&tx).await?;
+    tx.rollback().await?;
     let (sender, mut folders) = mpsc::channel(READ_AHEAD);
     let (root, fix) = (job.root.clone(), job.fix);
     let reader = tokio::task::spawn_blocking(move || {
@@ -102,7 +109,7 @@ pub async fn import(
         }
     });
     while let Some(folder) = folders.recv().await {
-        report(store(db, tenant, job, folder).await?);
+        report(store(db, tenant, job, &settings, folder).await?);
     }
     reader
         .await
@@ -155,7 +162,7 @@ fn read_folder(root: &Path, path: &Path, fix: bool) -> ReadFolder {
     if !fix {
         return ReadFolder {
             source,
-            content: Ok(Box::new((folder, document))),
+            content: Ok(scanned(folder, document)),
             fixed: false,
             notes,
         };
@@ -163,12 +170,17 @@ fn read_folder(root: &Path, path: &Path, fix: bool) -> ReadFolder {
     match repair(&mut folder, document) {
         Ok((document, fixed)) => ReadFolder {
             source,
-            content: Ok(Box::new((folder, document))),
+            content: Ok(scanned(folder, document)),
             fixed,
             notes,
         },
         Err(reason) => ReadFolder::refused(source, reason),
     }
+}
+
+fn scanned(folder: SkillFolder, document: SkillDocument) -> Box<(SkillFolder, SkillDocument, ScanReport)> {
+    let scan = scans::scan_folder(&folder);
+    Box::new((folder, document, scan))
 }
 
 /// Replaces `SKILL.md` in memory; the imported folder is not changed.
@@ -190,7 +202,13 @@ fn repair(folder: &mut SkillFolder, document: SkillDocument) -> Result<(SkillDoc
     Ok((document, true))
 }
 
-async fn store(db: &AdminDb, tenant: TenantId, job: &Job, folder: ReadFolder) -> Result<Line, ImportError> {
+async fn store(
+    db: &AdminDb,
+    tenant: TenantId,
+    job: &Job,
+    settings: &Settings,
+    folder: ReadFolder,
+) -> Result<Line, ImportError> {
     let mut line = Line {
         source: folder.source,
         outcome: ImportOutcome::Refused,
@@ -208,15 +226,12 @@ async fn store(db: &AdminDb, tenant: TenantId, job: &Job, folder: ReadFolder) ->
             return Ok(line);
         }
     };
-    let (files, document) = *content;
+    let (files, document, scan) = *content;
     let tx = TenantTx::begin_as_admin(db, tenant).await?;
     // PostgreSQL accepts all values: a path cannot contain NUL, and the metadata is cut to the columns.
-    let new = NewVersion {
-        source: &line.source,
-        folder: &files,
-        document: &document,
-        actor: &job.actor,
-    };
+    let placement = Placement::Source(Source::path(&line.source));
+    let caller = Caller::administrator(job.actor.clone());
+    let new = NewVersion::new(placement, &files, &document, &caller, settings, &scan);
     let stored = match publish::store(&tx, &new).await {
         Ok(stored) => stored,
         Err(PublishError::Db(error)) if error.is_unavailable() || error.is_missing_tenant() => {
@@ -229,18 +244,23 @@ async fn store(db: &AdminDb, tenant: TenantId, job: &Job, folder: ReadFolder) ->
             }
             line.reason = Some(match error {
                 PublishError::Db(_) => "the database rejected it; see the log on stderr".to_owned(),
-                PublishError::NoSlug(_) => error.to_string(),
+                PublishError::NoSlug(_)
+                | PublishError::Taken(_)
+                | PublishError::Archived(_)
+                | PublishError::NotAllowed
+                | PublishError::Version(_)
+                | PublishError::VersionTaken { .. } => error.to_string(),
             });
             return Ok(line);
         }
     };
     match stored.outcome {
         PublishOutcome::Unchanged => tx.rollback().await?,
-        PublishOutcome::Created | PublishOutcome::Updated => tx.commit().await?,
+        PublishOutcome::Created | PublishOutcome::Updated | PublishOutcome::Submitted => tx.commit().await?,
     }
     line.outcome = match stored.outcome {
         PublishOutcome::Created => ImportOutcome::Created,
-        PublishOutcome::Updated => ImportOutcome::Updated,
+        PublishOutcome::Updated | PublishOutcome::Submitted => ImportOutcome::Updated,
         PublishOutcome::Unchanged => ImportOutcome::Unchanged,
     };
     line.skill = Some(stored.slug);

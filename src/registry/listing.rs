@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::caller::Viewer;
 use super::skill_uri::SkillUri;
 use super::skills::ResolvedVersion;
 use super::versions::FileEntry;
@@ -68,10 +69,17 @@ pub async fn get_version(
     slug: &str,
     version: Option<&str>,
 ) -> Result<Option<ListedSkill>, DbError> {
+    let viewer = Viewer::PUBLISHED;
     let row = tx
         .query_opt(
             sql!("skills/get_version.sql"),
-            &[tx.tenant().as_uuid(), &slug, &version],
+            &[
+                tx.tenant().as_uuid(),
+                &slug,
+                &version,
+                &viewer.user_uuid(),
+                &viewer.sees_all,
+            ],
         )
         .await?;
     row.as_ref().map(ListedSkill::from_row).transpose()

@@ -1,34 +1,123 @@
 //! Publishing: stores a version with its manifest and bytes, and updates the skill's metadata from it.
+//!
+//! The tools, the command line and the import all call [`store`].
 
 mod display_metadata;
+mod placement;
+mod rows;
+mod versioning;
 
-use serde_json::{Value, json};
-use tokio_postgres::Row;
-use uuid::Uuid;
+pub(super) use display_metadata::{DisplayMetadata, without_nul};
+pub(super) use rows::{next_revision, set_latest};
 
-use display_metadata::{DisplayMetadata, fit, without_nul};
+use serde_json::json;
+use skill_scanner::ScanReport;
 
-use super::audit::{self, Actor, Entry};
-use crate::db::{DbError, Param, TenantTx};
+use self::placement::Target;
+use self::versioning::Unchanged;
+use super::audit::{self, Entry};
+use super::caller::Caller;
+use super::latest::latest_of;
+use super::lifecycle::VersionState;
+use super::scans;
+use super::settings::Settings;
+use super::usage::Subject;
+use super::versions::{self, VersionRow};
+use crate::db::{DbError, TenantTx};
 use crate::ids::{Digest, SkillId, Slug, VersionId};
-use crate::sql;
-use agent_skills::{Diagnostic, Severity, SkillDocument, SkillFolder};
+use agent_skills::{Diagnostic, Severity, SkillDocument, SkillFolder, SkillVersion, VersionError};
 
-/// The highest number that is appended to a slug that is taken. After it, publishing fails with [`PublishError::NoSlug`].
-const MAX_SLUG_NUMBER: u32 = 99;
+/// The maximum length of a change note in characters.
+pub const MAX_CHANGE_NOTE_CHARS: usize = 2_000;
 
-/// The longest version label that is taken from the front matter, in characters. `+` and an ordinal may follow it.
-const MAX_AUTHOR_LABEL: usize = 50;
+/// Which skill a version belongs to.
+#[derive(Debug, Clone, Copy)]
+pub enum Placement<'a> {
+    /// The skill with this slug, or a new one.
+    Slug(&'a Slug),
+    /// The skill that this source filled before, or a new one.
+    Source(Source<'a>),
+}
+
+/// The place that an imported skill comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Source<'a> {
+    /// Name of the import, such as the address of a repository. Two sources never fill one skill.
+    pub name: &'a str,
+    /// Path in the source. The next import recognises the skill by it.
+    pub path: &'a str,
+    /// Put before the slug if it is taken, such as the name of a plugin.
+    pub prefix: Option<&'a str>,
+}
+
+impl<'a> Source<'a> {
+    /// A path in an import without a name.
+    #[must_use]
+    pub const fn path(path: &'a str) -> Self {
+        Self {
+            name: "",
+            path,
+            prefix: None,
+        }
+    }
+}
+
+/// The version that a fork was copied from.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    pub skill: SkillId,
+    pub version: String,
+    pub digest: Digest,
+}
 
 /// A version to publish.
 pub struct NewVersion<'a> {
-    /// Path relative to the imported folder. The next import recognises the skill by it.
-    pub source: &'a str,
+    pub placement: Placement<'a>,
     pub folder: &'a SkillFolder,
     /// The parsed `SKILL.md`.
     pub document: &'a SkillDocument,
-    /// Recorded in the audit log.
-    pub actor: &'a Actor,
+    pub caller: &'a Caller,
+    pub settings: &'a Settings,
+    /// The scanner's result for the folder.
+    pub scan: &'a ScanReport,
+    /// Overrides the version in the front matter.
+    pub version: Option<SkillVersion>,
+    /// What changed, up to [`MAX_CHANGE_NOTE_CHARS`] characters.
+    pub change_note: &'a str,
+    /// Whether to store a draft.
+    pub draft: bool,
+    /// Set for forks.
+    pub origin: Option<Origin>,
+}
+
+impl<'a> NewVersion<'a> {
+    /// A version to publish at once, with the version of its front matter.
+    #[must_use]
+    pub const fn new(
+        placement: Placement<'a>,
+        folder: &'a SkillFolder,
+        document: &'a SkillDocument,
+        caller: &'a Caller,
+        settings: &'a Settings,
+        scan: &'a ScanReport,
+    ) -> Self {
+        Self {
+            placement,
+            folder,
+            document,
+            caller,
+            settings,
+            scan,
+            version: None,
+            change_note: "",
+            draft: false,
+            origin: None,
+        }
+    }
+
+    fn names_a_version(&self) -> bool {
+        self.version.is_some() || self.document.version.is_some()
+    }
 }
 
 /// The effect of publishing.
@@ -38,7 +127,9 @@ pub enum PublishOutcome {
     Created,
     /// A new version of an existing skill.
     Updated,
-    /// Nothing: the latest version already has the same files.
+    /// A stored draft with the same files was submitted.
+    Submitted,
+    /// Nothing: a version already has the same files.
     Unchanged,
 }
 
@@ -46,9 +137,28 @@ pub enum PublishOutcome {
 #[derive(Debug, Clone)]
 pub struct StoredVersion {
     pub outcome: PublishOutcome,
+    pub skill: SkillId,
+    pub version_id: VersionId,
     pub slug: String,
     pub version: String,
     pub digest: Digest,
+    pub state: VersionState,
+    /// Whether the scanner's findings keep it from being installed.
+    pub quarantined: bool,
+    /// Whether it is the latest version of the skill.
+    pub is_latest: bool,
+}
+
+impl StoredVersion {
+    /// What a usage event records of a call about this version.
+    #[must_use]
+    pub const fn subject(&self) -> Subject {
+        Subject {
+            skill: Some(self.skill),
+            version: Some(self.version_id),
+            digest: Some(self.digest),
+        }
+    }
 }
 
 /// Why a version was not published.
@@ -57,271 +167,238 @@ pub enum PublishError {
     /// Every slug that can be derived from the name is taken.
     #[error("too many skills are named \"{0}\"; rename the skill")]
     NoSlug(Slug),
+    #[error(
+        "the name \"{0}\" is taken by a skill that is not yours; choose another name, or fork that skill"
+    )]
+    Taken(String),
+    #[error("the skill \"{0}\" is archived; restore it before you publish a version")]
+    Archived(String),
+    #[error(
+        "this tenant lets only certain users publish; ask an administrator to add you to the setting publish.users"
+    )]
+    NotAllowed,
+    #[error(transparent)]
+    Version(#[from] VersionError),
+    #[error(
+        "version {version} of \"{slug}\" already exists with other files; raise the version (`metadata.version` in SKILL.md, or the `version` argument)"
+    )]
+    VersionTaken { slug: String, version: String },
     #[error(transparent)]
     Db(#[from] DbError),
 }
 
-/// A skill in the registry with the same source, or with one of the candidate slugs.
-struct Existing {
-    id: SkillId,
-    slug: String,
-    source: Option<String>,
-    latest: Option<(String, Digest)>,
-}
-
-impl Existing {
-    fn from_row(row: &Row) -> Result<Self, DbError> {
-        let version: Option<String> = row.try_get("version")?;
-        let digest: Option<&[u8]> = row.try_get("digest")?;
-        let latest = match (version, digest) {
-            (Some(version), Some(digest)) => {
-                let digest =
-                    Digest::from_bytes(digest).map_err(|error| DbError::Corrupt(error.to_string()))?;
-                Some((version, digest))
-            }
-            (Some(_) | None, _) => None,
-        };
-        Ok(Self {
-            id: SkillId::from_uuid(row.try_get("id")?),
-            slug: row.try_get("slug")?,
-            source: row.try_get("source")?,
-            latest,
-        })
-    }
-
-    /// The result for a version that the registry already has as the latest.
-    fn unchanged(&self, digest: Digest) -> Option<StoredVersion> {
-        let (version, latest) = self.latest.as_ref()?;
-        (*latest == digest).then(|| StoredVersion {
-            outcome: PublishOutcome::Unchanged,
-            slug: self.slug.clone(),
-            version: version.clone(),
-            digest,
-        })
-    }
-}
-
-/// Publishes a version of the skill with the same source, or of a new skill.
+/// Publishes a version of an existing or new skill.
+///
+/// Versions of one tenant are stored one after the other. Files that a version of the skill already has change nothing,
+/// unless that version is a draft and `new` is not.
 ///
 /// # Errors
 /// [`PublishError`]; the transaction must then be rolled back.
 pub async fn store(tx: &TenantTx, new: &NewVersion<'_>) -> Result<StoredVersion, PublishError> {
-    let digest = new.folder.manifest_digest();
-    let candidates = slug_candidates(&new.document.name, new.folder.parent_name.as_deref());
-    let existing = find_existing(tx, &candidates, new.source).await?;
-    let same_source = existing
-        .iter()
-        .find(|skill| skill.source.as_deref() == Some(new.source));
-    if let Some(stored) = same_source.and_then(|skill| skill.unchanged(digest)) {
-        return Ok(stored);
+    if !new.settings.allow_publishing(new.caller) {
+        return Err(PublishError::NotAllowed);
     }
-    // The same skill, imported through a different root folder.
-    let same_name = existing
-        .iter()
-        .find(|skill| skill.slug == new.document.name.as_str());
-    if same_source.is_none()
-        && let Some(stored) = same_name.and_then(|skill| skill.unchanged(digest))
+    let label = versioning::requested(new)?;
+    let digest = new.folder.manifest_digest();
+    // Importing a folder again mostly changes nothing. It needs no lock to find that out.
+    if let Placement::Source(_) = new.placement
+        && let Some(stored) = find_stored(tx, new, digest).await?
     {
         return Ok(stored);
     }
     let revision = next_revision(tx).await?;
-    let display = DisplayMetadata::new(new.document, new.folder);
-    let (skill, slug, outcome) = match same_source {
-        Some(skill) => (skill.id, skill.slug.clone(), PublishOutcome::Updated),
-        None => {
-            let slug = candidates
-                .iter()
-                .find(|slug| existing.iter().all(|skill| skill.slug != slug.as_str()))
-                .ok_or_else(|| PublishError::NoSlug(new.document.name.clone()))?;
-            let skill = SkillId::new();
-            insert_skill(tx, skill, slug, new.source, &display, revision).await?;
-            (skill, slug.to_string(), PublishOutcome::Created)
-        }
-    };
-    let (version_id, version) = insert_version(tx, skill, digest, new).await?;
-    insert_files(tx, version_id, new.folder).await?;
-    set_latest(tx, skill, version_id, &display, revision).await?;
-    let before = same_source.and_then(|skill| skill.latest.as_ref());
-    let details = json!({
-        "before": before.map(|(version, digest)| json!({"version": version, "digest": digest})),
-        "after": {"version": version, "digest": digest, "source": new.source},
-    });
-    let entry = Entry {
-        actor: new.actor,
-        action: "skill.publish",
-        subject: &slug,
-        details,
-        source: "cli",
-    };
-    audit::write(tx, &entry).await?;
-    Ok(StoredVersion {
-        outcome,
-        slug,
-        version,
-        digest,
+    let (target, versions) = placement::find(tx, new).await?;
+    if let Some(unchanged) = versioning::unchanged(&target, &versions, digest, new) {
+        return settle(tx, new, unchanged).await;
+    }
+    insert(tx, new, target, versions, label, digest, revision).await
+}
+
+/// The stored version with the same files as `new`, unless it is a draft to submit.
+async fn find_stored(
+    tx: &TenantTx,
+    new: &NewVersion<'_>,
+    digest: Digest,
+) -> Result<Option<StoredVersion>, PublishError> {
+    let (target, versions) = placement::find(tx, new).await?;
+    Ok(match versioning::unchanged(&target, &versions, digest, new) {
+        Some(Unchanged::AsStored(stored)) => Some(stored),
+        Some(Unchanged::DraftToSubmit(_)) | None => None,
     })
 }
 
-/// In order of preference: the name, the name with the parent folder as prefix, the name with a number.
-fn slug_candidates(name: &Slug, parent: Option<&str>) -> Vec<Slug> {
-    let with_parent = parent.and_then(|parent| Slug::derive(&format!("{parent}-{name}")));
-    let numbered = (2..=MAX_SLUG_NUMBER).filter_map(|number| {
-        // Leaves space for `-` and two digits, because `derive` cuts at the maximum length.
-        let stem: String = name.as_str().chars().take(Slug::MAX_LEN - 3).collect();
-        Slug::derive(&format!("{stem}-{number}"))
-    });
-    std::iter::once(name.clone())
-        .chain(with_parent)
-        .chain(numbered)
-        .collect()
-}
-
-async fn find_existing(tx: &TenantTx, candidates: &[Slug], source: &str) -> Result<Vec<Existing>, DbError> {
-    let slugs: Vec<&str> = candidates.iter().map(Slug::as_str).collect();
-    let rows = tx
-        .query(
-            sql!("skills/find_existing.sql"),
-            &[tx.tenant().as_uuid(), &slugs, &source],
-        )
-        .await?;
-    rows.iter().map(Existing::from_row).collect()
-}
-
-async fn next_revision(tx: &TenantTx) -> Result<i64, DbError> {
-    let row = tx
-        .query_one(sql!("tenants/next_revision.sql"), &[tx.tenant().as_uuid()])
-        .await?;
-    Ok(row.try_get("catalog_revision")?)
-}
-
-async fn insert_skill(
+/// Finishes a publication whose files are stored already.
+async fn settle(
     tx: &TenantTx,
-    skill: SkillId,
-    slug: &Slug,
-    source: &str,
-    display: &DisplayMetadata,
-    revision: i64,
-) -> Result<(), DbError> {
-    let (tenant, slug) = (tx.tenant(), slug.as_str());
-    let mut params: Vec<Param<'_>> = vec![tenant.as_uuid(), skill.as_uuid(), &slug];
-    params.extend(display.metadata.params());
-    let rest: [Param<'_>; 3] = [&display.notes, &source, &revision];
-    params.extend(rest);
-    tx.execute_one(sql!("skills/insert.sql"), &params).await
-}
-
-async fn set_latest(
-    tx: &TenantTx,
-    skill: SkillId,
-    version: VersionId,
-    display: &DisplayMetadata,
-    revision: i64,
-) -> Result<(), DbError> {
-    let tenant = tx.tenant();
-    let mut params: Vec<Param<'_>> = vec![tenant.as_uuid(), skill.as_uuid(), version.as_uuid()];
-    params.extend(display.metadata.params());
-    let rest: [Param<'_>; 2] = [&display.notes, &revision];
-    params.extend(rest);
-    tx.execute_one(sql!("skills/set_latest.sql"), &params).await
-}
-
-async fn insert_version(
-    tx: &TenantTx,
-    skill: SkillId,
-    digest: Digest,
     new: &NewVersion<'_>,
-) -> Result<(VersionId, String), DbError> {
-    let id = VersionId::new();
-    let author_label = new
-        .document
-        .version
-        .as_deref()
-        .map(|text| fit(text, MAX_AUTHOR_LABEL))
-        .filter(|text| !text.is_empty());
-    let row = tx
-        .query_one(
-            sql!("versions/next_version.sql"),
-            &[tx.tenant().as_uuid(), skill.as_uuid(), &author_label],
-        )
-        .await?;
-    let ordinal = row.try_get::<_, i32>("last_ordinal")? + 1;
-    let taken: bool = row.try_get("taken")?;
-    let label = match author_label {
-        None => ordinal.to_string(),
-        // The author changed the skill but not its version. Labels are unique.
-        Some(label) if taken => format!("{label}+{ordinal}"),
-        Some(label) => label,
+    unchanged: Unchanged,
+) -> Result<StoredVersion, PublishError> {
+    let mut stored = match unchanged {
+        Unchanged::AsStored(stored) => return Ok(stored),
+        Unchanged::DraftToSubmit(stored) => stored,
     };
-    let file_count = i32::try_from(new.folder.files.len()).unwrap_or(i32::MAX);
-    let total_bytes: i64 = new.folder.files.iter().map(|file| size(&file.bytes)).sum();
-    let front_matter = without_nul(&Value::Object(new.document.front_matter.clone()));
-    tx.execute_one(
-        sql!("versions/insert.sql"),
-        &[
-            tx.tenant().as_uuid(),
-            id.as_uuid(),
-            skill.as_uuid(),
-            &ordinal,
-            &label,
-            &digest.as_bytes().as_slice(),
-            &front_matter,
-            &file_count,
-            &total_bytes,
-        ],
+    let to = first_state(new.settings, false);
+    submit(
+        tx,
+        new.caller,
+        &stored.slug,
+        &stored.version,
+        stored.version_id,
+        to,
     )
     .await?;
-    Ok((id, label))
+    stored.outcome = PublishOutcome::Submitted;
+    stored.state = to;
+    stored.is_latest = to == VersionState::Published
+        && super::latest::refresh(tx, stored.skill).await? == Some(stored.version_id);
+    Ok(stored)
 }
 
-async fn insert_files(tx: &TenantTx, version: VersionId, folder: &SkillFolder) -> Result<(), DbError> {
-    let tenant = tx.tenant();
-    let digests: Vec<Vec<u8>> = folder
-        .files
-        .iter()
-        .map(|file| file.digest().as_bytes().to_vec())
-        .collect();
-    let bytes: Vec<&[u8]> = folder.files.iter().map(|file| file.bytes.as_slice()).collect();
-    tx.execute(
-        sql!("versions/insert_blobs.sql"),
-        &[tenant.as_uuid(), &digests, &bytes],
-    )
-    .await?;
-    let paths: Vec<&str> = folder.files.iter().map(|file| file.path.as_str()).collect();
-    let sizes: Vec<i64> = folder.files.iter().map(|file| size(&file.bytes)).collect();
-    let modes: Vec<&str> = folder
-        .files
-        .iter()
-        .map(|file| if file.is_executable { "executable" } else { "file" })
-        .collect();
-    let inserted = tx
-        .execute(
-            sql!("versions/insert_files.sql"),
-            &[
-                tenant.as_uuid(),
-                version.as_uuid() as &Uuid,
-                &paths,
-                &digests,
-                &sizes,
-                &modes,
-            ],
-        )
-        .await?;
-    let expected = u64::try_from(paths.len()).unwrap_or(u64::MAX);
-    if inserted == expected {
-        Ok(())
+/// Moves a draft to the state in which new versions begin, and writes the audit entry.
+pub(super) async fn submit(
+    tx: &TenantTx,
+    caller: &Caller,
+    slug: &str,
+    label: &str,
+    version: VersionId,
+    to: VersionState,
+) -> Result<bool, DbError> {
+    let changed = versions::set_state(tx, version, VersionState::Draft, to, None).await?;
+    if changed {
+        let entry = Entry {
+            actor: &caller.actor,
+            action: "skill.submit",
+            subject: slug,
+            details: json!({
+                "before": {"version": label, "state": VersionState::Draft.as_str()},
+                "after": {"version": label, "state": to.as_str()},
+            }),
+            source: caller.source,
+        };
+        audit::write(tx, &entry).await?;
+    }
+    Ok(changed)
+}
+
+/// The state of a new version.
+pub(super) const fn first_state(settings: &Settings, draft: bool) -> VersionState {
+    if draft {
+        VersionState::Draft
+    } else if settings.review_required {
+        VersionState::InReview
     } else {
-        Err(DbError::RowCount {
-            expected,
-            actual: inserted,
-        })
+        VersionState::Published
     }
 }
 
-fn size(bytes: &[u8]) -> i64 {
-    i64::try_from(bytes.len()).unwrap_or(i64::MAX)
+async fn insert(
+    tx: &TenantTx,
+    new: &NewVersion<'_>,
+    target: Target,
+    mut versions: Vec<VersionRow>,
+    label: Option<SkillVersion>,
+    digest: Digest,
+    revision: i64,
+) -> Result<StoredVersion, PublishError> {
+    let display = DisplayMetadata::new(new.document, &new.folder.diagnostics);
+    let label = versioning::label(&target, &versions, label, new)?;
+    let before = latest_of(&versions).map(|version| (version.version.clone(), version.digest));
+    let (skill, slug, outcome) = match target {
+        Target::Existing(skill) => {
+            placement::adopt(tx, &skill, new.placement).await?;
+            (skill.id, skill.slug, PublishOutcome::Updated)
+        }
+        Target::New(slug) => {
+            let skill = SkillId::new();
+            rows::insert_skill(tx, skill, &slug, new, &display, revision).await?;
+            (skill, slug.to_string(), PublishOutcome::Created)
+        }
+    };
+    let state = first_state(new.settings, new.draft);
+    let quarantined =
+        scans::quarantines(&new.scan.findings, new.settings) && !scans::is_overridden(tx, digest).await?;
+    let version = VersionRow {
+        id: VersionId::new(),
+        skill,
+        ordinal: versions.last().map_or(0, |version| version.ordinal) + 1,
+        version: label.clone(),
+        digest,
+        state,
+        quarantined,
+        author: new.caller.user,
+        yank_reason: None,
+        was_published: state == VersionState::Published,
+    };
+    rows::insert_version(tx, &version, new).await?;
+    rows::insert_files(tx, version.id, new.folder).await?;
+    scans::store(tx, digest, new.scan).await?;
+    let version_id = version.id;
+    versions.push(version);
+    let latest = latest_of(&versions).map(|version| version.id);
+    let is_latest = latest == Some(version_id);
+    // A skill without a published version shows the metadata of its newest draft to its author.
+    if is_latest || latest.is_none() {
+        set_latest(tx, skill, latest, &display, revision).await?;
+    }
+    let stored = StoredVersion {
+        outcome,
+        skill,
+        version_id,
+        slug,
+        version: label,
+        digest,
+        state,
+        quarantined,
+        is_latest,
+    };
+    record(tx, new, &stored, before).await?;
+    Ok(stored)
 }
 
-/// A deviation of a skill from the format, for the import report.
+async fn record(
+    tx: &TenantTx,
+    new: &NewVersion<'_>,
+    stored: &StoredVersion,
+    before: Option<(String, Digest)>,
+) -> Result<(), DbError> {
+    let mut after = json!({
+        "version": stored.version,
+        "digest": stored.digest,
+        "state": stored.state.as_str(),
+    });
+    if let Some(after) = after.as_object_mut() {
+        if let Placement::Source(source) = new.placement {
+            after.insert("source".to_owned(), json!(source.path));
+        }
+        if stored.quarantined {
+            after.insert("quarantined".to_owned(), json!(true));
+        }
+        if let Some(origin) = &new.origin {
+            after.insert(
+                "origin".to_owned(),
+                json!({"version": origin.version, "digest": origin.digest}),
+            );
+        }
+    }
+    let details = json!({
+        "before": before.map(|(version, digest)| json!({"version": version, "digest": digest})),
+        "after": after,
+    });
+    let entry = Entry {
+        actor: &new.caller.actor,
+        action: if new.origin.is_some() {
+            "skill.fork"
+        } else {
+            "skill.publish"
+        },
+        subject: &stored.slug,
+        details,
+        source: new.caller.source,
+    };
+    audit::write(tx, &entry).await
+}
+
+/// A deviation of a skill from the format, for reports.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct DiagnosticLine {
     /// Stable identifier.
@@ -339,25 +416,5 @@ impl From<&Diagnostic> for DiagnosticLine {
             breaks_a_rule: note.severity() == Severity::Error,
             message: note.to_string(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parent_folder_is_tried_before_numbers() {
-        let slugs = slug_candidates(&"pdf".parse().unwrap(), Some("Acme Corp"));
-        let first: Vec<&str> = slugs.iter().take(3).map(Slug::as_str).collect();
-        assert_eq!(first, ["pdf", "acme-corp-pdf", "pdf-2"]);
-    }
-
-    #[test]
-    fn slug_numbers_fit_after_the_longest_name() {
-        let name: Slug = "a".repeat(64).parse().unwrap();
-        let slugs = slug_candidates(&name, None);
-        assert_eq!(slugs.len(), 99);
-        assert!(slugs[1].as_str().ends_with("-2"), "{:?}", slugs[1]);
     }
 }

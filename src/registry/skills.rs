@@ -5,6 +5,8 @@ use serde_json::Value;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::caller::Viewer;
+use super::lifecycle::VersionState;
 use super::usage::Subject;
 use crate::db::{DbError, Param, TenantTx};
 use crate::ids::{Digest, SkillId, VersionId};
@@ -90,6 +92,7 @@ pub struct ResolvedVersion {
     pub version_id: VersionId,
     pub version: String,
     pub digest: Digest,
+    pub state: VersionState,
     /// The reason if the version was yanked; empty if none was given.
     pub yanked: Option<String>,
 }
@@ -102,6 +105,7 @@ impl ResolvedVersion {
             version_id: VersionId::from_uuid(row.try_get("version_id")?),
             version: row.try_get("version")?,
             digest: digest(row, "digest")?,
+            state: state(row, "version_status")?,
             yanked: yanked(row)?,
         })
     }
@@ -117,20 +121,35 @@ impl ResolvedVersion {
     }
 }
 
-/// The skill with this slug, and its version with this label or its latest version.
+/// The skill with this slug or former slug, and its version with this label or its latest version.
 pub async fn find(
     tx: &TenantTx,
     slug: &str,
     version: Option<&str>,
+    viewer: Viewer,
 ) -> Result<Option<ResolvedVersion>, DbError> {
     let row = tx
-        .query_opt(sql!("skills/find.sql"), &[tx.tenant().as_uuid(), &slug, &version])
+        .query_opt(
+            sql!("skills/find.sql"),
+            &[
+                tx.tenant().as_uuid(),
+                &slug,
+                &version,
+                &viewer.user_uuid(),
+                &viewer.sees_all,
+            ],
+        )
         .await?;
     row.as_ref().map(ResolvedVersion::from_row).transpose()
 }
 
+/// Reads a column that holds the state of a version.
+pub(super) fn state(row: &Row, column: &str) -> Result<VersionState, DbError> {
+    row.try_get::<_, &str>(column)?.parse().map_err(DbError::Corrupt)
+}
+
 fn yanked(row: &Row) -> Result<Option<String>, DbError> {
-    let is_yanked = row.try_get::<_, &str>("version_status")? == "yanked";
+    let is_yanked = state(row, "version_status")? == VersionState::Yanked;
     let reason: Option<String> = row.try_get("yank_reason")?;
     Ok(is_yanked.then(|| reason.unwrap_or_default()))
 }
@@ -168,16 +187,23 @@ pub struct SkillDetails {
     pub review: Option<String>,
 }
 
-/// The details of the skill with this slug, in the version with this label or in its latest version.
+/// The details of the skill with this slug or former slug, in the version with this label or in its latest version.
 pub async fn details(
     tx: &TenantTx,
     slug: &str,
     version: Option<&str>,
+    viewer: Viewer,
 ) -> Result<Option<SkillDetails>, DbError> {
     let Some(row) = tx
         .query_opt(
             sql!("skills/details.sql"),
-            &[tx.tenant().as_uuid(), &slug, &version],
+            &[
+                tx.tenant().as_uuid(),
+                &slug,
+                &version,
+                &viewer.user_uuid(),
+                &viewer.sees_all,
+            ],
         )
         .await?
     else {
@@ -238,7 +264,8 @@ pub async fn changed_since(tx: &TenantTx, revision: i64, limit: i64) -> Result<V
                 category: row.try_get("category")?,
                 tags: row.try_get("tags")?,
                 author: row.try_get("author")?,
-                active: row.try_get::<_, &str>("status")? == "active",
+                active: row.try_get::<_, &str>("status")? == "active"
+                    && row.try_get::<_, Option<Uuid>>("latest_version_id")?.is_some(),
                 revision: row.try_get("revision")?,
                 skill_md: row.try_get("skill_md")?,
             })

@@ -2,10 +2,13 @@
 
 use jiff::Timestamp;
 use tokio_postgres::Row;
+use uuid::Uuid;
 
-use super::skills::digest;
+use super::caller::Viewer;
+use super::lifecycle::VersionState;
+use super::skills::{digest, state};
 use crate::db::{DbError, TenantTx};
-use crate::ids::{Digest, VersionId};
+use crate::ids::{Digest, SkillId, UserId, VersionId};
 use crate::sql;
 
 /// One entry of a manifest.
@@ -53,14 +56,43 @@ pub struct VersionSummary {
     pub digest: Digest,
     pub file_count: i32,
     pub total_bytes: i64,
-    pub yanked: bool,
+    pub state: VersionState,
+    /// Whether the scanner's findings forbid to install it.
+    pub quarantined: bool,
+    /// What the author changed; may be empty.
+    pub change_note: String,
+    /// Set if the version was yanked.
+    pub yank_reason: Option<String>,
     pub created_at: Timestamp,
+    /// The email address of the author, unless the version was imported.
+    pub author_email: Option<String>,
 }
 
-/// The newest `limit` versions of the skill with this slug, newest first.
-pub async fn list(tx: &TenantTx, slug: &str, limit: i64) -> Result<Vec<VersionSummary>, DbError> {
+impl VersionSummary {
+    #[must_use]
+    pub fn is_yanked(&self) -> bool {
+        self.state == VersionState::Yanked
+    }
+}
+
+/// The newest `limit` versions of the skill with this slug that the viewer may read, newest first.
+pub async fn list(
+    tx: &TenantTx,
+    slug: &str,
+    limit: i64,
+    viewer: Viewer,
+) -> Result<Vec<VersionSummary>, DbError> {
     let rows = tx
-        .query(sql!("versions/list.sql"), &[tx.tenant().as_uuid(), &slug, &limit])
+        .query(
+            sql!("versions/list.sql"),
+            &[
+                tx.tenant().as_uuid(),
+                &slug,
+                &limit,
+                &viewer.user_uuid(),
+                &viewer.sees_all,
+            ],
+        )
         .await?;
     rows.iter()
         .map(|row| {
@@ -69,19 +101,36 @@ pub async fn list(tx: &TenantTx, slug: &str, limit: i64) -> Result<Vec<VersionSu
                 digest: digest(row, "digest")?,
                 file_count: row.try_get("file_count")?,
                 total_bytes: row.try_get("total_bytes")?,
-                yanked: row.try_get::<_, &str>("status")? == "yanked",
-                created_at: row.try_get("created_at")?,
+                state: state(row, "status")?,
+                quarantined: row.try_get("quarantined")?,
+                change_note: row.try_get("change_note")?,
+                yank_reason: row.try_get("yank_reason")?,
+                created_at: row
+                    .try_get::<_, Option<Timestamp>>("published_at")?
+                    .map_or_else(|| row.try_get("created_at"), Ok)?,
+                author_email: row.try_get("created_by_email")?,
             })
         })
         .collect()
 }
 
 /// The manifest of the skill with this slug, in the version with this label or in its latest version. Empty if there is none.
-pub async fn files(tx: &TenantTx, slug: &str, version: Option<&str>) -> Result<Vec<FileEntry>, DbError> {
+pub async fn files(
+    tx: &TenantTx,
+    slug: &str,
+    version: Option<&str>,
+    viewer: Viewer,
+) -> Result<Vec<FileEntry>, DbError> {
     let rows = tx
         .query(
             sql!("versions/files.sql"),
-            &[tx.tenant().as_uuid(), &slug, &version],
+            &[
+                tx.tenant().as_uuid(),
+                &slug,
+                &version,
+                &viewer.user_uuid(),
+                &viewer.sees_all,
+            ],
         )
         .await?;
     rows.iter().map(FileEntry::from_row).collect()
@@ -93,14 +142,90 @@ pub async fn file(
     slug: &str,
     version: Option<&str>,
     path: &str,
+    viewer: Viewer,
 ) -> Result<Option<FileContents>, DbError> {
     let row = tx
         .query_opt(
             sql!("versions/file.sql"),
-            &[tx.tenant().as_uuid(), &slug, &version, &path],
+            &[
+                tx.tenant().as_uuid(),
+                &slug,
+                &version,
+                &path,
+                &viewer.user_uuid(),
+                &viewer.sees_all,
+            ],
         )
         .await?;
     row.as_ref().map(FileContents::from_row).transpose()
+}
+
+/// The state of a version, as the rules of the lifecycle need it.
+#[derive(Debug, Clone)]
+pub struct VersionRow {
+    pub id: VersionId,
+    pub skill: SkillId,
+    /// 1 for the first version of a skill, then increased by 1.
+    pub ordinal: i32,
+    pub version: String,
+    pub digest: Digest,
+    pub state: VersionState,
+    pub quarantined: bool,
+    /// The author; `None` for an imported version.
+    pub author: Option<UserId>,
+    pub yank_reason: Option<String>,
+    /// Whether it is or was published.
+    pub was_published: bool,
+}
+
+/// Every version of these skills, oldest first.
+pub async fn states(tx: &TenantTx, skills: &[SkillId]) -> Result<Vec<VersionRow>, DbError> {
+    let ids: Vec<Uuid> = skills.iter().map(|id| *id.as_uuid()).collect();
+    let rows = tx
+        .query(sql!("versions/states.sql"), &[tx.tenant().as_uuid(), &ids])
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(VersionRow {
+                id: VersionId::from_uuid(row.try_get("id")?),
+                skill: SkillId::from_uuid(row.try_get("skill_id")?),
+                ordinal: row.try_get("ordinal")?,
+                version: row.try_get("version")?,
+                digest: digest(row, "digest")?,
+                state: state(row, "status")?,
+                quarantined: row.try_get("quarantined")?,
+                author: row
+                    .try_get::<_, Option<Uuid>>("created_by")?
+                    .map(UserId::from_uuid),
+                yank_reason: row.try_get("yank_reason")?,
+                was_published: row.try_get("was_published")?,
+            })
+        })
+        .collect()
+}
+
+/// Moves a version from one state to another; `reason` is stored for a yanked version. Returns `false`, and changes nothing,
+/// if it is in another state than `from`.
+pub async fn set_state(
+    tx: &TenantTx,
+    version: VersionId,
+    from: VersionState,
+    to: VersionState,
+    reason: Option<&str>,
+) -> Result<bool, DbError> {
+    let changed = tx
+        .execute(
+            sql!("versions/set_state.sql"),
+            &[
+                tx.tenant().as_uuid(),
+                version.as_uuid(),
+                &from.as_str(),
+                &to.as_str(),
+                &reason,
+            ],
+        )
+        .await?;
+    Ok(changed == 1)
 }
 
 /// The manifest of a version.

@@ -152,7 +152,10 @@ impl CallService {
         // Held until the call is recorded: until then it counts as running.
         let admitted = self.admit(&tx, &principal, metadata.transport).await?;
         let completion = match &admitted {
-            Ok(_permit) => self.run(request, &summary.name, &tx, &principal, client).await,
+            Ok(_permit) => {
+                self.run(request, &summary.name, &tx, &principal, source, client)
+                    .await
+            }
             Err(over) => R::over_limit(over.to_string()),
         };
         self.record_denial(&principal, completion.outcome, &summary.name, source);
@@ -184,7 +187,7 @@ impl CallService {
             self.record_denial(&principal, CallOutcome::OverLimit, M::NAME, source);
             return Err(ErrorData::new(errors::OVER_LIMIT, over.to_string(), None));
         }
-        let cx = self.context(&tx, &principal);
+        let cx = self.context(&tx, &principal, source);
         let run = self.with_hook(M::NAME, &tx, method.run(&cx));
         match client
             .run(M::NAME, SideEffect::Reads, self.call_timeout, run)
@@ -260,13 +263,14 @@ impl CallService {
         name: &str,
         tx: &TenantTx,
         principal: &Principal,
+        source: &'static str,
         client: &ClientConnection,
     ) -> Completion<R::Reply> {
         let checked = match request.check(principal) {
             ControlFlow::Continue(checked) => checked,
             ControlFlow::Break(refused) => return refused,
         };
-        let cx = self.context(tx, principal);
+        let cx = self.context(tx, principal, source);
         let effect = R::side_effect(&checked);
         let run = self.with_hook(name, tx, R::run(checked, &cx));
         match client.run(name, effect, self.call_timeout, run).await {
@@ -276,10 +280,16 @@ impl CallService {
         }
     }
 
-    const fn context<'a>(&'a self, tx: &'a TenantTx, principal: &'a Principal) -> CallContext<'a> {
+    const fn context<'a>(
+        &'a self,
+        tx: &'a TenantTx,
+        principal: &'a Principal,
+        source: &'static str,
+    ) -> CallContext<'a> {
         CallContext {
             tx,
             principal,
+            source,
             search: &self.search,
         }
     }

@@ -102,6 +102,21 @@ pub async fn list(tx: &TenantTx) -> Result<Vec<User>, DbError> {
         .collect()
 }
 
+/// The active user with this address.
+///
+/// # Errors
+/// When the database is unavailable or rejects the statement.
+pub async fn find_active(tx: &TenantTx, email: &Email) -> Result<Option<UserId>, DbError> {
+    let row = tx
+        .query_opt(
+            sql!("users/find_active.sql"),
+            &[tx.tenant().as_uuid(), &email.as_str()],
+        )
+        .await?;
+    row.map(|row| Ok(UserId::from_uuid(row.try_get("id")?)))
+        .transpose()
+}
+
 /// Suspends or resumes a user. Returns `false` if there is no such user or the status did not change.
 ///
 /// # Errors

@@ -129,17 +129,18 @@ impl Tool for GetSkill {
 
     async fn run(self, cx: &CallContext<'_>) -> Result<Done<GetSkillOutput>, ToolError> {
         let (slug, version) = (self.skill.as_str(), self.version.as_deref());
+        let viewer = cx.caller().viewer();
         let requested_file = async {
             match &self.file {
-                Some(path) => versions::file(cx.tx, slug, version, path).await,
+                Some(path) => versions::file(cx.tx, slug, version, path, viewer).await,
                 None => Ok(None),
             }
         };
         // Each query finds the skill by its slug, so that all of them share one round trip.
         let (details, files, history, file) = futures::try_join!(
-            skills::details(cx.tx, slug, version),
-            versions::files(cx.tx, slug, version),
-            versions::list(cx.tx, slug, MAX_VERSIONS),
+            skills::details(cx.tx, slug, version, viewer),
+            versions::files(cx.tx, slug, version, viewer),
+            versions::list(cx.tx, slug, MAX_VERSIONS, viewer),
             requested_file,
         )?;
         let details = details
@@ -210,11 +211,11 @@ fn output(
         versions: history
             .into_iter()
             .map(|version| VersionLine {
+                yanked: version.is_yanked(),
                 version: version.version,
                 digest: version.digest.to_string(),
                 files: version.file_count,
                 bytes: version.total_bytes,
-                yanked: version.yanked,
                 published_at: version.created_at.to_string(),
             })
             .collect(),

@@ -10,6 +10,7 @@ use super::ToolError;
 use super::arguments::MAX_VERSION_CHARS;
 use super::error::Refusal;
 use super::tool::{CallContext, Done, Tool};
+use crate::registry::caller::Viewer;
 use crate::registry::installs::{self, NewInstall};
 use crate::registry::skills;
 use crate::registry::versions::{self, FileContents};
@@ -118,7 +119,7 @@ impl Tool for InstallSkill {
 
     async fn run(self, cx: &CallContext<'_>) -> Result<Done<InstallSkillOutput>, ToolError> {
         let version = self.version.as_deref();
-        let resolved = skills::find(cx.tx, &self.skill, version)
+        let resolved = skills::find(cx.tx, &self.skill, version, Viewer::PUBLISHED)
             .await?
             .filter(|resolved| cx.principal.can_view_skill(&resolved.slug))
             .ok_or_else(|| Refusal::unknown_skill(&self.skill, version))?;

@@ -9,6 +9,7 @@ use super::arguments::MAX_VERSION_CHARS;
 use super::error::Refusal;
 use super::tool::{CallContext, Done, Tool};
 use crate::ids::EventId;
+use crate::registry::caller::Viewer;
 use crate::registry::report::{self, NewReport};
 use crate::registry::skills;
 use crate::registry::usage::Subject;
@@ -80,7 +81,7 @@ impl Tool for RecordUsage {
 
     async fn run(self, cx: &CallContext<'_>) -> Result<Done<RecordUsageOutput>, ToolError> {
         let version = self.version.as_deref();
-        let resolved = skills::find(cx.tx, &self.skill, version)
+        let resolved = skills::find(cx.tx, &self.skill, version, Viewer::PUBLISHED)
             .await?
             .filter(|resolved| cx.principal.can_view_skill(&resolved.slug))
             .ok_or_else(|| Refusal::unknown_skill(&self.skill, version))?;

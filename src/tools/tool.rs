@@ -12,6 +12,7 @@ use super::error::{ArgumentError, ToolError};
 use super::name::{SideEffect, ToolName};
 use super::schema;
 use crate::db::{DbError, TenantTx};
+use crate::registry::caller::Caller;
 use crate::registry::usage::Subject;
 use crate::search::SearchCache;
 use crate::tenancy::Principal;
@@ -21,8 +22,18 @@ pub struct CallContext<'a> {
     /// The caller's transaction, the only access to the tenant's rows.
     pub tx: &'a TenantTx,
     pub principal: &'a Principal,
+    /// The transport, for audit entries.
+    pub source: &'static str,
     /// The search indexes. They return ids only; the skills are read through the transaction.
     pub search: &'a SearchCache,
+}
+
+impl CallContext<'_> {
+    /// The caller, for permissions and audit entries.
+    #[must_use]
+    pub fn caller(&self) -> Caller {
+        Caller::of_request(self.principal, self.source)
+    }
 }
 
 /// A tool. `Self` is its input: the JSON schema of `Self` describes the arguments, and its limits (lengths, ranges) are

@@ -10,7 +10,10 @@ use serde_json::{Value, json};
 use skillkeep::db::TenantTx;
 use skillkeep::ids::TenantId;
 use skillkeep::registry::audit::Actor;
-use skillkeep::registry::publish::{self, NewVersion};
+use skillkeep::registry::caller::Caller;
+use skillkeep::registry::publish::{self, NewVersion, Placement, Source};
+use skillkeep::registry::scans;
+use skillkeep::registry::settings::Settings;
 use skillkeep::server::CallService;
 use skillkeep::tenancy::ApiKey;
 
@@ -43,12 +46,11 @@ async fn publish_many(db: &TestDb, tenant: TenantId, count: usize) -> Vec<String
             }],
             diagnostics: Vec::new(),
         };
-        let new = NewVersion {
-            source: &name,
-            document: &read_document(folder.skill_md(), &name).unwrap(),
-            folder: &folder,
-            actor: &Actor::Admin("test".to_owned()),
-        };
+        let caller = Caller::administrator(Actor::Admin("test".to_owned()));
+        let (settings, scan) = (Settings::default(), scans::scan_folder(&folder));
+        let document = read_document(folder.skill_md(), &name).unwrap();
+        let placement = Placement::Source(Source::path(&name));
+        let new = NewVersion::new(placement, &folder, &document, &caller, &settings, &scan);
         publish::store(&tx, &new).await.unwrap();
     }
     tx.commit().await.unwrap();

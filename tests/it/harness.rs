@@ -17,7 +17,10 @@ use skillkeep::db::provision::DatabaseUrls;
 use skillkeep::db::{AdminDb, DatabaseUrl, ServerDb, TenantTx, connect_owner};
 use skillkeep::ids::{Digest, TenantId, UserId};
 use skillkeep::registry::audit::Actor;
-use skillkeep::registry::publish::{self, NewVersion, StoredVersion};
+use skillkeep::registry::caller::Caller;
+use skillkeep::registry::publish::{self, NewVersion, Placement, Source, StoredVersion};
+use skillkeep::registry::scans;
+use skillkeep::registry::settings::Settings;
 use skillkeep::server::{CallService, CredentialSource, McpHandler, ServiceLimits, TestHook};
 use skillkeep::tenancy::api_keys::{self, NewApiKey};
 use skillkeep::tenancy::{ApiKey, CallLimits, Scope, Scopes, tenants, users};
@@ -215,13 +218,10 @@ impl TestDb {
         };
         let document = read_document(folder.skill_md(), name).unwrap();
         let tx = TenantTx::begin_as_admin(&self.admin, tenant).await.unwrap();
-        let actor = Actor::Admin("test".to_owned());
-        let new = NewVersion {
-            source: name,
-            folder: &folder,
-            document: &document,
-            actor: &actor,
-        };
+        let caller = Caller::administrator(Actor::Admin("test".to_owned()));
+        let (settings, scan) = (Settings::default(), scans::scan_folder(&folder));
+        let placement = Placement::Source(Source::path(name));
+        let new = NewVersion::new(placement, &folder, &document, &caller, &settings, &scan);
         let stored = publish::store(&tx, &new).await.unwrap();
         tx.commit().await.unwrap();
         stored

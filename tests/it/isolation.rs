@@ -2,6 +2,7 @@
 
 mod filters;
 mod queries;
+mod values;
 
 use rmcp::model::CallToolResult;
 use rmcp::service::ServiceError;

@@ -18,7 +18,10 @@ use serde_json::{Value, json};
 use skillkeep::db::TenantTx;
 use skillkeep::ids::TenantId;
 use skillkeep::registry::audit::Actor;
-use skillkeep::registry::publish::{self, NewVersion, StoredVersion};
+use skillkeep::registry::caller::Caller;
+use skillkeep::registry::publish::{self, NewVersion, Placement, Source, StoredVersion};
+use skillkeep::registry::scans;
+use skillkeep::registry::settings::Settings;
 use skillkeep::tenancy::api_keys::{self, NewApiKey};
 use skillkeep::tenancy::{ApiKey, CallLimits, Scope, Scopes, users};
 
@@ -49,12 +52,10 @@ pub(crate) async fn store(
     };
     let document = read_document(folder.skill_md(), folder_name).unwrap();
     let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
-    let new = NewVersion {
-        source: folder_name,
-        folder: &folder,
-        document: &document,
-        actor: &Actor::Admin("test".to_owned()),
-    };
+    let caller = Caller::administrator(Actor::Admin("test".to_owned()));
+    let (settings, scan) = (Settings::default(), scans::scan_folder(&folder));
+    let placement = Placement::Source(Source::path(folder_name));
+    let new = NewVersion::new(placement, &folder, &document, &caller, &settings, &scan);
     let stored = publish::store(&tx, &new).await.unwrap();
     tx.commit().await.unwrap();
     stored

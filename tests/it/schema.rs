@@ -36,7 +36,15 @@ async fn every_query_is_named_and_prepares_as_its_role() {
                 first.starts_with(&format!("-- {name}: ")) && first.ends_with('.'),
                 "{first}"
             );
-            let admin_queries = ["tenants/", "api_keys/", "users/", "pg_catalog/", "usage/prune"];
+            let admin_queries = [
+                "tenants/",
+                "api_keys/",
+                "users/",
+                "pg_catalog/",
+                "settings/",
+                "usage/prune",
+                "skills/purge",
+            ];
             let client = if admin_queries.iter().any(|prefix| name.starts_with(prefix)) {
                 &admin
             } else {

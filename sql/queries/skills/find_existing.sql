@@ -1,5 +1,7 @@
--- skills/find_existing: Finds the skills that have one of these slugs or this source, each with its latest version.
-SELECT s.id, s.slug, s.source, v.version, v.ordinal, v.digest
+-- skills/find_existing: Finds the skills that have, or had before a rename, one of the slugs $2, or that source $4 of the import $3 filled.
+SELECT s.id, s.slug, s.owner_id, s.source_name, s.source, s.status, s.latest_version_id,
+       (SELECT array_agg(a.slug) FROM skill_aliases a WHERE a.tenant_id = $1 AND a.skill_id = s.id) AS former_slugs
 FROM skills s
-LEFT JOIN skill_versions v ON v.tenant_id = s.tenant_id AND v.id = s.latest_version_id
-WHERE s.tenant_id = $1 AND (s.slug = ANY($2) OR s.source = $3)
+WHERE s.tenant_id = $1
+  AND (s.slug = ANY($2) OR s.source = $4 AND s.source_name = ANY(ARRAY[$3, ''])
+       OR s.id IN (SELECT a.skill_id FROM skill_aliases a WHERE a.tenant_id = $1 AND a.slug = ANY($2)))

@@ -2,7 +2,11 @@
 SELECT f.path, f.digest, f.size, f.mode
 FROM skills s
 JOIN skill_versions v ON v.tenant_id = s.tenant_id AND v.skill_id = s.id
-    AND CASE WHEN $3::text IS NULL THEN v.id = s.latest_version_id ELSE v.version = $3 END
+    AND CASE WHEN $3::text IS NULL THEN v.id = coalesce(s.latest_version_id, (
+            SELECT w.id FROM skill_versions w WHERE w.tenant_id = $1 AND w.skill_id = s.id ORDER BY w.ordinal DESC LIMIT 1))
+        ELSE v.version = $3 END
 JOIN skill_files f ON f.tenant_id = v.tenant_id AND f.version_id = v.id
-WHERE s.tenant_id = $1 AND s.slug = $2 AND s.status = 'active'
+WHERE s.tenant_id = $1 AND (s.slug = $2 OR s.id = (SELECT a.skill_id FROM skill_aliases a WHERE a.tenant_id = $1 AND a.slug = $2))
+  AND (s.status = 'active' AND v.status IN ('published', 'yanked') AND NOT v.quarantined
+       OR s.owner_id = $4 OR v.created_by = $4 OR $5)
 ORDER BY f.path

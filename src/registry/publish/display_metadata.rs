@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::registry::skills::SkillMetadata;
-use agent_skills::{Severity, SkillDocument, SkillFolder};
+use agent_skills::{Diagnostic, Severity, SkillDocument};
 
 // The CHECK constraints of the table `skills`, in characters.
 const MAX_NAME: usize = 200;
@@ -12,20 +12,21 @@ const MAX_LABEL: usize = 64;
 const MAX_AUTHOR: usize = 200;
 const MAX_LICENSE: usize = 200;
 
-pub(super) struct DisplayMetadata {
-    pub(super) metadata: SkillMetadata,
+pub(in crate::registry) struct DisplayMetadata {
+    pub(in crate::registry) metadata: SkillMetadata,
     /// Deviations from the format: a list of objects with `code` and `message`.
-    pub(super) notes: Value,
+    pub(in crate::registry) notes: Value,
 }
 
 impl DisplayMetadata {
-    pub(super) fn new(document: &SkillDocument, folder: &SkillFolder) -> Self {
+    /// `left_out` are the diagnostics of the folder that `document` was read from.
+    pub(in crate::registry) fn new(document: &SkillDocument, left_out: &[Diagnostic]) -> Self {
         let front_matter = &document.front_matter;
         let author = text_of(front_matter, "author").or_else(|| {
             let metadata = front_matter.get("metadata").and_then(Value::as_object);
             text_of(metadata?, "author")
         });
-        let notes = document.diagnostics.iter().chain(&folder.diagnostics);
+        let notes = document.diagnostics.iter().chain(left_out);
         Self {
             metadata: SkillMetadata {
                 name: text_of(front_matter, "name")
@@ -58,7 +59,7 @@ pub(super) fn fit(text: &str, max_chars: usize) -> String {
 }
 
 /// The value without NUL characters, which PostgreSQL cannot store in JSON. The stored file keeps them.
-pub(super) fn without_nul(value: &Value) -> Value {
+pub(in crate::registry) fn without_nul(value: &Value) -> Value {
     match value {
         Value::String(text) => Value::String(text.replace('\0', "")),
         Value::Array(items) => items.iter().map(without_nul).collect(),

@@ -4,17 +4,32 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::queries::{OtherTenantIds, Values, attempt, role_of};
+use super::queries::{attempt, role_of};
 use super::two;
+use super::values::{OtherTenantIds, Values};
 use crate::harness::{Client, Cluster};
 
 /// Queries without a tenant condition, with the reason.
-const WITHOUT: [(&str, &str); 21] = [
+const WITHOUT: [(&str, &str); 29] = [
     ("audit/insert", "inserts a row with the given tenant"),
     ("audit/insert_denial", "inserts a row with the given tenant"),
     ("installs/insert", "inserts a row with the given tenant"),
     ("api_keys/insert", "inserts a row with the given tenant"),
     ("skills/insert", "inserts a row with the given tenant"),
+    ("aliases/insert", "inserts a row with the given tenant"),
+    ("ratings/upsert", "inserts a row with the given tenant"),
+    ("reviews/insert", "inserts a row with the given tenant"),
+    ("scans/insert_override", "inserts a row with the given tenant"),
+    ("scans/upsert", "inserts a row with the given tenant"),
+    ("settings/set", "inserts a row with the given tenant"),
+    (
+        "skills/purge",
+        "a function that compares the given tenant with the setting",
+    ),
+    (
+        "usage/prune_tenant",
+        "a function that compares the given tenant with the setting",
+    ),
     (
         "tenants/erase",
         "a function that compares the given tenant with the setting",

@@ -5,12 +5,10 @@ use std::path::Path;
 
 use skillkeep::ids::TenantId;
 use tokio_postgres::types::ToSql;
-use uuid::Uuid;
 
+use super::values::{OtherTenantIds, Values};
 use super::{TwoTenants, two};
 use crate::harness::Cluster;
-
-pub(super) type Values = Vec<Box<dyn ToSql + Sync>>;
 
 /// The queries of `sql/queries` with a tenant condition, by name. Those of `tenants/` have none.
 fn queries() -> BTreeMap<String, String> {
@@ -38,7 +36,9 @@ fn queries() -> BTreeMap<String, String> {
 /// The query without its tenant condition. The parameter is kept, so that PostgreSQL can infer its type.
 fn without_filter(sql: &str) -> String {
     let mut bare = sql.to_owned();
-    for alias in ["", "a.", "e.", "f.", "i.", "k.", "r.", "s.", "u.", "v.", "w."] {
+    for alias in [
+        "", "a.", "c.", "e.", "f.", "i.", "k.", "o.", "r.", "s.", "t.", "u.", "v.", "w.",
+    ] {
         for before in [" ", "("] {
             bare = bare.replace(
                 &format!("{before}{alias}tenant_id = $1"),
@@ -48,111 +48,6 @@ fn without_filter(sql: &str) -> String {
     }
     assert!(!bare.contains("tenant_id = $1"), "{bare}");
     bare
-}
-
-/// The ids of the other tenant, as an attacker would use them who knows all of them.
-pub(super) struct OtherTenantIds {
-    skill: Uuid,
-    version: Uuid,
-    user: Uuid,
-    key: Uuid,
-    key_hash: Vec<u8>,
-    install: Uuid,
-}
-
-impl OtherTenantIds {
-    pub(super) async fn of(two: &TwoTenants) -> Self {
-        let row = two
-            .db
-            .superuser()
-            .await
-            .query_one(
-                "SELECT s.id, s.latest_version_id, i.user_id, i.api_key_id, k.key_hash, i.id
-                 FROM installs i
-                 JOIN skills s ON s.id = i.skill_id JOIN api_keys k ON k.id = i.api_key_id
-                 WHERE i.tenant_id = $1",
-                &[two.other_tenant.as_uuid()],
-            )
-            .await
-            .unwrap();
-        Self {
-            skill: row.get(0),
-            version: row.get(1),
-            user: row.get(2),
-            key: row.get(3),
-            key_hash: row.get(4),
-            install: row.get(5),
-        }
-    }
-
-    /// The parameters of a query after `$1`, the tenant. A new query needs a line here.
-    pub(super) fn values(&self, query: &str) -> Values {
-        let (from, until) = (Uuid::nil(), Uuid::max());
-        match query {
-            "audit/chain" => vec![Box::new(0_i64), Box::new(1_000_i64)],
-            "audit/tail" | "usage/recent" => vec![Box::new(1_000_i64)],
-            "installs/find" => vec![Box::new(self.install), Box::new(self.user)],
-            "installs/set_state" => vec![
-                Box::new(self.install),
-                Box::new("confirmed"),
-                Box::new(vec![0_u8; 32]),
-            ],
-            "api_keys/authenticate" | "api_keys/inspect" | "api_keys/rejection_reason" => {
-                vec![Box::new(self.key_hash.clone())]
-            }
-            "api_keys/get_for_update" | "api_keys/revoke" => vec![Box::new(self.key)],
-            "api_keys/set_limits" => vec![Box::new(self.key), Box::new(1_i32), Box::new(1_i64)],
-            "usage/count_minute" => vec![Box::new(self.key), Box::new(from)],
-            "usage/count_month" => vec![Box::new(self.key), Box::new(from), Box::new(from), Box::new(from)],
-            "api_keys/replace" => vec![Box::new(self.key), Box::new(self.key), Box::new(0_f64)],
-            "api_keys/list" | "users/list" => vec![],
-            "skills/changed_slugs" => vec![Box::new(-1_i64), Box::new(1_000_i64)],
-            "skills/page" => vec![
-                Box::new(String::new()),
-                Box::new(None::<Vec<String>>),
-                Box::new(1_000_i64),
-            ],
-            "versions/manifests" => vec![Box::new(vec![self.version])],
-            "skills/by_ids" => vec![Box::new(vec![self.skill])],
-            "skills/changed_since" => vec![Box::new(-1_i64), Box::new(1_000_i64)],
-            "skills/details" | "skills/find" | "skills/get_version" | "versions/files" => {
-                vec![Box::new("only-theirs"), Box::new(None::<String>)]
-            }
-            "skills/find_existing" => {
-                vec![Box::new(vec!["only-theirs"]), Box::new("only-theirs")]
-            }
-            "skills/set_latest" => vec![
-                Box::new(self.skill),
-                Box::new(self.version),
-                Box::new("stolen"),
-                Box::new("stolen"),
-                Box::new(None::<String>),
-                Box::new(Vec::<String>::new()),
-                Box::new(None::<String>),
-                Box::new(None::<String>),
-                Box::new(true),
-                Box::new(serde_json::json!([])),
-                Box::new(99_i64),
-            ],
-            "usage/by_skill" | "usage/by_user" | "usage/searches_without_result" => {
-                vec![Box::new(from), Box::new(until), Box::new(1_000_i64)]
-            }
-            "usage/by_tool" | "usage/feedback_totals" | "usage/totals" => {
-                vec![Box::new(from), Box::new(until)]
-            }
-            "usage/find_feedback" => vec![Box::new(self.user), Box::new("taken")],
-            "users/set_status" => vec![Box::new("bob@example.com"), Box::new("suspended")],
-            "versions/contents" | "versions/manifest" => vec![Box::new(self.version)],
-            "versions/file" => vec![
-                Box::new("only-theirs"),
-                Box::new(None::<String>),
-                Box::new("SKILL.md"),
-            ],
-            "versions/next_version" => vec![Box::new(self.skill), Box::new("1")],
-            "versions/list" => vec![Box::new("only-theirs"), Box::new(100_i64)],
-            other => panic!("add the parameters of {other} with values of the other tenant"),
-        }
-    }
 }
 
 /// Runs a statement for a tenant in a transaction that is rolled back. Returns its rows as text, or the number of changed rows.
@@ -173,7 +68,8 @@ pub(super) async fn attempt(
     // The server always passes the caller's own tenant; only the query is faulty.
     let mut all: Vec<&(dyn ToSql + Sync)> = vec![two.mine.as_uuid()];
     all.extend(values.iter().map(|value| &**value));
-    if sql.lines().nth(1).unwrap().starts_with("UPDATE") {
+    let statement = sql.lines().nth(1).unwrap();
+    if statement.starts_with("UPDATE") || statement.starts_with("DELETE") {
         let touched = client.execute(sql, &all).await.unwrap();
         return vec![format!("{touched} rows touched")];
     }
@@ -189,7 +85,10 @@ pub(super) async fn attempt(
 }
 
 pub(super) fn role_of(query: &str) -> &'static str {
-    if query.starts_with("api_keys/") || query.starts_with("users/") {
+    if ["api_keys/", "users/", "settings/"]
+        .iter()
+        .any(|area| query.starts_with(area))
+    {
         "skillkeep_admin"
     } else {
         "skillkeep_app"

@@ -1,0 +1,3 @@
+-- settings/reset: Returns a setting to its default.
+DELETE FROM tenant_settings
+WHERE tenant_id = $1 AND key = $2

@@ -1,0 +1,188 @@
+//! Parameters for each query of `sql/queries` that name rows of another tenant.
+
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+use super::TwoTenants;
+
+pub(super) type Values = Vec<Box<dyn ToSql + Sync>>;
+
+/// The ids of the other tenant, as an attacker would use them who knows all of them.
+pub(super) struct OtherTenantIds {
+    skill: Uuid,
+    version: Uuid,
+    user: Uuid,
+    key: Uuid,
+    key_hash: Vec<u8>,
+    install: Uuid,
+    digest: Vec<u8>,
+    installed_version: Uuid,
+}
+
+/// Rows of the other tenant in the tables that the fixture's tool calls leave empty.
+async fn insert_lifecycle_rows(two: &TwoTenants) {
+    let tenant = two.other_tenant;
+    two.db
+        .superuser()
+        .await
+        .batch_execute(&format!(
+            "UPDATE skills SET owner_id = (SELECT user_id FROM installs WHERE tenant_id = '{tenant}'), source_name = 'theirs'
+                 WHERE tenant_id = '{tenant}';
+             INSERT INTO skill_aliases (tenant_id, slug, skill_id)
+                 SELECT tenant_id, 'formerly-theirs', id FROM skills WHERE tenant_id = '{tenant}' AND slug = 'shared'
+                 ON CONFLICT DO NOTHING;
+             INSERT INTO scan_overrides (tenant_id, digest, reason)
+                 SELECT tenant_id, digest, 'theirs' FROM skill_scans WHERE tenant_id = '{tenant}' ON CONFLICT DO NOTHING;
+             INSERT INTO skill_reviews (tenant_id, id, version_id, reviewer_id, verdict)
+                 SELECT tenant_id, id, version_id, user_id, 'approved' FROM installs WHERE tenant_id = '{tenant}'
+                 ON CONFLICT DO NOTHING;
+             INSERT INTO ratings (tenant_id, id, skill_id, user_id, stars)
+                 SELECT tenant_id, id, skill_id, user_id, 5 FROM installs WHERE tenant_id = '{tenant}'
+                 ON CONFLICT DO NOTHING;
+             INSERT INTO tenant_settings (tenant_id, key, value) VALUES ('{tenant}', 'review.policy', '\"required\"')
+                 ON CONFLICT DO NOTHING;"
+        ))
+        .await
+        .unwrap();
+}
+
+impl OtherTenantIds {
+    pub(super) async fn of(two: &TwoTenants) -> Self {
+        insert_lifecycle_rows(two).await;
+        let row = two
+            .db
+            .superuser()
+            .await
+            .query_one(
+                "SELECT s.id, s.latest_version_id, i.user_id, i.api_key_id, k.key_hash, i.id, v.digest, v.id
+                 FROM installs i
+                 JOIN skills s ON s.id = i.skill_id JOIN api_keys k ON k.id = i.api_key_id
+                 JOIN skill_versions v ON v.id = i.version_id
+                 WHERE i.tenant_id = $1",
+                &[two.other_tenant.as_uuid()],
+            )
+            .await
+            .unwrap();
+        Self {
+            skill: row.get(0),
+            version: row.get(1),
+            user: row.get(2),
+            key: row.get(3),
+            key_hash: row.get(4),
+            install: row.get(5),
+            digest: row.get(6),
+            installed_version: row.get(7),
+        }
+    }
+
+    /// The parameters of a query after `$1`, the tenant. A new query needs a line here.
+    pub(super) fn values(&self, query: &str) -> Values {
+        let (from, until) = (Uuid::nil(), Uuid::max());
+        match query {
+            "audit/chain" => vec![Box::new(0_i64), Box::new(1_000_i64)],
+            "audit/tail" | "usage/recent" => vec![Box::new(1_000_i64)],
+            "installs/find" => vec![Box::new(self.install), Box::new(self.user)],
+            "installs/set_state" => vec![
+                Box::new(self.install),
+                Box::new("confirmed"),
+                Box::new(vec![0_u8; 32]),
+            ],
+            "api_keys/authenticate" | "api_keys/inspect" | "api_keys/rejection_reason" => {
+                vec![Box::new(self.key_hash.clone())]
+            }
+            "api_keys/get_for_update" | "api_keys/revoke" => vec![Box::new(self.key)],
+            "api_keys/set_limits" => vec![Box::new(self.key), Box::new(1_i32), Box::new(1_i64)],
+            "usage/count_minute" => vec![Box::new(self.key), Box::new(from)],
+            "usage/count_month" => vec![Box::new(self.key), Box::new(from), Box::new(from), Box::new(from)],
+            "api_keys/replace" => vec![Box::new(self.key), Box::new(self.key), Box::new(0_f64)],
+            "api_keys/list" | "users/list" => vec![],
+            "skills/changed_slugs" => vec![Box::new(-1_i64), Box::new(1_000_i64)],
+            "skills/page" => vec![
+                Box::new(String::new()),
+                Box::new(None::<Vec<String>>),
+                Box::new(1_000_i64),
+            ],
+            "versions/manifests" => vec![Box::new(vec![self.version])],
+            "skills/by_ids" => vec![Box::new(vec![self.skill])],
+            "skills/changed_since" => vec![Box::new(-1_i64), Box::new(1_000_i64)],
+            "skills/details" | "skills/find" | "skills/get_version" | "versions/files" => vec![
+                Box::new("only-theirs"),
+                Box::new(None::<String>),
+                Box::new(self.user),
+                Box::new(true),
+            ],
+            "skills/find_existing" => vec![
+                Box::new(vec!["only-theirs"]),
+                Box::new("theirs"),
+                Box::new("only-theirs"),
+            ],
+            "skills/managed" => vec![Box::new("only-theirs")],
+            "skills/mine" => vec![Box::new(self.user), Box::new(String::new()), Box::new(100_i64)],
+            "skills/of_source" => vec![Box::new("theirs")],
+            "skills/set_source" => vec![Box::new(self.skill), Box::new("stolen"), Box::new("stolen")],
+            "skills/set_status" => vec![Box::new(self.skill), Box::new("archived"), Box::new(99_i64)],
+            "skills/set_slug" => vec![Box::new(self.skill), Box::new("stolen"), Box::new(99_i64)],
+            "skills/set_owner" => vec![Box::new(self.skill), Box::new(self.user), Box::new(99_i64)],
+            "skills/set_deprecation" => vec![
+                Box::new(self.skill),
+                Box::new("stolen"),
+                Box::new(None::<Uuid>),
+                Box::new(99_i64),
+            ],
+            "skills/clear_latest" => vec![Box::new(self.skill), Box::new(99_i64)],
+            "aliases/delete" => vec![Box::new("formerly-theirs"), Box::new(self.skill)],
+            "settings/list" => vec![],
+            "settings/reset" => vec![Box::new("review.policy")],
+            "scans/find" | "scans/is_overridden" => vec![Box::new(self.digest.clone())],
+            "reviews/of_version" => vec![Box::new(self.installed_version), Box::new(10_i64)],
+            "ratings/withdraw" | "ratings/summary" => vec![Box::new(self.skill), Box::new(self.user)],
+            "users/find_active" => vec![Box::new("ada@example.com")],
+            "versions/states" => vec![Box::new(vec![self.skill])],
+            "versions/set_state" => vec![
+                Box::new(self.version),
+                Box::new("published"),
+                Box::new("yanked"),
+                Box::new("stolen"),
+            ],
+            "versions/set_quarantined" => vec![Box::new(self.digest.clone()), Box::new(true)],
+            "versions/unscanned" => vec![Box::new("none"), Box::new(100_i64)],
+            "versions/skill_md" => vec![Box::new(self.version)],
+            "skills/set_latest" => vec![
+                Box::new(self.skill),
+                Box::new(self.version),
+                Box::new("stolen"),
+                Box::new("stolen"),
+                Box::new(None::<String>),
+                Box::new(Vec::<String>::new()),
+                Box::new(None::<String>),
+                Box::new(None::<String>),
+                Box::new(true),
+                Box::new(serde_json::json!([])),
+                Box::new(99_i64),
+            ],
+            "usage/by_skill" | "usage/by_user" | "usage/searches_without_result" => {
+                vec![Box::new(from), Box::new(until), Box::new(1_000_i64)]
+            }
+            "usage/by_tool" | "usage/feedback_totals" | "usage/totals" => {
+                vec![Box::new(from), Box::new(until)]
+            }
+            "usage/find_feedback" => vec![Box::new(self.user), Box::new("taken")],
+            "users/set_status" => vec![Box::new("bob@example.com"), Box::new("suspended")],
+            "versions/contents" | "versions/manifest" => vec![Box::new(self.version)],
+            "versions/file" => vec![
+                Box::new("only-theirs"),
+                Box::new(None::<String>),
+                Box::new("SKILL.md"),
+                Box::new(self.user),
+                Box::new(true),
+            ],
+            "versions/list" => vec![
+                Box::new("only-theirs"),
+                Box::new(100_i64),
+                Box::new(self.user),
+                Box::new(true),
+            ],
+            other => panic!("add the parameters of {other} with values of the other tenant"),
+        }
+    }
+}
