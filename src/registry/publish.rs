@@ -8,6 +8,7 @@ mod rows;
 mod versioning;
 
 pub(super) use display_metadata::{DisplayMetadata, without_nul};
+pub use placement::planned_slug;
 pub(super) use rows::{next_revision, set_latest};
 
 use serde_json::json;
