@@ -13,8 +13,9 @@ mod request;
 mod service;
 mod subscriptions;
 
-pub use completion::Completion;
+pub use completion::{Completion, ERROR_CODE_META, OUTCOME_META};
 pub use credentials::CredentialSource;
+pub use errors::{FORBIDDEN, OVER_LIMIT};
 pub use event_metadata::{RequestMetadata, TransportKind};
 pub use handler::McpHandler;
 pub use methods::{all as methods, is_call, is_recorded};

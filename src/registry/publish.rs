@@ -2,11 +2,14 @@
 //!
 //! The tools, the command line and the import all call [`store`].
 
+mod audit_entry;
+mod diagnostic_line;
 mod display_metadata;
 mod placement;
 mod rows;
 mod versioning;
 
+pub use diagnostic_line::DiagnosticLine;
 pub(super) use display_metadata::{DisplayMetadata, without_nul};
 pub use placement::planned_slug;
 pub(super) use rows::{next_revision, set_latest};
@@ -26,7 +29,7 @@ use super::usage::Subject;
 use super::versions::{self, VersionRow};
 use crate::db::{DbError, TenantTx};
 use crate::ids::{Digest, SkillId, Slug, VersionId};
-use agent_skills::{Diagnostic, Severity, SkillDocument, SkillFolder, SkillVersion, VersionError};
+use agent_skills::{SkillDocument, SkillFolder, SkillVersion, VersionError};
 
 /// The maximum length of a change note in characters.
 pub const MAX_CHANGE_NOTE_CHARS: usize = 2_000;
@@ -352,70 +355,6 @@ async fn insert(
         quarantined,
         is_latest,
     };
-    record(tx, new, &stored, before).await?;
+    audit_entry::write(tx, new, &stored, before).await?;
     Ok(stored)
-}
-
-async fn record(
-    tx: &TenantTx,
-    new: &NewVersion<'_>,
-    stored: &StoredVersion,
-    before: Option<(String, Digest)>,
-) -> Result<(), DbError> {
-    let mut after = json!({
-        "version": stored.version,
-        "digest": stored.digest,
-        "state": stored.state.as_str(),
-    });
-    if let Some(after) = after.as_object_mut() {
-        if let Placement::Source(source) = new.placement {
-            after.insert("source".to_owned(), json!(source.path));
-        }
-        if stored.quarantined {
-            after.insert("quarantined".to_owned(), json!(true));
-        }
-        if let Some(origin) = &new.origin {
-            after.insert(
-                "origin".to_owned(),
-                json!({"version": origin.version, "digest": origin.digest}),
-            );
-        }
-    }
-    let details = json!({
-        "before": before.map(|(version, digest)| json!({"version": version, "digest": digest})),
-        "after": after,
-    });
-    let entry = Entry {
-        actor: &new.caller.actor,
-        action: if new.origin.is_some() {
-            "skill.fork"
-        } else {
-            "skill.publish"
-        },
-        subject: &stored.slug,
-        details,
-        source: new.caller.source,
-    };
-    audit::write(tx, &entry).await
-}
-
-/// A deviation of a skill from the format, for reports.
-#[derive(Debug, Clone, serde::Serialize)]
-pub struct DiagnosticLine {
-    /// Stable identifier.
-    pub code: &'static str,
-    /// Whether it violates the format; otherwise it is a warning.
-    pub breaks_a_rule: bool,
-    /// What was found and how it was handled.
-    pub message: String,
-}
-
-impl From<&Diagnostic> for DiagnosticLine {
-    fn from(note: &Diagnostic) -> Self {
-        Self {
-            code: note.code(),
-            breaks_a_rule: note.severity() == Severity::Error,
-            message: note.to_string(),
-        }
-    }
 }
