@@ -199,6 +199,11 @@ fn with_secrets(root: &Path) {
     put(root, "deploy/id_rsa", "private");
     put(
         root,
+        "deploy/scripts/notify.sh",
+        ["KEY='AKIA", "ZQZQZQZQZQZQZQZQ'\n"].concat(),
+    );
+    put(
+        root,
         "deploy/config/server.pem",
         ["-----BEGIN PRIVATE", "KEY-----"].join(" "),
     );
@@ -222,7 +227,13 @@ async fn secrets_and_junk_are_neither_stored_nor_unmentioned() {
     assert_eq!(ran.code, 0, "{ran:?}");
     assert_eq!(
         files(&db, "deploy").await,
-        [".env.example", ".gitignore", "SKILL.md", "scripts/run.sh"]
+        [
+            ".env.example",
+            ".gitignore",
+            "SKILL.md",
+            "scripts/notify.sh",
+            "scripts/run.sh"
+        ]
     );
     let deploy = line(&lines, "deploy");
     for left_out in [
@@ -238,6 +249,11 @@ async fn secrets_and_junk_are_neither_stored_nor_unmentioned() {
         assert!(messages(deploy).contains(left_out), "{left_out} in {deploy}");
     }
     assert!(codes(deploy).contains(&"missing_files"), "{deploy}");
+    let finding = &deploy["findings"][0];
+    assert_eq!(
+        (&finding["path"], &finding["line"]),
+        (&json!("scripts/notify.sh"), &json!(1))
+    );
     assert!(!ran.out.contains("hunter2") && !ran.err.contains("hunter2"));
     let stored: i64 = db
         .value("SELECT count(*) FROM blobs WHERE convert_from(bytes, 'UTF8') LIKE '%hunter2%'")
@@ -272,6 +288,7 @@ async fn secrets_and_junk_are_neither_stored_nor_unmentioned() {
             "SKILL.md",
             "dist/built.js",
             "node_modules/a/index.js",
+            "scripts/notify.sh",
             "scripts/run.sh"
         ]
     );

@@ -261,7 +261,13 @@ async fn scope_permits_and_lists_exactly_its_tools() {
         (Scope::SkillsReview, vec!["whoami", "review_skill"]),
         (
             Scope::SkillsPublish,
-            vec!["whoami", "publish_skill", "fork_skill", "update_skill", "yank_skill"],
+            vec![
+                "whoami",
+                "publish_skill",
+                "fork_skill",
+                "update_skill",
+                "yank_skill",
+            ],
         ),
     ]
     .into_iter()

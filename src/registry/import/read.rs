@@ -320,3 +320,45 @@ fn take_version(skill: &mut ReadSkill, version: Option<&str>, from: &str) {
         message,
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prefix(source: &str, root: &str, is_extracted: bool) -> Option<String> {
+        let found = FoundSkill {
+            path: Path::new(root).join(source),
+            source: source.to_owned(),
+            plugin: None,
+            origin: None,
+            diagnostics: Vec::new(),
+        };
+        prefix_of(&found, Path::new(root), is_extracted)
+    }
+
+    #[test]
+    fn prefix_is_the_innermost_folder_with_a_name_of_its_own() {
+        for (source, root, is_extracted, expected) in [
+            ("team-a/review", "/srv/all", false, Some("team-a")),
+            (
+                "plugins/rigging/skills/review",
+                "/srv/all",
+                false,
+                Some("rigging"),
+            ),
+            ("review", "/srv/team-a", false, Some("team-a")),
+            ("skills/review", "/srv/team-a", false, Some("team-a")),
+            ("review", "/srv/team-a/.claude/skills", false, Some("team-a")),
+            (".", "/srv/team-a/review", false, Some("team-a")),
+            ("review", "/tmp/skillkeep-import-x/team-a", true, Some("team-a")),
+            (".", "/tmp/skillkeep-import-x/review", true, None),
+            ("skills/review", "/tmp/skillkeep-import-x/skills", true, None),
+        ] {
+            assert_eq!(
+                prefix(source, root, is_extracted).as_deref(),
+                expected,
+                "{source} in {root}"
+            );
+        }
+    }
+}
