@@ -20,6 +20,8 @@ mod postgres_supervisor;
 mod quickstart;
 mod registry_args;
 mod serve;
+mod settings;
+mod skill;
 mod stdio;
 mod tenant;
 mod tenant_arg;
@@ -101,6 +103,12 @@ enum Command {
     /// Safe to repeat: a changed skill gets a new version, an unchanged one is skipped. Example: skillkeep import
     /// ~/skills --tenant acme
     Import(import::ImportArgs),
+    /// List, search, fork, withdraw and remove skills
+    #[command(subcommand)]
+    Skill(skill::SkillCommand),
+    /// Read and change the settings of a tenant
+    #[command(subcommand)]
+    Settings(settings::SettingsCommand),
     /// Report, list and delete usage events
     Usage(usage::UsageArgs),
     /// Read and verify the audit log
@@ -176,6 +184,8 @@ async fn dispatch(config: &Config, command: Command) -> Result<(), CliError> {
         Command::User(command) => user::run(config, command).await,
         Command::Key(command) => key::run(config, command).await,
         Command::Import(args) => import::run(config, args).await,
+        Command::Skill(command) => skill::run(config, command).await,
+        Command::Settings(command) => settings::run(config, command).await,
         Command::Usage(args) => usage::run(config, args).await,
         Command::Audit(command) => audit::run(config, command).await,
         Command::Doctor(args) => doctor::run(config, args).await,

@@ -33,6 +33,7 @@ mod import_content;
 mod import_sources;
 mod isolation;
 mod keys;
+mod lifecycle;
 mod malformed_input;
 mod methods;
 mod model;
