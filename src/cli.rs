@@ -99,7 +99,7 @@ enum Command {
     /// Create, list, limit, inspect, revoke and rotate API keys
     #[command(subcommand)]
     Key(key::KeyCommand),
-    /// Import all skills below a folder
+    /// Import all skills of a folder or an archive
     ///
     /// Safe to repeat: a changed skill gets a new version, an unchanged one is skipped. Example: skillkeep import
     /// ~/skills --tenant acme

@@ -1,96 +1,124 @@
-//! `skillkeep import`: imports all skills below a folder and prints one line for each.
+//! `skillkeep import`: imports all skills of a folder or archive and prints one line for each.
+
+mod report;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use self::report::Summary;
 use super::database::{self, Database, db_failure};
 use super::output;
 use crate::config::Config;
 use crate::db::AdminDb;
 use crate::error::{CliError, CliErrorKind};
-use crate::registry::import::{self, ImportError, ImportOutcome, Job, Line};
+use crate::registry::import::{self, ImportError, Job, OpenError, Opened};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ImportArgs {
-    /// Folder to search for skills
+    /// Folder or archive (zip, tar, tar.gz) with skills
     ///
-    /// Each folder in it that contains a SKILL.md is one skill.
-    folder: PathBuf,
+    /// Each folder in it that contains a SKILL.md is one skill. Also reads a Git checkout, a Claude plugin marketplace,
+    /// and a folder written by `skillkeep tenant export`.
+    path: PathBuf,
     /// Repair front matter that breaks the rules of the format
     ///
-    /// The repaired SKILL.md is stored; the folder is not changed. Without it, such skills are stored as they are, or
-    /// refused.
+    /// The repaired SKILL.md is stored; the source is not changed. A skill whose name is taken also gets its slug as its
+    /// name. Without it, such skills are stored as they are, or refused.
     #[arg(long)]
     fix: bool,
-    /// Exit with 1 if any skill is refused
+    /// Name of the source
     ///
-    /// Without it, only if all skills are refused.
+    /// Skills of two sources never overwrite each other. Without it, the address of the Git repository, else the path.
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// Keep files that look like secrets, caches or build output
+    ///
+    /// A pattern as in .gitignore, relative to the skill or to the source. Can be repeated.
+    #[arg(long, value_name = "PATTERN")]
+    include: Vec<String>,
+    /// Archive skills that left the source
+    ///
+    /// Without it, they are only reported.
     #[arg(long)]
+    prune: bool,
+    /// Report what would happen, and store nothing
+    ///
+    /// Publications in the same tenant wait until it ends.
+    #[arg(long)]
+    dry_run: bool,
+    /// Has no effect: every refused skill makes the exit code 1
+    #[arg(long, hide = true)]
     strict: bool,
     /// Import into this tenant
     #[arg(long, default_value = "default", value_name = "SLUG")]
     tenant: String,
 }
 
-#[derive(Default)]
-struct ImportCounts {
-    created: usize,
-    updated: usize,
-    unchanged: usize,
-    refused: usize,
-}
-
-impl ImportCounts {
-    fn add(&mut self, outcome: &ImportOutcome) {
-        match outcome {
-            ImportOutcome::Created => self.created += 1,
-            ImportOutcome::Updated => self.updated += 1,
-            ImportOutcome::Unchanged => self.unchanged += 1,
-            ImportOutcome::Refused => self.refused += 1,
+impl ImportArgs {
+    fn job(&self) -> Job {
+        Job {
+            path: self.path.clone(),
+            source: self.source.clone(),
+            fix: self.fix,
+            include: self.include.clone(),
+            prune: self.prune,
+            dry_run: self.dry_run,
+            actor: database::operator(),
         }
-    }
-
-    fn stored(&self) -> usize {
-        self.created + self.updated + self.unchanged
     }
 }
 
 pub(super) async fn run(config: &Config, args: ImportArgs) -> Result<(), CliError> {
-    if !args.folder.is_dir() {
-        let message = format!("{} is not a folder that can be read", args.folder.display());
-        return Err(CliError::new(CliErrorKind::NotFound, message));
-    }
+    let job = args.job();
+    let opened = open(job.clone()).await?;
     let database = Database::open(config).await?;
     let outcome = async {
         let db = database.admin().await?;
-        import_all(config, &db, &args).await
+        import_all(config, &db, &args, &job, opened).await
     }
     .await;
     database.close().await;
-    report_counts(&outcome?, &args)
+    outcome?.finish(&args.path, args.dry_run)
 }
 
-async fn import_all(config: &Config, db: &AdminDb, args: &ImportArgs) -> Result<ImportCounts, CliError> {
+/// Opens the source. Extracting an archive blocks.
+async fn open(job: Job) -> Result<Opened, CliError> {
+    let opened = tokio::task::spawn_blocking(move || Opened::open(&job))
+        .await
+        .map_err(|error| CliError::new(CliErrorKind::Internal, format!("cannot open the source: {error}")))?;
+    opened.map_err(|error| {
+        let kind = match &error {
+            OpenError::Unreadable { .. } | OpenError::OtherKind { .. } => CliErrorKind::NotFound,
+            OpenError::Archive { .. } | OpenError::Export { .. } => CliErrorKind::Findings,
+            OpenError::Folder(_) | OpenError::Name(_) => CliErrorKind::Usage,
+            OpenError::Temporary { .. } => CliErrorKind::Internal,
+        };
+        CliError::new(kind, error.to_string())
+    })
+}
+
+async fn import_all(
+    config: &Config,
+    db: &AdminDb,
+    args: &ImportArgs,
+    job: &Job,
+    opened: Opened,
+) -> Result<Summary, CliError> {
     let tenant = database::tenant(db, &args.tenant).await?;
-    let job = Job {
-        root: args.folder.clone(),
-        fix: args.fix,
-        actor: database::operator(),
-    };
     let progress = spinner();
-    let mut counts = ImportCounts::default();
+    let mut summary = Summary::new(opened.source_name());
     let mut written = Ok(());
-    let imported = import::import(db, tenant.id, &job, |line| {
-        counts.add(&line.outcome);
+    let imported = import::import(db, tenant.id, job, opened, |line| {
+        summary.add(&line);
         progress.inc(1);
         if written.is_ok() {
             written = progress.suspend(|| {
                 if config.json {
                     output::json(&line)
                 } else {
-                    output::line(&describe(&line))
+                    output::line(&report::describe(&line, args.dry_run))
                 }
             });
         }
@@ -99,7 +127,7 @@ async fn import_all(config: &Config, db: &AdminDb, args: &ImportArgs) -> Result<
     progress.finish_and_clear();
     imported.map_err(|ImportError::Db(error)| db_failure(error))?;
     written?;
-    Ok(counts)
+    Ok(summary)
 }
 
 /// A spinner, because the number of skills is not known in advance. Shown only on a terminal.
@@ -110,51 +138,4 @@ fn spinner() -> ProgressBar {
     }
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
-}
-
-fn describe(line: &Line) -> String {
-    let stored = |outcome: &str| {
-        let skill = line.skill.as_deref().unwrap_or_default();
-        let version = line.version.as_deref().unwrap_or_default();
-        format!("{outcome:<10} {skill} {version} from {}", line.source)
-    };
-    let mut text = match line.outcome {
-        ImportOutcome::Created => stored("created"),
-        ImportOutcome::Updated => stored("updated"),
-        ImportOutcome::Unchanged => stored("unchanged"),
-        ImportOutcome::Refused => {
-            let reason = line.reason.as_deref().unwrap_or_default();
-            format!("{:<10} {}: {reason}", "refused", line.source)
-        }
-    };
-    let repaired = line.fixed.then_some("the front matter was repaired");
-    for note in repaired
-        .into_iter()
-        .chain(line.notes.iter().map(|note| &*note.message))
-    {
-        text.push_str("\n           ");
-        text.push_str(note);
-    }
-    text
-}
-
-fn report_counts(counts: &ImportCounts, args: &ImportArgs) -> Result<(), CliError> {
-    eprintln!(
-        "{} created, {} updated, {} unchanged, {} refused",
-        counts.created, counts.updated, counts.unchanged, counts.refused
-    );
-    if counts.stored() + counts.refused == 0 {
-        let message = format!("there is no SKILL.md in or below {}", args.folder.display());
-        return Err(CliError::new(CliErrorKind::NotFound, message));
-    }
-    if counts.refused > 0 && (args.strict || counts.stored() == 0) {
-        return Err(CliError::new(
-            CliErrorKind::Findings,
-            format!(
-                "{} skills were refused; the lines above name the reasons",
-                counts.refused
-            ),
-        ));
-    }
-    Ok(())
 }

@@ -9,6 +9,7 @@ mod rows;
 mod versioning;
 
 pub use diagnostic_line::DiagnosticLine;
+pub use placement::planned_slug;
 
 use serde_json::json;
 use skill_scanner::ScanReport;

@@ -27,14 +27,15 @@ async fn installed_files_equal_the_imported_ones() {
     let corpus = std::env::var_os("SKILLKEEP_CORPUS").map(PathBuf::from);
     let unpacked = corpus.as_deref().map(unpack);
     let (root, expected) = match &unpacked {
-        Some(folder) => (folder.path().to_path_buf(), 400),
+        // 12 of the 412 are inside the folders of others.
+        Some(folder) => (folder.path().to_path_buf(), 412),
         None => (samples(), 5),
     };
 
     let (ran, lines) = import(&db, &root, &[]);
-    assert_eq!(ran.code, 0, "{}", ran.err);
     assert_eq!(lines.len(), expected);
     let (refused, stored): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line["outcome"] == "refused");
+    assert_eq!(ran.code, i32::from(!refused.is_empty()), "{}", ran.err);
     for line in refused {
         assert!(
             line["reason"].as_str().is_some_and(|reason| reason.len() > 10),

@@ -11,11 +11,12 @@ use crate::ignore_files::{FolderPatterns, IgnoreRules};
 use crate::json_file::JsonFiles;
 use crate::nested::{contains_skill_md, is_material};
 use crate::origin::{Origin, origin_of};
+use crate::path::SKILL_MD;
 use crate::plugin::{PluginInfo, plugin_of};
 use crate::source::{ReadOptions, SkillSource};
 
-/// Maximum number of entries that are looked at in a folder that is left out.
-const MAX_COUNTED: usize = 20_000;
+/// Maximum number of entries that are looked at in folders that are left out, to count the skills in them.
+const MAX_COUNTED: usize = 200_000;
 
 /// What the search came across.
 #[derive(Debug)]
@@ -95,6 +96,7 @@ impl SkillSource {
             searched: HashSet::new(),
             found: VecDeque::new(),
             files: JsonFiles::default(),
+            left_to_count: MAX_COUNTED,
         };
         std::iter::from_fn(move || search.next())
     }
@@ -118,6 +120,8 @@ struct Search<'a> {
     searched: HashSet<PathBuf>,
     found: VecDeque<Found>,
     files: JsonFiles,
+    /// Entries of folders that are left out that may still be looked at.
+    left_to_count: usize,
 }
 
 impl Search<'_> {
@@ -278,14 +282,13 @@ impl Search<'_> {
     }
 
     fn leave_out(&mut self, folder: &Path, source: String, reason: Exclusion) {
-        let skills = walkdir::WalkDir::new(folder)
-            .into_iter()
-            .flatten()
-            .take(MAX_COUNTED)
-            .filter(|entry| {
-                entry.file_type().is_file() && entry.file_name().eq_ignore_ascii_case(crate::path::SKILL_MD)
-            })
-            .count();
+        let mut skills = 0;
+        let entries = walkdir::WalkDir::new(folder).into_iter().flatten();
+        for entry in entries.take(self.left_to_count) {
+            self.left_to_count -= 1;
+            let is_skill = entry.file_type().is_file() && entry.file_name().eq_ignore_ascii_case(SKILL_MD);
+            skills += usize::from(is_skill);
+        }
         if skills > 0 {
             self.found.push_back(Found::LeftOut {
                 source,

@@ -83,8 +83,19 @@ pub fn read_folder(path: &Path) -> Result<SkillFolder, FolderError> {
     read_skill(&source, source.root())
 }
 
+impl SkillSource {
+    /// Reads a skill with all its files, see [`read_folder`]. `folder` is the path of a
+    /// [`FoundSkill`](crate::FoundSkill).
+    ///
+    /// # Errors
+    /// Those of [`read_folder`], and [`FolderError::LinkOutside`].
+    pub fn read(&self, folder: &Path) -> Result<SkillFolder, FolderError> {
+        read_skill(self, folder)
+    }
+}
+
 /// Reads the skill in `path`, a folder of the source without links in its path.
-pub(crate) fn read_skill(source: &SkillSource, path: &Path) -> Result<SkillFolder, FolderError> {
+fn read_skill(source: &SkillSource, path: &Path) -> Result<SkillFolder, FolderError> {
     let Listing {
         files: mut planned,
         mut diagnostics,

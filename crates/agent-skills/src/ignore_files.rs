@@ -174,3 +174,44 @@ impl IncludePatterns {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn verdict(patterns: &str, path: &str) -> Option<Verdict> {
+        let folder =
+            FolderPatterns::of_files("", |name| (name == ".gitignore").then_some(patterns.as_bytes()));
+        folder.unwrap()?.verdict(Path::new(path), false)
+    }
+
+    #[test]
+    fn patterns_follow_git() {
+        for (patterns, path, is_ignored) in [
+            ("*.log", "a/b.log", true),
+            ("/b.log", "a/b.log", false),
+            ("# *.log", "b.log", false),
+            ("*.log\n!b.log", "b.log", false),
+            ("*.log\r\n", "b.log", true),
+            ("\\#a", "#a", true),
+            ("a/**/b", "a/x/y/b", true),
+        ] {
+            let found = matches!(verdict(patterns, path), Some(Verdict::Ignored(".gitignore")));
+            assert_eq!(found, is_ignored, "{patterns:?} {path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_patterns_and_paths_are_accepted(patterns in "([!/*?a-c\\[\\]{},\\\\. #\r-]{0,12}\n){0,6}", path in "[a-c./]{1,12}") {
+            let relative = path.trim_start_matches('/');
+            let _ = verdict(&patterns, relative);
+            let given: Vec<String> = patterns.lines().map(str::to_owned).collect();
+            if let Ok(include) = IncludePatterns::new(&given) {
+                let _ = include.matches(&[PathBuf::from(&path)], false);
+            }
+        }
+    }
+}

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::FolderError;
-use crate::folder::{SkillFolder, read_skill};
 use crate::ignore_files::{FolderPatterns, IgnoreRules, IncludePatterns};
 
 /// How a source is read.
@@ -60,15 +59,6 @@ impl SkillSource {
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
-    }
-
-    /// Reads a skill with all its files, see [`read_folder`](crate::read_folder). `folder` is the path of a
-    /// [`FoundSkill`](crate::FoundSkill).
-    ///
-    /// # Errors
-    /// Those of [`read_folder`](crate::read_folder), and [`FolderError::LinkOutside`].
-    pub fn read(&self, folder: &Path) -> Result<SkillFolder, FolderError> {
-        read_skill(self, folder)
     }
 
     /// The ignore files of the folders around `folder`, from the source's root down.

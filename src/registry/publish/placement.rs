@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{NewVersion, Placement, PublishError, Source};
 use crate::db::{DbError, TenantTx};
-use crate::ids::{SkillId, Slug, UserId};
+use crate::ids::{IdError, SkillId, Slug, UserId};
 use crate::registry::lifecycle::{self, Action};
 use crate::registry::versions::{self, VersionRow};
 use crate::sql;
@@ -85,6 +85,20 @@ pub(super) async fn find(
         Target::New(_) => Vec::new(),
     };
     Ok((target, versions))
+}
+
+/// The slug that [`store`](super::store) gives the version, if no other publication comes first.
+///
+/// # Errors
+/// [`PublishError`]; the transaction must then be rolled back.
+pub async fn planned_slug(tx: &TenantTx, new: &NewVersion<'_>) -> Result<Slug, PublishError> {
+    match find(tx, new).await?.0 {
+        Target::New(slug) => Ok(slug),
+        Target::Existing(skill) => Ok(skill
+            .slug
+            .parse()
+            .map_err(|error: IdError| DbError::Corrupt(error.to_string()))?),
+    }
 }
 
 async fn find_existing(

@@ -7,11 +7,16 @@ use std::path::{Path, PathBuf};
 use super::source::{root, sources};
 
 /// Names of users' files, which are not in this repository.
-const USER_FILES: [&str; 4] = [
+const USER_FILES: [&str; 9] = [
     "SKILL.md",
     "skill.md",
     "claude_desktop_config.json",
     "config.toml",
+    "plugin.json",
+    "marketplace.json",
+    "origin.json",
+    "lock.json",
+    "skills-lock.json",
 ];
 /// Shorter names in the documents can be columns, roles or settings.
 const MIN_TEST_NAME_WORDS: usize = 5;

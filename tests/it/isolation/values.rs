@@ -118,6 +118,7 @@ impl OtherTenantIds {
             ],
             "skills/managed" => vec![Box::new("only-theirs")],
             "skills/mine" => vec![Box::new(self.user), Box::new(String::new()), Box::new(100_i64)],
+            "skills/statuses" => vec![Box::new(vec!["only-theirs"])],
             "skills/of_source" => vec![Box::new("theirs")],
             "skills/set_source" => vec![Box::new(self.skill), Box::new("stolen"), Box::new("stolen")],
             "skills/set_status" => vec![Box::new(self.skill), Box::new("archived"), Box::new(99_i64)],

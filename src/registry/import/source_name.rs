@@ -1,0 +1,201 @@
+//! Names of sources. Skills of sources with different names never share a skill of the registry.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use agent_skills::without_credentials;
+
+/// Maximum length of a name in characters, as in the table `skills`.
+const MAX_CHARS: usize = 300;
+/// Maximum size of a Git configuration that is read, in bytes.
+const MAX_GIT_CONFIG_BYTES: u64 = 1024 * 1024;
+
+/// Why a text is not the name of a source.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SourceNameError {
+    #[error("the name of the source must have 1 to {MAX_CHARS} characters, none of them a control character")]
+    Invalid,
+    /// A derived name.
+    #[error("the path of the source has more than {MAX_CHARS} characters; name the source with --source")]
+    TooLong,
+}
+
+/// Checks a name that the caller chose.
+pub(super) fn given(name: &str) -> Result<String, SourceNameError> {
+    let name = name.trim();
+    let chars = name.chars().count();
+    if (1..=MAX_CHARS).contains(&chars) && !name.chars().any(char::is_control) {
+        Ok(name.to_owned())
+    } else {
+        Err(SourceNameError::Invalid)
+    }
+}
+
+/// The name of a folder or archive: the address of the Git repository around it, with the path in it after `//`; else its
+/// path. `path` has no links.
+pub(super) fn derived(path: &Path) -> Result<String, SourceNameError> {
+    let name = git_name(path).unwrap_or_else(|| path.display().to_string());
+    let name: String = name
+        .chars()
+        .map(|c| if c.is_control() { '\u{FFFD}' } else { c })
+        .collect();
+    if name.chars().count() > MAX_CHARS {
+        return Err(SourceNameError::TooLong);
+    }
+    Ok(name)
+}
+
+fn git_name(path: &Path) -> Option<String> {
+    let (checkout, config) = path
+        .ancestors()
+        .find_map(|around| Some((around, git_config(around)?)))?;
+    let address = address(&remote(&config)?)?;
+    let inside = path.strip_prefix(checkout).ok()?.display().to_string();
+    Some(if inside.is_empty() {
+        address
+    } else {
+        format!("{address}//{inside}")
+    })
+}
+
+/// The text of the configuration of the repository whose work tree is `folder`.
+fn git_config(folder: &Path) -> Option<String> {
+    let git = folder.join(".git");
+    let kind = git.symlink_metadata().ok()?;
+    let folder = if kind.is_dir() {
+        git
+    } else {
+        // A linked work tree or a submodule: `gitdir: path`.
+        let text = small_text(&git)?;
+        let linked = resolve(folder, text.strip_prefix("gitdir:")?.trim());
+        match small_text(&linked.join("commondir")) {
+            Some(common) => resolve(&linked, common.trim()),
+            None => linked,
+        }
+    };
+    small_text(&folder.join("config"))
+}
+
+fn resolve(base: &Path, path: &str) -> PathBuf {
+    base.join(path)
+}
+
+fn small_text(path: &Path) -> Option<String> {
+    let metadata = path.symlink_metadata().ok()?;
+    if !metadata.is_file() || metadata.len() > MAX_GIT_CONFIG_BYTES {
+        return None;
+    }
+    fs::read_to_string(path).ok()
+}
+
+/// The address of the remote `origin`, else of the first remote (git-config(1), "Syntax").
+fn remote(config: &str) -> Option<String> {
+    let mut section = String::new();
+    let mut addresses: Vec<(String, String)> = Vec::new();
+    for line in config.lines().map(str::trim) {
+        if let Some(header) = line.strip_prefix('[') {
+            section = header.split(']').next().unwrap_or("").trim().to_owned();
+        } else if let Some((key, value)) = line.split_once('=')
+            && key.trim().eq_ignore_ascii_case("url")
+            && section.starts_with("remote ")
+        {
+            addresses.push((section.clone(), value.trim().trim_matches('"').to_owned()));
+        }
+    }
+    let origin = addresses
+        .iter()
+        .find(|(section, _)| section == "remote \"origin\"");
+    origin.or(addresses.first()).map(|(_, address)| address.clone())
+}
+
+/// An address without user, password, scheme and `.git`, so that clones over SSH and HTTPS are one source:
+/// `git@host:a/b.git` and `https://me:token@host/a/b` are `host/a/b`. A path is kept.
+fn address(remote: &str) -> Option<String> {
+    let remote = without_credentials(remote);
+    let without_scheme = match remote.split_once("://") {
+        Some(("file", path)) => path.to_owned(),
+        Some((_, rest)) => rest.to_owned(),
+        // scp's form; a path has no colon before its first slash.
+        None => match remote.split_once(':') {
+            Some((host, path)) if !host.contains('/') => {
+                let host = host.rsplit('@').next().unwrap_or(host);
+                format!("{host}/{}", path.trim_start_matches('/'))
+            }
+            Some(_) | None => remote,
+        },
+    };
+    let address = without_scheme.trim_end_matches('/');
+    let address = address
+        .strip_suffix(".git")
+        .unwrap_or(address)
+        .trim_end_matches('/');
+    (!address.is_empty()).then(|| address.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clones_of_one_repository_have_one_name() {
+        for remote in [
+            "https://host/a/b",
+            "https://host/a/b.git/",
+            "https://me:secret@host/a/b.git?x=1",
+            "ssh://git@host/a/b.git",
+            "git@host:a/b.git",
+            "host:/a/b",
+        ] {
+            assert_eq!(address(remote).as_deref(), Some("host/a/b"), "{remote}");
+        }
+        assert_eq!(address("/srv/git/b.git").as_deref(), Some("/srv/git/b"));
+        assert_eq!(address("file:///srv/git/b").as_deref(), Some("/srv/git/b"));
+        assert_eq!(address("https:///"), None);
+    }
+
+    #[test]
+    fn origin_is_preferred_to_other_remotes() {
+        let config = "[core]\n\turl = no\n[remote \"up\"]\n\turl = https://host/up\n[remote \"origin\"]\n\tfetch = x\n\tURL = \"https://host/own\"\n";
+        assert_eq!(remote(config).as_deref(), Some("https://host/own"));
+        assert_eq!(
+            remote("[remote \"up\"]\nurl=https://host/up").as_deref(),
+            Some("https://host/up")
+        );
+        assert_eq!(remote("[core]\nbare = false"), None);
+    }
+
+    #[test]
+    fn checkout_is_named_by_its_remote_and_the_path_in_it() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().canonicalize().unwrap();
+        fs::create_dir_all(root.join("repo/.git/worktrees/w")).unwrap();
+        fs::create_dir_all(root.join("repo/skills/a")).unwrap();
+        fs::create_dir_all(root.join("linked")).unwrap();
+        fs::write(
+            root.join("repo/.git/config"),
+            "[remote \"origin\"]\n\turl = https://token@host/a/b.git\n",
+        )
+        .unwrap();
+        fs::write(root.join("repo/.git/worktrees/w/commondir"), "../..\n").unwrap();
+        fs::write(root.join("linked/.git"), "gitdir: ../repo/.git/worktrees/w\n").unwrap();
+        assert_eq!(derived(&root.join("repo")).unwrap(), "host/a/b");
+        assert_eq!(derived(&root.join("repo/skills")).unwrap(), "host/a/b//skills");
+        assert_eq!(derived(&root.join("linked")).unwrap(), "host/a/b");
+        assert_eq!(derived(&root).unwrap(), root.display().to_string());
+        fs::write(root.join("repo/.git/config"), "[core]\n").unwrap();
+        assert_eq!(
+            derived(&root.join("repo")).unwrap(),
+            root.join("repo").display().to_string()
+        );
+    }
+
+    #[test]
+    fn names_are_limited_to_the_column() {
+        assert_eq!(given(" team-a "), Ok("team-a".to_owned()));
+        for name in ["", " ", "a\nb", &"x".repeat(301)] {
+            assert_eq!(given(name), Err(SourceNameError::Invalid), "{name:?}");
+        }
+        let long = PathBuf::from(format!("/{}", "x".repeat(300)));
+        assert_eq!(derived(&long), Err(SourceNameError::TooLong));
+    }
+}
