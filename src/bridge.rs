@@ -10,6 +10,7 @@ mod message;
 mod remote;
 mod session;
 mod sse_decoder;
+mod upload;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
 pub use self::remote::{Remote, RemoteError, RemoteOptions, normalize_url};
+pub use self::upload::{ArchiveUpload, UploadAnswer, UploadFailure};
 
 use self::lines::{Line, LineReader};
 use self::message::Message;

@@ -15,6 +15,7 @@ mod limit_args;
 mod migrate;
 mod output;
 mod postgres_supervisor;
+mod publish;
 mod quickstart;
 mod serve;
 mod stdio;
@@ -86,6 +87,11 @@ enum Command {
     /// Safe to repeat: a changed skill gets a new version, an unchanged one is skipped. Example: skillkeep import
     /// ~/skills --tenant acme
     Import(import::ImportArgs),
+    /// Publish one skill from a folder or an archive
+    ///
+    /// Publishes in the local database, or with --url in a remote registry. Equal files are published once. Example:
+    /// skillkeep publish ~/skills/fill-pdf --note "Handles forms with checkboxes"
+    Publish(publish::PublishArgs),
     /// Report, list and delete usage events
     Usage(usage::UsageArgs),
     /// Read and verify the audit log
@@ -150,6 +156,7 @@ async fn dispatch(config: &Config, command: Command) -> Result<(), CliError> {
         Command::User(command) => user::run(config, command).await,
         Command::Key(command) => key::run(config, command).await,
         Command::Import(args) => import::run(config, args).await,
+        Command::Publish(args) => publish::run(config, args).await,
         Command::Usage(args) => usage::run(config, args).await,
         Command::Audit(command) => audit::run(config, command).await,
         Command::Doctor(args) => doctor::run(config, args).await,

@@ -12,6 +12,7 @@ mod protocol_profile;
 mod request;
 mod service;
 mod subscriptions;
+mod upload;
 
 pub use completion::Completion;
 pub use credentials::CredentialSource;
@@ -23,3 +24,4 @@ pub use request::{RecordedRequest, RequestSummary};
 #[cfg(feature = "test-util")]
 pub use service::TestHook;
 pub use service::{CallService, ServiceLimits};
+pub use upload::{Upload, UploadError, UploadOptions, UploadReply};
