@@ -1,4 +1,4 @@
-//! Forwards MCP messages between a client on stdin and stdout and a remote registry over Streamable HTTP.
+//! Forwards MCP messages between a client on stdin and stdout and a remote registry over Streamable HTTP, or HTTP+SSE.
 //!
 //! Each line is sent unchanged, and each answer is returned unchanged, so the bridge supports every protocol version that
 //! the client and the registry have in common. It has an API key, but no access to a database.
@@ -9,6 +9,7 @@ mod lines;
 mod message;
 mod remote;
 mod session;
+mod sse_client;
 mod sse_decoder;
 mod upload;
 
@@ -18,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
 pub use self::remote::{Remote, RemoteError, RemoteOptions, normalize_url};
+pub use self::sse_client::run_over_sse;
 pub use self::upload::{ArchiveUpload, UploadAnswer, UploadFailure};
 
 use self::lines::{Line, LineReader};
@@ -67,6 +69,25 @@ where
     drop((session, out));
     if let Err(error) = writer.await {
         tracing::error!(%error, "the task that writes to stdout failed");
+    }
+}
+
+/// What the bridge could not get from the registry, by the code of its JSON-RPC error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BridgeFailure {
+    /// No answer from the registry.
+    Unavailable,
+    /// The answer does not come from a registry.
+    NotARegistry,
+    /// The registry rejected the API key.
+    InvalidKey,
+}
+
+impl BridgeFailure {
+    /// `None` if the code is not one of the bridge's.
+    #[must_use]
+    pub const fn from_code(code: i32) -> Option<Self> {
+        error::failure(code)
     }
 }
 

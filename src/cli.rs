@@ -3,6 +3,7 @@
 mod api_key;
 mod audit;
 mod bridge;
+mod call;
 mod completions;
 mod connect;
 mod database;
@@ -12,15 +13,18 @@ mod files;
 mod import;
 mod key;
 mod limit_args;
+mod local_registry;
 mod migrate;
 mod output;
 mod postgres_supervisor;
 mod publish;
 mod quickstart;
+mod registry_args;
 mod serve;
 mod stdio;
 mod tenant;
 mod tenant_arg;
+mod test;
 mod usage;
 mod user;
 
@@ -28,7 +32,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::config::Config;
+use crate::config::{Config, DEFAULT_LOG};
 use crate::error::{CliError, CliErrorKind};
 use crate::telemetry;
 
@@ -37,7 +41,7 @@ use crate::telemetry;
 #[command(name = "skillkeep", version, propagate_version = true, max_term_width = 100)]
 #[command(
     after_help = "Exit codes: 0 success, 1 problem found, 2 wrong usage, 3 not found, 4 conflict or not permitted, \
-                  5 database unavailable, 6 schema version mismatch, 70 internal error."
+                  5 database or registry unavailable, 6 schema version mismatch, 70 internal error."
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -65,6 +69,17 @@ enum Command {
     ///
     /// Needs no database. Example: SKILLKEEP_API_KEY=skeep_... skillkeep bridge https://skills.example.com
     Bridge(bridge::BridgeArgs),
+    /// Call a tool and print its result as JSON
+    ///
+    /// Calls the registry of this machine or, with --url, a remote one, as an assistant does. Exit codes: 0 success, 1 tool
+    /// error, 2 invalid arguments, 3 not found, 4 not permitted, 5 no answer. Example: skillkeep call search_skills
+    /// '{"query": "release notes"}'
+    Call(call::CallArgs),
+    /// Run scripted tool calls and compare their results
+    ///
+    /// Uses a throw-away database, or with --url an existing registry. Exits with 1 if a step fails, with 2 if a file is
+    /// invalid. Example: skillkeep test tests/stories/review.yaml --transport all
+    Test(test::TestArgs),
     /// Add skillkeep to the configuration of an assistant
     ///
     /// Everything else in the file stays as it is, and a backup is kept. Example: skillkeep connect claude-code
@@ -132,7 +147,7 @@ fn run(cli: Cli) -> Result<(), CliError> {
         // No runtime and no logging: the supervisor outlives the process whose stderr it inherits.
         return postgres_supervisor::run(config);
     }
-    telemetry::start(&config.log, config.log_format)
+    telemetry::start(log_filter(&config, &command), config.log_format)
         .map_err(|message| CliError::new(CliErrorKind::Usage, message))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -144,12 +159,23 @@ fn run(cli: Cli) -> Result<(), CliError> {
     outcome
 }
 
+/// The log filter. `call` and `test` report what the bridge would log.
+fn log_filter<'a>(config: &'a Config, command: &Command) -> &'a str {
+    if matches!(command, Command::Call(_) | Command::Test(_)) && config.log == DEFAULT_LOG {
+        "warn,skillkeep::bridge=error"
+    } else {
+        &config.log
+    }
+}
+
 async fn dispatch(config: &Config, command: Command) -> Result<(), CliError> {
     match command {
         Command::Quickstart(args) => quickstart::run(config, args).await,
         Command::Serve(args) => serve::run(config, args).await,
         Command::Stdio(args) => stdio::run(config, args).await,
         Command::Bridge(args) => bridge::run(args).await,
+        Command::Call(args) => call::run(config, args).await,
+        Command::Test(args) => test::run(config, args).await,
         Command::Connect(args) => connect::run(config, &args),
         Command::Migrate(args) => migrate::run(config, args).await,
         Command::Tenant(command) => tenant::run(config, command).await,

@@ -29,6 +29,9 @@ impl FromStr for Secret {
     }
 }
 
+/// The log filter without `--log`.
+pub const DEFAULT_LOG: &str = "warn";
+
 /// The format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
@@ -68,7 +71,7 @@ pub struct Config {
     #[arg(
         long,
         env = "SKILLKEEP_LOG",
-        default_value = "warn",
+        default_value = DEFAULT_LOG,
         global = true,
         value_name = "FILTER"
     )]

@@ -5,14 +5,14 @@ use std::fmt;
 /// Determines the exit code, which is part of the command line's contract (docs/administer.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CliErrorKind {
-    /// The command ran and found problems: `doctor`, `audit verify`, `import`.
+    /// The command ran and found problems: `doctor`, `audit verify`, `import`, `call`, `test`.
     Findings,
     /// Invalid command line or configuration.
     Usage,
     NotFound,
     /// A conflict with existing data, or not permitted.
     Refused,
-    /// The database is unreachable or does not answer.
+    /// The database or the registry is unreachable or does not answer.
     Unavailable,
     /// The database's schema has another version than this program.
     Schema,

@@ -14,8 +14,9 @@ mod service;
 mod subscriptions;
 mod upload;
 
-pub use completion::Completion;
+pub use completion::{Completion, ERROR_CODE_META, OUTCOME_META};
 pub use credentials::CredentialSource;
+pub use errors::{FORBIDDEN, OVER_LIMIT};
 pub use event_metadata::{RequestMetadata, TransportKind};
 pub use handler::McpHandler;
 pub use methods::{all as methods, is_call, is_recorded};
@@ -24,4 +25,4 @@ pub use request::{RecordedRequest, RequestSummary};
 #[cfg(feature = "test-util")]
 pub use service::TestHook;
 pub use service::{CallService, ServiceLimits};
-pub use upload::{Upload, UploadError, UploadOptions, UploadReply};
+pub use upload::{Upload, UploadError, UploadReply};

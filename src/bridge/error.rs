@@ -4,6 +4,8 @@ use std::error::Error;
 
 use reqwest::StatusCode;
 
+use super::BridgeFailure;
+
 /// JSON-RPC error codes of the bridge. They are outside the ranges that JSON-RPC and MCP reserve.
 mod code {
     /// No answer from the registry; a later attempt may succeed.
@@ -12,6 +14,15 @@ mod code {
     pub(super) const NOT_A_REGISTRY: i32 = -31_011;
     /// The registry itself uses this code for a rejected API key.
     pub(super) const INVALID_KEY: i32 = -31_001;
+}
+
+pub(super) const fn failure(code: i32) -> Option<BridgeFailure> {
+    match code {
+        code::UNAVAILABLE => Some(BridgeFailure::Unavailable),
+        code::NOT_A_REGISTRY => Some(BridgeFailure::NotARegistry),
+        code::INVALID_KEY => Some(BridgeFailure::InvalidKey),
+        _ => None,
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -204,7 +204,7 @@ async fn read_stream(
     Err(interrupted(remote, "the event stream ended before the answer"))
 }
 
-async fn next_chunk(
+pub(super) async fn next_chunk(
     remote: &Remote,
     response: &mut Response,
     idle_timeout: Duration,
@@ -215,14 +215,14 @@ async fn next_chunk(
     }
 }
 
-fn interrupted(remote: &Remote, reason: &str) -> BridgeError {
+pub(super) fn interrupted(remote: &Remote, reason: &str) -> BridgeError {
     BridgeError::Interrupted {
         host: remote.host.clone(),
         reason: reason.to_owned(),
     }
 }
 
-fn too_long(remote: &Remote, status: StatusCode) -> BridgeError {
+pub(super) fn too_long(remote: &Remote, status: StatusCode) -> BridgeError {
     BridgeError::NotMcp {
         host: remote.host.clone(),
         status,
@@ -267,7 +267,7 @@ impl Reply {
 }
 
 /// Returns the text unchanged if it is on one line.
-fn one_line(text: Vec<u8>, value: &Value) -> Vec<u8> {
+pub(super) fn one_line(text: Vec<u8>, value: &Value) -> Vec<u8> {
     if text.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
         value.to_string().into_bytes()
     } else {

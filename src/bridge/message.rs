@@ -17,7 +17,7 @@ const META: &str = "io.modelcontextprotocol/";
 pub(super) struct RequestId(Value);
 
 impl RequestId {
-    fn parse(value: &Value) -> Option<Self> {
+    pub(super) fn parse(value: &Value) -> Option<Self> {
         (value.is_string() || value.is_number()).then(|| Self(value.clone()))
     }
 

@@ -123,6 +123,17 @@ impl Remote {
     }
 }
 
+impl Remote {
+    /// Where the registry serves HTTP+SSE: `/sse` in the place of `/mcp`.
+    pub(super) fn sse_url(&self) -> Url {
+        let mut url = self.url.clone();
+        if let Some(folder) = self.url.path().strip_suffix("/mcp") {
+            url.set_path(&format!("{folder}/sse"));
+        }
+        url
+    }
+}
+
 /// Validates the address of a registry and adds the path `/mcp` if it has none.
 ///
 /// # Errors

@@ -14,9 +14,18 @@ pub(super) struct TooLong;
 pub(super) struct SseDecoder {
     line: Vec<u8>,
     data: Vec<u8>,
-    /// Whether the event's type is another than `message`.
-    is_other_type: bool,
+    event_type: EventType,
     is_after_carriage_return: bool,
+    /// The data of the last `endpoint` event: where a client posts its messages (MCP 2024-11-05, HTTP with SSE).
+    pub(super) endpoint: Option<Vec<u8>>,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+enum EventType {
+    #[default]
+    Message,
+    Endpoint,
+    Other,
 }
 
 impl SseDecoder {
@@ -40,10 +49,11 @@ impl SseDecoder {
         let line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&line);
         if line.is_empty() {
             let data = std::mem::take(&mut self.data);
-            let is_other_type = std::mem::take(&mut self.is_other_type);
-            // An event without data only sets an id to resume from, which a registry without sessions does not support.
-            if !is_other_type && !data.is_empty() {
-                messages.push(data);
+            match std::mem::take(&mut self.event_type) {
+                // An event without data only sets an id to resume from, which a registry without sessions does not support.
+                EventType::Message if !data.is_empty() => messages.push(data),
+                EventType::Endpoint => self.endpoint = Some(data),
+                EventType::Message | EventType::Other => {}
             }
             return;
         }
@@ -57,7 +67,11 @@ impl SseDecoder {
             }
             self.data.extend_from_slice(value);
         } else if field == b"event" {
-            self.is_other_type = value != b"message";
+            self.event_type = match value {
+                b"message" => EventType::Message,
+                b"endpoint" => EventType::Endpoint,
+                _ => EventType::Other,
+            };
         }
     }
 }
@@ -94,6 +108,19 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn endpoint_event_is_kept_apart_from_messages() {
+        let mut decoder = SseDecoder::default();
+        let mut messages = Vec::new();
+        let text = b"event: endpoint\ndata: /messages?sessionId=1\n\ndata: {}\n\n";
+        decoder.feed(text, &mut messages).unwrap();
+        assert_eq!(
+            decoder.endpoint.as_deref(),
+            Some("/messages?sessionId=1".as_bytes())
+        );
+        assert_eq!(messages, [b"{}".to_vec()]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ const MAX_ANSWER: usize = 1 << 20;
 #[derive(Debug)]
 pub struct ArchiveUpload {
     pub bytes: Vec<u8>,
-    /// `name`, `version`, `change_note`, `draft`: see the route.
+    /// `name`, `skill`, `version`, `note`, `draft`: see the route.
     pub query: Vec<(&'static str, String)>,
 }
 

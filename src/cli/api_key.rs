@@ -18,6 +18,19 @@ pub(super) fn required(given: Option<&Secret>) -> Result<ApiKey, CliError> {
     }
 }
 
+/// Parses the API key of a command that a person runs.
+pub(super) fn required_for_call(given: Option<&Secret>) -> Result<ApiKey, CliError> {
+    match given.map(Secret::reveal) {
+        Some(text) if !text.is_empty() => parse(text),
+        Some(_) | None => Err(CliError::new(
+            CliErrorKind::Usage,
+            format!(
+                "{VARIABLE} is not set; `skillkeep key create --user EMAIL` prints a key, set it in the environment"
+            ),
+        )),
+    }
+}
+
 pub(super) fn parse(text: &str) -> Result<ApiKey, CliError> {
     text.parse::<ApiKey>()
         .map_err(|error| CliError::new(CliErrorKind::Usage, format!("{VARIABLE} is not valid: {error}")))

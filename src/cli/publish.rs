@@ -6,9 +6,11 @@ mod skill;
 
 use std::path::PathBuf;
 
+use agent_skills::Slug;
 use serde_json::{Value, json};
 
 use self::skill::CheckedSkill;
+use super::registry_args::RegistryArgs;
 use super::{api_key, output};
 use crate::config::{Config, Secret};
 use crate::error::{CliError, CliErrorKind};
@@ -21,6 +23,11 @@ pub(super) struct PublishArgs {
     ///
     /// An archive is a zip, tar or tar.gz file of up to 18 MiB, with SKILL.md at its root or in its one top folder.
     path: PathBuf,
+    /// Publish as the skill with this slug
+    ///
+    /// Default: the name in SKILL.md.
+    #[arg(long, value_name = "SLUG")]
+    skill: Option<Slug>,
     /// Publish as this version
     ///
     /// Example: 1.4.0. Default: `metadata.version` in SKILL.md, or the next number.
@@ -48,26 +55,13 @@ pub(super) struct PublishArgs {
     /// Publish in this tenant
     #[arg(long, default_value = "default", value_name = "SLUG", conflicts_with = "url")]
     tenant: String,
-    /// Publish in this registry instead of the local database
-    ///
-    /// Needs an API key with the scope skills:write. Example: --url https://skills.example.com
-    #[arg(long, value_name = "URL")]
-    url: Option<String>,
+    #[command(flatten)]
+    registry: RegistryArgs,
     /// Set the API key
     ///
     /// Other users of the machine can see arguments, so prefer the environment variable.
     #[arg(env = api_key::VARIABLE, long, hide_env_values = true, value_name = "KEY")]
     api_key: Option<Secret>,
-    /// Trust also the certificates in this file (PEM)
-    ///
-    /// The system's root certificates stay trusted. Example: --ca-file company-ca.pem
-    #[arg(long, value_name = "FILE", requires = "url")]
-    ca_file: Option<PathBuf>,
-    /// Allow an http: address of another machine
-    ///
-    /// The API key then travels unencrypted. Default: only https:, and http: for this machine.
-    #[arg(long, requires = "url")]
-    allow_http: bool,
 }
 
 pub(super) async fn run(config: &Config, args: PublishArgs) -> Result<(), CliError> {
@@ -83,7 +77,7 @@ pub(super) async fn run(config: &Config, args: PublishArgs) -> Result<(), CliErr
         let message = format!("the skill breaks {errors} rules of the format; the lines above name them");
         return Err(CliError::new(CliErrorKind::Findings, message));
     }
-    let published = match &args.url {
+    let published = match &args.registry.url {
         Some(url) => remote::publish(url, &args, skill).await?,
         None => local::publish(config, &args, skill).await?,
     };

@@ -1,14 +1,14 @@
 //! `skillkeep quickstart`: stores sample skills, creates a key and makes a first tool call.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rmcp::model::{CallToolRequestParams, CallToolResult};
 use rmcp::transport::TokioChildProcess;
 use rmcp::{RoleClient, ServiceExt as _, service::RunningService};
 use serde_json::{Value, json};
-use tokio::process::Command;
 
 use super::database::{self, Database, db_failure};
+use super::local_registry;
 use super::output;
 use crate::config::Config;
 use crate::db::{AdminDb, TenantTx};
@@ -45,7 +45,7 @@ async fn set_up_and_call(config: &Config, database: &Database, query: &str) -> R
     } else {
         "1. The database of DATABASE_URL is reachable and has the right schema."
     })?;
-    let names = store_samples(&db).await?;
+    let names = store_samples(&db, TENANT).await?;
     output::line(&format!(
         "2. The tenant {TENANT} holds these sample skills: {}.",
         names.join(", ")
@@ -70,8 +70,9 @@ async fn set_up_and_call(config: &Config, database: &Database, query: &str) -> R
     show_configuration(config, &program, &key)
 }
 
-async fn store_samples(db: &AdminDb) -> Result<Vec<String>, CliError> {
-    let tenant = database::tenant(db, TENANT).await?;
+/// Publishes the sample skills in a tenant and returns their slugs.
+pub(super) async fn store_samples(db: &AdminDb, tenant: &str) -> Result<Vec<String>, CliError> {
+    let tenant = database::tenant(db, tenant).await?;
     let caller = Caller::administrator(database::operator());
     let settings = Settings::default();
     let mut names = Vec::new();
@@ -140,12 +141,7 @@ async fn call(config: &Config, program: &Path, key: &ApiKey, query: &str) -> Res
             format!("the first call failed: {message}"),
         )
     };
-    let mut command = Command::new(program);
-    command.arg("stdio").env("SKILLKEEP_API_KEY", key.reveal());
-    if let Some(url) = &config.database_url {
-        command.env("DATABASE_URL", url.reveal());
-    }
-    command.envs(path_settings(config));
+    let command = local_registry::stdio_command(config, program, key);
     let child = TokioChildProcess::new(command).map_err(|error| failed(error.to_string()))?;
     let client: RunningService<RoleClient, ()> =
         ().serve(child).await.map_err(|error| failed(error.to_string()))?;
@@ -160,16 +156,6 @@ async fn call(config: &Config, program: &Path, key: &ApiKey, query: &str) -> Res
     result
         .structured_content
         .ok_or_else(|| failed("the result has no structured content".to_owned()))
-}
-
-/// The environment variables that select the embedded PostgreSQL, as far as they are set.
-fn path_settings(config: &Config) -> impl Iterator<Item = (&'static str, &PathBuf)> {
-    [
-        ("SKILLKEEP_DATA_DIR", &config.data_dir),
-        ("SKILLKEEP_PG_BIN", &config.pg_bin),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| Some((name, value.as_ref()?)))
 }
 
 fn show_hits(answer: &Value) -> Result<(), CliError> {
@@ -208,7 +194,7 @@ async fn show_event(db: &AdminDb) -> Result<(), CliError> {
 fn show_configuration(config: &Config, program: &Path, key: &ApiKey) -> Result<(), CliError> {
     let mut env = serde_json::Map::new();
     env.insert("SKILLKEEP_API_KEY".to_owned(), json!(key.reveal()));
-    env.extend(path_settings(config).map(|(name, value)| (name.to_owned(), json!(value))));
+    env.extend(local_registry::path_settings(config).map(|(name, value)| (name.to_owned(), json!(value))));
     if config.database_url.is_some() {
         env.insert("DATABASE_URL".to_owned(), json!("the DATABASE_URL of the server"));
     }

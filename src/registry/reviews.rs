@@ -91,6 +91,8 @@ pub struct ReviewResult {
     pub version: String,
     pub digest: Digest,
     pub state: VersionState,
+    /// Whether findings still keep it from being installed.
+    pub quarantined: bool,
     /// Whether the verdict counted; an assistant's approval may not.
     pub counted: bool,
 }
@@ -236,6 +238,7 @@ pub async fn review(
         version: version.version.clone(),
         digest: version.digest,
         state,
+        quarantined: version.quarantined && new.override_reason.is_none(),
         counted,
         skill,
     })

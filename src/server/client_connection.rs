@@ -89,7 +89,7 @@ impl ClientConnection {
             match effect {
                 SideEffect::Reads => self.gone().await,
                 // What changes something runs to its end, so that its record is true.
-                SideEffect::Adds | SideEffect::AddsOnce => std::future::pending().await,
+                SideEffect::Adds | SideEffect::AddsOnce | SideEffect::Changes => std::future::pending().await,
             }
         };
         tokio::select! {

@@ -1,10 +1,16 @@
 //! How a request completed: its outcome, its reply, and what happens to its transaction.
 
 use rmcp::ErrorData;
-use rmcp::model::{CallToolResult, ContentBlock};
+use rmcp::model::{CallToolResult, ContentBlock, MetaObject};
 
 use super::client_connection::Interrupted;
 use crate::registry::usage::{CallOutcome, Subject};
+
+/// Key in the `_meta` of a failed tool result: the outcome of the call, as in its usage event. For programs that call tools;
+/// a model reads the text.
+pub const OUTCOME_META: &str = "skillkeep/outcome";
+/// Key in the `_meta` of a failed tool result: the stable identifier of the error.
+pub const ERROR_CODE_META: &str = "skillkeep/error_code";
 
 /// A completed request, before it is recorded.
 pub struct Completion<R> {
@@ -86,7 +92,7 @@ impl<R> Completion<R> {
     pub(super) fn interrupted(
         name: &str,
         interrupted: &Interrupted,
-        reply: impl Fn(String) -> Result<R, ErrorData>,
+        reply: impl Fn(CallOutcome, String) -> Result<R, ErrorData>,
     ) -> Self {
         match interrupted {
             Interrupted::Failed(error) => {
@@ -96,7 +102,7 @@ impl<R> Completion<R> {
                 Self::failure(
                     CallOutcome::InternalError,
                     "internal_error",
-                    reply(message.to_owned()),
+                    reply(CallOutcome::InternalError, message.to_owned()),
                 )
             }
             Interrupted::Panicked => {
@@ -116,7 +122,8 @@ impl<R> Completion<R> {
                     "{name} took longer than {} seconds and was stopped; nothing was done. Ask for less, or try again later.",
                     limit.as_secs()
                 );
-                Self::cancelled(CallOutcome::TimedOut, "timed_out", reply(message))
+                let reply = reply(CallOutcome::TimedOut, message);
+                Self::cancelled(CallOutcome::TimedOut, "timed_out", reply)
             }
         }
     }
@@ -132,12 +139,20 @@ impl<R> Completion<R> {
 impl Completion<CallToolResult> {
     /// The tool failed with a message that a model can act on.
     pub(super) fn tool_error(outcome: CallOutcome, code: &'static str, message: String) -> Self {
-        let reply = CallToolResult::error(vec![ContentBlock::text(message)]);
+        let reply = error_result(outcome, code, message);
         Self {
             result_bytes: text_bytes(&reply),
             ..Self::failure(outcome, code, Ok(reply))
         }
     }
+}
+
+/// A tool result that says what failed, in text for a model and in `_meta` for a program.
+pub(super) fn error_result(outcome: CallOutcome, code: &str, message: String) -> CallToolResult {
+    let mut meta = MetaObject::new();
+    meta.insert(OUTCOME_META.to_owned(), outcome.as_str().into());
+    meta.insert(ERROR_CODE_META.to_owned(), code.into());
+    CallToolResult::error(vec![ContentBlock::text(message)]).with_meta(Some(meta))
 }
 
 /// The size of a result's text blocks, in bytes.

@@ -9,9 +9,9 @@ use crate::tenancy::AuthError;
 /// The API key is invalid.
 pub(super) const INVALID_KEY: ErrorCode = ErrorCode(-31_001);
 /// The API key lacks a permission.
-pub(super) const FORBIDDEN: ErrorCode = ErrorCode(-31_003);
+pub const FORBIDDEN: ErrorCode = ErrorCode(-31_003);
 /// The API key or its tenant reached a limit of calls.
-pub(super) const OVER_LIMIT: ErrorCode = ErrorCode(-31_029);
+pub const OVER_LIMIT: ErrorCode = ErrorCode(-31_029);
 
 /// The caller's key is invalid, or could not be checked.
 pub(super) fn not_authenticated(error: &AuthError) -> ErrorData {

@@ -3,10 +3,10 @@
 use std::ops::ControlFlow;
 
 use rmcp::ErrorData;
-use rmcp::model::{CallToolResult, ContentBlock, JsonObject};
+use rmcp::model::{CallToolResult, JsonObject};
 use serde_json::{Value, json};
 
-use super::completion::{Completion, text_bytes};
+use super::completion::{Completion, error_result, text_bytes};
 use super::errors::{FORBIDDEN, OVER_LIMIT};
 use super::event_metadata::{recordable, redact, tool_name};
 use crate::db::DbError;
@@ -54,7 +54,7 @@ pub trait RecordedRequest: Send + 'static {
     ///
     /// # Errors
     /// The message, where this kind of request reports it as a protocol error.
-    fn error_reply(message: String) -> Result<Self::Reply, ErrorData> {
+    fn error_reply(_outcome: CallOutcome, message: String) -> Result<Self::Reply, ErrorData> {
         Err(ErrorData::internal_error(message, None))
     }
 
@@ -139,8 +139,8 @@ impl RecordedRequest for ToolCall {
         })
     }
 
-    fn error_reply(message: String) -> Result<CallToolResult, ErrorData> {
-        Ok(CallToolResult::error(vec![ContentBlock::text(message)]))
+    fn error_reply(outcome: CallOutcome, message: String) -> Result<CallToolResult, ErrorData> {
+        Ok(error_result(outcome, outcome.as_str(), message))
     }
 
     fn over_limit(message: String) -> Completion<CallToolResult> {

@@ -200,7 +200,7 @@ impl CallService {
             }
             // Dropping the transaction cancels its statement and closes its connection.
             Err(interrupted) => {
-                let reply = |message| Err(ErrorData::internal_error(message, None));
+                let reply = |_outcome, message| Err(ErrorData::internal_error(message, None));
                 Completion::interrupted(M::NAME, &interrupted, reply).reply
             }
         }

@@ -5,9 +5,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use agent_skills::{ArchiveError, FolderError, SkillFile, SkillFolder};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use agent_skills::{ArchiveError, SKILL_MD, SkillFolder};
 use rmcp::ErrorData;
 use rmcp::model::{CallToolResult, JsonObject};
 use serde_json::{Value, json};
@@ -29,8 +27,6 @@ use crate::tools::{Call, CallContext, SideEffect, ToolName};
 pub enum UploadError {
     #[error(transparent)]
     Archive(#[from] ArchiveError),
-    #[error(transparent)]
-    Folder(#[from] FolderError),
     #[error("the archive is larger than {} MiB: remove files that the skill does not need", .0 >> 20)]
     TooLarge(u64),
     #[error("the upload broke off before its end; nothing was published. Send it again")]
@@ -44,7 +40,7 @@ pub enum UploadError {
 impl UploadError {
     const fn outcome(&self) -> (CallOutcome, &'static str) {
         match self {
-            Self::Archive(_) | Self::Folder(_) => (CallOutcome::InvalidArguments, "invalid_archive"),
+            Self::Archive(_) => (CallOutcome::InvalidArguments, "invalid_archive"),
             Self::TooLarge(_) => (CallOutcome::InvalidArguments, "archive_too_large"),
             Self::BrokenOff => (CallOutcome::ClientGone, "upload_broken_off"),
             Self::TimedOut(_) => (CallOutcome::TimedOut, "upload_timed_out"),
@@ -53,83 +49,28 @@ impl UploadError {
     }
 }
 
-/// What the sender of an archive can say about it.
-#[derive(Debug, Default)]
-pub struct UploadOptions {
-    /// The version; otherwise that of the front matter, or the next number.
-    pub version: Option<String>,
-    pub change_note: Option<String>,
-    /// Whether to store a draft.
-    pub draft: Option<bool>,
-}
-
 /// A call of `publish_skill` from an archive, or the reason why there is none.
 pub struct Upload {
-    call: ToolCall,
-    refused: Option<UploadError>,
-    /// What the archive contained that is not part of the skill.
-    notes: Vec<Value>,
+    /// The tool's arguments but the files.
+    arguments: JsonObject,
+    skill: Result<SkillFolder, UploadError>,
 }
 
 impl Upload {
-    /// A call with the files of a skill.
+    /// `arguments` are those of the tool, but `files`.
     #[must_use]
-    pub fn new(skill: SkillFolder, options: UploadOptions) -> Self {
-        let notes = skill
-            .diagnostics
-            .iter()
-            .map(|note| json!({"code": note.code(), "message": note.to_string()}))
-            .collect();
-        let mut arguments = JsonObject::new();
-        let files = skill.files.into_iter().map(file_argument).collect();
-        arguments.insert("files".to_owned(), Value::Array(files));
-        let options = [
-            ("version", options.version.map(Value::from)),
-            ("change_note", options.change_note.map(Value::from)),
-            ("draft", options.draft.map(Value::from)),
-        ];
-        for (name, value) in options {
-            if let Some(value) = value {
-                arguments.insert(name.to_owned(), value);
-            }
-        }
-        Self {
-            call: publish_skill(arguments),
-            refused: None,
-            notes,
-        }
+    pub const fn new(arguments: JsonObject, skill: Result<SkillFolder, UploadError>) -> Self {
+        Self { arguments, skill }
     }
 
-    /// An upload that is refused. It is recorded like a call.
-    #[must_use]
-    pub fn refused(error: UploadError) -> Self {
-        Self {
-            call: publish_skill(JsonObject::new()),
-            refused: Some(error),
-            notes: Vec::new(),
+    /// The call with these files.
+    fn call(mut arguments: JsonObject, files: Vec<Value>) -> ToolCall {
+        arguments.insert("files".to_owned(), files.into());
+        ToolCall {
+            name: ToolName::PublishSkill.as_str().to_owned(),
+            arguments: Some(arguments),
         }
     }
-}
-
-fn publish_skill(arguments: JsonObject) -> ToolCall {
-    ToolCall {
-        name: "publish_skill".to_owned(),
-        arguments: Some(arguments),
-    }
-}
-
-fn file_argument(file: SkillFile) -> Value {
-    let path = file.path.as_str().to_owned();
-    let mut argument = match String::from_utf8(file.bytes) {
-        Ok(text) => json!({"path": path, "text": text}),
-        Err(error) => json!({"path": path, "base64": STANDARD.encode(error.into_bytes())}),
-    };
-    if file.is_executable
-        && let Some(fields) = argument.as_object_mut()
-    {
-        fields.insert("executable".to_owned(), true.into());
-    }
-    argument
 }
 
 /// The answer to an upload.
@@ -192,24 +133,37 @@ impl Completion<CallToolResult> {
     }
 }
 
+fn refused(error: &UploadError) -> Completion<UploadReply> {
+    let (outcome, code) = error.outcome();
+    Completion::tool_error(outcome, code, format!("{error}.")).into_upload()
+}
+
 impl RecordedRequest for Upload {
     type Reply = UploadReply;
     type Checked = (ToolName, Call);
 
     fn summary(&self) -> RequestSummary {
-        self.call.summary()
+        // The number of files is recorded, as for a call with files.
+        let files = self.skill.as_ref().map_or(0, |skill| skill.files.len());
+        Self::call(self.arguments.clone(), vec![Value::Null; files]).summary()
     }
 
     fn check(self, principal: &Principal) -> ControlFlow<Completion<UploadReply>, Self::Checked> {
-        match (self.call.check(principal), self.refused) {
+        // A file that satisfies the schema. Those of the archive take its place.
+        let placeholder = json!({"path": SKILL_MD, "text": ""});
+        let call = Self::call(self.arguments, vec![placeholder]);
+        match (call.check(principal), self.skill) {
+            (ControlFlow::Continue((tool, Call::PublishSkill(input))), Ok(skill)) => {
+                let call = Call::PublishSkill(Box::new(input.with_archive(skill)));
+                ControlFlow::Continue((tool, call))
+            }
             // A caller who may not publish learns nothing about the archive.
-            (ControlFlow::Break(completion), Some(error))
+            (ControlFlow::Break(completion), Err(error))
                 if completion.outcome != CallOutcome::MissingScope =>
             {
-                let (outcome, code) = error.outcome();
-                let message = format!("{error}.");
-                ControlFlow::Break(Completion::tool_error(outcome, code, message).into_upload())
+                ControlFlow::Break(refused(&error))
             }
+            (ControlFlow::Continue(_), Err(error)) => ControlFlow::Break(refused(&error)),
             (checked, _) => checked.map_break(Completion::into_upload),
         }
     }
@@ -222,12 +176,12 @@ impl RecordedRequest for Upload {
         ToolCall::run(checked, cx).await.map(Completion::into_upload)
     }
 
-    fn error_reply(message: String) -> Result<UploadReply, ErrorData> {
-        Ok(UploadReply::failure(
-            CallOutcome::InternalError,
-            "internal_error",
-            &message,
-        ))
+    fn error_reply(outcome: CallOutcome, message: String) -> Result<UploadReply, ErrorData> {
+        Ok(UploadReply::failure(outcome, outcome.as_str(), &message))
+    }
+
+    fn over_limit(message: String) -> Completion<UploadReply> {
+        ToolCall::over_limit(message).into_upload()
     }
 }
 
@@ -236,21 +190,13 @@ impl CallService {
     pub async fn upload(
         self: &Arc<Self>,
         api_key: ApiKey,
-        mut upload: Upload,
+        upload: Upload,
         metadata: RequestMetadata,
         guard: CallGuard,
     ) -> UploadReply {
-        let notes = std::mem::take(&mut upload.notes);
         let client = ClientConnection::without_peer(Arc::new(guard));
-        let mut reply = match self.execute(api_key, upload, metadata, client).await {
-            Ok(reply) => reply,
-            Err(error) => return UploadReply::of_error(&error),
-        };
-        if let (None, Some(body)) = (reply.error_code, reply.body.as_object_mut())
-            && !notes.is_empty()
-        {
-            body.insert("archive_notes".to_owned(), Value::Array(notes));
-        }
-        reply
+        self.execute(api_key, upload, metadata, client)
+            .await
+            .unwrap_or_else(|error| UploadReply::of_error(&error))
     }
 }

@@ -8,7 +8,8 @@ use super::error::{Rejection, ToolError};
 use super::name::ToolName;
 use super::tool::{Answer, CallContext, describe};
 use super::{
-    arguments, confirm_install, get_skill, install_skill, record_usage, search_skills, usage_report, whoami,
+    arguments, confirm_install, fork_skill, get_skill, install_skill, publish_skill, rate_skill,
+    record_usage, review_skill, search_skills, update_skill, usage_report, whoami, yank_skill,
 };
 
 macro_rules! calls {
@@ -84,6 +85,12 @@ calls! {
     ConfirmInstall => confirm_install::ConfirmInstall,
     RecordUsage => record_usage::RecordUsage,
     UsageReport => usage_report::UsageReportInput,
+    RateSkill => rate_skill::RateSkill,
+    PublishSkill => publish_skill::PublishSkill,
+    ReviewSkill => review_skill::ReviewSkill,
+    ForkSkill => fork_skill::ForkSkill,
+    UpdateSkill => update_skill::UpdateSkill,
+    YankSkill => yank_skill::YankSkill,
     Whoami => whoami::Whoami,
 }
 
@@ -167,6 +174,16 @@ mod tests {
                 "comment": "x", "idempotency_key": "x"}),
             ToolName::UsageReport => json!({"days": 1, "top": 1}),
             ToolName::Whoami => json!({}),
+            ToolName::RateSkill => json!({"skill": "fill-pdf", "stars": 5, "comment": "x"}),
+            ToolName::PublishSkill => json!({
+                "skill": "fill-pdf", "files": [{"path": "SKILL.md", "text": "x"}], "version": "1", "note": "x"}),
+            ToolName::ReviewSkill => json!({
+                "skill": "fill-pdf", "version": "1", "verdict": "approve", "comment": "x", "quality": 5, "clarity": 5,
+                "completeness": 5, "decided_by": "person", "override_findings": "x"}),
+            ToolName::ForkSkill => json!({"skill": "fill-pdf", "version": "1", "new_name": "fill-form"}),
+            ToolName::UpdateSkill => json!({
+                "skill": "fill-pdf", "action": "deprecate", "version": "1", "to": "fill-form", "note": "x"}),
+            ToolName::YankSkill => json!({"skill": "fill-pdf", "version": "1", "reason": "x"}),
         }
     }
 

@@ -1,6 +1,10 @@
 //! Errors of tools. Every text that a tool can show to a caller is in this file; a snapshot test lists them.
 
-use agent_skills::IdError;
+mod lifecycle;
+
+pub(super) use lifecycle::LifecycleRefusal;
+
+use agent_skills::{IdError, VersionError};
 
 use super::name::ToolName;
 use crate::db::DbError;
@@ -116,6 +120,30 @@ pub(super) enum ArgumentError {
     FileDigest { path: String, error: IdError },
     #[error("`files` lists \"{0}\" more than once")]
     DuplicateFile(String),
+    #[error("{0}")]
+    Slug(IdError),
+    #[error("`version`: {0}")]
+    Version(VersionError),
+    #[error("`to`: {0}")]
+    Email(String),
+    #[error("the file \"{0}\" needs either `text` or `base64`")]
+    FileContent(String),
+    #[error("`base64` of \"{0}\" is not valid Base64; encode the bytes of the file (RFC 4648, section 4)")]
+    FileBase64(String),
+    #[error("a verdict needs `decided_by`: `person` or `assistant`")]
+    DecidedBy,
+    #[error("a request for changes needs a `comment` that says what to change")]
+    CommentNeeded,
+    #[error("give `stars` to rate, or set `withdraw` to take your rating back")]
+    StarsOrWithdraw,
+    #[error("name the `version`, or set `all`, but not both")]
+    VersionOrAll,
+    #[error("`reason` is missing; say why, for those who have the version")]
+    ReasonNeeded,
+    #[error("`undo` needs the `version` to publish again")]
+    UndoVersion,
+    #[error("this action needs `to`: a slug to rename, an email address to transfer")]
+    ToNeeded,
 }
 
 impl ArgumentError {
@@ -187,6 +215,18 @@ mod tests {
                 error: digest_error,
             },
             ArgumentError::DuplicateFile("SKILL.md".to_owned()),
+            ArgumentError::Slug("A b".parse::<crate::ids::Slug>().unwrap_err()),
+            ArgumentError::Version("latest build!".parse::<agent_skills::SkillVersion>().unwrap_err()),
+            ArgumentError::Email("expected an email address".to_owned()),
+            ArgumentError::FileContent("SKILL.md".to_owned()),
+            ArgumentError::FileBase64("logo.png".to_owned()),
+            ArgumentError::DecidedBy,
+            ArgumentError::CommentNeeded,
+            ArgumentError::StarsOrWithdraw,
+            ArgumentError::VersionOrAll,
+            ArgumentError::ReasonNeeded,
+            ArgumentError::UndoVersion,
+            ArgumentError::ToNeeded,
         ]
     }
 

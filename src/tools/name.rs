@@ -11,6 +11,8 @@ pub enum SideEffect {
     Adds,
     /// As [`Self::Adds`], but calling it again with the same arguments changes nothing more.
     AddsOnce,
+    /// Changes or withdraws what others see: runs to its end, and the same call again changes nothing more.
+    Changes,
 }
 
 macro_rules! tool_names {
@@ -54,6 +56,12 @@ tool_names! {
     RecordUsage    "record_usage"    Some(Scope::UsageWrite), AddsOnce;
     UsageReport    "usage_report"    Some(Scope::UsageRead), Reads;
     Whoami         "whoami"          None, Reads;
+    RateSkill      "rate_skill"      Some(Scope::UsageWrite), AddsOnce;
+    PublishSkill   "publish_skill"   Some(Scope::SkillsPublish), AddsOnce;
+    ReviewSkill    "review_skill"    Some(Scope::SkillsReview), Adds;
+    ForkSkill      "fork_skill"      Some(Scope::SkillsPublish), Adds;
+    UpdateSkill    "update_skill"    Some(Scope::SkillsPublish), Changes;
+    YankSkill      "yank_skill"      Some(Scope::SkillsPublish), Changes;
 }
 
 impl ToolName {

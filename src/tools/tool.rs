@@ -108,7 +108,7 @@ pub(super) fn describe<T: Tool>(tool: ToolName) -> ToolDescription {
     let effect = tool.effect();
     let annotations = ToolAnnotations::with_title(T::TITLE)
         .read_only(effect == SideEffect::Reads)
-        .destructive(false)
+        .destructive(effect == SideEffect::Changes)
         .idempotent(effect != SideEffect::Adds)
         .open_world(false);
     ToolDescription::new(tool.as_str(), T::DESCRIPTION, schema::of::<T>())

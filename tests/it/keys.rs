@@ -224,6 +224,12 @@ async fn can_call_tool(client: &Client, tool: ToolName) -> bool {
         ToolName::GetSkill => json!({"skill": "x"}),
         ToolName::InstallSkill => json!({"skill": "x", "assistant": "codex"}),
         ToolName::RecordUsage => json!({"skill": "x", "outcome": "helped"}),
+        ToolName::RateSkill => json!({"skill": "x", "stars": 5}),
+        ToolName::PublishSkill => json!({"files": [{"path": "SKILL.md", "text": ""}]}),
+        ToolName::ReviewSkill => json!({"skill": "x"}),
+        ToolName::ForkSkill => json!({"skill": "x", "new_name": "y"}),
+        ToolName::UpdateSkill => json!({"skill": "x", "action": "archive"}),
+        ToolName::YankSkill => json!({"skill": "x", "all": true, "reason": "test"}),
         ToolName::ConfirmInstall => json!({
             "install_id": ApiKeyId::new().to_string(),
             "files": [{"path": "a", "digest": format!("sha256:{}", "0".repeat(64))}],
@@ -250,10 +256,19 @@ async fn scope_permits_and_lists_exactly_its_tools() {
             Scope::SkillsInstall,
             vec!["install_skill", "confirm_install", "whoami"],
         ),
-        (Scope::UsageWrite, vec!["record_usage", "whoami"]),
+        (Scope::UsageWrite, vec!["record_usage", "whoami", "rate_skill"]),
         (Scope::UsageRead, vec!["usage_report", "whoami"]),
-        (Scope::SkillsReview, vec!["whoami"]),
-        (Scope::SkillsPublish, vec!["whoami"]),
+        (Scope::SkillsReview, vec!["whoami", "review_skill"]),
+        (
+            Scope::SkillsPublish,
+            vec![
+                "whoami",
+                "publish_skill",
+                "fork_skill",
+                "update_skill",
+                "yank_skill",
+            ],
+        ),
     ]
     .into_iter()
     .enumerate()

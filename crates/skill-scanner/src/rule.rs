@@ -70,6 +70,23 @@ impl Family {
     }
 }
 
+/// A file that a rule finds, or does not find. Inert: hosts are reserved names, secrets are invented.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Example {
+    /// Path in the skill's folder.
+    #[serde(default = "skill_md")]
+    pub path: String,
+    #[serde(default)]
+    pub text: String,
+    #[serde(default)]
+    pub is_executable: bool,
+}
+
+fn skill_md() -> String {
+    "SKILL.md".to_owned()
+}
+
 /// A rule of the scanner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -79,10 +96,14 @@ pub struct Rule {
     pub family: Family,
     /// What the rule finds, in a few words.
     pub title: String,
-    /// The severity of a finding, unless the text only describes an attack.
+    /// The highest severity of a finding. It is lowered where the text only describes an attack.
     pub severity: Severity,
     /// Why a match is a finding.
     pub reason: String,
     /// What the author or reviewer can do.
     pub advice: String,
+    /// A file in which the rule finds something.
+    pub positive: Example,
+    /// A similar file in which it finds nothing.
+    pub negative: Example,
 }

@@ -42,7 +42,7 @@ async fn store(db: &AdminDb, args: &PublishArgs, skill: &CheckedSkill) -> Result
     let scan = scans::scan_folder(&skill.folder);
     let tx = database::tenant_tx(db, &args.tenant).await?;
     let settings = settings::load(&tx).await.map_err(db_failure)?;
-    let placement = Placement::Slug(&skill.document.name);
+    let placement = Placement::Slug(args.skill.as_ref().unwrap_or(&skill.document.name));
     let new = NewVersion {
         version,
         change_note: note,

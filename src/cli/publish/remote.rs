@@ -5,24 +5,19 @@ use serde_json::Value;
 
 use super::PublishArgs;
 use super::skill::CheckedSkill;
-use crate::bridge::{ArchiveUpload, Remote, RemoteOptions, UploadAnswer, UploadFailure};
+use crate::bridge::{ArchiveUpload, UploadAnswer, UploadFailure};
 use crate::cli::api_key;
 use crate::error::{CliError, CliErrorKind};
 
 pub(super) async fn publish(url: &str, args: &PublishArgs, skill: CheckedSkill) -> Result<Value, CliError> {
-    let key = api_key::required(args.api_key.as_ref())?;
-    let options = RemoteOptions {
-        url,
-        allow_http: args.allow_http,
-        ca_file: args.ca_file.as_deref(),
-    };
-    let remote = Remote::new(&options, key.reveal())
-        .map_err(|error| CliError::new(CliErrorKind::Usage, error.to_string()))?;
+    let key = api_key::required_for_call(args.api_key.as_ref())?;
+    let remote = args.registry.remote(url, &key)?;
     let bytes = write_zip(&skill.folder.files)
         .map_err(|error| CliError::new(CliErrorKind::Findings, error.to_string()))?;
     let mut query = vec![("name", skill.folder.folder_name)];
     query.extend(args.version.clone().map(|version| ("version", version)));
-    query.extend(args.note.clone().map(|note| ("change_note", note)));
+    query.extend(args.note.clone().map(|note| ("note", note)));
+    query.extend(args.skill.as_ref().map(|slug| ("skill", slug.to_string())));
     if args.draft {
         query.push(("draft", "true".to_owned()));
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_skills::limits::MAX_ARCHIVE_BYTES;
-use agent_skills::{ReadOptions, exclude_files, read_skill_archive};
+use agent_skills::{SkillFolder, read_skill_archive};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, Request, State};
@@ -14,7 +14,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use super::error_response::{access_denied, try_later};
@@ -22,7 +23,7 @@ use super::head_validation::origin;
 use super::jsonrpc_validation::BodyTimeout;
 use crate::access::CallGuard;
 use crate::registry::usage::CallOutcome;
-use crate::server::{CallService, RequestMetadata, Upload, UploadError, UploadOptions, UploadReply};
+use crate::server::{CallService, RequestMetadata, Upload, UploadError, UploadReply};
 use crate::tenancy::{ApiKey, Principal, TenantSemaphore};
 
 /// The path of the route.
@@ -39,14 +40,20 @@ struct Uploads {
     per_process: Arc<Semaphore>,
 }
 
-/// The query of an upload.
-#[derive(Debug, Deserialize)]
+/// The query of an upload: arguments of `publish_skill`, and the archive's name.
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Parameters {
     /// The archive's file name: the name of a skill without one, if `SKILL.md` is at the archive's root.
+    #[serde(skip_serializing)]
     name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skill: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<String>,
-    change_note: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     draft: Option<bool>,
 }
 
@@ -98,36 +105,32 @@ async fn publish(State(uploads): State<Arc<Uploads>>, request: Request) -> Respo
 
 impl Uploads {
     async fn run(&self, key: ApiKey, guard: CallGuard, parts: &Parts, body: Body) -> UploadReply {
-        let upload = receive(parts, body).await.unwrap_or_else(Upload::refused);
+        let upload = receive(parts, body).await;
         let metadata = RequestMetadata::of_http(&parts.headers);
         self.service.upload(key, upload, metadata, guard).await
     }
 }
 
 /// Reads the archive and the files in it.
-async fn receive(parts: &Parts, body: Body) -> Result<Upload, UploadError> {
-    let Query(parameters) = Query::<Parameters>::try_from_uri(&parts.uri)
-        .map_err(|error| UploadError::Parameters(format!("Invalid query: {error}")))?;
+async fn receive(parts: &Parts, body: Body) -> Upload {
+    let parameters = Query::<Parameters>::try_from_uri(&parts.uri).map(|Query(parameters)| parameters);
+    let parameters = parameters.map_err(|error| UploadError::Parameters(error.to_string()));
+    let arguments = match parameters.as_ref().map(serde_json::to_value) {
+        Ok(Ok(Value::Object(arguments))) => arguments,
+        Ok(Ok(_) | Err(_)) | Err(_) => serde_json::Map::new(),
+    };
+    let skill = match parameters {
+        Ok(parameters) => read_skill(parts, body, parameters.name).await,
+        Err(error) => Err(error),
+    };
+    Upload::new(arguments, skill)
+}
+
+async fn read_skill(parts: &Parts, body: Body, name: Option<String>) -> Result<SkillFolder, UploadError> {
     check_head(&parts.headers)?;
     let bytes = read(parts, body).await?;
-    let Parameters {
-        name,
-        version,
-        change_note,
-        draft,
-    } = parameters;
-    let options = UploadOptions {
-        version,
-        change_note,
-        draft,
-    };
-    let reading = move || {
-        let mut skill = read_skill_archive(&bytes, name.as_deref())?;
-        drop(bytes);
-        exclude_files(&mut skill, &ReadOptions::default())?;
-        Ok(Upload::new(skill, options))
-    };
     // Decompression takes up to some tenths of a second.
+    let reading = move || Ok(read_skill_archive(&bytes, name.as_deref())?);
     tokio::task::spawn_blocking(reading)
         .await
         .unwrap_or_else(|error| {

@@ -1,0 +1,45 @@
+//! Findings of the scanner, as tools show them.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use skill_scanner::Finding;
+
+use crate::registry::scans;
+use crate::registry::settings::Settings;
+
+/// The most findings in an answer.
+const MAX_FINDINGS: usize = 20;
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct FindingLine {
+    rule: String,
+    severity: String,
+    file: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u32>,
+    /// What to do.
+    advice: String,
+    excerpt: String,
+    fingerprint: String,
+}
+
+impl FindingLine {
+    /// The worst findings that are not in the tenant's baseline.
+    pub(super) fn counted(findings: &[Finding], settings: &Settings) -> Vec<Self> {
+        let mut counted = scans::counted(findings, settings);
+        counted.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        counted
+            .into_iter()
+            .take(MAX_FINDINGS)
+            .map(|finding| Self {
+                rule: finding.rule.clone(),
+                severity: finding.severity.to_string(),
+                file: finding.path.clone(),
+                line: finding.line,
+                advice: finding.advice.clone(),
+                excerpt: finding.excerpt.clone(),
+                fingerprint: finding.fingerprint.clone(),
+            })
+            .collect()
+    }
+}

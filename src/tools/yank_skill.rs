@@ -1,0 +1,113 @@
+//! `yank_skill`: withdraws versions.
+
+use agent_skills::Slug;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::ToolError;
+use super::arguments::MAX_VERSION_CHARS;
+use super::error::{ArgumentError, LifecycleRefusal, Refusal};
+use super::tool::{CallContext, Done, Tool};
+use crate::registry::management::{self, ChangedVersion, ManageError, ManagedSkill, Yanked};
+use crate::registry::usage::Subject;
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct YankSkill {
+    #[schemars(length(min = 1, max = Slug::MAX_LEN))]
+    skill: String,
+    /// The version to withdraw.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = MAX_VERSION_CHARS))]
+    version: Option<String>,
+    /// Withdraw every version instead.
+    #[serde(default)]
+    all: bool,
+    /// Shown to those who have it. Required unless `undo`.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 1000))]
+    reason: Option<String>,
+    /// Publish the withdrawn `version` again.
+    #[serde(default)]
+    undo: bool,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct YankSkillOutput {
+    skill: String,
+    /// Those that changed.
+    versions: Vec<String>,
+    /// `yanked` or `published`.
+    state: String,
+    next_step: String,
+}
+
+impl Tool for YankSkill {
+    const TITLE: &'static str = "Withdraw a version";
+    const DESCRIPTION: &'static str = "Withdraw one version of a skill, or all: it is no longer found or installed. Those who have it can still read it by its \
+         version, with your reason.";
+    type Output = YankSkillOutput;
+
+    fn check(&self) -> Result<(), ArgumentError> {
+        match (&self.version, self.all, self.undo) {
+            (Some(_), false, true) => Ok(()),
+            (None, _, true) | (Some(_), true, true) => Err(ArgumentError::UndoVersion),
+            (Some(_), true, false) | (None, false, false) => Err(ArgumentError::VersionOrAll),
+            (Some(_), false, false) | (None, true, false) if self.reason.is_none() => {
+                Err(ArgumentError::ReasonNeeded)
+            }
+            (Some(_), false, false) | (None, true, false) => Ok(()),
+        }
+    }
+
+    async fn run(self, cx: &CallContext<'_>) -> Result<Done<YankSkillOutput>, ToolError> {
+        match self.change(cx).await {
+            Ok((skill, changed)) if cx.principal.can_view_skill(&skill.slug) => {
+                let subject = Subject {
+                    skill: Some(skill.id),
+                    version: changed.first().map(|version| version.id),
+                    digest: changed.first().map(|version| version.digest),
+                };
+                Ok(Done::new(output(skill, &changed, self.undo)).with_subject(subject))
+            }
+            Ok(_) | Err(ManageError::UnknownSkill) => {
+                Err(Refusal::unknown_skill(&self.skill, self.version.as_deref()).into())
+            }
+            Err(error) => Err(LifecycleRefusal::manage(error, &self.skill)),
+        }
+    }
+}
+
+impl YankSkill {
+    async fn change(&self, cx: &CallContext<'_>) -> Result<(ManagedSkill, Vec<ChangedVersion>), ManageError> {
+        let caller = cx.caller();
+        match (&self.version, self.undo) {
+            (Some(version), true) => {
+                let (skill, changed) = management::unyank(cx.tx, &caller, &self.skill, version).await?;
+                Ok((skill, vec![changed]))
+            }
+            (version, _) => {
+                let which = version.as_deref().map_or(Yanked::All, Yanked::One);
+                let reason = self.reason.as_deref().unwrap_or_default();
+                management::yank(cx.tx, &caller, &self.skill, which, reason).await
+            }
+        }
+    }
+}
+
+fn output(skill: ManagedSkill, changed: &[ChangedVersion], undo: bool) -> YankSkillOutput {
+    let (state, next_step) = if undo {
+        ("published", "It can be found and installed again.")
+    } else {
+        (
+            "yanked",
+            "Publish a fixed version with publish_skill, or take it back with `undo`.",
+        )
+    };
+    YankSkillOutput {
+        skill: skill.slug,
+        versions: changed.iter().map(|version| version.version.clone()).collect(),
+        state: state.to_owned(),
+        next_step: next_step.to_owned(),
+    }
+}
