@@ -84,21 +84,35 @@ pub(super) async fn run(config: &Config, args: PublishArgs) -> Result<(), CliErr
     if config.json {
         return output::json(&published);
     }
+    let findings = published.get("findings").and_then(Value::as_array);
+    for finding in findings.into_iter().flatten() {
+        eprintln!("{}", describe_finding(finding));
+    }
     output::line(&describe(&published))
+}
+
+/// A text of the answer. A remote registry must not control the terminal.
+fn text(object: &Value, name: &str) -> String {
+    let text = object.get(name).and_then(Value::as_str).unwrap_or_default();
+    text.replace(char::is_control, " ")
+}
+
+fn describe_finding(finding: &Value) -> String {
+    let [file, severity, rule, advice] =
+        ["file", "severity", "rule", "advice"].map(|name| text(finding, name));
+    match finding.get("line").and_then(Value::as_u64) {
+        Some(line) => format!("{file}:{line}: {severity}[{rule}]: {advice}"),
+        None => format!("{file}: {severity}[{rule}]: {advice}"),
+    }
 }
 
 /// One line for people. The fields are those of the tool `publish_skill`.
 fn describe(published: &Value) -> String {
-    let field = |name: &str| published.get(name).and_then(Value::as_str).unwrap_or_default();
-    let mut line = format!(
-        "{} {} {} ({})",
-        field("outcome"),
-        field("skill"),
-        field("version"),
-        field("state")
-    );
+    let [outcome, skill, version, state] =
+        ["outcome", "skill", "version", "state"].map(|name| text(published, name));
+    let mut line = format!("{outcome} {skill} {version} ({state})");
     if published.get("quarantined") == Some(&json!(true)) {
-        line.push_str(", quarantined: the scanner found a critical problem");
+        line.push_str(", quarantined because of the findings above");
     }
     line
 }

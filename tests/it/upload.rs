@@ -227,10 +227,11 @@ async fn refused_archive_leaves_one_event_and_nothing_else() {
         "{code}: {message}"
     );
     // Read by the tool, so its refusal is the tool's.
-    let (code, message) = fixture
-        .refused("", empty_skill.unwrap(), StatusCode::CONFLICT)
-        .await;
-    assert!(message.contains("SKILL.md is empty"), "{code}: {message}");
+    let (code, message) = fixture.refused("", empty_skill.unwrap(), unprocessable).await;
+    assert!(
+        code == "invalid_skill" && message.contains("SKILL.md is empty"),
+        "{code}: {message}"
+    );
     let large = vec![0; usize::try_from(MAX_ARCHIVE_BYTES).unwrap() + 1];
     let (code, _) = fixture.refused("", large, StatusCode::PAYLOAD_TOO_LARGE).await;
     assert_eq!(code, "archive_too_large");

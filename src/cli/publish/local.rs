@@ -13,6 +13,7 @@ use crate::registry::publish::{
     self, MAX_CHANGE_NOTE_CHARS, NewVersion, Placement, PublishError, PublishOutcome, StoredVersion,
 };
 use crate::registry::{scans, settings};
+use crate::tools::FindingLine;
 
 pub(super) async fn publish(
     config: &Config,
@@ -25,10 +26,15 @@ pub(super) async fn publish(
         Err(error) => Err(error),
     };
     database.close().await;
-    stored.map(|stored| report(&stored))
+    stored.map(|(stored, findings)| report(&stored, &findings))
 }
 
-async fn store(db: &AdminDb, args: &PublishArgs, skill: &CheckedSkill) -> Result<StoredVersion, CliError> {
+/// The stored version, and the findings of the scanner that count for the tenant.
+async fn store(
+    db: &AdminDb,
+    args: &PublishArgs,
+    skill: &CheckedSkill,
+) -> Result<(StoredVersion, Vec<FindingLine>), CliError> {
     let usage = |message: String| CliError::new(CliErrorKind::Usage, message);
     let version = args.version.as_deref().map(str::parse).transpose();
     let version = version.map_err(|error: agent_skills::VersionError| usage(error.to_string()))?;
@@ -58,7 +64,7 @@ async fn store(db: &AdminDb, args: &PublishArgs, skill: &CheckedSkill) -> Result
     };
     let stored = publish::store(&tx, &new).await.map_err(failure)?;
     tx.commit().await.map_err(db_failure)?;
-    Ok(stored)
+    Ok((stored, FindingLine::counted(&scan.findings, &settings)))
 }
 
 fn failure(error: PublishError) -> CliError {
@@ -74,7 +80,7 @@ fn failure(error: PublishError) -> CliError {
 }
 
 /// The same fields as the tool `publish_skill`.
-fn report(stored: &StoredVersion) -> Value {
+fn report(stored: &StoredVersion, findings: &[FindingLine]) -> Value {
     let outcome = match stored.outcome {
         PublishOutcome::Created => "created",
         PublishOutcome::Updated => "updated",
@@ -88,6 +94,6 @@ fn report(stored: &StoredVersion) -> Value {
         "digest": stored.digest,
         "state": stored.state.as_str(),
         "quarantined": stored.quarantined,
-        "is_latest": stored.is_latest,
+        "findings": findings,
     })
 }

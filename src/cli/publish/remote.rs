@@ -38,7 +38,8 @@ fn refused(answer: &UploadAnswer) -> CliError {
     };
     let message = answer.body.pointer("/error/message").and_then(Value::as_str);
     let message = message.unwrap_or("the registry refused the skill without a reason");
-    CliError::new(kind, message)
+    // A remote registry must not control the terminal.
+    CliError::new(kind, message.replace(char::is_control, " "))
 }
 
 fn failed(failure: &UploadFailure) -> CliError {

@@ -189,6 +189,8 @@ fn status(reply: &UploadReply) -> StatusCode {
         (_, Some("upload_timed_out")) => StatusCode::REQUEST_TIMEOUT,
         (CallOutcome::Ok, _) => StatusCode::OK,
         (CallOutcome::ToolError, Some("not_found")) => StatusCode::NOT_FOUND,
+        (CallOutcome::ToolError, Some("invalid_skill")) => StatusCode::UNPROCESSABLE_ENTITY,
+        (CallOutcome::ToolError, Some("not_permitted" | "limited_key")) => StatusCode::FORBIDDEN,
         (CallOutcome::ToolError, _) => StatusCode::CONFLICT,
         (CallOutcome::InvalidArguments, _) => StatusCode::UNPROCESSABLE_ENTITY,
         (CallOutcome::MissingScope, _) => StatusCode::FORBIDDEN,
