@@ -21,6 +21,8 @@ mod publish;
 mod quickstart;
 mod registry_args;
 mod serve;
+mod settings;
+mod skill;
 mod stdio;
 mod tenant;
 mod tenant_arg;
@@ -107,6 +109,12 @@ enum Command {
     /// Publishes in the local database, or with --url in a remote registry. Equal files are published once. Example:
     /// skillkeep publish ~/skills/fill-pdf --note "Handles forms with checkboxes"
     Publish(publish::PublishArgs),
+    /// List, search, fork, withdraw and remove skills
+    #[command(subcommand)]
+    Skill(skill::SkillCommand),
+    /// Read and change the settings of a tenant
+    #[command(subcommand)]
+    Settings(settings::SettingsCommand),
     /// Report, list and delete usage events
     Usage(usage::UsageArgs),
     /// Read and verify the audit log
@@ -183,6 +191,8 @@ async fn dispatch(config: &Config, command: Command) -> Result<(), CliError> {
         Command::Key(command) => key::run(config, command).await,
         Command::Import(args) => import::run(config, args).await,
         Command::Publish(args) => publish::run(config, args).await,
+        Command::Skill(command) => skill::run(config, command).await,
+        Command::Settings(command) => settings::run(config, command).await,
         Command::Usage(args) => usage::run(config, args).await,
         Command::Audit(command) => audit::run(config, command).await,
         Command::Doctor(args) => doctor::run(config, args).await,

@@ -16,6 +16,7 @@ mod latest;
 pub mod lifecycle;
 pub mod listing;
 pub mod management;
+pub mod overview;
 pub mod publish;
 pub mod ratings;
 pub mod report;

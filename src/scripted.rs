@@ -1,5 +1,6 @@
 //! Scripted tests: a file lists tool calls of named users and what each must answer. `docs/scripted-tests.md` describes the format.
 
+mod comparison;
 mod count;
 mod events;
 mod expectation;

@@ -60,6 +60,21 @@ impl TenantCatalog {
             .map(|(slug, skill)| (slug.as_str(), *skill))
     }
 
+    /// Builds the catalog of the transaction's tenant, for a process that searches once.
+    ///
+    /// # Errors
+    /// Returns a [`DbError`] if the skills cannot be read.
+    pub async fn load(tx: &TenantTx) -> Result<Self, DbError> {
+        let mut catalog = Self::default();
+        loop {
+            let changes = skills::changed_since(tx, catalog.revision, BATCH_SIZE).await?;
+            if changes.is_empty() {
+                return Ok(catalog);
+            }
+            catalog.apply(changes);
+        }
+    }
+
     fn apply(&mut self, changes: Vec<Changed>) {
         for change in changes {
             self.revision = change.revision;

@@ -6,6 +6,7 @@ use regex::Regex;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::comparison;
 use super::count::Count;
 use super::pointer;
 use super::variables::{self, Variables};
@@ -24,6 +25,8 @@ pub(super) struct Expectation {
     pub(super) equals: BTreeMap<String, Value>,
     /// Regular expressions.
     pub(super) matches: BTreeMap<String, String>,
+    /// Items of a list, with some of their fields, or parts of a text: one, or a list of several.
+    pub(super) contains: BTreeMap<String, Value>,
     /// Numbers of items of a list or object.
     pub(super) count: BTreeMap<String, Count>,
     pub(super) exists: Vec<String>,
@@ -78,6 +81,7 @@ impl Expectation {
         self.equals
             .keys()
             .chain(self.matches.keys())
+            .chain(self.contains.keys())
             .chain(self.count.keys())
             .chain(&self.exists)
             .chain(&self.absent)
@@ -98,6 +102,7 @@ impl Expectation {
         texts
             .flat_map(|text| variables::names(text))
             .chain(self.equals.values().flat_map(variables::names_in))
+            .chain(self.contains.values().flat_map(variables::names_in))
             .collect()
     }
 
@@ -122,6 +127,10 @@ impl Expectation {
                 variables::replace_in(expected, values)?,
             );
             found.extend(equals(result, &place, &expected));
+        }
+        for (place, parts) in &self.contains {
+            let parts = variables::replace_in(parts, values)?;
+            found.extend(contains(result, &variables::replace(place, values)?, &parts));
         }
         for (place, pattern) in &self.matches {
             let place = variables::replace(place, values)?;
@@ -212,7 +221,7 @@ fn compile(pattern: &str) -> Result<Regex, String> {
 
 fn equals(result: &Value, place: &str, expected: &Value) -> Option<String> {
     match result.pointer(place) {
-        Some(actual) if is_same(actual, expected) => None,
+        Some(actual) if comparison::is_same(actual, expected) => None,
         Some(actual) => Some(difference(place, &shown(expected), &shown(actual))),
         None => {
             let actual = pointer::explain_missing(result, place);
@@ -221,29 +230,28 @@ fn equals(result: &Value, place: &str, expected: &Value) -> Option<String> {
     }
 }
 
-/// Equality in which `1` and `1.0` are the same number.
-fn is_same(one: &Value, other: &Value) -> bool {
-    match (one, other) {
-        (Value::Number(one), Value::Number(other)) => one == other || one.as_f64() == other.as_f64(),
-        (Value::Array(one), Value::Array(other)) => {
-            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same(one, other))
+/// A list stands for several parts, each of which must be there.
+fn contains(result: &Value, place: &str, parts: &Value) -> Vec<String> {
+    let parts = match parts {
+        Value::Array(parts) => parts.as_slice(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+            std::slice::from_ref(parts)
         }
-        (Value::Object(one), Value::Object(other)) => {
-            one.len() == other.len()
-                && one
-                    .iter()
-                    .all(|(key, value)| other.get(key).is_some_and(|other| is_same(value, other)))
-        }
-        (
-            Value::Null
-            | Value::Bool(_)
-            | Value::Number(_)
-            | Value::String(_)
-            | Value::Array(_)
-            | Value::Object(_),
-            _,
-        ) => one == other,
-    }
+    };
+    let missing = parts.iter().filter(|part| {
+        !result
+            .pointer(place)
+            .is_some_and(|value| comparison::contains(value, part))
+    });
+    missing
+        .map(|part| {
+            let actual = match result.pointer(place) {
+                Some(value) => shown(value),
+                None => pointer::explain_missing(result, place),
+            };
+            difference(place, &format!("a value with {}", shown(part)), &actual)
+        })
+        .collect()
 }
 
 fn matches(result: &Value, place: &str, pattern: &str) -> Option<String> {

@@ -9,6 +9,7 @@ use serde_saphyr::Spanned;
 
 use super::step::Step;
 use crate::ids::Slug;
+use crate::registry::settings::{SettingError, SettingKey, Settings};
 use crate::tenancy::users::Email;
 use crate::tenancy::{Scope, Scopes};
 
@@ -46,11 +47,10 @@ pub struct TestFile {
     pub(super) steps: Vec<(u64, Step)>,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct TenantSpec {
-    /// Settings as `skillkeep settings set` takes them.
-    pub(super) settings: BTreeMap<String, Value>,
+    /// Settings with their texts, as `skillkeep settings set` takes them.
+    pub(super) settings: Vec<(SettingKey, String)>,
     /// Whether the tenant has the sample skills.
     pub(super) samples: bool,
 }
@@ -68,9 +68,16 @@ pub(super) struct UserSpec {
 struct WrittenFile {
     name: Option<String>,
     #[serde(default)]
-    tenants: BTreeMap<String, TenantSpec>,
+    tenants: BTreeMap<String, Spanned<WrittenTenant>>,
     users: BTreeMap<String, Spanned<WrittenUser>>,
     steps: Vec<Spanned<Step>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct WrittenTenant {
+    settings: BTreeMap<String, Value>,
+    samples: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -97,13 +104,14 @@ impl TestFile {
                 let line = failed.location().map(|location| location.line());
                 error(line, reason(&failed))
             })?;
-        let mut tenants = written.tenants;
+        let mut tenants = BTreeMap::new();
+        for (name, tenant) in written.tenants {
+            let line = Some(tenant.referenced.line());
+            let spec = tenant_spec(&name, tenant.value).map_err(|reason| error(line, reason))?;
+            tenants.insert(name, spec);
+        }
         if tenants.is_empty() {
             tenants.insert(DEFAULT_TENANT.to_owned(), TenantSpec::default());
-        }
-        for name in tenants.keys() {
-            name.parse::<Slug>()
-                .map_err(|wrong| error(None, format!("the tenant \"{name}\": {wrong}")))?;
         }
         if written.users.is_empty() {
             return Err(error(None, "`users` is empty; a step needs a user".to_owned()));
@@ -201,6 +209,34 @@ fn predefined<'a>(users: impl Iterator<Item = &'a String>) -> HashSet<String> {
         .map(|user| email_variable(user))
         .chain([TENANT_VARIABLE.to_owned()])
         .collect()
+}
+
+fn tenant_spec(name: &str, written: WrittenTenant) -> Result<TenantSpec, String> {
+    name.parse::<Slug>()
+        .map_err(|error| format!("the tenant \"{name}\": {error}"))?;
+    let mut settings = Vec::new();
+    for (key, value) in written.settings {
+        let key: SettingKey = key.parse().map_err(|error: SettingError| error.to_string())?;
+        let text = setting_text(&value);
+        // Checked here, so that a wrong value is told before anything runs.
+        Settings::default()
+            .set(key, &text)
+            .map_err(|error| error.to_string())?;
+        settings.push((key, text));
+    }
+    Ok(TenantSpec {
+        settings,
+        samples: written.samples,
+    })
+}
+
+/// The text of a setting's value; a list is written with commas.
+fn setting_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(setting_text).collect::<Vec<_>>().join(","),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.to_string(),
+    }
 }
 
 fn user_spec(
@@ -344,6 +380,16 @@ mod tests {
             let found = error(text);
             assert!(found.starts_with("a.yaml") && found.contains(message), "{found}");
         }
+    }
+
+    #[test]
+    fn settings_are_read_as_texts() {
+        let settings = "{review.policy: required, usage.retention_months: 12, publish.users: [a@b.example, c@d.example]}";
+        let text = format!("tenants: {{acme: {{settings: {settings}}}}}\n{MINIMAL}");
+        let file = TestFile::parse("a.yaml", &text).unwrap();
+        let settings = &file.tenants["acme"].settings;
+        let texts: Vec<&str> = settings.iter().map(|(_, text)| text.as_str()).collect();
+        assert_eq!(texts, ["a@b.example,c@d.example", "required", "12"]);
     }
 
     #[test]

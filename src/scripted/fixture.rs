@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::file::TestFile;
+use super::file::{TenantSpec, TestFile};
 use crate::db::{AdminDb, DbError, TenantTx};
 use crate::ids::{EventId, TenantId};
-use crate::registry::administration::{self, tenants::TenantError};
+use crate::registry::administration::{self, settings::ChangeError, tenants::TenantError};
 use crate::registry::audit::Actor;
 use crate::registry::usage::{self, RecentEvent};
 use crate::tenancy::api_keys::NewApiKey;
@@ -21,6 +21,8 @@ pub enum FixtureError {
     Tenant { name: String, error: TenantError },
     #[error("\"{0}\" is taken too often as a tenant's slug; choose another name")]
     SlugTaken(String),
+    #[error("a setting cannot be changed: {0}")]
+    Setting(#[from] ChangeError),
     #[error(transparent)]
     Db(#[from] DbError),
 }
@@ -68,8 +70,10 @@ impl Fixture {
     /// [`FixtureError`].
     pub async fn create(db: &AdminDb, actor: &Actor, file: &TestFile) -> Result<Self, FixtureError> {
         let mut slugs = BTreeMap::new();
-        for name in file.tenants.keys() {
-            slugs.insert(name.clone(), create_tenant(db, actor, name).await?);
+        for (name, spec) in &file.tenants {
+            let (tenant, slug) = create_tenant(db, actor, name).await?;
+            change_settings(db, actor, tenant, spec).await?;
+            slugs.insert(name.clone(), (tenant, slug));
         }
         Ok(Self {
             db: db.clone(),
@@ -147,6 +151,20 @@ impl Fixture {
         }
         Ok(new)
     }
+}
+
+async fn change_settings(
+    db: &AdminDb,
+    actor: &Actor,
+    tenant: TenantId,
+    spec: &TenantSpec,
+) -> Result<(), FixtureError> {
+    let tx = TenantTx::begin_as_admin(db, tenant).await?;
+    for (key, value) in &spec.settings {
+        administration::settings::set(&tx, actor, *key, value).await?;
+    }
+    tx.commit().await?;
+    Ok(())
 }
 
 async fn create_tenant(db: &AdminDb, actor: &Actor, name: &str) -> Result<(TenantId, String), FixtureError> {

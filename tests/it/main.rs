@@ -30,6 +30,7 @@ mod http_server;
 mod import;
 mod isolation;
 mod keys;
+mod lifecycle;
 mod malformed_input;
 mod methods;
 mod model;

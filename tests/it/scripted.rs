@@ -7,6 +7,7 @@ mod stories;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -35,14 +36,18 @@ impl Workspace {
         self.path(name).to_str().unwrap().to_owned()
     }
 
-    /// Runs `skillkeep test` with these arguments.
-    fn run(&self, arguments: &[&str]) -> CommandOutput {
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = program(&[&["test"], arguments].concat());
         // Nothing listens there: the configured database must not be used.
         command
             .env("DATABASE_URL", "postgres://nobody@127.0.0.1:9/attic")
             .env("TMPDIR", self.path("tmp"));
-        let output = CommandOutput::of(&mut command);
+        command
+    }
+
+    /// Runs `skillkeep test` with these arguments.
+    fn run(&self, arguments: &[&str]) -> CommandOutput {
+        let output = CommandOutput::of(&mut self.command(arguments));
         assert!(
             !output.out.contains("skeep_") && !output.err.contains("skeep_"),
             "{output:?}"
@@ -73,6 +78,7 @@ const MET: &str = r#"
     outcome: ok
     equals: {/hits/0/skill: write-release-notes}
     matches: {/hits/0/skill: "^write-"}
+    contains: {/hits: {skill: write-release-notes}, /hits/0/description: release}
     count: {/hits: {min: 1, max: 2}, /hits/0: {min: 1}}
     exists: [/hits/0/why]
     absent: [/attic, /hits/2]
@@ -146,7 +152,7 @@ fn met_expectations_pass_over_every_transport() {
 }
 
 /// Steps that fail, each with a part of the failure.
-const UNMET: [(&str, &str); 13] = [
+const UNMET: [(&str, &str); 14] = [
     (
         "{as: ada, call: whoami, expect: {equals: {/tenant: globex}}}",
         "/tenant: expected \"globex\", found \"acme",
@@ -158,6 +164,10 @@ const UNMET: [(&str, &str); 13] = [
     (
         "{as: ada, call: whoami, expect: {matches: {/user: '^rob'}}}",
         "/user: expected a text that matches ^rob, found \"ada@example.com\"",
+    ),
+    (
+        "{as: ada, call: whoami, expect: {contains: {/tools: [whoami, attic]}}}",
+        "/tools: expected a value with \"attic\", found [",
     ),
     (
         "{as: ada, call: whoami, expect: {count: {/scopes: 4}}}",
@@ -221,19 +231,19 @@ fn each_unmet_expectation_fails_its_step() {
     ];
     let output = space.run(&arguments);
     assert_eq!(output.code, 1, "{output:?}");
-    assert!(output.err.contains("13 of 14 steps failed"), "{}", output.err);
+    assert!(output.err.contains("14 of 15 steps failed"), "{}", output.err);
     let points: Vec<&str> = output
         .out
         .lines()
         .filter(|line| line.starts_with("ok ") || line.starts_with("not ok "))
         .collect();
-    assert_eq!(points.len(), 14, "{}", output.out);
+    assert_eq!(points.len(), 15, "{}", output.out);
     assert!(
-        output.out.starts_with("TAP version 14\n1..14\n"),
+        output.out.starts_with("TAP version 14\n1..15\n"),
         "{}",
         output.out
     );
-    assert!(points[13].starts_with("ok 14 - "), "{points:?}");
+    assert!(points[14].starts_with("ok 15 - "), "{points:?}");
     for ((step, message), (number, point)) in UNMET.iter().zip((1..).zip(&points)) {
         assert!(
             point.starts_with(&format!("not ok {number} - ")),
@@ -250,7 +260,7 @@ fn each_unmet_expectation_fails_its_step() {
     );
     let xml = fs::read_to_string(junit).unwrap();
     assert!(
-        xml.contains("tests=\"14\" skipped=\"0\" failures=\"13\""),
+        xml.contains("tests=\"15\" skipped=\"0\" failures=\"14\""),
         "{xml}"
     );
     space.assert_nothing_is_left();
@@ -287,4 +297,29 @@ fn table_shows_each_step_and_the_place_of_a_failure() {
         lines[4]
     );
     assert_eq!(lines.last(), Some(&"1 steps passed, 1 failed."));
+}
+
+#[test]
+fn interrupted_run_removes_its_database() {
+    let space = Workspace::new();
+    let slow = "users: {ada: {}}\nsteps:\n- {as: ada, call: search_skills, repeat: 1000}\n\
+                - {as: ada, call: search_skills, repeat: 1000}\n- {as: ada, call: search_skills, repeat: 1000}\n";
+    let slow = space.write("slow.yaml", slow);
+    let child = space.command(&[&slow]).spawn().unwrap();
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    // Its folder has a socket once PostgreSQL runs.
+    let started = (0..1_200).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let folders = fs::read_dir(space.path("tmp")).unwrap();
+        folders
+            .flatten()
+            .any(|folder| folder.path().join("data/supervisor.lock").exists())
+    });
+    assert!(started, "the database was not created");
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    let output = CommandOutput::end(child);
+    assert_eq!(output.code, 70, "{output:?}");
+    assert!(output.err.contains("interrupted"), "{}", output.err);
+    space.assert_nothing_is_left();
 }

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use tempfile::TempDir;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::database::{self, Database, db_failure};
 use crate::cli::local_registry::{self, LocalServer, this_program};
@@ -24,6 +25,7 @@ pub(super) async fn run(
     files: &[TestFile],
     transports: &[TransportName],
 ) -> Result<Vec<RunReport>, CliError> {
+    let interrupted = interrupted()?;
     let folder = temporary_folder()?;
     let config = Config {
         // Never the configured database: its data is not for tests.
@@ -34,7 +36,7 @@ pub(super) async fn run(
     let database = Database::open(&config).await?;
     let outcome = tokio::select! {
         outcome = run_in(&config, &database, files, transports) => outcome,
-        () = interrupted() => Err(CliError::new(CliErrorKind::Internal, "interrupted; the throw-away database is removed")),
+        () = interrupted => Err(stopped()),
     };
     database.close().await;
     if let Err(error) = folder.close() {
@@ -59,11 +61,26 @@ fn temporary_folder() -> Result<TempDir, CliError> {
     Ok(folder)
 }
 
-/// Resolves at Ctrl-C, so that the database is removed before the program ends.
-async fn interrupted() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
+/// Resolves at SIGINT or SIGTERM, so that the database is removed before the program ends.
+fn interrupted() -> Result<impl Future<Output = ()>, CliError> {
+    let failed = |error: std::io::Error| {
+        CliError::new(CliErrorKind::Internal, format!("cannot handle signals: {error}"))
+    };
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+fn stopped() -> CliError {
+    CliError::new(
+        CliErrorKind::Internal,
+        "interrupted; the throw-away database was removed",
+    )
 }
 
 async fn run_in(
@@ -138,7 +155,7 @@ async fn run_file(
 fn fixture_failure(file: &TestFile, error: FixtureError) -> CliError {
     match error {
         FixtureError::Db(error) => db_failure(error),
-        FixtureError::Tenant { .. } | FixtureError::SlugTaken(_) => {
+        FixtureError::Tenant { .. } | FixtureError::Setting(_) | FixtureError::SlugTaken(_) => {
             CliError::new(CliErrorKind::Usage, format!("{}: {error}", file.path))
         }
     }

@@ -36,6 +36,8 @@ fn met_expectations_have_no_difference() {
         json!({"equals": {"/hits/0/skill": "${slug}", "/hits/0/score": 2, "/hits/0/score": "${n}"}}),
         json!({"equals": {"/next": null, "/tags": {}, "/hits/0": {"score": 2, "skill": "fill.pdf"}}}),
         json!({"matches": {"/hits/0/skill": "^${slug}$", "/hits/0/score": "^2"}}),
+        json!({"contains": {"/hits": {"skill": "${slug}"}, "/hits/0/skill": "fill"}}),
+        json!({"contains": {"/hits": [{"score": 2}, {}]}}),
         json!({"count": {"/hits": 2, "/tags": 0, "": {"min": 2}}}),
         json!({"exists": ["/next", "/hits/1"], "absent": ["/hits/2", "/attic"]}),
     ] {

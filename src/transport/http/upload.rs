@@ -21,7 +21,6 @@ use tokio::sync::Semaphore;
 use super::error_response::{access_denied, try_later};
 use super::head_validation::origin;
 use super::jsonrpc_validation::BodyTimeout;
-use crate::access::CallGuard;
 use crate::registry::usage::CallOutcome;
 use crate::server::{CallService, RequestMetadata, Upload, UploadError, UploadReply};
 use crate::tenancy::{ApiKey, Principal, TenantSemaphore};
@@ -37,7 +36,7 @@ const PER_PROCESS: usize = 16;
 struct Uploads {
     service: Arc<CallService>,
     per_tenant: TenantSemaphore,
-    per_process: Arc<Semaphore>,
+    per_process: Semaphore,
 }
 
 /// The query of an upload: arguments of `publish_skill`, and the archive's name.
@@ -61,7 +60,7 @@ pub(super) fn routes(service: &Arc<CallService>) -> Router {
     let uploads = Uploads {
         service: Arc::clone(service),
         per_tenant: TenantSemaphore::new(PER_TENANT),
-        per_process: Arc::new(Semaphore::new(PER_PROCESS)),
+        per_process: Semaphore::new(PER_PROCESS),
     };
     Router::new()
         .route(PATH, post(publish))
@@ -76,38 +75,32 @@ async fn publish(State(uploads): State<Arc<Uploads>>, request: Request) -> Respo
     ) else {
         return StatusCode::UNAUTHORIZED.into_response();
     };
-    let source = origin(&parts.extensions).source;
-    let guard = match uploads.service.access().admit(&key, &principal, &source).await {
-        Ok(guard) => guard,
-        Err(error) => return access_denied(&error),
-    };
-    let (Some(of_tenant), Ok(of_process)) = (
-        uploads.per_tenant.take(principal.tenant),
-        Arc::clone(&uploads.per_process).try_acquire_owned(),
-    ) else {
-        let message = "Other uploads are running. Try again in a moment.";
-        return try_later(StatusCode::TOO_MANY_REQUESTS, 1, message);
-    };
     // In a task of its own: if the client disconnects, this future is dropped, but the upload must be recorded.
-    let task = tokio::spawn(async move {
-        let reply = uploads.run(key, guard, &parts, body).await;
-        drop((of_tenant, of_process));
-        reply
-    });
-    match task.await {
-        Ok(reply) => respond(&reply),
-        Err(error) => {
-            tracing::error!(%error, "an upload ended without a reply");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
-    }
+    let task = tokio::spawn(async move { uploads.run(key, &principal, &parts, body).await });
+    task.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "an upload ended without a reply");
+        StatusCode::INTERNAL_SERVER_ERROR.into_response()
+    })
 }
 
 impl Uploads {
-    async fn run(&self, key: ApiKey, guard: CallGuard, parts: &Parts, body: Body) -> UploadReply {
+    async fn run(&self, key: ApiKey, principal: &Arc<Principal>, parts: &Parts, body: Body) -> Response {
+        let source = origin(&parts.extensions).source;
+        let guard = match self.service.access().admit(&key, principal, &source).await {
+            Ok(guard) => guard,
+            Err(error) => return access_denied(&error),
+        };
+        // Held until the upload is recorded.
+        let (Some(_of_tenant), Ok(_of_process)) = (
+            self.per_tenant.take(principal.tenant),
+            self.per_process.try_acquire(),
+        ) else {
+            let message = "Other uploads are running. Try again in a moment.";
+            return try_later(StatusCode::TOO_MANY_REQUESTS, 1, message);
+        };
         let upload = receive(parts, body).await;
         let metadata = RequestMetadata::of_http(&parts.headers);
-        self.service.upload(key, upload, metadata, guard).await
+        respond(&self.service.upload(key, upload, metadata, guard).await)
     }
 }
 
