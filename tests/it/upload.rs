@@ -152,6 +152,11 @@ async fn archive_is_published_as_by_the_tool() {
         (&published["skill"], &published["version"], &published["state"]),
         (&json!("fold-map"), &json!("1.2.0"), &json!("published"))
     );
+    assert_eq!(
+        published["notes"].as_array().map(Vec::len),
+        Some(1),
+        "{published}"
+    );
     assert_eq!(stored_files(&fixture.db, "fold-map").await, files());
     // The same files in another archive, and in a call of the tool.
     let (status, again) = answer(fixture.post("?version=1.2.0", tar_gz())).await;
@@ -160,7 +165,10 @@ async fn archive_is_published_as_by_the_tool() {
         (StatusCode::OK, &json!("unchanged")),
         "{again}"
     );
-    assert_eq!(again["digest"], published["digest"]);
+    assert_eq!(
+        (&again["digest"], &again["notes"]),
+        (&published["digest"], &json!([]))
+    );
     let sent: Vec<Value> = files()
         .iter()
         .map(|file| match std::str::from_utf8(&file.bytes) {
