@@ -13,6 +13,7 @@ mod prompts_get;
 mod prompts_list;
 mod resources_list;
 mod resources_read;
+mod review_prompt;
 mod skill_entry;
 mod skills_get;
 mod skills_list;

@@ -11,11 +11,12 @@ use super::database::{self, Database, db_failure};
 use super::output;
 use super::tenant_arg::TenantArg;
 use crate::config::Config;
-use crate::db::AdminDb;
+use crate::db::{AdminDb, TenantTx};
 use crate::error::{CliError, CliErrorKind};
 use crate::registry::administration;
 use crate::registry::report::{self, Period, UsageReport};
 use crate::registry::usage;
+use crate::tenancy::tenants;
 
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -42,11 +43,16 @@ enum UsageCommand {
         #[command(flatten)]
         tenant: TenantArg,
     },
-    /// Drop usage events of months before a day, of all tenants
+    /// Delete old usage events
+    ///
+    /// Example: skillkeep usage prune --by-setting --yes
     Prune {
-        /// The day, for example 2026-01-31
-        #[arg(long, value_name = "DATE")]
-        before: Date,
+        /// Drop whole months that ended before this day, of all tenants
+        #[arg(long, value_name = "DATE", required_unless_present = "by_setting")]
+        before: Option<Date>,
+        /// Delete what each tenant's usage.retention_months allows
+        #[arg(long, conflicts_with = "before")]
+        by_setting: bool,
         /// Confirm; dropped events cannot be restored
         #[arg(long)]
         yes: bool,
@@ -72,7 +78,14 @@ pub(super) async fn run(config: &Config, args: UsageArgs) -> Result<(), CliError
             let tx = database::tenant_tx(db, &tenant.slug).await?;
             events(config, usage::recent(&tx, lines).await.map_err(db_failure)?)
         }
-        Some(UsageCommand::Prune { before, yes }) => prune(config, db, before, yes).await,
+        Some(UsageCommand::Prune {
+            before: Some(before),
+            yes,
+            ..
+        }) => prune(config, db, before, yes).await,
+        Some(UsageCommand::Prune {
+            before: None, yes, ..
+        }) => apply_retention(config, db, yes).await,
     })
     .await
 }
@@ -227,4 +240,47 @@ async fn prune(config: &Config, db: &AdminDb, before: Date, yes: bool) -> Result
         return output::line("Nothing to drop: no month with usage events ended before that day.");
     }
     output::line(&format!("Dropped {}.", dropped.join(", ")))
+}
+
+/// One transaction for each tenant: a failure keeps what was done before.
+async fn apply_retention(config: &Config, db: &AdminDb, yes: bool) -> Result<(), CliError> {
+    if !yes {
+        return Err(CliError::new(
+            CliErrorKind::Usage,
+            "this deletes the events that are older than the setting usage.retention_months of their tenant; add --yes to confirm",
+        ));
+    }
+    let actor = database::operator();
+    let mut deleted = Vec::new();
+    for tenant in tenants::list(db).await.map_err(db_failure)? {
+        if tenant.is_erased() {
+            continue;
+        }
+        let tx = TenantTx::begin_as_admin(db, tenant.id)
+            .await
+            .map_err(db_failure)?;
+        let count = administration::usage::apply_retention(&tx, &actor)
+            .await
+            .map_err(db_failure)?;
+        tx.commit().await.map_err(db_failure)?;
+        if let Some(count) = count {
+            deleted.push((tenant.slug, count));
+        }
+    }
+    if config.json {
+        let rows: Vec<_> = deleted
+            .iter()
+            .map(|(tenant, events)| serde_json::json!({"tenant": tenant, "events": events}))
+            .collect();
+        return output::json(&rows);
+    }
+    let rows = deleted
+        .into_iter()
+        .map(|(tenant, events)| vec![tenant, events.to_string()])
+        .collect();
+    output::table(
+        &["tenant", "events deleted"],
+        rows,
+        "No tenant has the setting usage.retention_months.",
+    )
 }

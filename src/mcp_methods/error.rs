@@ -57,6 +57,8 @@ pub(super) enum InvalidParameter {
     UnknownPrompt { name: String, version: Option<String> },
     #[error("The prompt search_first requires the argument \"task\": the task in plain words.")]
     MissingTask,
+    #[error("The prompt review_skill requires the argument \"skill\": the slug of the skill to review.")]
+    MissingSkill,
     #[error("The argument \"{0}\" must be a string.")]
     NotString(String),
     #[error("The argument \"{argument}\" must have at most {max_chars} characters and no NUL character.")]
@@ -106,6 +108,7 @@ mod tests {
                 version: Some("2.0".to_owned()),
             },
             InvalidParameter::MissingTask,
+            InvalidParameter::MissingSkill,
             InvalidParameter::NotString("task".to_owned()),
             InvalidParameter::UnusableArgument {
                 argument: "task".to_owned(),

@@ -1,4 +1,4 @@
-//! `prompts/get`: a skill's instructions as a prompt, or the prompt `search_first`.
+//! `prompts/get`: a skill's instructions as a prompt, or one of the prompts `search_first` and `review_skill`.
 
 use rmcp::model::{GetPromptResult, JsonObject, PromptMessage, Role};
 use serde_json::Value;
@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::error::{InvalidParameter, MethodError};
 use super::method::{Method, MethodAnswer};
 use super::prompts_list::SEARCH_FIRST;
+use super::review_prompt::{self, REVIEW_SKILL};
 use crate::registry::caller::Viewer;
 use crate::registry::{listing, versions};
 use crate::tools::{CallContext, ToolName};
@@ -19,6 +20,8 @@ pub struct PromptsGet {
     task: Option<String>,
     version: Option<String>,
     tag: Option<String>,
+    /// The skill to review.
+    skill: Option<String>,
     /// An invalid argument. Reported only once the prompt is found, so that it does not reveal which prompts exist.
     invalid: Option<InvalidParameter>,
 }
@@ -32,6 +35,7 @@ impl PromptsGet {
             task: None,
             version: None,
             tag: None,
+            skill: None,
             invalid: None,
         };
         for (argument, value) in arguments.unwrap_or_default() {
@@ -46,9 +50,10 @@ impl PromptsGet {
                 });
                 continue;
             }
-            let is_search = prompt.name == SEARCH_FIRST;
+            let (is_search, is_review) = (prompt.name == SEARCH_FIRST, prompt.name == REVIEW_SKILL);
             match argument.as_str() {
-                "task" => prompt.task = Some(text),
+                "task" if !is_review => prompt.task = Some(text),
+                "skill" if is_review => prompt.skill = Some(text),
                 "version" if !is_search => prompt.version = Some(text).filter(|text| !text.is_empty()),
                 "tag" if is_search => prompt.tag = Some(text).filter(|text| !text.is_empty()),
                 _ => prompt.invalid = Some(InvalidParameter::UnknownPromptArgument(argument)),
@@ -79,6 +84,7 @@ impl Method for PromptsGet {
             ("task", &self.task),
             ("version", &self.version),
             ("tag", &self.tag),
+            ("skill", &self.skill),
         ];
         std::iter::once(("name", self.name.as_str()))
             .chain(
@@ -98,6 +104,9 @@ impl Method for PromptsGet {
                 .filter(|task| !task.trim().is_empty())
                 .ok_or(InvalidParameter::MissingTask)?;
             return Ok(answer(search_first(task, self.tag.as_deref())));
+        }
+        if self.name == REVIEW_SKILL {
+            return self.review(cx).await;
         }
         if self.name.contains('\0') {
             return Err(self.unknown().into());
@@ -120,6 +129,24 @@ impl Method for PromptsGet {
         let mut answer = answer(text);
         answer.reply = answer.reply.with_description(&skill.description);
         answer.subject = skill.resolved.subject();
+        Ok(answer)
+    }
+}
+
+impl PromptsGet {
+    async fn review(self, cx: &CallContext<'_>) -> Result<MethodAnswer<GetPromptResult>, MethodError> {
+        let unknown = InvalidParameter::UnknownPrompt {
+            name: self.skill.clone().unwrap_or_else(|| self.name.clone()),
+            version: self.version.clone(),
+        };
+        if !ToolName::ReviewSkill.allowed_for(cx.principal) {
+            return Err(self.unknown().into());
+        }
+        self.check()?;
+        let skill = self.skill.as_deref().ok_or(InvalidParameter::MissingSkill)?;
+        let (text, subject) = review_prompt::text(cx, skill, self.version.as_deref(), unknown).await?;
+        let mut answer = answer(text);
+        answer.subject = subject;
         Ok(answer)
     }
 }

@@ -1,10 +1,10 @@
-//! `prompts/list`: the prompt `search_first`, and each skill as a prompt.
+//! `prompts/list`: the prompts `search_first` and `review_skill`, and each skill as a prompt.
 
 use rmcp::model::{CacheScope, ListPromptsResult, Prompt, PromptArgument};
 
 use super::error::MethodError;
 use super::method::{LIST_TTL_MS, Method, MethodAnswer};
-use super::{pagination, skill_entry};
+use super::{pagination, review_prompt, skill_entry};
 use crate::tools::{CallContext, ToolName};
 
 /// Skills per page.
@@ -29,9 +29,10 @@ impl Method for PromptsList {
 
     async fn run(self, cx: &CallContext<'_>) -> Result<MethodAnswer<ListPromptsResult>, MethodError> {
         let page = pagination::read(cx, Self::NAME, self.cursor.as_deref(), PAGE_SIZE).await?;
-        let mut prompts = Vec::with_capacity(page.skills.len() + 1);
+        let mut prompts = Vec::with_capacity(page.skills.len() + 2);
         if page.is_first {
             prompts.push(search_first());
+            prompts.extend(review_prompt::entry(cx));
         }
         prompts.extend(page.skills.iter().map(|skill| {
             Prompt::new(

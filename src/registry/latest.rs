@@ -2,10 +2,11 @@
 
 use agent_skills::SkillVersion;
 
+use super::display_metadata::DisplayMetadata;
 use super::lifecycle::VersionState;
-use super::publish::{self, DisplayMetadata};
+use super::revision::next_revision;
 use super::versions::{self, VersionRow};
-use crate::db::{DbError, TenantTx};
+use crate::db::{DbError, Param, TenantTx};
 use crate::ids::{SkillId, VersionId};
 use crate::sql;
 
@@ -25,11 +26,11 @@ pub(super) fn latest_of(versions: &[VersionRow]) -> Option<&VersionRow> {
 
 /// Updates the latest version of a skill after one of its versions changed its state. Returns its id.
 ///
-/// The caller must hold the lock of [`publish::next_revision`].
+/// The caller must hold the lock of [`next_revision`].
 pub(super) async fn refresh(tx: &TenantTx, skill: SkillId) -> Result<Option<VersionId>, DbError> {
     let versions = versions::states(tx, &[skill]).await?;
     let Some(latest) = latest_of(&versions) else {
-        let revision = publish::next_revision(tx).await?;
+        let revision = next_revision(tx).await?;
         tx.execute_one(
             sql!("skills/clear_latest.sql"),
             &[tx.tenant().as_uuid(), skill.as_uuid(), &revision],
@@ -39,8 +40,8 @@ pub(super) async fn refresh(tx: &TenantTx, skill: SkillId) -> Result<Option<Vers
     };
     let display = stored_metadata(tx, latest.id).await?;
     // Each changed skill has a revision of its own: the search index reads them in order.
-    let revision = publish::next_revision(tx).await?;
-    publish::set_latest(tx, skill, Some(latest.id), &display, revision).await?;
+    let revision = next_revision(tx).await?;
+    set_latest(tx, skill, Some(latest.id), &display, revision).await?;
     Ok(Some(latest.id))
 }
 
@@ -56,6 +57,23 @@ async fn stored_metadata(tx: &TenantTx, version: VersionId) -> Result<DisplayMet
     let document = agent_skills::read_document(&skill_md, &slug)
         .map_err(|error| DbError::Corrupt(format!("a stored SKILL.md cannot be read: {error}")))?;
     Ok(DisplayMetadata::new(&document, &[]))
+}
+
+/// Updates a skill's metadata, and its latest version: `None` if no version is published.
+pub(super) async fn set_latest(
+    tx: &TenantTx,
+    skill: SkillId,
+    version: Option<VersionId>,
+    display: &DisplayMetadata,
+    revision: i64,
+) -> Result<(), DbError> {
+    let tenant = tx.tenant();
+    let version = version.map(|version| *version.as_uuid());
+    let mut params: Vec<Param<'_>> = vec![tenant.as_uuid(), skill.as_uuid(), &version];
+    params.extend(display.metadata.params());
+    let rest: [Param<'_>; 2] = [&display.notes, &revision];
+    params.extend(rest);
+    tx.execute_one(sql!("skills/set_latest.sql"), &params).await
 }
 
 #[cfg(test)]

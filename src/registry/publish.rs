@@ -4,14 +4,11 @@
 
 mod audit_entry;
 mod diagnostic_line;
-mod display_metadata;
 mod placement;
 mod rows;
 mod versioning;
 
 pub use diagnostic_line::DiagnosticLine;
-pub(super) use display_metadata::{DisplayMetadata, without_nul};
-pub(super) use rows::{next_revision, set_latest};
 
 use serde_json::json;
 use skill_scanner::ScanReport;
@@ -20,8 +17,10 @@ use self::placement::Target;
 use self::versioning::Unchanged;
 use super::audit::{self, Entry};
 use super::caller::Caller;
-use super::latest::latest_of;
+use super::display_metadata::DisplayMetadata;
+use super::latest::{latest_of, set_latest};
 use super::lifecycle::VersionState;
+use super::revision::next_revision;
 use super::scans;
 use super::settings::Settings;
 use super::usage::Subject;

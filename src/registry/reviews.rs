@@ -11,7 +11,7 @@ use super::audit::{self, Entry};
 use super::caller::Caller;
 use super::lifecycle::{self, Action, VersionState};
 use super::management::{self, ManageError, ManagedSkill};
-use super::publish::next_revision;
+use super::revision::next_revision;
 use super::scans::{self, StoredScan};
 use super::settings::Settings;
 use super::versions::{self, VersionRow};

@@ -109,7 +109,7 @@ pub(super) async fn store(tx: &TenantTx, digest: Digest, report: &ScanReport) ->
             &digest.as_bytes().as_slice(),
             &report.ruleset,
             &worst,
-            &super::publish::without_nul(&findings),
+            &super::display_metadata::without_nul(&findings),
         ],
     )
     .await
@@ -228,7 +228,7 @@ pub async fn rescan(
     report: &ScanReport,
     settings: &Settings,
 ) -> Result<bool, DbError> {
-    super::publish::next_revision(tx).await?;
+    super::revision::next_revision(tx).await?;
     store(tx, files.digest, report).await?;
     let quarantined = quarantines(&report.findings, settings) && !is_overridden(tx, files.digest).await?;
     if set_quarantined(tx, files.digest, quarantined).await? > 0 {

@@ -24,7 +24,7 @@ pub(crate) fn compile(pattern: &str) -> Option<Regex> {
 }
 
 /// Words before a match that make it a warning or an example.
-const BEFORE: &str = r#"(?i)\b(never|do not|don'?t|must not|mustn'?t|avoid|refuse|reject|block(s|ed)?|deny|denied|detect\w*|flag(s|ged)?|prevent\w*|scan(s|ning)? for|look for|check(s|ing)? for|search(es|ing)? for|watch for|such as|e\.g\.|for example|examples? of|example:|phrases? like|rather than|instead of|bad|wrong|unsafe|insecure|dangerous|vulnerable|forbidden|prohibited|warn(s|ing)?)\b|\xE2\x9D\x8C|\xF0\x9F\x9A\xAB|\xE2\x9A\xA0|\xF0\x9F\x9A\xA9"#;
+const BEFORE: &str = r#"(?i)\b(never|do not|don'?t|must not|mustn'?t|avoid|refuse|reject|block(s|ed)?|deny|denied|detect\w*|flag(s|ged)?|prevent\w*|scan(s|ning)? for|look for|check(s|ing)? for|search(es|ing)? for|watch for|such as|e\.g|for example|examples? of|example:|phrases? like|rather than|instead of|bad|wrong|unsafe|insecure|dangerous|vulnerable|forbidden|prohibited|warn(s|ing)?)\b|\xE2\x9D\x8C|\xF0\x9F\x9A\xAB|\xE2\x9A\xA0|\xF0\x9F\x9A\xA9"#;
 
 /// Words anywhere on the line that make it a description of an attack.
 const ANYWHERE: &str = r"(?i)\b(attack(s|er|ers)?|malicious\w*|adversar\w*|injection|jailbreak\w*|payloads?|exploit(s|ation)?|suspicious|red flags?|anti-?patterns?|vulnerab\w*|malware|phishing|threats?|untrusted|CVE-\d|CWE-\d|OWASP|MITRE)\b|\xE2\x9D\x8C|\xF0\x9F\x9A\xAB|\xF0\x9F\x9A\xA9";

@@ -13,8 +13,11 @@ use crate::rule_source::{RuleFile, RuleSource};
 /// Increased when the code changes what the same rules find, so that a registry scans again.
 const ENGINE_VERSION: u32 = 1;
 
-/// How much memory all patterns together may take while they search, in bytes.
-const SET_BYTES: usize = 8 * 1024 * 1024;
+/// How many patterns are searched in one pass. The states of an automaton are combinations of how far each of its patterns
+/// has matched: with all patterns in one automaton they do not fit into memory, and the search is ten times slower.
+const PATTERNS_PER_SET: usize = 6;
+/// How much memory a set may take while it searches, in bytes.
+const SET_BYTES: usize = 2 * 1024 * 1024;
 
 const FILES: [&str; 17] = [
     include_str!("../rules/archive.toml"),
@@ -51,11 +54,16 @@ pub(crate) struct Ruleset {
     /// Ordered by id, as `compiled` is.
     pub(crate) rules: Vec<Rule>,
     pub(crate) compiled: Vec<CompiledRule>,
-    /// The rules with a pattern, by the pattern's number in `patterns`.
-    pub(crate) rule_of_pattern: Vec<usize>,
-    /// Finds in one pass which patterns match a block at all.
-    pub(crate) patterns: RegexSet,
+    sets: Vec<PatternSet>,
     pub(crate) version: String,
+}
+
+/// Finds in one pass which of some patterns match a text at all.
+#[derive(Debug)]
+struct PatternSet {
+    /// Index of the rule of each pattern.
+    rules: Vec<usize>,
+    patterns: RegexSet,
 }
 
 /// Why the built-in rules cannot be used.
@@ -80,6 +88,16 @@ pub(crate) fn ruleset() -> &'static Ruleset {
 }
 
 impl Ruleset {
+    /// The rules whose pattern matches the text, by index.
+    pub(crate) fn matching<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
+        self.sets.iter().flat_map(move |set| {
+            let matches = set.patterns.matches(text);
+            matches
+                .into_iter()
+                .filter_map(|pattern| set.rules.get(pattern).copied())
+        })
+    }
+
     /// The rules with a check in code.
     pub(crate) fn with_check(&self, check: Check) -> impl Iterator<Item = (usize, &CompiledRule)> {
         self.compiled
@@ -109,24 +127,34 @@ fn load() -> Result<Ruleset, RulesetError> {
     }
     pairs.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
     let (rules, compiled): (Vec<Rule>, Vec<CompiledRule>) = pairs.into_iter().unzip();
-    let (rule_of_pattern, patterns): (Vec<usize>, Vec<&str>) = compiled
+    let with_pattern: Vec<(usize, &str)> = compiled
         .iter()
         .enumerate()
         .filter_map(|(index, rule)| Some((index, rule.source.pattern.as_deref()?)))
-        .unzip();
-    let patterns = RegexSetBuilder::new(patterns)
-        .unicode(false)
-        .multi_line(true)
-        .size_limit(4 * SET_BYTES)
-        .dfa_size_limit(SET_BYTES)
-        .build()
-        .map_err(|error| RulesetError::Pattern(error.to_string()))?;
+        .collect();
+    let sets = with_pattern
+        .chunks(PATTERNS_PER_SET)
+        .map(pattern_set)
+        .collect::<Result<_, _>>()?;
     Ok(Ruleset {
         rules,
         compiled,
-        rule_of_pattern,
-        patterns,
+        sets,
         version: version(),
+    })
+}
+
+fn pattern_set(patterns: &[(usize, &str)]) -> Result<PatternSet, RulesetError> {
+    let set = RegexSetBuilder::new(patterns.iter().map(|(_, pattern)| pattern))
+        .unicode(false)
+        .multi_line(true)
+        .size_limit(context::PATTERN_BYTES)
+        .dfa_size_limit(SET_BYTES)
+        .build()
+        .map_err(|error| RulesetError::Pattern(error.to_string()))?;
+    Ok(PatternSet {
+        rules: patterns.iter().map(|(index, _)| *index).collect(),
+        patterns: set,
     })
 }
 

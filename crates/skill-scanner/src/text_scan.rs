@@ -138,15 +138,11 @@ impl TextScan<'_> {
             state.decoded += 1;
             let mut text = String::new();
             push_normalised(&decoded.text, &mut text);
-            let patterns = self.rules.patterns.matches(text.as_bytes());
-            let mut rules = patterns
-                .iter()
-                .filter_map(|pattern| self.rules.rule_of_pattern.get(pattern));
-            let is_bad = |rule: &usize| {
-                let rule = self.rules.compiled.get(*rule).filter(|rule| rule.with.is_none());
+            let is_bad = |rule: usize| {
+                let rule = self.rules.compiled.get(rule).filter(|rule| rule.with.is_none());
                 rule.is_some_and(|rule| rule.source.severity >= Severity::High && !rule.source.is_secret)
             };
-            if !rules.any(is_bad) {
+            if !self.rules.matching(text.as_bytes()).any(is_bad) {
                 continue;
             }
             for (index, rule) in self.rules.with_check(Check::EncodedText) {
@@ -175,11 +171,7 @@ impl TextScan<'_> {
                 *found = *found || with.is_match(text);
             }
         }
-        let matched = self.rules.patterns.matches(text);
-        let rules = matched
-            .iter()
-            .filter_map(|pattern| self.rules.rule_of_pattern.get(pattern).copied());
-        for index in rules {
+        for index in self.rules.matching(text) {
             let Some(rule) = self
                 .rules
                 .compiled

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::db::{AdminDb, TenantTx};
 use crate::error::{CliError, CliErrorKind};
 use crate::registry::caller::Caller;
-use crate::registry::management::{self, Yanked};
+use crate::registry::management::{self, ManagedSkill, Yanked};
 use crate::registry::{administration, fork, reviews, scans, settings};
 
 /// What a command did.
@@ -122,14 +122,7 @@ async fn change_skill(tx: &TenantTx, caller: &Caller, command: SkillCommand) -> 
             undo,
         } => {
             let note = (!undo).then_some(note.as_str());
-            let changed =
-                management::set_deprecation(tx, caller, &skill.skill, note, successor.as_deref()).await;
-            let state = if undo {
-                "no longer deprecated"
-            } else {
-                "deprecated"
-            };
-            (changed.map_err(manage_failure)?, state.to_owned())
+            deprecate(tx, caller, &skill.skill, note, successor.as_deref()).await?
         }
         SkillCommand::List { .. }
         | SkillCommand::Show { .. }
@@ -153,6 +146,22 @@ async fn change_skill(tx: &TenantTx, caller: &Caller, command: SkillCommand) -> 
         format!("The skill {} is now {done}.", skill.slug),
         json!({"skill": skill.slug, "state": done}),
     ))
+}
+
+async fn deprecate(
+    tx: &TenantTx,
+    caller: &Caller,
+    slug: &str,
+    note: Option<&str>,
+    successor: Option<&str>,
+) -> Result<(ManagedSkill, String), CliError> {
+    let changed = management::set_deprecation(tx, caller, slug, note, successor).await;
+    let state = if note.is_some() {
+        "deprecated"
+    } else {
+        "no longer deprecated"
+    };
+    Ok((changed.map_err(manage_failure)?, state.to_owned()))
 }
 
 async fn yank(

@@ -7,7 +7,7 @@ use crate::db::TenantTx;
 use crate::ids::Slug;
 use crate::registry::caller::Caller;
 use crate::registry::lifecycle::Action;
-use crate::registry::publish::next_revision;
+use crate::registry::revision::next_revision;
 use crate::registry::skills;
 use crate::sql;
 use crate::tenancy::users::{self, Email};

@@ -8,7 +8,8 @@ use crate::ids::{Digest, VersionId};
 use crate::registry::caller::Caller;
 use crate::registry::latest;
 use crate::registry::lifecycle::{Action, VersionState};
-use crate::registry::publish::{self, next_revision};
+use crate::registry::publish;
+use crate::registry::revision::next_revision;
 use crate::registry::settings::Settings;
 use crate::registry::versions::{self, VersionRow};
 

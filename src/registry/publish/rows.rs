@@ -3,21 +3,14 @@
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{DisplayMetadata, NewVersion, Placement, without_nul};
-use crate::db::{DbError, Param, TenantTx};
+use super::{NewVersion, Placement};
+use crate::db::{DbError, TenantTx};
 use crate::ids::{SkillId, Slug, VersionId};
+use crate::registry::display_metadata::{DisplayMetadata, without_nul};
 use crate::registry::lifecycle::VersionState;
 use crate::registry::versions::VersionRow;
 use crate::sql;
 use agent_skills::SkillFolder;
-
-/// Increments the catalog's revision. Until the transaction ends, no other transaction changes the tenant's catalog.
-pub(in crate::registry) async fn next_revision(tx: &TenantTx) -> Result<i64, DbError> {
-    let row = tx
-        .query_one(sql!("tenants/next_revision.sql"), &[tx.tenant().as_uuid()])
-        .await?;
-    Ok(row.try_get("catalog_revision")?)
-}
 
 pub(super) async fn insert_skill(
     tx: &TenantTx,
@@ -62,23 +55,6 @@ pub(super) async fn insert_skill(
         ("origin_digest", &origin_digest),
     ]);
     tx.execute_one(sql, &row).await
-}
-
-/// Updates a skill's metadata, and its latest version: `None` if no version is published.
-pub(in crate::registry) async fn set_latest(
-    tx: &TenantTx,
-    skill: SkillId,
-    version: Option<VersionId>,
-    display: &DisplayMetadata,
-    revision: i64,
-) -> Result<(), DbError> {
-    let tenant = tx.tenant();
-    let version = version.map(|version| *version.as_uuid());
-    let mut params: Vec<Param<'_>> = vec![tenant.as_uuid(), skill.as_uuid(), &version];
-    params.extend(display.metadata.params());
-    let rest: [Param<'_>; 2] = [&display.notes, &revision];
-    params.extend(rest);
-    tx.execute_one(sql!("skills/set_latest.sql"), &params).await
 }
 
 pub(super) async fn insert_version(

@@ -12,15 +12,15 @@ const MAX_LABEL: usize = 64;
 const MAX_AUTHOR: usize = 200;
 const MAX_LICENSE: usize = 200;
 
-pub(in crate::registry) struct DisplayMetadata {
-    pub(in crate::registry) metadata: SkillMetadata,
+pub(super) struct DisplayMetadata {
+    pub(super) metadata: SkillMetadata,
     /// Deviations from the format: a list of objects with `code` and `message`.
-    pub(in crate::registry) notes: Value,
+    pub(super) notes: Value,
 }
 
 impl DisplayMetadata {
     /// `left_out` are the diagnostics of the folder that `document` was read from.
-    pub(in crate::registry) fn new(document: &SkillDocument, left_out: &[Diagnostic]) -> Self {
+    pub(super) fn new(document: &SkillDocument, left_out: &[Diagnostic]) -> Self {
         let front_matter = &document.front_matter;
         let author = text_of(front_matter, "author").or_else(|| {
             let metadata = front_matter.get("metadata").and_then(Value::as_object);
@@ -59,7 +59,7 @@ pub(super) fn fit(text: &str, max_chars: usize) -> String {
 }
 
 /// The value without NUL characters, which PostgreSQL cannot store in JSON. The stored file keeps them.
-pub(in crate::registry) fn without_nul(value: &Value) -> Value {
+pub(super) fn without_nul(value: &Value) -> Value {
     match value {
         Value::String(text) => Value::String(text.replace('\0', "")),
         Value::Array(items) => items.iter().map(without_nul).collect(),
