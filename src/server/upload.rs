@@ -124,6 +124,7 @@ impl Completion<CallToolResult> {
             error_code,
             subject: self.subject,
             result_count: self.result_count,
+            is_weak: self.is_weak,
             result_bytes: self.result_bytes,
             reply: self
                 .reply
