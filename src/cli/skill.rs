@@ -246,23 +246,18 @@ pub(super) async fn run(config: &Config, command: SkillCommand) -> Result<(), Cl
 }
 
 fn manage_failure(error: ManageError) -> CliError {
-    let kind = match &error {
-        ManageError::UnknownSkill
-        | ManageError::UnknownVersion(_)
-        | ManageError::UnknownSuccessor(_)
-        | ManageError::UnknownUser(_) => CliErrorKind::NotFound,
-        ManageError::NotPermitted(_) | ManageError::WrongState { .. } | ManageError::Taken(_) => {
-            CliErrorKind::Refused
-        }
-        ManageError::Db(_) => CliErrorKind::Internal,
-    };
     match error {
         ManageError::Db(error) => db_failure(error),
         ManageError::UnknownSkill => CliError::new(
-            kind,
+            CliErrorKind::NotFound,
             "there is no such skill; `skillkeep skill list --archived` shows the skills of the tenant",
         ),
-        other => CliError::new(kind, other.to_string()),
+        ManageError::UnknownVersion(_) | ManageError::UnknownSuccessor(_) | ManageError::UnknownUser(_) => {
+            CliError::new(CliErrorKind::NotFound, error.to_string())
+        }
+        ManageError::NotPermitted(_) | ManageError::WrongState { .. } | ManageError::Taken(_) => {
+            CliError::new(CliErrorKind::Refused, error.to_string())
+        }
     }
 }
 

@@ -103,7 +103,7 @@ pub enum ManageError {
     UnknownSkill,
     #[error("the skill has no version {0}")]
     UnknownVersion(String),
-    #[error("only {} may {} this skill", allowed(*.0), .0.as_str())]
+    #[error("only {} may do this ({})", allowed(*.0), .0.as_str())]
     NotPermitted(Action),
     #[error("version {version} is {state}, and this needs a version that is {needed}")]
     WrongState {

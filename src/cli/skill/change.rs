@@ -79,7 +79,20 @@ pub(super) async fn run(tx: &TenantTx, command: SkillCommand) -> Result<Message,
         SkillCommand::Override { version, reason } => {
             override_findings(tx, &caller, &version.skill, version.version.as_deref(), &reason).await
         }
-        other => change_skill(tx, &caller, other).await,
+        SkillCommand::Archive { .. }
+        | SkillCommand::Restore { .. }
+        | SkillCommand::Remove { .. }
+        | SkillCommand::Rename { .. }
+        | SkillCommand::Transfer { .. }
+        | SkillCommand::Deprecate { .. }
+        | SkillCommand::List { .. }
+        | SkillCommand::Show { .. }
+        | SkillCommand::Search { .. }
+        | SkillCommand::Files { .. }
+        | SkillCommand::Diff { .. }
+        | SkillCommand::History { .. }
+        | SkillCommand::Rescan { .. }
+        | SkillCommand::Purge { .. } => change_skill(tx, &caller, command).await,
     }
 }
 

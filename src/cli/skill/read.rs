@@ -169,7 +169,10 @@ async fn show(config: &Config, tx: &TenantTx, args: &VersionArgs) -> Result<(), 
                     })
                     .collect::<Vec<_>>()
                     .join("; "),
-                other => other.to_string(),
+                serde_json::Value::Null
+                | serde_json::Value::Bool(_)
+                | serde_json::Value::Number(_)
+                | serde_json::Value::Object(_) => value.to_string(),
             };
             vec![name.clone(), text]
         })

@@ -116,8 +116,11 @@ impl LifecycleRefusal {
 
     pub(in crate::tools) fn review(error: ReviewError, slug: &str) -> ToolError {
         match error {
+            // The tool needs the scope of a reviewer, so only the owner gets here.
+            ReviewError::Manage(ManageError::NotPermitted(Action::Review)) | ReviewError::OwnVersion => {
+                Self::OwnReview(slug.to_owned()).into()
+            }
             ReviewError::Manage(error) => Self::manage(error, slug),
-            ReviewError::OwnVersion => Self::OwnReview(slug.to_owned()).into(),
             ReviewError::Quarantined { version, count } => Self::Quarantined {
                 slug: slug.to_owned(),
                 version,
