@@ -17,6 +17,7 @@ mod local_registry;
 mod migrate;
 mod output;
 mod postgres_supervisor;
+mod publish;
 mod quickstart;
 mod registry_args;
 mod scan;
@@ -104,6 +105,11 @@ enum Command {
     /// Safe to repeat: a changed skill gets a new version, an unchanged one is skipped. Example: skillkeep import
     /// ~/skills --tenant acme
     Import(import::ImportArgs),
+    /// Publish one skill from a folder or an archive
+    ///
+    /// Publishes in the local database, or with --url in a remote registry. Equal files are published once. Example:
+    /// skillkeep publish ~/skills/fill-pdf --note "Handles forms with checkboxes"
+    Publish(publish::PublishArgs),
     /// List, search, fork, withdraw and remove skills
     #[command(subcommand)]
     Skill(skill::SkillCommand),
@@ -190,6 +196,7 @@ async fn dispatch(config: &Config, command: Command) -> Result<(), CliError> {
         Command::User(command) => user::run(config, command).await,
         Command::Key(command) => key::run(config, command).await,
         Command::Import(args) => import::run(config, args).await,
+        Command::Publish(args) => publish::run(config, args).await,
         Command::Skill(command) => skill::run(config, command).await,
         Command::Settings(command) => settings::run(config, command).await,
         Command::Scan(args) => scan::run(config, &args),

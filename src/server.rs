@@ -12,6 +12,7 @@ mod protocol_profile;
 mod request;
 mod service;
 mod subscriptions;
+mod upload;
 
 pub use completion::{Completion, ERROR_CODE_META, OUTCOME_META};
 pub use credentials::CredentialSource;
@@ -24,3 +25,4 @@ pub use request::{RecordedRequest, RequestSummary};
 #[cfg(feature = "test-util")]
 pub use service::TestHook;
 pub use service::{CallService, ServiceLimits};
+pub use upload::{Upload, UploadError, UploadReply};

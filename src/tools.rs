@@ -33,6 +33,7 @@ mod yank_skill;
 
 pub use call::Call;
 pub use error::{Rejection, ToolError};
+pub use findings::FindingLine;
 pub use name::{SideEffect, ToolName};
-pub use publish_skill::{PublishSkill, UploadOptions};
+pub use publish_skill::PublishSkill;
 pub use tool::{Answer, CallContext};

@@ -7,6 +7,7 @@ use rmcp::ServiceExt as _;
 use rmcp::model::CallToolRequestParams;
 use skillkeep::db::ServerDb;
 use skillkeep::ids::EventId;
+use skillkeep::registry::caller::Viewer;
 use skillkeep::registry::usage::{CallOutcome, Subject, UsageEvent, commit_with_event};
 use skillkeep::registry::{skills, versions};
 use skillkeep::server::{CallService, CredentialSource, McpHandler, ServiceLimits};
@@ -107,14 +108,14 @@ async fn one_transaction(db: &ServerDb, key: &ApiKey, pipelined: bool) -> BenchR
     let (tx, principal) = authenticate(db, key).await?;
     if pipelined {
         futures::try_join!(
-            skills::details(&tx, SKILL, None),
-            versions::files(&tx, SKILL, None),
-            versions::list(&tx, SKILL, 100)
+            skills::details(&tx, SKILL, None, Viewer::PUBLISHED),
+            versions::files(&tx, SKILL, None, Viewer::PUBLISHED),
+            versions::list(&tx, SKILL, 100, Viewer::PUBLISHED)
         )?;
     } else {
-        skills::details(&tx, SKILL, None).await?;
-        versions::files(&tx, SKILL, None).await?;
-        versions::list(&tx, SKILL, 100).await?;
+        skills::details(&tx, SKILL, None, Viewer::PUBLISHED).await?;
+        versions::files(&tx, SKILL, None, Viewer::PUBLISHED).await?;
+        versions::list(&tx, SKILL, 100, Viewer::PUBLISHED).await?;
     }
     let event = UsageEvent {
         id: EventId::new(),

@@ -72,18 +72,23 @@ impl RegistryArgs {
         transport: TransportName,
         key: &ApiKey,
     ) -> Result<Endpoint, CliError> {
-        let options = RemoteOptions {
-            url,
-            allow_http: self.allow_http,
-            ca_file: self.ca_file.as_deref(),
-        };
-        let remote = Remote::new(&options, key.reveal())
-            .map_err(|error| CliError::new(CliErrorKind::Usage, error.to_string()))?;
+        let remote = self.remote(url, key)?;
         match transport {
             TransportName::Stdio => self.bridge_command(url, key).map(Endpoint::Process),
             TransportName::Http => Ok(Endpoint::Http(remote)),
             TransportName::Sse => Ok(Endpoint::Sse(remote)),
         }
+    }
+
+    /// A client of the registry at `url` with these options.
+    pub(super) fn remote(&self, url: &str, key: &ApiKey) -> Result<Remote, CliError> {
+        let options = RemoteOptions {
+            url,
+            allow_http: self.allow_http,
+            ca_file: self.ca_file.as_deref(),
+        };
+        Remote::new(&options, key.reveal())
+            .map_err(|error| CliError::new(CliErrorKind::Usage, error.to_string()))
     }
 
     fn bridge_command(&self, url: &str, key: &ApiKey) -> Result<Command, CliError> {

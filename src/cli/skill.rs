@@ -182,6 +182,8 @@ pub(super) struct SkillArgs {
 }
 
 #[derive(Debug, Clone, clap::Args)]
+// `--version` is the version of the skill.
+#[command(disable_version_flag = true)]
 pub(super) struct VersionArgs {
     /// The skill, by its slug
     skill: String,

@@ -38,7 +38,8 @@ pub(super) enum Interrupted {
 /// Detects that the client cancelled a request or disconnected, and sends it progress notifications.
 pub(super) struct ClientConnection {
     cancelled: CancellationToken,
-    peer: Peer<RoleServer>,
+    /// `None` outside of the protocol, where the client can neither cancel nor be notified.
+    peer: Option<Peer<RoleServer>>,
     progress: Option<ProgressToken>,
     /// The call's share of the limits over HTTP, released when the call has ended.
     _guard: Option<Arc<CallGuard>>,
@@ -52,9 +53,19 @@ impl ClientConnection {
             .and_then(|parts| parts.extensions.get::<Arc<CallGuard>>());
         Self {
             cancelled: context.ct.clone(),
-            peer: context.peer.clone(),
+            peer: Some(context.peer.clone()),
             progress: context.meta.get_progress_token(),
             _guard: guard.map(Arc::clone),
+        }
+    }
+
+    /// The client of an upload.
+    pub(super) fn without_peer(guard: Arc<CallGuard>) -> Self {
+        Self {
+            cancelled: CancellationToken::new(),
+            peer: None,
+            progress: None,
+            _guard: Some(guard),
         }
     }
 
@@ -94,7 +105,7 @@ impl ClientConnection {
     async fn gone(&self) -> CallOutcome {
         self.cancelled.cancelled().await;
         for _ in 0..CLOSING_CHECKS {
-            if self.peer.is_transport_closed() {
+            if self.peer.as_ref().is_none_or(Peer::is_transport_closed) {
                 return CallOutcome::ClientGone;
             }
             tokio::time::sleep(CLOSING_PAUSE).await;
@@ -114,12 +125,12 @@ impl ClientConnection {
     }
 
     async fn report_progress(&self, seconds: u32, message: String) {
-        let Some(token) = &self.progress else {
+        let (Some(token), Some(peer)) = (&self.progress, &self.peer) else {
             return;
         };
         let progress =
             ProgressNotificationParam::new(token.clone(), f64::from(seconds)).with_message(message);
         // A closed connection is detected by `gone`.
-        let _sent = self.peer.notify_progress(progress).await;
+        let _sent = peer.notify_progress(progress).await;
     }
 }

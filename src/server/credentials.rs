@@ -86,6 +86,23 @@ impl CredentialSource {
     }
 }
 
+impl RequestMetadata {
+    /// Of a request over HTTP that is not a message of the protocol.
+    #[must_use]
+    pub fn of_http(headers: &http::HeaderMap) -> Self {
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let (client_name, client_version) = split_user_agent(header("user-agent"));
+        Self {
+            transport: TransportKind::Http,
+            protocol_version: None,
+            client_name,
+            client_version,
+            request_id: None,
+            trace_id: header("traceparent").and_then(trace_id),
+        }
+    }
+}
+
 /// Name and version of a `User-Agent` (RFC 9110, section 10.1.5): `name/version (comment)`.
 fn split_user_agent(user_agent: Option<&str>) -> (Option<String>, Option<String>) {
     let Some(first) = user_agent.and_then(|text| text.split_whitespace().next()) else {

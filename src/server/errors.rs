@@ -7,7 +7,7 @@ use crate::db::DbError;
 use crate::tenancy::AuthError;
 
 /// The API key is invalid.
-const INVALID_KEY: ErrorCode = ErrorCode(-31_001);
+pub(super) const INVALID_KEY: ErrorCode = ErrorCode(-31_001);
 /// The API key lacks a permission.
 pub const FORBIDDEN: ErrorCode = ErrorCode(-31_003);
 /// The API key or its tenant reached a limit of calls.

@@ -10,8 +10,9 @@ use crate::registry::settings::Settings;
 /// The most findings in an answer.
 const MAX_FINDINGS: usize = 20;
 
+/// A finding, shortened for an answer.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct FindingLine {
+pub struct FindingLine {
     rule: String,
     severity: String,
     file: String,
@@ -25,7 +26,8 @@ pub(super) struct FindingLine {
 
 impl FindingLine {
     /// The worst findings that are not in the tenant's baseline.
-    pub(super) fn counted(findings: &[Finding], settings: &Settings) -> Vec<Self> {
+    #[must_use]
+    pub fn counted(findings: &[Finding], settings: &Settings) -> Vec<Self> {
         let mut counted = scans::counted(findings, settings);
         counted.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         counted

@@ -65,26 +65,14 @@ pub struct PublishSkill {
     unpacked: Option<SkillFolder>,
 }
 
-/// What an upload says about its archive. See [`PublishSkill`] for the fields.
-#[derive(Debug, Default)]
-pub struct UploadOptions {
-    pub skill: Option<String>,
-    pub version: Option<String>,
-    pub note: Option<String>,
-    pub draft: bool,
-}
-
 impl PublishSkill {
-    /// The same call for the files of an uploaded archive.
+    /// The same call with the files of an uploaded archive.
     #[must_use]
-    pub fn of_upload(folder: SkillFolder, options: UploadOptions) -> Self {
+    pub fn with_archive(self, folder: SkillFolder) -> Self {
         Self {
-            skill: options.skill,
             files: Vec::new(),
-            version: options.version,
-            note: options.note,
-            draft: options.draft,
             unpacked: Some(folder),
+            ..self
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Streamable HTTP on `/mcp` for all protocol versions, HTTP+SSE beside it, and `/healthz` and `/readyz`.
+//! Streamable HTTP on `/mcp` for all protocol versions, HTTP+SSE and the upload of archives beside it, and `/healthz` and
+//! `/readyz`.
 //!
 //! Invariant: `/mcp` has no sessions. Each request carries its key, so no caller can take over another's session.
 
@@ -8,6 +9,7 @@ pub(super) mod head_validation;
 mod health;
 pub(super) mod jsonrpc_validation;
 mod listener;
+mod upload;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -26,8 +28,8 @@ use tokio_util::sync::CancellationToken;
 pub use self::forwarded::Network;
 use self::head_validation::{HeadValidation, validate_head};
 use self::jsonrpc_validation::{BodyTimeout, validate_jsonrpc};
+pub use self::upload::PATH as UPLOAD_PATH;
 use super::sse::{self, Sessions, SseOptions};
-use crate::access::AccessControl;
 use crate::server::{CallService, CredentialSource, McpHandler};
 
 /// How long running calls may take to end after the signal to stop.
@@ -128,8 +130,8 @@ pub async fn serve_handlers<H: ServerHandler>(
         .clone()
         .map(|sse| Arc::new(Sessions::new(sse, Arc::clone(access))));
     let health = health::Health::new(Arc::clone(access), Arc::clone(&stopping));
-    let app =
-        router(options, &abort, access, sessions.as_ref(), Arc::new(handlers)).merge(health::routes(health));
+    let app = router(options, &abort, &service, sessions.as_ref(), Arc::new(handlers))
+        .merge(health::routes(health));
     let stopped = CancellationToken::new();
     let shutdown = shut_down(stop, stopping, stopped.clone(), Arc::clone(&service), sessions);
     tokio::spawn(shutdown);
@@ -172,10 +174,11 @@ async fn shut_down(
 fn router<H: ServerHandler>(
     options: &HttpOptions,
     abort: &CancellationToken,
-    access: &Arc<AccessControl>,
+    service: &Arc<CallService>,
     sessions: Option<&Arc<Sessions>>,
     handlers: Arc<dyn Fn(CredentialSource) -> H + Send + Sync>,
 ) -> Router {
+    let access = service.access();
     let config = StreamableHttpServerConfig::default()
         .with_allowed_hosts(options.allowed_hosts.clone())
         .enforce_origin_validation()
@@ -205,6 +208,7 @@ fn router<H: ServerHandler>(
         Some(sessions) => routes.merge(sse::routes(sessions, handlers)),
         None => routes,
     };
+    let routes = routes.merge(upload::routes(service));
     // On these routes alone: a 401 for other paths makes clients look for an OAuth server.
     routes
         .layer(Extension(BodyTimeout(options.request_timeout)))

@@ -11,6 +11,7 @@ mod servers;
 mod single_policy;
 mod subscriptions;
 mod table;
+mod upload;
 
 use futures::{FutureExt as _, StreamExt as _, stream};
 use serde_json::{Value, json};

@@ -16,6 +16,7 @@ mod ignore_files;
 mod json_file;
 mod lenient_parse;
 pub mod limits;
+mod lines;
 mod listing;
 mod manifest;
 mod mentions;

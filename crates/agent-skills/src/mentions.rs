@@ -112,7 +112,8 @@ pub fn missing_files<'a>(document: &SkillDocument, paths: impl IntoIterator<Item
 }
 
 struct Skill<'a> {
-    name: &'a str,
+    /// How paths from outside of the skill name its folder.
+    own_folder: String,
     paths: BTreeSet<&'a str>,
     /// Folders at the top of the skill.
     folders: BTreeSet<&'a str>,
@@ -123,7 +124,7 @@ impl<'a> Skill<'a> {
     fn new(document: &'a SkillDocument, paths: BTreeSet<&'a str>) -> Self {
         let name = document.name.as_str();
         Self {
-            name,
+            own_folder: format!("skills/{name}/"),
             folders: paths
                 .iter()
                 .filter_map(|path| Some(path.split_once('/')?.0))
@@ -147,6 +148,9 @@ impl<'a> Skill<'a> {
 
     fn names_in_text(&self, line: &str) -> Vec<String> {
         let mut names = Vec::new();
+        if !line.contains('/') && !line.contains("](") {
+            return names;
+        }
         let (text, targets) = without_links(line);
         names.extend(targets.into_iter().filter_map(link_target));
         let lower = line.to_ascii_lowercase();
@@ -193,6 +197,10 @@ impl<'a> Skill<'a> {
 
     /// The path relative to the skill, if a word names a file of the skill.
     fn own_path(&self, word: &str) -> Option<String> {
+        // Every form has a folder; most words of a text have none.
+        if !word.contains('/') {
+            return None;
+        }
         let word = word.split(['#', '?']).next().unwrap_or(word);
         let own = self.without_own_folder(word);
         let path = own.unwrap_or(word);
@@ -220,8 +228,7 @@ impl<'a> Skill<'a> {
                 return Some(rest);
             }
         }
-        let own = format!("skills/{}/", self.name);
-        let (before, rest) = word.split_once(&own)?;
+        let (before, rest) = word.split_once(&self.own_folder)?;
         (before.is_empty() || before.ends_with('/')).then_some(rest)
     }
 }

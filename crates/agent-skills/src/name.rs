@@ -14,7 +14,8 @@ use crate::text::without_quotation_marks;
 pub(crate) fn name_of(written: &str, folder_name: &str, diagnostics: &mut Vec<Diagnostic>) -> Slug {
     let written = without_quotation_marks(written.trim());
     if let Ok(name) = written.parse::<Slug>() {
-        if name.as_str() != folder_name {
+        // An upload may have no folder.
+        if !folder_name.is_empty() && name.as_str() != folder_name {
             diagnostics.push(Diagnostic::NameNotFolder {
                 name: name.clone(),
                 folder: folder_name.to_owned(),

@@ -10,7 +10,7 @@ use crate::helpers::table_checksums;
 use crate::http_server::{call, post, serve};
 
 /// Headers that other products read a tenant, a user or a session from.
-const HEADERS: [&str; 26] = [
+pub(super) const HEADERS: [&str; 26] = [
     "x-tenant-id",
     "x-tenant",
     "tenant",

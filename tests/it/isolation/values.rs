@@ -116,6 +116,7 @@ impl OtherTenantIds {
                 Box::new("theirs"),
                 Box::new("only-theirs"),
             ],
+            "skills/overview" => vec![Box::new(String::new()), Box::new(true), Box::new(100_i64)],
             "skills/managed" => vec![Box::new("only-theirs")],
             "skills/mine" => vec![Box::new(self.user), Box::new(String::new()), Box::new(100_i64)],
             "skills/statuses" => vec![Box::new(vec!["only-theirs"])],

@@ -7,7 +7,10 @@ import json
 from common.errors import CheckFailed, expect_equal
 from common.paths import SAMPLES
 
-TOOLS = ["search_skills", "get_skill", "install_skill", "confirm_install", "record_usage", "usage_report", "whoami"]
+# The tools that SCOPES permit.
+TOOLS = [
+    "search_skills", "get_skill", "install_skill", "confirm_install", "record_usage", "usage_report", "whoami", "rate_skill",
+]
 SCOPES = "skills:read,skills:install,usage:write,usage:read"
 SAMPLE = "debug-flaky-test"
 

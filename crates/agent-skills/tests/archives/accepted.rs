@@ -200,24 +200,13 @@ fn archives_of_common_programs_are_read() {
         command.output()
     };
     let folder = root.path().to_str().unwrap();
-    assert!(
-        run("python3", &["-c", PROGRAMS, folder])
-            .unwrap()
-            .status
-            .success()
-    );
-    assert!(
-        run("tar", &["czf", "tar.tar.gz", "my-skill"])
-            .unwrap()
-            .status
-            .success()
-    );
-    assert!(
-        run("tar", &["cf", "root.tar", "-C", "my-skill", "."])
-            .unwrap()
-            .status
-            .success()
-    );
+    for (program, arguments) in [
+        ("python3", &["-c", PROGRAMS, folder][..]),
+        ("tar", &["czf", "tar.tar.gz", "my-skill"]),
+        ("tar", &["cf", "root.tar", "-C", "my-skill", "."]),
+    ] {
+        assert!(run(program, arguments).unwrap().status.success(), "{program}");
+    }
     // Not installed everywhere.
     for arguments in [
         &["-qr", "zip.zip", "my-skill"][..],
@@ -253,4 +242,14 @@ fn archives_of_common_programs_are_read() {
         }
     }
     assert!(archives >= 12, "{archives}");
+}
+
+#[test]
+fn skill_without_a_folder_is_not_compared_with_one() {
+    let skill = read_skill_archive(&Zip::skill([]).build(), None).unwrap();
+    let document = agent_skills::read_document(skill.skill_md(), &skill.folder_name).unwrap();
+    assert_eq!(
+        (document.name.as_str(), document.diagnostics),
+        ("my-skill", vec![])
+    );
 }

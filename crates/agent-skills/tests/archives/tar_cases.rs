@@ -162,6 +162,12 @@ pub(crate) fn structure() -> Vec<Case> {
         tar("tar: long name without an entry", "does not follow", |tar| {
             tar.entry("././@LongLink", b'L', b"a\0", |_| ())
         }),
+    ]
+}
+
+pub(crate) fn compressed() -> Vec<Case> {
+    let skill = || Tar::skill().file("a", b"content");
+    vec![
         case("gzip: second member", "another gzip member", move || {
             [skill().finish_gz(), skill().finish_gz()].concat()
         }),

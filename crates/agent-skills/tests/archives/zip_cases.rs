@@ -129,18 +129,11 @@ pub(crate) fn kinds() -> Vec<Case> {
     ]
 }
 
-/// Archives that lie about their structure.
-pub(crate) fn structure() -> Vec<Case> {
+/// Archives with an entry whose headers or content are wrong.
+pub(crate) fn entries() -> Vec<Case> {
     let changed = |name, reason, change: fn(&mut Entry)| {
         case(name, reason, move || {
             skill(Entry::stored("a", b"content").with(change))
-        })
-    };
-    let zip = |name, reason, change: fn(&mut Zip)| {
-        case(name, reason, move || {
-            let mut zip = Zip::skill([Entry::deflated("a", b"content"), Entry::stored("b", b"content")]);
-            change(&mut zip);
-            zip.build()
         })
     };
     vec![
@@ -204,6 +197,19 @@ pub(crate) fn structure() -> Vec<Case> {
                 entry.compressed_size += 6;
             }))
         }),
+    ]
+}
+
+/// Archives with data that belongs to no entry, or with a wrong number of entries.
+pub(crate) fn structure() -> Vec<Case> {
+    let zip = |name, reason, change: fn(&mut Zip)| {
+        case(name, reason, move || {
+            let mut zip = Zip::skill([Entry::deflated("a", b"content"), Entry::stored("b", b"content")]);
+            change(&mut zip);
+            zip.build()
+        })
+    };
+    vec![
         zip("archive behind a program", "a Windows program", |zip| {
             zip.prefix = b"MZ\x90\0".to_vec()
         }),
@@ -227,6 +233,12 @@ pub(crate) fn structure() -> Vec<Case> {
         zip("more entries than counted", "more entries than", |zip| {
             zip.count = Some(2)
         }),
+    ]
+}
+
+/// Archives with a wrong or missing end.
+pub(crate) fn ends() -> Vec<Case> {
+    vec![
         case("first half", "its end is missing", || {
             let mut bytes = Zip::skill([Entry::stored("a", &[b'x'; 2000])]).build();
             bytes.truncate(bytes.len() / 2);
@@ -311,6 +323,12 @@ pub(crate) fn bombs() -> Vec<Case> {
             bytes[at..at + 16].fill(0x7F);
             bytes
         }),
+    ]
+}
+
+/// Skills that exceed a limit of the format.
+pub(crate) fn too_large() -> Vec<Case> {
+    vec![
         case("513 files", "more than 512 files", || {
             Zip::skill((0..512).map(|n| Entry::stored(n.to_string(), b""))).build()
         })
