@@ -2,6 +2,7 @@
 
 mod identifiers;
 mod tenants;
+mod victim;
 
 use std::sync::Arc;
 
@@ -45,7 +46,7 @@ impl Fixtures {
         let before = request_own_data(&attacker, &mut client).await?;
         let description = format!("Fills in {word} forms of victim.");
         let victim = tenants::create(admin, service, "victim", "victim", &description).await?;
-        tenants::record_victim_activity(service, &victim, &description).await?;
+        victim::record_activity(admin, service, &victim, &description).await?;
         let mut client = InMemoryClient::connect_legacy(service, control.key.clone()).await?;
         let after = request_own_data(&control, &mut client).await?;
         let (identifiers, cursors) = identifiers::collect(admin, service, &victim, &word).await?;

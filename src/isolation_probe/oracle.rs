@@ -10,7 +10,7 @@ use super::attack::Attack;
 use super::fixtures::Fixtures;
 use super::test_tenant::VICTIM_MINUTES;
 use crate::tools::ToolName;
-use normalizer::Normalizer;
+use normalizer::{Normalizer, without_digests};
 
 /// Numbers that are no counts: how long a list may be cached, a request's id, and the limits in a tool's schema.
 const NOT_COUNTS: [&str; 3] = ["ttlMs", "id", "maximum"];
@@ -75,8 +75,12 @@ impl<'a> Oracle<'a> {
                 excerpt(attacker_response)
             ));
         }
-        let found = self.attacker.normalize(attacker_response);
-        let expected = self.control.normalize(control_response);
+        let mut found = self.attacker.normalize(attacker_response);
+        let mut expected = self.control.normalize(control_response);
+        if stores_text(attack) {
+            found = without_digests(found);
+            expected = without_digests(expected);
+        }
         if found != expected {
             findings.push(format!(
                 "the response differs from that for a missing identifier: {} instead of {}",
@@ -130,6 +134,13 @@ fn excerpt(response: &Value) -> String {
     response.to_string().chars().take(MAX_EXCERPT_CHARS).collect()
 }
 
+/// Whether the tool stores files that can contain what was sent, so that their digests differ from the control's.
+fn stores_text(attack: &Attack) -> bool {
+    [ToolName::PublishSkill, ToolName::ForkSkill]
+        .iter()
+        .any(|tool| attack.target == tool.as_str())
+}
+
 /// Whether the response lists the caller's earlier calls, including the texts that it searched for.
 fn reports_own_calls(attack: &Attack) -> bool {
     attack.target == ToolName::UsageReport.as_str()
@@ -137,6 +148,8 @@ fn reports_own_calls(attack: &Attack) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+
     use jiff::Timestamp;
     use serde_json::json;
 
@@ -154,6 +167,7 @@ mod tests {
                 key: ApiKey::generate(tenant, &mut rand::rng()),
                 install: TenantId::new().to_string(),
                 digest: String::new(),
+                names: AtomicUsize::new(0),
             }
         };
         Fixtures {
@@ -196,6 +210,30 @@ mod tests {
         let existing = json!({"id": 1, "error": {"message": "There is no \"theirs\" in probe-a."}});
         let missing = json!({"id": 9, "error": {"message": "There is no \"nobody\" in probe-b."}});
         assert_eq!(check(&fixtures(), &existing, &missing), Vec::<String>::new());
+    }
+
+    #[test]
+    fn digests_may_differ_only_where_the_sent_text_is_stored() {
+        let of = |target: &str| Attack {
+            target: target.to_owned(),
+            ..attack()
+        };
+        let answer = |digest: &str| json!({"result": {"skill": "x", "digest": digest}});
+        let fixtures = fixtures();
+        let oracle = Oracle::new(&fixtures);
+        for (target, differs) in [
+            ("publish_skill", false),
+            ("fork_skill", false),
+            ("get_skill", true),
+        ] {
+            let found = oracle.check_response(
+                &of(target),
+                &EchoedSecrets::default(),
+                &answer("sha256:a"),
+                &answer("sha256:b"),
+            );
+            assert_eq!(!found.is_empty(), differs, "{target}: {found:?}");
+        }
     }
 
     #[test]

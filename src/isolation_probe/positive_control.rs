@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::client::{LISTEN, ProbeClient};
 use super::error::ClientError;
-use super::schema::minimal_arguments;
+use super::schema::own_arguments;
 use super::test_tenant::{SHARED_SKILL, TestTenant};
 use crate::tools::ToolName;
 
@@ -34,9 +34,8 @@ pub(super) async fn request_own_data(
 ) -> Result<Vec<OwnRequest>, ClientError> {
     let mut requests = Vec::new();
     for tool in ToolName::ALL {
-        let schema = Value::Object((*tool.describe().input_schema).clone());
         let name = tool.as_str();
-        let params = json!({"name": name, "arguments": minimal_arguments(&schema, tenant)});
+        let params = json!({"name": name, "arguments": own_arguments(*tool, tenant)});
         requests.push(OwnRequest {
             target: name.to_owned(),
             method: "tools/call",

@@ -1,10 +1,14 @@
 //! The temporary tenants and the names of their skills.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use crate::ids::{Digest, EventId, TenantId};
 use crate::tenancy::ApiKey;
 
 /// The slug of a skill that all three tenants have.
 pub(super) const SHARED_SKILL: &str = "shared";
+/// The slug of a skill that each tenant publishes, withdraws and renames through its own tools.
+pub(super) const CHANGING_SKILL: &str = "changing";
 /// The slug of a skill that only the victim has.
 pub(super) const VICTIM_SKILL: &str = "only-victim";
 /// A slug of the same length that no tenant has.
@@ -22,6 +26,15 @@ pub struct TestTenant {
     pub install: String,
     /// The digest of the shared skill's `SKILL.md`.
     pub digest: String,
+    /// How many names for new skills this tenant has used.
+    pub names: AtomicUsize,
+}
+
+impl TestTenant {
+    /// A name that no skill of the tenant has. Two tenants that do the same get the same names.
+    pub(super) fn next_name(&self) -> String {
+        format!("copy-{}", self.names.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 /// An identifier of the victim, and one of the same kind that does not exist.

@@ -202,7 +202,8 @@ pub async fn review(
     }
     let counted = new.decided_by == DecidedBy::Person || settings.assistants_may_approve;
     let scan = scans::find(tx, version.digest).await?;
-    if new.verdict == Verdict::Approved && version.quarantined {
+    let overrides = new.verdict == Verdict::Approved && version.quarantined;
+    if overrides {
         override_or_refuse(tx, caller, &skill, version, scan.as_ref(), settings, new, counted).await?;
     }
     insert(tx, reviewer, version, scan.as_ref(), new, counted).await?;
@@ -211,7 +212,7 @@ pub async fn review(
     } else {
         version.state
     };
-    if state != version.state || new.override_reason.is_some() {
+    if state != version.state || overrides {
         latest::refresh(tx, skill.id).await?;
     }
     let details = json!({
@@ -238,7 +239,7 @@ pub async fn review(
         version: version.version.clone(),
         digest: version.digest,
         state,
-        quarantined: version.quarantined && new.override_reason.is_none(),
+        quarantined: version.quarantined && !overrides,
         counted,
         skill,
     })

@@ -101,12 +101,11 @@ impl Tool for UpdateSkill {
     }
 
     async fn run(self, cx: &CallContext<'_>) -> Result<Done<UpdateSkillOutput>, ToolError> {
+        // By its slug before the change: a rename must not give a limited key a skill that it could not view.
+        let before = management::find(cx.tx, &self.skill).await?;
+        let may_view = before.is_none_or(|skill| cx.principal.can_view_skill(&skill.slug));
         match self.change(cx).await {
-            // A rename may lead to a slug that a limited key cannot view.
-            Ok(change)
-                if cx.principal.can_view_skill(&self.skill)
-                    || cx.principal.can_view_skill(&change.skill.slug) =>
-            {
+            Ok(change) if may_view => {
                 let subject = Subject {
                     skill: Some(change.skill.id),
                     version: change.version.as_ref().map(|version| version.id),

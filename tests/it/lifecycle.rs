@@ -1,5 +1,6 @@
 //! The life of a skill through the tools: published, reviewed, forked, rated, renamed, withdrawn.
 
+mod limited_keys;
 mod permissions;
 mod publishing;
 mod reviewing;

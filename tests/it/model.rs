@@ -4,8 +4,14 @@
 //! same names, so data that leaks from one to another is a difference.
 
 mod admin;
+mod authors;
 mod calls;
+mod compare;
+mod managers;
 mod plan;
+mod readers;
+mod reviewers;
+mod skill;
 mod state;
 
 use std::collections::HashMap;
@@ -18,6 +24,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use skillkeep::db::Sql;
 use skillkeep::ids::TenantId;
 use skillkeep::server::{CallService, ServiceLimits};
+use skillkeep::tools::ToolName;
 
 use crate::harness::TestDb;
 use crate::helpers::test_hook;
@@ -156,4 +163,14 @@ async fn eight_tenants_match_their_models_under_fault_injection() {
     eprintln!("model: {totals:?}");
     assert!(totals.answered > 20 * seconds, "{totals:?}");
     assert!(totals.faults > 0 && totals.admin > 0, "{totals:?}");
+    // In a short run on a busy machine a tool may be refused each time.
+    let min_ok = u64::from(totals.answered > 2_000);
+    for tool in ToolName::ALL {
+        let answers = totals.tools.get(tool.as_str()).copied().unwrap_or_default();
+        assert!(
+            answers.called > 0 && answers.ok >= min_ok,
+            "{}: {totals:?}",
+            tool.as_str()
+        );
+    }
 }

@@ -8,5 +8,5 @@ JOIN skill_versions v ON v.tenant_id = s.tenant_id AND v.skill_id = s.id
 JOIN skill_files f ON f.tenant_id = v.tenant_id AND f.version_id = v.id AND f.path = $4
 JOIN blobs b ON b.tenant_id = f.tenant_id AND b.digest = f.digest
 WHERE s.tenant_id = $1 AND (s.slug = $2 OR s.id = (SELECT a.skill_id FROM skill_aliases a WHERE a.tenant_id = $1 AND a.slug = $2))
-  AND (s.status = 'active' AND v.status IN ('published', 'yanked') AND NOT v.quarantined
+  AND (s.status = 'active' AND (v.status = 'published' OR v.status = 'yanked' AND v.published_at IS NOT NULL) AND NOT v.quarantined
        OR s.owner_id = $5 OR v.created_by = $5 OR $6)

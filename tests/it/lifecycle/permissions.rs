@@ -79,4 +79,56 @@ async fn only_listed_users_publish_where_the_tenant_lists_them() {
         .error("publish_skill", json!({"files": files("mine", None, "x")}))
         .await;
     assert!(refused.contains("lets only certain users publish"), "{refused}");
+    let draft = json!({"files": files("later", None, "x"), "draft": true});
+    team.author.ok("publish_skill", draft).await;
+    team.set(SettingKey::PublishUsers, "nobody").await;
+    let submit = json!({"skill": "later", "action": "submit"});
+    let refused = team.author.error("update_skill", submit).await;
+    assert!(refused.contains("You may not do this"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn draft_of_another_user_is_like_a_missing_skill_to_every_change() {
+    let team = Team::new().await;
+    let draft = json!({"files": files("sort-tides", None, "One."), "draft": true});
+    team.author.ok("publish_skill", draft).await;
+    for (tool, extra) in [
+        ("yank_skill", json!({"all": true, "reason": "x"})),
+        ("rate_skill", json!({"stars": 1})),
+        ("update_skill", json!({"action": "archive"})),
+        ("update_skill", json!({"action": "submit"})),
+        ("fork_skill", json!({"new_name": "mine"})),
+    ] {
+        let ask = |skill: &str| {
+            let mut arguments = extra.clone();
+            arguments["skill"] = json!(skill);
+            arguments
+        };
+        let hidden = team.other.error(tool, ask("sort-tides")).await;
+        let missing = team.other.error(tool, ask("no-skill")).await;
+        assert_eq!(
+            hidden,
+            missing.replace("no-skill", "sort-tides"),
+            "{tool} {extra}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn author_cannot_review_a_version_of_a_skill_that_they_gave_away() {
+    let team = Team::new().await;
+    team.set(SettingKey::ReviewPolicy, "required").await;
+    publish(&team.reviewer, "sort-tides", None, "One.").await;
+    team.reviewer
+        .ok(
+            "update_skill",
+            json!({"skill": "sort-tides", "action": "transfer", "to": "other@example.com"}),
+        )
+        .await;
+    let approve = json!({"skill": "sort-tides", "verdict": "approve", "decided_by": "person"});
+    let refused = team.reviewer.error("review_skill", approve).await;
+    assert!(
+        refused.contains("You are the author of this version"),
+        "{refused}"
+    );
 }

@@ -207,6 +207,26 @@ async fn critical_finding_quarantines_until_a_reviewer_overrides_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn reason_without_an_approval_overrides_nothing() {
+    let team = Team::new().await;
+    let files = json!([
+        {"path": "SKILL.md", "text": super::skill_md("sort-tides", None, &critical_text())},
+    ]);
+    team.author.ok("publish_skill", json!({"files": files})).await;
+    for (decision, decided_by) in [("request_changes", "person"), ("approve", "assistant")] {
+        let mut arguments = verdict(decision, decided_by);
+        arguments["override_findings"] = json!("It is a test.");
+        let reply = team.reviewer.call("review_skill", arguments).await.unwrap();
+        if let Some(content) = reply.structured_content {
+            assert_eq!(content["quarantined"], true, "{content}");
+        }
+    }
+    assert_eq!(team.found("tide tables").await, Vec::<String>::new());
+    let overrides: i64 = team.db.value("SELECT count(*) FROM scan_overrides").await;
+    assert_eq!(overrides, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn finding_in_the_baseline_does_not_quarantine() {
     let team = Team::new().await;
     let files = json!([

@@ -41,6 +41,30 @@ async fn yanked_version_is_readable_but_neither_found_nor_installed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn withdrawn_draft_stays_hidden_from_other_users() {
+    let team = Team::new().await;
+    publish(&team.author, "sort-tides", Some("1.0"), "One.").await;
+    let draft = json!({"files": super::files("sort-tides", Some("2.0"), "Two."), "draft": true});
+    team.author.ok("publish_skill", draft).await;
+    let yank = json!({"skill": "sort-tides", "version": "2.0", "reason": "Not good."});
+    team.author.ok("yank_skill", yank).await;
+    let get = json!({"skill": "sort-tides", "version": "2.0", "file": "SKILL.md"});
+    team.author.ok("get_skill", get.clone()).await;
+    for (tool, arguments) in [
+        ("get_skill", get),
+        (
+            "fork_skill",
+            json!({"skill": "sort-tides", "version": "2.0", "new_name": "mine"}),
+        ),
+    ] {
+        let refused = team.other.error(tool, arguments).await;
+        assert!(refused.contains("There is no"), "{tool}: {refused}");
+    }
+    let versions = team.other.ok("get_skill", json!({"skill": "sort-tides"})).await;
+    assert!(!versions["versions"].to_string().contains("2.0"), "{versions}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn archived_skill_is_gone_until_it_is_restored() {
     let team = Team::new().await;
     publish(&team.author, "sort-tides", None, "One.").await;

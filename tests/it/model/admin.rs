@@ -2,11 +2,15 @@
 
 use rand::RngExt as _;
 use skillkeep::db::TenantTx;
+use skillkeep::registry::administration;
+use skillkeep::registry::audit::Actor;
+use skillkeep::registry::settings::SettingKey;
 use skillkeep::tenancy::api_keys::{self, NewApiKey};
 use skillkeep::tenancy::tenants::{self, Status};
 use skillkeep::tenancy::{CallLimits, Scope, Scopes, users};
 
-use super::state::{Key, Tenant, USERS, Version};
+use super::skill::Skill;
+use super::state::{Key, Tenant, USERS};
 
 const SLUGS: [&str; 6] = [
     "fill-pdf",
@@ -17,6 +21,22 @@ const SLUGS: [&str; 6] = [
     "sum-up",
 ];
 const MAX_KEYS: usize = 8;
+
+/// The scopes of a user who publishes, but neither reviews nor administers.
+pub(super) fn author() -> Vec<Scope> {
+    vec![
+        Scope::SkillsRead,
+        Scope::SkillsInstall,
+        Scope::SkillsPublish,
+        Scope::UsageWrite,
+        Scope::UsageRead,
+    ]
+}
+
+/// The scopes of an author who reviews.
+pub(super) fn reviewer() -> Vec<Scope> {
+    [author(), vec![Scope::SkillsReview]].concat()
+}
 
 impl Tenant {
     async fn tx(&self) -> TenantTx {
@@ -36,6 +56,32 @@ impl Tenant {
         tx.commit().await.unwrap();
     }
 
+    pub(super) async fn make_settings(&self) {
+        let publishers = USERS[..self.publishers].join(",");
+        let policy = if self.review_required { "required" } else { "none" };
+        let assistants = if self.assistants_count {
+            "counted"
+        } else {
+            "ignored"
+        };
+        let is_limited = self.publishers < USERS.len();
+        for (key, value) in [
+            (SettingKey::ReviewPolicy, policy),
+            (SettingKey::ReviewAssistants, assistants),
+            (
+                SettingKey::PublishUsers,
+                if is_limited { &publishers } else { "everyone" },
+            ),
+        ] {
+            let tx = self.tx().await;
+            let actor = Actor::Admin("test".to_owned());
+            administration::settings::set(&tx, &actor, key, value)
+                .await
+                .unwrap();
+            tx.commit().await.unwrap();
+        }
+    }
+
     pub(super) async fn make_key(&mut self, user: usize, scopes: Vec<Scope>) {
         let tx = self.tx().await;
         let new = NewApiKey {
@@ -49,6 +95,7 @@ impl Tenant {
         };
         let (id, key) = api_keys::create(&tx, &new).await.unwrap();
         tx.commit().await.unwrap();
+        self.keys_made += 1;
         self.keys.push(Key {
             key,
             id,
@@ -59,22 +106,22 @@ impl Tenant {
         });
     }
 
-    /// Publishes a new skill or a new version, with a word that no other version contains.
-    pub(super) async fn publish(&mut self) {
+    /// Imports a new skill or a new version, with a word that no other version contains.
+    pub(super) async fn import(&mut self) {
         let slug = SLUGS[self.random.random_range(0..SLUGS.len())];
-        let word: String = (0..14)
-            .map(|_| char::from(self.random.random_range(b'a'..=b'z')))
-            .collect();
-        let description = format!("Does {word} for those who need it.");
-        // The text that `TestDb::skill` stores.
-        let skill_md = format!("---\nname: {slug}\ndescription: {description}\n---\n\n# {slug}\n\nDo it.\n");
-        self.fixtures.db.skill(self.id, slug, &description, &[]).await;
-        let skill = self.skills.entry(slug.to_owned()).or_default();
-        skill.versions.push(Version {
-            skill_md,
-            word,
-            description,
+        let mut version = self.random_version(slug, None);
+        self.fixtures
+            .db
+            .skill(self.id, slug, &version.description, &[])
+            .await;
+        version.set_state("published");
+        self.audit("skill.publish", 1);
+        let skill = self.skills.entry(slug.to_owned()).or_insert_with(|| Skill {
+            slug: slug.to_owned(),
+            ..Skill::default()
         });
+        version.label = skill.next_label();
+        skill.add(version);
     }
 
     async fn set_user(&mut self, user: usize, active: bool) {
@@ -112,14 +159,17 @@ impl Tenant {
         match self.random.random_range(0..10) {
             0..=3 => {
                 if self.skills.values().all(|skill| skill.versions.len() < 40) {
-                    self.publish().await;
+                    self.import().await;
                 }
             }
             4 | 5 => {
                 let user = self.random.random_range(0..USERS.len());
-                let scopes = match self.random.random_range(0..4) {
+                let scopes = match self.random.random_range(0..6) {
                     0 => vec![Scope::SkillsRead],
                     1 => vec![Scope::SkillsInstall, Scope::UsageWrite],
+                    2 => author(),
+                    3 => reviewer(),
+                    4 => [author(), vec![Scope::Admin]].concat(),
                     _ => Scope::ALL.to_vec(),
                 };
                 self.make_key(user, scopes).await;

@@ -9,6 +9,7 @@ use skillkeep::server::ProtocolProfile;
 use skillkeep::tenancy::Scope;
 
 use super::plan::{Call, Effect, ExpectedResponse};
+use super::skill::Caller;
 use super::state::{Install, Tenant};
 use super::{Fault, Fixtures};
 use crate::attacks::clients::HttpClient;
@@ -49,7 +50,13 @@ impl Tenant {
         let number = self.random_key().await;
         let user = self.keys[number].user;
         let is_valid = self.is_valid(number);
-        let mut call = self.random_call(user);
+        let has = |scope| self.keys[number].scopes.contains(&scope);
+        let caller = Caller {
+            user,
+            is_reviewer: has(Scope::SkillsReview),
+            is_admin: has(Scope::Admin),
+        };
+        let mut call = self.random_call(caller);
         let missing_scope = call
             .scope
             .filter(|scope| !self.keys[number].scopes.contains(scope));
@@ -199,6 +206,11 @@ impl Tenant {
             assert_eq!(event, call.expected.outcome, "{what}: {response}");
             check(&what, &call.expected.response, &response);
             self.counts.answered += 1;
+            if let Some(tool) = call.tool {
+                let answers = self.counts.tools.entry(tool.as_str()).or_default();
+                answers.called += 1;
+                answers.ok += u64::from(event == "ok");
+            }
             let id = response
                 .pointer("/result/structuredContent/install_id")
                 .and_then(Value::as_str);
@@ -210,7 +222,9 @@ impl Tenant {
         match effect {
             Effect::Nothing => {}
             Effect::Install { skill, version } => {
-                self.skills.get_mut(&skill).unwrap().offered += 1;
+                let installed = self.skill_mut(&skill);
+                installed.offered += 1;
+                installed.used_by.insert(user);
                 // Without a response the id is unknown.
                 if let Some(id) = install {
                     self.installs.push(Install {
@@ -233,7 +247,8 @@ impl Tenant {
                 skill.confirmed += i64::from(matches);
             }
             Effect::Report { key, report } => {
-                let skill = self.skills.get_mut(&report.skill).unwrap();
+                let skill = self.skill_mut(&report.skill);
+                skill.used_by.insert(user);
                 match report.outcome {
                     "helped" => skill.helped += 1,
                     "failed" => skill.failed += 1,
@@ -242,6 +257,7 @@ impl Tenant {
                 self.minutes += report.minutes;
                 self.reports.insert((user, key), report);
             }
+            Effect::Change(change) => change(self),
         }
     }
 
@@ -274,17 +290,26 @@ impl Tenant {
             return;
         }
         let listed = response["result"][list].to_string();
-        for (slug, skill) in &self.skills {
-            let is_listed = listed.contains(&format!("\"{slug}\""))
-                || listed.contains(&format!("skill://{slug}/{}/", skill.versions.len()));
-            assert_eq!(is_listed, can_read, "{}: {method} {slug}: {listed}", self.slug);
+        for skill in self.skills.values() {
+            let slug = &skill.slug;
+            let has_uri = skill
+                .latest()
+                .is_some_and(|latest| listed.contains(&format!("skill://{slug}/{}/", latest.label)));
+            let is_listed = has_uri || listed.contains(&format!("\"{slug}\""));
+            assert_eq!(
+                is_listed,
+                can_read && skill.is_listed(),
+                "{}: {method} {slug}: {listed}",
+                self.slug
+            );
         }
         let count = response["result"][list].as_array().unwrap().iter();
         let count = count
             .filter(|item| !item.to_string().contains("search-first") && item["name"] != "find-a-skill")
             .count();
         if can_read && method != "prompts/list" {
-            assert_eq!(count, self.skills.len(), "{}: {listed}", self.slug);
+            let expected = self.skills.values().filter(|skill| skill.is_listed());
+            assert_eq!(count, expected.count(), "{}: {listed}", self.slug);
         }
     }
 }
@@ -317,6 +342,11 @@ fn check(what: &str, expected: &ExpectedResponse, response: &Value) {
                 .unwrap_or_default();
             assert!(text.contains(message.as_str()), "{what}: {response}");
         }
+        ExpectedResponse::Refusal(code) => assert_eq!(
+            response.pointer("/result/_meta/skillkeep~1error_code"),
+            Some(&json!(code)),
+            "{what}: {response}"
+        ),
         ExpectedResponse::Code(0) => assert!(response.get("error").is_some(), "{what}: {response}"),
         ExpectedResponse::Code(code) => assert_eq!(
             response.pointer("/error/code"),
@@ -330,7 +360,10 @@ fn check(what: &str, expected: &ExpectedResponse, response: &Value) {
                 let found = match *name {
                     "hits" => {
                         let hits = content["hits"].as_array().unwrap();
-                        Value::from(hits.iter().map(|hit| hit["skill"].clone()).collect::<Vec<_>>())
+                        let mut hits: Vec<&str> =
+                            hits.iter().map(|hit| hit["skill"].as_str().unwrap()).collect();
+                        hits.sort_unstable();
+                        json!(hits)
                     }
                     "text" => content
                         .pointer("/file/text")

@@ -1,6 +1,6 @@
-//! The model of one tenant, and its comparison with the database.
+//! The model of one tenant.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rand::RngExt as _;
@@ -10,32 +10,17 @@ use skillkeep::isolation_probe::InMemoryClient;
 use skillkeep::tenancy::{ApiKey, Scope};
 
 use super::Fixtures;
+use super::admin::{author, reviewer};
+use super::skill::Skill;
 
 pub(super) const USERS: [&str; 3] = ["ada@example.com", "bob@example.com", "eve@example.com"];
 
 #[derive(Debug, Clone)]
-pub(super) struct Version {
-    pub(super) skill_md: String,
-    /// A word that only this version's description contains.
-    pub(super) word: String,
-    pub(super) description: String,
-}
-
-#[derive(Debug, Clone, Default)]
-pub(super) struct Skill {
-    /// In order; the first is version "1".
-    pub(super) versions: Vec<Version>,
-    pub(super) offered: i64,
-    pub(super) confirmed: i64,
-    pub(super) helped: i64,
-    pub(super) failed: i64,
-    pub(super) stale: i64,
-}
-
-#[derive(Debug, Clone)]
 pub(super) struct Install {
     pub(super) id: String,
+    /// Its key in the model.
     pub(super) skill: String,
+    /// Its index in the skill.
     pub(super) version: usize,
     pub(super) user: usize,
     pub(super) state: &'static str,
@@ -52,8 +37,9 @@ pub(super) struct Key {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Report {
+    /// Its key in the model.
     pub(super) skill: String,
-    pub(super) version: usize,
+    pub(super) version: String,
     pub(super) outcome: &'static str,
     pub(super) minutes: i64,
 }
@@ -65,8 +51,16 @@ impl Report {
     }
 }
 
+/// Answers of one tool without an injected fault.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Answers {
+    pub(super) called: u64,
+    pub(super) ok: u64,
+}
+
 #[derive(Debug, Default, Clone)]
 pub(super) struct Counts {
+    pub(super) tools: BTreeMap<&'static str, Answers>,
     pub(super) answered: u64,
     pub(super) refused: u64,
     pub(super) faults: u64,
@@ -79,6 +73,11 @@ pub(super) struct Counts {
 
 impl Counts {
     pub(super) fn add(&mut self, other: &Self) {
+        for (tool, answers) in &other.tools {
+            let sum = self.tools.entry(*tool).or_default();
+            sum.called += answers.called;
+            sum.ok += answers.ok;
+        }
         self.answered += other.answered;
         self.refused += other.refused;
         self.faults += other.faults;
@@ -98,7 +97,22 @@ pub(super) struct Tenant {
     pub(super) active: bool,
     pub(super) users: Vec<(UserId, bool)>,
     pub(super) keys: Vec<Key>,
+    /// By a key that stays when a skill is renamed: its first slug, which no other skill gets.
     pub(super) skills: BTreeMap<String, Skill>,
+    pub(super) review_required: bool,
+    pub(super) assistants_count: bool,
+    /// The first of the users, who may publish.
+    pub(super) publishers: usize,
+    /// Texts of versions that a reviewer allowed in spite of findings.
+    pub(super) overridden: BTreeSet<String>,
+    /// Entries of the audit log about skills, by action.
+    pub(super) audited: BTreeMap<&'static str, i64>,
+    /// API keys that were ever created.
+    pub(super) keys_made: i64,
+    /// The index of the first tool that is called.
+    pub(super) first_tool: usize,
+    /// Calls that were planned.
+    pub(super) planned: usize,
     pub(super) installs: Vec<Install>,
     /// By user number and idempotency key.
     pub(super) reports: BTreeMap<(usize, String), Report>,
@@ -125,6 +139,14 @@ impl Tenant {
             users: Vec::new(),
             keys: Vec::new(),
             skills: BTreeMap::new(),
+            review_required: number % 2 == 1,
+            assistants_count: number % 4 == 3,
+            publishers: if number % 3 == 2 { 2 } else { USERS.len() },
+            overridden: BTreeSet::new(),
+            audited: BTreeMap::new(),
+            keys_made: 0,
+            first_tool: number * 3,
+            planned: 0,
             installs: Vec::new(),
             reports: BTreeMap::new(),
             events: BTreeMap::new(),
@@ -134,9 +156,12 @@ impl Tenant {
             superuser,
         };
         tenant.make_users().await;
+        tenant.make_settings().await;
         tenant.make_key(0, Scope::ALL.to_vec()).await;
+        tenant.make_key(1, author()).await;
+        tenant.make_key(2, reviewer()).await;
         for _ in 0..3 {
-            tenant.publish().await;
+            tenant.import().await;
         }
         tenant
     }
@@ -161,77 +186,14 @@ impl Tenant {
         }
     }
 
-    /// Compares every number of the model with the database.
-    pub(super) async fn compare(&mut self) {
-        self.counts.compared += 1;
-        let id = self.id.as_uuid();
-        let rows = self
-            .superuser
-            .query(
-                "SELECT s.slug, (SELECT count(*) FROM skill_versions v WHERE v.tenant_id = $1 AND v.skill_id = s.id),
-                        (SELECT count(*) FROM installs i WHERE i.tenant_id = $1 AND i.skill_id = s.id),
-                        (SELECT count(*) FROM installs i WHERE i.tenant_id = $1 AND i.skill_id = s.id AND i.state = 'confirmed'),
-                        (SELECT count(*) FROM skill_feedback r WHERE r.tenant_id = $1 AND r.skill_id = s.id AND r.outcome = 'helped'),
-                        (SELECT count(*) FROM skill_feedback r WHERE r.tenant_id = $1 AND r.skill_id = s.id AND r.outcome = 'failed'),
-                        (SELECT count(*) FROM skill_feedback r WHERE r.tenant_id = $1 AND r.skill_id = s.id AND r.outcome = 'stale'),
-                        s.description
-                 FROM skills s WHERE s.tenant_id = $1 ORDER BY s.slug COLLATE \"C\"",
-                &[id],
-            )
-            .await
-            .unwrap();
-        let found: Vec<(String, [i64; 6], String)> = rows
-            .iter()
-            .map(|row| {
-                (
-                    row.get(0),
-                    [1, 2, 3, 4, 5, 6].map(|column| row.get(column)),
-                    row.get(7),
-                )
-            })
-            .collect();
-        let expected: Vec<(String, [i64; 6], String)> = self
-            .skills
-            .iter()
-            .map(|(slug, skill)| {
-                let numbers = [
-                    i64::try_from(skill.versions.len()).unwrap(),
-                    skill.offered,
-                    skill.confirmed,
-                    skill.helped,
-                    skill.failed,
-                    skill.stale,
-                ];
-                (
-                    slug.clone(),
-                    numbers,
-                    skill.versions.last().unwrap().description.clone(),
-                )
-            })
-            .collect();
-        assert_eq!(found, expected, "{}", self.slug);
-        let rows = self
-            .superuser
-            .query(
-                "SELECT outcome, count(*) FROM usage_events WHERE tenant_id = $1 GROUP BY outcome",
-                &[id],
-            )
-            .await
-            .unwrap();
-        let found: BTreeMap<String, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-        assert_eq!(found, self.events, "{}", self.slug);
-        // No usage event refers to another tenant's row.
-        let crossed: i64 = self
-            .superuser
-            .query_one(
-                "SELECT count(*) FROM usage_events e WHERE e.tenant_id = $1 AND (
-                     (e.skill_id IS NOT NULL AND NOT EXISTS (SELECT FROM skills s WHERE s.tenant_id = $1 AND s.id = e.skill_id))
-                     OR NOT EXISTS (SELECT FROM api_keys k WHERE k.tenant_id = $1 AND k.id = e.api_key_id))",
-                &[id],
-            )
-            .await
-            .unwrap()
-            .get(0);
-        assert_eq!(crossed, 0, "{}", self.slug);
+    pub(super) fn skill_mut(&mut self, key: &str) -> &mut Skill {
+        self.skills.get_mut(key).unwrap()
+    }
+
+    /// Expects further entries of this kind in the audit log.
+    pub(super) fn audit(&mut self, action: &'static str, count: usize) {
+        if count > 0 {
+            *self.audited.entry(action).or_default() += i64::try_from(count).unwrap();
+        }
     }
 }
