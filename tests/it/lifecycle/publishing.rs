@@ -144,11 +144,7 @@ async fn concurrent_publications_of_one_version_store_one() {
     let team = Team::new().await;
     let publications = (0..6).map(|number| {
         let text = format!("Text {number}.");
-        let client = if number % 2 == 0 {
-            &team.author
-        } else {
-            &team.author
-        };
+        let client = &team.author;
         async move {
             client
                 .call(
