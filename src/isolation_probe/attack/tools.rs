@@ -12,6 +12,9 @@ use crate::tools::ToolName;
 /// Argument names that no tool has and that a careless server could read a tenant from.
 const UNKNOWN_ARGUMENTS: [&str; 4] = ["tenant_id", "tenant", "api_key", "app.current_tenant_id"];
 
+/// Arguments that every identifier is an invalid value of.
+const ENUMERATED: [&str; 3] = ["action", "verdict", "decided_by"];
+
 /// The identifiers of the victim, and texts that try to break out of a statement or path.
 fn identifiers(fixtures: &Fixtures) -> impl Iterator<Item = Identifier> {
     fixtures
@@ -56,8 +59,10 @@ pub(super) fn attacks_on_tool(fixtures: &Fixtures, tool: ToolName) -> ToolAttack
     let mut attacks = ToolAttacks::default();
     for (number, variant) in variants(tool).iter().enumerate() {
         for path in string_arguments(&schema) {
-            // The first variant covers the arguments that a variant does not have.
-            let is_own = |name: &String| name == "skill" || variant.contains_key(name);
+            // The first variant covers the arguments that a variant does not have, and those that accept few values only.
+            let is_own = |name: &String| {
+                name == "skill" || variant.contains_key(name) && !ENUMERATED.contains(&name.as_str())
+            };
             if number > 0 && !path.first().is_some_and(is_own) {
                 continue;
             }
