@@ -46,7 +46,7 @@ pub(super) async fn refusal(
     })
 }
 
-/// The refusal of a change. A key learns nothing of a skill that it may not view, whatever is wrong with the change.
+/// The refusal of a change. A key learns nothing of a skill that it may not view, also if the change itself is invalid.
 pub(super) async fn change(
     cx: &CallContext<'_>,
     error: ManageError,

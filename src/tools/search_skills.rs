@@ -243,7 +243,7 @@ fn rank(catalog: &TenantCatalog, filter: &Filter<'_>, position: &Position, limit
     }
 }
 
-/// The skill whose slug is the query: it is the first hit, whatever the words of others weigh.
+/// The skill whose slug is the query: it is the first hit, before hits with a higher score.
 fn exact_slug(catalog: &TenantCatalog, filter: &Filter<'_>) -> Option<(String, SkillId)> {
     let slug = filter.query.to_lowercase().replace([' ', '_'], "-");
     let skill = catalog.find(&slug)?;

@@ -54,7 +54,7 @@ pub(crate) type Names = BTreeSet<String>;
 
 const DEPENDENCIES: [&str; 4] = ["node_modules", "bower_components", "jspm_packages", ".pnpm-store"];
 
-/// Folders that only tools create, whatever is beside them.
+/// Folders that only tools create, in every place.
 const CACHES: [&str; 25] = [
     ".clawhub",
     ".cache",

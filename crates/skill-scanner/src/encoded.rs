@@ -60,7 +60,7 @@ fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
     STANDARD.decode(text).or_else(|_| URL_SAFE.decode(text)).ok()
 }
 
-/// Decodes pairs of hexadecimal digits, whatever is between them.
+/// Decodes pairs of hexadecimal digits; skips everything between them.
 fn decode_hex(text: &[u8]) -> Vec<u8> {
     let digits: Vec<u8> = text
         .iter()

@@ -81,7 +81,7 @@ pub(crate) fn extension(path: &str) -> String {
         .unwrap_or_default()
 }
 
-/// A file with an extension of text is text whatever it contains: a NUL must not keep it from being scanned.
+/// A file with an extension of text is text with any content: a NUL must not keep it from being scanned.
 pub(crate) fn file_kind(file: &ScanFile<'_>) -> FileKind {
     if file.path.eq_ignore_ascii_case("SKILL.md") {
         return FileKind::SkillMd;

@@ -21,8 +21,8 @@ const EXTENSIONS: [&str; 5] = [".tar.gz", ".tgz", ".tar", ".zip", ".skill"];
 /// `.DS_Store`, …) are left out and reported in [`SkillFolder::diagnostics`]. Of a file's mode, only the owner's executable bit is
 /// kept. Archives inside the archive stay files.
 ///
-/// The limits are [`ArchiveLimits::SKILL`] and those of the format ([`crate::limits`]). Memory is bounded by them, whatever sizes
-/// the archive declares.
+/// The limits are [`ArchiveLimits::SKILL`] and those of the format ([`crate::limits`]). They bound the memory:
+/// declared sizes are never trusted.
 ///
 /// # Errors
 /// Returns an [`ArchiveError`] that names the entry: its path leads out of the archive or is invalid on some system, two names
