@@ -64,6 +64,13 @@ pub(super) struct PublishArgs {
     api_key: Option<Secret>,
 }
 
+impl PublishArgs {
+    /// The slug of the tenant of a publication in the local database.
+    pub(super) fn tenant(&self) -> &str {
+        &self.tenant
+    }
+}
+
 pub(super) async fn run(config: &Config, args: PublishArgs) -> Result<(), CliError> {
     let (path, include) = (args.path.clone(), args.include.clone());
     let skill = tokio::task::spawn_blocking(move || CheckedSkill::read(&path, include))

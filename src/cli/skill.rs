@@ -69,6 +69,8 @@ pub(super) enum SkillCommand {
         #[command(flatten)]
         tenant: TenantArg,
     },
+    /// Publish a folder or an archive: `skillkeep publish`
+    Publish(Box<super::publish::PublishArgs>),
     /// Copy a skill under a new name
     Fork {
         #[command(flatten)]
@@ -197,6 +199,7 @@ pub(super) struct VersionArgs {
 impl SkillCommand {
     fn tenant(&self) -> &str {
         let tenant = match self {
+            Self::Publish(args) => return args.tenant(),
             Self::List { tenant, .. }
             | Self::Search { tenant, .. }
             | Self::Diff { tenant, .. }
@@ -221,6 +224,9 @@ impl SkillCommand {
 }
 
 pub(super) async fn run(config: &Config, command: SkillCommand) -> Result<(), CliError> {
+    if let SkillCommand::Publish(args) = command {
+        return super::publish::run(config, *args).await;
+    }
     Database::with_admin(config, async |db| {
         let tenant = command.tenant().to_owned();
         if let SkillCommand::Purge {

@@ -92,7 +92,8 @@ pub(super) async fn run(tx: &TenantTx, command: SkillCommand) -> Result<Message,
         | SkillCommand::Diff { .. }
         | SkillCommand::History { .. }
         | SkillCommand::Rescan { .. }
-        | SkillCommand::Purge { .. } => change_skill(tx, &caller, command).await,
+        | SkillCommand::Purge { .. }
+        | SkillCommand::Publish(_) => change_skill(tx, &caller, command).await,
     }
 }
 
@@ -148,7 +149,8 @@ async fn change_skill(tx: &TenantTx, caller: &Caller, command: SkillCommand) -> 
         | SkillCommand::Yank { .. }
         | SkillCommand::Override { .. }
         | SkillCommand::Rescan { .. }
-        | SkillCommand::Purge { .. } => {
+        | SkillCommand::Purge { .. }
+        | SkillCommand::Publish(_) => {
             return Err(CliError::new(
                 CliErrorKind::Internal,
                 "this command changes no skill",

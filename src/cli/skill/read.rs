@@ -50,7 +50,8 @@ pub(super) async fn run(config: &Config, tx: &TenantTx, command: SkillCommand) -
         | SkillCommand::Deprecate { .. }
         | SkillCommand::Override { .. }
         | SkillCommand::Rescan { .. }
-        | SkillCommand::Purge { .. } => Err(CliError::new(
+        | SkillCommand::Purge { .. }
+        | SkillCommand::Publish(_) => Err(CliError::new(
             CliErrorKind::Internal,
             "this command reads no skill",
         )),

@@ -48,7 +48,7 @@ fn subcommands(command: &[&str]) -> BTreeSet<String> {
 
 #[test]
 fn every_subcommand_is_known_to_write_an_entry_or_not() {
-    let groups = ["tenant", "user", "key", "audit", "usage"];
+    let groups = ["tenant", "user", "key", "audit", "usage", "skill", "settings"];
     let mut found = subcommands(&[]);
     for group in groups {
         assert!(found.remove(group), "{found:?}");
@@ -73,6 +73,21 @@ fn every_subcommand_is_known_to_write_an_entry_or_not() {
         "usage prune",
         "audit export",
         "quickstart",
+        "publish",
+        "skill fork",
+        "skill submit",
+        "skill yank",
+        "skill archive",
+        "skill restore",
+        "skill remove",
+        "skill rename",
+        "skill transfer",
+        "skill deprecate",
+        "skill override",
+        "skill rescan",
+        "skill purge",
+        "skill publish",
+        "settings set",
     ];
     // These change nothing of a tenant.
     let without_entry = [
@@ -85,6 +100,18 @@ fn every_subcommand_is_known_to_write_an_entry_or_not() {
         "audit verify",
         "audit check",
         "audit keygen",
+        "skill list",
+        "skill show",
+        "skill search",
+        "skill files",
+        "skill diff",
+        "skill history",
+        "settings list",
+        "settings get",
+        "scan",
+        // Tools write their own entries.
+        "call",
+        "test",
         "serve",
         "stdio",
         "bridge",
