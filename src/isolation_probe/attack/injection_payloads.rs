@@ -30,10 +30,13 @@ const INJECTION_PAYLOADS: [&str; 24] = [
     "\u{202e}{}\u{feff}",
 ];
 
+/// The kind of the identifiers of [`injection_identifiers`].
+pub(super) const INJECTION: &str = "an injection payload";
+
 /// The payloads with the victim's skill, each beside the same payload with a missing one.
 pub(super) fn injection_identifiers() -> impl Iterator<Item = Identifier> {
     INJECTION_PAYLOADS.iter().map(|payload| Identifier {
-        kind: "an injection payload",
+        kind: INJECTION,
         existing: payload.replace("{}", VICTIM_SKILL),
         missing: payload.replace("{}", MISSING_SKILL),
     })

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Attack;
-use super::injection_payloads::injection_identifiers;
+use super::injection_payloads::{INJECTION, injection_identifiers};
 use crate::isolation_probe::fixtures::Fixtures;
 use crate::isolation_probe::schema::{arguments_with, own_arguments, string_arguments, variants};
 use crate::isolation_probe::test_tenant::{Identifier, TestTenant};
@@ -70,7 +70,9 @@ pub(super) fn attacks_on_tool(fixtures: &Fixtures, tool: ToolName) -> ToolAttack
             if path.last().is_some_and(|name| name == "base64") {
                 continue;
             }
-            let of_path = attacks_on_argument(fixtures, tool, &schema, variant, &path);
+            let mut of_path = attacks_on_argument(fixtures, tool, &schema, variant, &path);
+            // Whether a text breaks out of a statement or path does not depend on the variant.
+            of_path.retain(|attack| number == 0 || !attack.description.starts_with(INJECTION));
             if names_a_skill(tool, variant, &path) {
                 attacks.naming.extend(of_path);
             } else {
