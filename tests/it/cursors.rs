@@ -68,7 +68,9 @@ async fn every_list_returns_each_skill_once_in_byte_order() {
         .iter()
         .map(|slug| format!("skill://{slug}/1/{slug}/SKILL.md"))
         .collect();
-    let prompts: Vec<String> = std::iter::once("search_first".to_owned())
+    let prompts: Vec<String> = ["search_first", "review_skill"]
+        .into_iter()
+        .map(str::to_owned)
         .chain(slugs.clone())
         .collect();
     let (service, key) = (db.service(), db.full_key(tenant).await);
@@ -77,7 +79,7 @@ async fn every_list_returns_each_skill_once_in_byte_order() {
         for (list, expected, sizes) in [
             (LISTS[0], &uris, [vec![25; 9], vec![5]].concat()),
             (LISTS[1], &uris, [vec![25; 9], vec![5]].concat()),
-            (LISTS[2], &prompts, [vec![21], vec![20; 10], vec![10]].concat()),
+            (LISTS[2], &prompts, [vec![22], vec![20; 10], vec![10]].concat()),
         ] {
             let first = pages(&mut client, list, &json!({})).await;
             assert_eq!(&first.1, expected, "{transport:?} {}", list.0);
@@ -92,7 +94,7 @@ async fn every_list_returns_each_skill_once_in_byte_order() {
     }
     let client = Client::connect(&service, &key).await;
     assert_eq!(client.service.list_all_resources().await.unwrap().len(), 230);
-    assert_eq!(client.service.list_all_prompts().await.unwrap().len(), 231);
+    assert_eq!(client.service.list_all_prompts().await.unwrap().len(), 232);
     assert_eq!(client.service.list_all_skills().await.unwrap().len(), 230);
 }
 
@@ -106,7 +108,7 @@ async fn full_last_page_is_followed_by_no_empty_page() {
     for (list, sizes) in [
         (LISTS[0], vec![25; 4]),
         (LISTS[1], vec![25; 4]),
-        (LISTS[2], vec![21, 20, 20, 20, 20]),
+        (LISTS[2], vec![22, 20, 20, 20, 20]),
     ] {
         assert_eq!(pages(&mut client, list, &json!({})).await.0, sizes, "{}", list.0);
     }
