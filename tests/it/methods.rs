@@ -13,7 +13,7 @@ mod prompts;
 mod tools_list;
 mod versions;
 
-use agent_skills::{SkillFile, SkillFolder, SkillPath, read_document};
+use agent_skills::{SkillFile, SkillFolder, SkillPath, SkillVersion, read_document};
 use serde_json::{Value, json};
 use skillkeep::db::TenantTx;
 use skillkeep::ids::TenantId;
@@ -55,10 +55,50 @@ pub(crate) async fn store(
     let caller = Caller::administrator(Actor::Admin("test".to_owned()));
     let (settings, scan) = (Settings::default(), scans::scan_folder(&folder));
     let placement = Placement::Source(Source::path(folder_name));
-    let new = NewVersion::new(placement, &folder, &document, &caller, &settings, &scan);
-    let stored = publish::store(&tx, &new).await.unwrap();
+    // Labels from before labels were checked: they are stored as they were in older databases.
+    let unchecked = document
+        .version
+        .clone()
+        .filter(|label| label.parse::<SkillVersion>().is_err());
+    let version = match unchecked {
+        Some(_) => {
+            let versions: i64 = db.value("SELECT count(*) FROM skill_versions").await;
+            Some(SkillVersion::counted(u32::try_from(versions).unwrap() + 1))
+        }
+        None => None,
+    };
+    let new = NewVersion {
+        version,
+        ..NewVersion::new(placement, &folder, &document, &caller, &settings, &scan)
+    };
+    let mut stored = publish::store(&tx, &new).await.unwrap();
     tx.commit().await.unwrap();
+    if let Some(label) = unchecked {
+        relabel(db, &stored, &label).await;
+        stored.version = label;
+    }
     stored
+}
+
+async fn relabel(db: &TestDb, stored: &StoredVersion, label: &str) {
+    let superuser = db.superuser().await;
+    let switch = async |state: &str| {
+        superuser
+            .batch_execute(&format!(
+                "ALTER TABLE skill_versions {state} TRIGGER forbid_version_update"
+            ))
+            .await
+            .unwrap();
+    };
+    switch("DISABLE").await;
+    superuser
+        .execute(
+            "UPDATE skill_versions SET version = $2 WHERE id = $1",
+            &[stored.version_id.as_uuid(), &label],
+        )
+        .await
+        .unwrap();
+    switch("ENABLE ALWAYS").await;
 }
 
 /// The limits of an API key.

@@ -378,7 +378,7 @@ async fn skill_violating_the_extension_is_missing_only_in_skills_list() {
         assert_eq!(all(&mut client, LISTS[0]).await, kept, "{transport:?}");
         let resources = all(&mut client, LISTS[1]).await;
         let prompts = all(&mut client, LISTS[2]).await;
-        assert_eq!((resources.len(), prompts.len()), (7, 8), "{transport:?}");
+        assert_eq!((resources.len(), prompts.len()), (7, 9), "{transport:?}");
         for (folder, _, slug, name) in NONCONFORMING {
             let uri = format!("skill://{slug}/1/{name}/SKILL.md");
             assert!(resources.contains(&uri), "{uri}: {resources:?}");

@@ -80,7 +80,7 @@ impl Tenant {
             ]);
         };
         if skill.is_owned_by(caller) || !caller.is_reviewer {
-            return refused("not_permitted");
+            return refused("own_version");
         }
         if version.author == Some(caller.user) {
             return refused("own_version");

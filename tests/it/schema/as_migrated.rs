@@ -55,6 +55,7 @@ async fn mutations(db: &TestDb) -> Vec<String> {
              UNION ALL SELECT format('ALTER TABLE %I DISABLE TRIGGER ALL', relname) FROM tables
                  WHERE EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = tables.oid)
              UNION ALL SELECT format('GRANT DELETE ON %I TO skillkeep_app', relname) FROM tables
+                 WHERE NOT has_table_privilege('skillkeep_app', tables.oid, 'DELETE')
              UNION ALL SELECT format('GRANT UPDATE ON %I TO skillkeep_app', relname) FROM tables
              UNION ALL SELECT format('GRANT SELECT ON %I TO PUBLIC', relname) FROM tables
              UNION ALL SELECT format('ALTER FUNCTION %s RESET ALL', p.oid::regprocedure) FROM pg_proc p

@@ -244,8 +244,8 @@ async fn custom_server_role_is_checked_like_skillkeep_app() {
         ("", "GRANT DELETE ON skills TO ROLE", "DELETE on skills"),
         (
             "",
-            "GRANT UPDATE (slug) ON skills TO ROLE",
-            "UPDATE on skills(slug)",
+            "GRANT UPDATE (created_by) ON skills TO ROLE",
+            "UPDATE on skills(created_by)",
         ),
         (
             "",
