@@ -68,11 +68,8 @@ async fn every_list_returns_each_skill_once_in_byte_order() {
         .iter()
         .map(|slug| format!("skill://{slug}/1/{slug}/SKILL.md"))
         .collect();
-    let prompts: Vec<String> = ["search_first", "review_skill"]
-        .into_iter()
-        .map(str::to_owned)
-        .chain(slugs.clone())
-        .collect();
+    let own = ["search_first", "review_skill"].map(str::to_owned);
+    let prompts: Vec<String> = own.into_iter().chain(slugs.clone()).collect();
     let (service, key) = (db.service(), db.full_key(tenant).await);
     for transport in TRANSPORTS {
         let mut client = WireClient::connect(&service, &key, transport).await;
