@@ -128,9 +128,9 @@ async fn linked_skill_is_imported_once_or_refused_by_name() {
         "shelf/tide-tables/SKILL.md",
         skill_md("tide-tables", "Reads tides."),
     );
-    put(root.path(), "shared/guide.md", "guide");
+    put(root.path(), "common/guide.md", "guide");
     symlink("shelf/tide-tables", root.path().join("tide-tables")).unwrap();
-    symlink("../../shared", root.path().join("shelf/tide-tables/references")).unwrap();
+    symlink("../../common", root.path().join("shelf/tide-tables/references")).unwrap();
     let (ran, lines) = import(&db, root.path(), &[]);
     assert_eq!((ran.code, lines.len()), (0, 1), "{ran:?}");
     assert_eq!(

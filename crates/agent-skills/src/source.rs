@@ -201,14 +201,14 @@ mod tests {
     fn links_inside_the_source_are_read_as_files() {
         let root = tree(&[
             ("a/SKILL.md", "a"),
-            ("shared/guide.md", "guide"),
-            ("shared/more/b.md", "b"),
-            ("shared/.env", "secret"),
+            ("common/guide.md", "guide"),
+            ("common/more/b.md", "b"),
+            ("common/.env", "secret"),
             (".git/config", "token"),
         ]);
-        symlink("../shared", root.path().join("a/references")).unwrap();
-        symlink("../shared/guide.md", root.path().join("a/guide.md")).unwrap();
-        symlink("../shared/.env", root.path().join("a/harmless.txt")).unwrap();
+        symlink("../common", root.path().join("a/references")).unwrap();
+        symlink("../common/guide.md", root.path().join("a/guide.md")).unwrap();
+        symlink("../common/.env", root.path().join("a/harmless.txt")).unwrap();
         let source = open(root.path(), &[]);
         let folder = source.read(&source.root().join("a")).unwrap();
         let paths: Vec<&str> = folder.files.iter().map(|file| file.path.as_str()).collect();

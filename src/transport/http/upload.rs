@@ -1,6 +1,6 @@
 //! `POST /skills`: publishes the skill in an archive (zip, tar or tar.gz), which may be larger than a message of the protocol.
 //!
-//! Head and key are checked as for `/mcp`. Whatever happens to the body, the call leaves one usage event.
+//! Head and key are checked as for `/mcp`. A body that breaks off or is invalid also leaves one usage event.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The upload route: an archive goes to the tenant of the API key, whatever headers, query and files say.
+//! The upload route: an archive goes to the tenant of the API key; headers, query and files cannot change that.
 
 use agent_skills::{SkillFile, SkillPath, write_zip};
 use reqwest::StatusCode;
