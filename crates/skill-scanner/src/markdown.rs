@@ -92,6 +92,10 @@ impl Markdown {
             self.is_in_comment = !after.contains("-->");
             return Part::HtmlComment;
         }
+        // A link definition that no link uses is not shown either: `[//]: # (text)`.
+        if text.starts_with("[//]:") || text.starts_with("[comment]:") {
+            return Part::HtmlComment;
+        }
         Part::Prose
     }
 
