@@ -38,7 +38,7 @@ pub(super) enum SkillCommand {
         /// The task in plain words
         #[arg(required = true)]
         words: Vec<String>,
-        /// The most hits to show
+        /// Maximum number of hits
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=100))]
         limit: u16,
         #[command(flatten)]
@@ -91,7 +91,7 @@ pub(super) enum SkillCommand {
         /// Withdraw every version
         #[arg(long, conflicts_with = "version")]
         all: bool,
-        /// Why, for those who have it
+        /// Reason, shown to users who have the version
         #[arg(long, required_unless_present = "undo")]
         reason: Option<String>,
         /// Publish the withdrawn version again
@@ -112,7 +112,7 @@ pub(super) enum SkillCommand {
     Remove {
         #[command(flatten)]
         skill: SkillArgs,
-        /// Why, for those who have it
+        /// Reason, shown to users who have the version
         #[arg(long)]
         reason: String,
     },
@@ -136,7 +136,7 @@ pub(super) enum SkillCommand {
     Deprecate {
         #[command(flatten)]
         skill: SkillArgs,
-        /// Why
+        /// Reason
         #[arg(long, default_value = "")]
         note: String,
         /// The skill to use instead
@@ -150,7 +150,7 @@ pub(super) enum SkillCommand {
     Override {
         #[command(flatten)]
         version: VersionArgs,
-        /// Why
+        /// Reason
         #[arg(long)]
         reason: String,
     },
@@ -159,14 +159,14 @@ pub(super) enum SkillCommand {
         #[command(flatten)]
         tenant: TenantArg,
     },
-    /// Delete a skill with its bytes, for ever
+    /// Delete a skill and its files permanently
     ///
     /// Usage events and audit entries stay. Example: skillkeep skill purge fill-pdf --reason "court order" --confirm
     /// fill-pdf
     Purge {
         #[command(flatten)]
         skill: SkillArgs,
-        /// Why, for the audit log
+        /// Reason, for the audit log
         #[arg(long)]
         reason: String,
         /// The slug again, as confirmation

@@ -15,6 +15,7 @@ pub use source_name::SourceNameError;
 use std::path::PathBuf;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinError;
 
 use self::read::{Item, Reader};
 use self::store::Stores;
@@ -23,7 +24,7 @@ use super::caller::Caller;
 use crate::db::{AdminDb, DbError};
 use crate::ids::TenantId;
 
-/// Number of skills read ahead, so that reading overlaps with storing.
+/// Number of skills read ahead in parallel, so that reading overlaps with storing. Bounds the memory: 16 MiB a skill.
 const READ_AHEAD: usize = 8;
 
 /// What to import.
@@ -69,25 +70,30 @@ pub async fn import(
     let mut stores = Stores::begin(db, tenant, &caller, opened.source_name(), job).await?;
     let (sender, mut items) = mpsc::channel(READ_AHEAD);
     let reader = Reader::new(job.fix);
-    let reading = tokio::task::spawn_blocking(move || {
-        reader.read(&opened, |item| sender.blocking_send(item).is_ok());
+    let finding = tokio::task::spawn_blocking(move || {
+        reader.find(&opened, |task| {
+            sender.blocking_send(tokio::task::spawn_blocking(task)).is_ok()
+        });
         opened
     });
-    while let Some(item) = items.recv().await {
-        match item {
-            Item::Skill(skill) => report(stores.store(*skill).await?),
-            Item::Line(line) => {
+    while let Some(reading) = items.recv().await {
+        match reading.await.map_err(|error| failed_read(&error))? {
+            Some(Item::Skill(skill)) => report(stores.store(*skill).await?),
+            Some(Item::Line(line)) => {
                 stores.note(&line);
                 report(line);
             }
+            None => {}
         }
     }
     // Keeps the folder of an extracted archive until everything is read.
-    let _opened = reading
-        .await
-        .map_err(|error| DbError::Corrupt(format!("reading the source failed: {error}")))?;
+    let _opened = finding.await.map_err(|error| failed_read(&error))?;
     for line in stores.finish().await? {
         report(line);
     }
     Ok(())
+}
+
+fn failed_read(error: &JoinError) -> DbError {
+    DbError::Corrupt(format!("reading the source failed: {error}"))
 }

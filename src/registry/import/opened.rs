@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use agent_skills::{
     ArchiveError, ArchiveLimits, ExtractReport, FolderError, ReadOptions, SkillSource, SkippedLink,
@@ -51,8 +52,8 @@ pub struct Opened {
 
 #[derive(Debug)]
 pub(super) enum Content {
-    Folder(SkillSource),
-    Export(ExportedTenant),
+    Folder(Arc<SkillSource>),
+    Export(Arc<ExportedTenant>),
 }
 
 impl Opened {
@@ -117,9 +118,9 @@ fn content(root: &Path, options: &ReadOptions) -> Result<Content, OpenError> {
             path: root.to_path_buf(),
             reason,
         })?;
-        return Ok(Content::Export(export));
+        return Ok(Content::Export(Arc::new(export)));
     }
-    Ok(Content::Folder(SkillSource::open(root, options)?))
+    Ok(Content::Folder(Arc::new(SkillSource::open(root, options)?)))
 }
 
 /// Extracts an archive below a new private folder. The second value is the folder with the skills.

@@ -1,6 +1,7 @@
 //! Reads the skills of a source, with everything that does not need the database: parsing, repair and scan.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use agent_skills::{
     Diagnostic, Exclusion, Found, FoundSkill, Origin, PluginInfo, SKILL_MD, SkillDocument, SkillFolder,
@@ -42,6 +43,9 @@ pub(super) enum Item {
     Line(Line),
 }
 
+/// Reads a part of the source. Parts are read in parallel, because parsing and scanning a skill take longer than storing it.
+pub(super) type Task = Box<dyn FnOnce() -> Option<Item> + Send>;
+
 /// A skill that is ready to be stored.
 pub(super) struct ReadSkill {
     pub(super) source: String,
@@ -80,35 +84,41 @@ impl Reader {
         Self { fix }
     }
 
-    /// Passes everything in the source to `send`, until it returns `false`.
-    pub(super) fn read(self, opened: &Opened, mut send: impl FnMut(Item) -> bool) {
+    /// Passes a task for everything in the source to `send`, in order, until it returns `false`.
+    pub(super) fn find(self, opened: &Opened, mut send: impl FnMut(Task) -> bool) {
+        let report = |line| -> Task { Box::new(move || Some(Item::Line(line))) };
         for line in archive_lines(opened) {
-            if !send(Item::Line(line)) {
+            if !send(report(line)) {
                 return;
             }
         }
         match &opened.content {
             Content::Folder(source) => {
+                let is_extracted = opened.is_extracted();
                 for found in source.find() {
-                    let item = match found {
-                        Found::Skill(skill) => self.read_skill(opened, source, *skill),
+                    let task: Task = match found {
+                        Found::Skill(skill) => {
+                            let source = Arc::clone(source);
+                            Box::new(move || Some(self.read_skill(is_extracted, &source, *skill)))
+                        }
                         Found::Refused { source, error } => {
-                            Item::Line(Line::because(source, ImportOutcome::Refused, error.to_string()))
+                            report(Line::because(source, ImportOutcome::Refused, error.to_string()))
                         }
                         Found::LeftOut {
                             source,
                             reason,
                             skills,
-                        } => Item::Line(left_out(source, reason, skills)),
+                        } => report(left_out(source, reason, skills)),
                     };
-                    if !send(item) {
+                    if !send(task) {
                         return;
                     }
                 }
             }
             Content::Export(export) => {
                 for at in 0..export.versions.len() {
-                    if !self.read_version(export, at).is_none_or(&mut send) {
+                    let export = Arc::clone(export);
+                    if !send(Box::new(move || self.read_version(&export, at))) {
                         return;
                     }
                 }
@@ -116,7 +126,7 @@ impl Reader {
         }
     }
 
-    fn read_skill(self, opened: &Opened, source: &SkillSource, found: FoundSkill) -> Item {
+    fn read_skill(self, is_extracted: bool, source: &SkillSource, found: FoundSkill) -> Item {
         let refused =
             |reason: String| Item::Line(Line::because(&found.source, ImportOutcome::Refused, reason));
         if found.path.to_str().is_none() {
@@ -130,7 +140,7 @@ impl Reader {
             Err(error) => return refused(error.to_string()),
         };
         folder.diagnostics.extend(found.diagnostics.iter().cloned());
-        let prefix = prefix_of(&found, source.root(), opened.is_extracted());
+        let prefix = prefix_of(&found, source.root(), is_extracted);
         folder.parent_name.clone_from(&prefix);
         match self.prepare(&found.source, folder) {
             Ok(mut skill) => {
