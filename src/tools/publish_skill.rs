@@ -133,7 +133,8 @@ impl Tool for PublishSkill {
         } = self;
         let settings = settings::load(cx.tx).await?;
         // Decoding, parsing and scanning take CPU time that would block other calls.
-        let folder_name = skill.clone().unwrap_or_else(|| "skill".to_owned());
+        // An upload without a slug has no folder whose name could differ from the skill's.
+        let folder_name = skill.clone().unwrap_or_default();
         let prepared = tokio::task::spawn_blocking(move || Prepared::new(&folder_name, files, unpacked))
             .await
             .map_err(|error| DbError::Corrupt(format!("preparing a skill failed: {error}")))??;
