@@ -4,6 +4,7 @@
 //! checks may be up to 3 seconds old. The check that decides is [`AccessControl::begin`], in the call's own transaction.
 
 mod auth_throttle;
+mod call_guard;
 mod denials;
 
 use std::net::IpAddr;
@@ -14,12 +15,13 @@ use moka::future::Cache;
 use tokio::sync::broadcast::Receiver;
 
 use self::auth_throttle::{AuthAttempt, FailedAuthLimiter, Throttled};
+pub use self::call_guard::CallGuard;
 pub use self::denials::{Denial, DenialReason, DenialRecorder};
 use crate::db::{ChangeEvent, DbError, ServerDb, TenantTx};
 use crate::ids::{Digest, TenantId};
 use crate::tenancy::{
-    ApiKey, AuthError, CallLimiter, CallPermit, KeyRejectionReason, OverLimit, Principal, TenantPermit,
-    TenantSemaphore, authenticate,
+    ApiKey, AuthError, CallLimiter, CallPermit, KeyRejectionReason, OverLimit, Principal, ShareExceeded,
+    ShareLimiter, ShareLimits, authenticate,
 };
 
 /// How long a valid key is not checked again before the protocol layer.
@@ -32,8 +34,10 @@ const MAX_CACHED: u64 = 10_000;
 /// Limits of access over HTTP.
 #[derive(Debug, Clone, Copy)]
 pub struct AccessLimits {
-    /// Calls that one tenant may have running at once.
-    pub calls_per_tenant: usize,
+    /// Calls that may run at once.
+    pub calls: ShareLimits,
+    /// Bytes of answers that their clients have not read yet.
+    pub unread_bytes: ShareLimits,
     /// How long an address is throttled after 20 invalid keys.
     pub failed_key_window: Duration,
 }
@@ -41,7 +45,12 @@ pub struct AccessLimits {
 impl Default for AccessLimits {
     fn default() -> Self {
         Self {
-            calls_per_tenant: 64,
+            calls: ShareLimits::of_tenant(64),
+            unread_bytes: ShareLimits {
+                per_key: 64 << 20,
+                per_tenant: 128 << 20,
+                total: 256 << 20,
+            },
             failed_key_window: Duration::from_secs(60),
         }
     }
@@ -54,12 +63,6 @@ pub struct Origin {
     pub address: Option<IpAddr>,
     /// Transport and address, as the audit log has them: `http 192.0.2.7`.
     pub source: String,
-}
-
-/// A running call's share of the limits, released when it is dropped.
-pub struct CallGuard {
-    _rate: CallPermit,
-    _concurrency: TenantPermit,
 }
 
 /// Why a request is refused before it reaches the protocol layer.
@@ -78,8 +81,8 @@ pub enum AccessError {
     },
     /// More calls in a minute or a month than the key or its tenant may make.
     RateLimit(OverLimit),
-    /// The tenant has this many calls running, which is its limit.
-    ConcurrencyLimit(usize),
+    /// The key, the tenant or the process has its maximum of calls running.
+    ConcurrencyLimit(ShareExceeded),
 }
 
 type KeyCheck = Result<Arc<Principal>, Arc<AuthError>>;
@@ -88,7 +91,8 @@ type KeyCheck = Result<Arc<Principal>, Arc<AuthError>>;
 pub struct AccessControl {
     db: ServerDb,
     limiter: CallLimiter,
-    concurrency: TenantSemaphore,
+    concurrency: ShareLimiter,
+    unread_bytes: ShareLimiter,
     failed_auth: FailedAuthLimiter,
     denials: DenialRecorder,
     /// Keys that were valid within 3 seconds, by their hashes. Concurrent checks of one key are one check.
@@ -116,7 +120,8 @@ impl AccessControl {
             denials: DenialRecorder::new(db.clone()),
             db,
             limiter: CallLimiter::default(),
-            concurrency: TenantSemaphore::new(limits.calls_per_tenant),
+            concurrency: ShareLimiter::new(limits.calls),
+            unread_bytes: ShareLimiter::new(limits.unread_bytes),
             failed_auth: FailedAuthLimiter::new(limits.failed_key_window),
             fresh: expiring(FRESH),
             known: expiring(KNOWN),
@@ -180,13 +185,19 @@ impl AccessControl {
                 });
             }
         };
-        let Some(concurrency) = self.concurrency.take(principal.tenant) else {
-            self.denials.record_limit(principal, "calls at once", source);
-            return Err(AccessError::ConcurrencyLimit(self.concurrency.per_tenant()));
-        };
+        let concurrency = self
+            .concurrency
+            .take(principal.tenant, key.hash(), 1)
+            .map_err(|exceeded| {
+                self.denials.record_limit(principal, "calls at once", source);
+                AccessError::ConcurrencyLimit(exceeded)
+            })?;
         Ok(CallGuard {
             _rate: rate,
             _concurrency: concurrency,
+            key: key.hash(),
+            tenant: principal.tenant,
+            unread_bytes: self.unread_bytes.clone(),
         })
     }
 

@@ -1,5 +1,6 @@
 //! The MCP server: the protocol handler, and the call service through which every request is run and recorded.
 
+mod call_event;
 mod client_connection;
 mod completion;
 mod credentials;

@@ -12,7 +12,7 @@ pub mod users;
 
 pub use api_key::{ApiKey, ApiKeyError, PREFIX};
 pub use call_limits::CallLimits;
-pub use concurrency::{TenantPermit, TenantSemaphore};
+pub use concurrency::{Share, ShareExceeded, ShareLimiter, ShareLimits};
 pub use principal::{
     AuthError, CursorSecret, KeyRejectionReason, Principal, RejectedKey, SearchText, authenticate,
 };

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::db::ServerDb;
 use crate::error::{CliError, CliErrorKind};
 use crate::server::{CallService, ServiceLimits};
+use crate::tenancy::ShareLimits;
 use crate::transport::http::{self, HttpError, HttpOptions, Network};
 use crate::transport::sse::SseOptions;
 
@@ -45,13 +46,17 @@ pub(super) struct ServeArgs {
     #[arg(long)]
     no_sse: bool,
     /// Limit the open HTTP+SSE streams of one tenant
+    ///
+    /// One API key gets at most half of them.
     #[arg(long, default_value_t = SseOptions::default().sessions_per_tenant, value_name = "NUMBER")]
     sse_per_tenant: usize,
     /// Close an HTTP+SSE stream after minutes without a message
     #[arg(long, default_value_t = 60, value_name = "MINUTES", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     sse_idle: u32,
     /// Limit the concurrent HTTP calls of one tenant
-    #[arg(long, default_value_t = AccessLimits::default().calls_per_tenant, value_name = "NUMBER")]
+    ///
+    /// One API key gets at most half of them.
+    #[arg(long, default_value_t = AccessLimits::default().calls.per_tenant, value_name = "NUMBER")]
     calls_per_tenant: usize,
 }
 
@@ -74,7 +79,7 @@ async fn serve(
 ) -> Result<(), CliError> {
     let db = database.server(usize::from(args.connections)).await?;
     let mut limits = ServiceLimits::default();
-    limits.access.calls_per_tenant = args.calls_per_tenant;
+    limits.access.calls = ShareLimits::of_tenant(args.calls_per_tenant);
     let service = Arc::new(CallService::new(db.clone(), limits));
     let mut options = HttpOptions::default();
     options.allowed_hosts.extend(args.allow_host);

@@ -38,6 +38,11 @@ pub trait RecordedRequest: Send + 'static {
     /// Checks name, permission and arguments. Breaks with the completion that refuses the request.
     fn check(self, principal: &Principal) -> ControlFlow<Completion<Self::Reply>, Self::Checked>;
 
+    /// Whether it may hold all files of a skill in memory: only a few of these run at once.
+    fn loads_skill(&self) -> bool {
+        false
+    }
+
     /// Whether it may be stopped when the client is gone.
     fn side_effect(checked: &Self::Checked) -> SideEffect;
 
@@ -74,6 +79,10 @@ pub(super) struct ToolCall {
 impl RecordedRequest for ToolCall {
     type Reply = CallToolResult;
     type Checked = (ToolName, Call);
+
+    fn loads_skill(&self) -> bool {
+        ToolName::from_name(&self.name).is_some_and(ToolName::loads_skill)
+    }
 
     fn summary(&self) -> RequestSummary {
         let idempotency_key = self
@@ -210,6 +219,10 @@ pub(super) struct ReadRequest<M>(pub(super) M);
 impl<M: Method> RecordedRequest for ReadRequest<M> {
     type Reply = M::Reply;
     type Checked = M;
+
+    fn loads_skill(&self) -> bool {
+        M::LOADS_FILE
+    }
 
     fn summary(&self) -> RequestSummary {
         let arguments: JsonObject = self

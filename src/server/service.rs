@@ -6,26 +6,35 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rmcp::ErrorData;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
+use super::call_event::{Started, usage_event};
 use super::client_connection::{ClientConnection, Interrupted};
 use super::completion::{Completion, TxDisposition};
 use super::errors;
-use super::event_metadata::{RequestMetadata, TransportKind, keep_search_text, mark_weak};
+use super::event_metadata::{RequestMetadata, TransportKind};
 use super::request::{RecordedRequest, RequestSummary, method_error};
 use super::subscriptions::Subscriptions;
 use crate::access::{AccessControl, AccessLimits};
 use crate::db::{DbError, ServerDb, TenantTx};
-use crate::ids::EventId;
 use crate::mcp_methods::Method;
 use crate::registry::usage::{self, CallOutcome, UsageEvent};
 use crate::search::SearchCache;
-use crate::tenancy::{ApiKey, AuthError, CallPermit, OverLimit, Principal};
+use crate::tenancy::{ApiKey, AuthError, CallPermit, OverLimit, Principal, Share, ShareLimiter, ShareLimits};
 use crate::tools::{CallContext, SideEffect};
+
+/// Calls at once that may hold all files of a skill in memory. With the largest skill, of 16 MiB, each may need 100 MiB.
+const LARGE_CALLS: ShareLimits = ShareLimits {
+    per_key: 2,
+    per_tenant: 3,
+    total: 4,
+};
+/// How long a call waits for its place among them.
+const LARGE_CALL_WAIT: Duration = Duration::from_secs(10);
 
 /// Limits of a server process.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +67,7 @@ pub struct CallService {
     call_timeout: Duration,
     in_flight: TaskTracker,
     subscriptions: Subscriptions,
+    large_calls: ShareLimiter,
     #[cfg(feature = "test-util")]
     test_hook: Option<TestHook>,
 }
@@ -74,6 +84,7 @@ impl CallService {
             search: SearchCache::default(),
             call_timeout: limits.call_timeout,
             in_flight: TaskTracker::new(),
+            large_calls: ShareLimiter::new(LARGE_CALLS),
             #[cfg(feature = "test-util")]
             test_hook: None,
         }
@@ -148,15 +159,22 @@ impl CallService {
     ) -> Result<R::Reply, ErrorData> {
         let started = Started::now();
         let source = metadata.transport.as_str();
+        // Waited for before a connection is taken.
+        let memory = if request.loads_skill() {
+            self.memory_share(api_key).await.map(Some)
+        } else {
+            Ok(None)
+        };
         let (tx, principal) = self.begin(api_key, source).await?;
         // Held until the call is recorded: until then it counts as running.
         let admitted = self.admit(&tx, &principal, metadata.transport).await?;
-        let completion = match &admitted {
-            Ok(_permit) => {
+        let completion = match (&admitted, &memory) {
+            (Ok(_permit), Ok(_share)) => {
                 self.run(request, &summary.name, &tx, &principal, source, client)
                     .await
             }
-            Err(over) => R::over_limit(over.to_string()),
+            (Err(over), _) => R::over_limit(over.to_string()),
+            (_, Err(busy)) => R::over_limit((*busy).to_owned()),
         };
         self.record_denial(&principal, completion.outcome, &summary.name, source);
         let event = usage_event(summary, metadata, &completion, &principal, &started);
@@ -170,6 +188,19 @@ impl CallService {
             "call"
         );
         completion.reply
+    }
+
+    /// A place among the calls that hold all files of a skill in memory.
+    ///
+    /// # Errors
+    /// The message for the caller if none is free within 10 seconds.
+    async fn memory_share(&self, key: &ApiKey) -> Result<Share, &'static str> {
+        let free = self
+            .large_calls
+            .take_when_free(key.claimed_tenant(), key.hash(), 1);
+        tokio::time::timeout(LARGE_CALL_WAIT, free)
+            .await
+            .map_err(|_elapsed| "The registry is busy with other large skills. Try again in a moment.")
     }
 
     /// Runs a request that leaves no usage event (lists, completions). Its transaction is always rolled back.
@@ -324,51 +355,6 @@ impl CallService {
             | CallOutcome::ClientGone
             | CallOutcome::InternalError => {}
         }
-    }
-}
-
-/// When a call came in. Its event's id holds the same time, which decides the event's partition.
-struct Started {
-    id: EventId,
-    at: Instant,
-}
-
-impl Started {
-    fn now() -> Self {
-        Self {
-            id: EventId::new(),
-            at: Instant::now(),
-        }
-    }
-}
-
-fn usage_event<R>(
-    summary: RequestSummary,
-    metadata: RequestMetadata,
-    completion: &Completion<R>,
-    principal: &Principal,
-    started: &Started,
-) -> UsageEvent {
-    let metadata = metadata.recordable();
-    UsageEvent {
-        id: started.id,
-        api_key: principal.api_key,
-        user: principal.user,
-        tool: summary.name,
-        subject: completion.subject,
-        outcome: completion.outcome,
-        error_code: completion.error_code,
-        duration_us: i64::try_from(started.at.elapsed().as_micros()).unwrap_or(i64::MAX),
-        transport: metadata.transport.as_str(),
-        protocol_version: metadata.protocol_version,
-        client_name: metadata.client_name,
-        client_version: metadata.client_version,
-        request_id: metadata.request_id,
-        trace_id: metadata.trace_id,
-        idempotency_key: summary.idempotency_key,
-        arguments: mark_weak(keep_search_text(summary.arguments, principal), completion.is_weak),
-        result_count: completion.result_count,
-        result_bytes: i64::try_from(completion.result_bytes).unwrap_or(i64::MAX),
     }
 }
 

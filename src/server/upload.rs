@@ -143,6 +143,10 @@ impl RecordedRequest for Upload {
     type Reply = UploadReply;
     type Checked = (ToolName, Call);
 
+    fn loads_skill(&self) -> bool {
+        true
+    }
+
     fn summary(&self) -> RequestSummary {
         // The number of files is recorded, as for a call with files.
         let files = self.skill.as_ref().map_or(0, |skill| skill.files.len());

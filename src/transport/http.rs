@@ -3,12 +3,15 @@
 //!
 //! Invariant: `/mcp` has no sessions. Each request carries its key, so no caller can take over another's session.
 
+mod connections;
 pub(super) mod error_response;
 mod forwarded;
 pub(super) mod head_validation;
 mod health;
+mod held_body;
 pub(super) mod jsonrpc_validation;
 mod listener;
+mod paced_stream;
 mod upload;
 
 use std::future::Future;
@@ -44,8 +47,10 @@ pub struct HttpOptions {
     pub allowed_hosts: Vec<String>,
     /// Origins of web pages that may call. Requests without an `Origin` always may.
     pub allowed_origins: Vec<String>,
-    /// Connections of all clients together. Further ones wait until one closes.
+    /// Connections of all clients together. A further one takes the place of the one that is idle for the longest time.
     pub connections: usize,
+    /// Connections of one address, unless it is a trusted proxy.
+    pub connections_per_address: usize,
     /// How long a client may take to send the head of a request, and again its body.
     pub request_timeout: Duration,
     /// Proxies whose `X-Forwarded-For` is trusted.
@@ -61,6 +66,7 @@ impl Default for HttpOptions {
             allowed_hosts: names(&["localhost", "127.0.0.1", "::1"]),
             allowed_origins: names(&["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"]),
             connections: 10_000,
+            connections_per_address: 2_500,
             request_timeout: Duration::from_secs(30),
             trusted_proxies: Vec::new(),
             sse: Some(SseOptions::default()),

@@ -2,6 +2,7 @@
 
 mod concurrency_limit;
 mod limits_by_transport;
+mod slow_clients;
 pub(crate) mod stopping;
 
 use std::sync::Arc;

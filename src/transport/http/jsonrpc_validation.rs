@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use super::error_response::{access_denied, json_rpc_error};
 use super::head_validation::origin;
+use super::held_body;
 use crate::access::{AccessControl, CallGuard};
 use crate::server::is_call;
 use crate::tenancy::{ApiKey, Principal};
@@ -96,17 +97,20 @@ pub(super) async fn validate_jsonrpc(
         Ok(message) => message,
         Err(refusal) => return refusal,
     };
-    match admit(&access, &parts, &message).await {
-        Ok(Some(guard)) => drop(parts.extensions.insert(Arc::new(guard))),
-        Ok(None) => {}
+    let guard = match admit(&access, &parts, &message).await {
+        Ok(guard) => guard.map(Arc::new),
         Err(refusal) => return refusal,
+    };
+    if let Some(guard) = &guard {
+        parts.extensions.insert(Arc::clone(guard));
     }
     let bytes = message.bytes;
     normalize_accept(&mut parts.headers);
     // The body may have come in chunks; now its size is known.
     parts.headers.remove(header::TRANSFER_ENCODING);
     parts.headers.insert(header::CONTENT_LENGTH, bytes.len().into());
-    as_json_rpc(next.run(Request::from_parts(parts, Body::from(bytes))).await).await
+    let response = as_json_rpc(next.run(Request::from_parts(parts, Body::from(bytes))).await).await;
+    held_body::hold(response, guard)
 }
 
 /// Counts a call against its limits. Other messages need no permit: pings, notifications, and subscriptions, which have a

@@ -16,27 +16,27 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::Semaphore;
 
-use super::error_response::{access_denied, try_later};
+use super::error_response::{access_denied, share_exceeded};
 use super::head_validation::origin;
 use super::jsonrpc_validation::BodyTimeout;
 use crate::registry::usage::CallOutcome;
 use crate::server::{CallService, RequestMetadata, Upload, UploadError, UploadReply};
-use crate::tenancy::{ApiKey, Principal, TenantSemaphore};
+use crate::tenancy::{ApiKey, Principal, ShareLimiter, ShareLimits};
 
 /// The path of the route.
 pub const PATH: &str = "/skills";
-/// Uploads of one tenant at once. Each may hold an archive and its content in memory.
-const PER_TENANT: usize = 2;
-/// Uploads of all tenants at once.
-const PER_PROCESS: usize = 16;
+/// Uploads at once. Each may hold an archive and its content in memory.
+const LIMITS: ShareLimits = ShareLimits {
+    per_key: 1,
+    per_tenant: 3,
+    total: 16,
+};
 
 /// What the uploads of a process share.
 struct Uploads {
     service: Arc<CallService>,
-    per_tenant: TenantSemaphore,
-    per_process: Semaphore,
+    limiter: ShareLimiter,
 }
 
 /// The query of an upload: arguments of `publish_skill`, and the archive's name.
@@ -59,8 +59,7 @@ struct Parameters {
 pub(super) fn routes(service: &Arc<CallService>) -> Router {
     let uploads = Uploads {
         service: Arc::clone(service),
-        per_tenant: TenantSemaphore::new(PER_TENANT),
-        per_process: Semaphore::new(PER_PROCESS),
+        limiter: ShareLimiter::new(LIMITS),
     };
     Router::new()
         .route(PATH, post(publish))
@@ -85,20 +84,18 @@ async fn publish(State(uploads): State<Arc<Uploads>>, request: Request) -> Respo
 
 impl Uploads {
     async fn run(&self, key: ApiKey, principal: &Arc<Principal>, parts: &Parts, body: Body) -> Response {
+        // Held until the upload is recorded.
+        let _share = match self.limiter.take(principal.tenant, key.hash(), 1) {
+            Ok(share) => share,
+            Err(exceeded) => return share_exceeded(exceeded, "uploads running", 1),
+        };
+        let upload = receive(parts, body).await;
+        // Counted only now: bodies that arrive slowly must not take the places of running calls.
         let source = origin(&parts.extensions).source;
         let guard = match self.service.access().admit(&key, principal, &source).await {
             Ok(guard) => guard,
             Err(error) => return access_denied(&error),
         };
-        // Held until the upload is recorded.
-        let (Some(_of_tenant), Ok(_of_process)) = (
-            self.per_tenant.take(principal.tenant),
-            self.per_process.try_acquire(),
-        ) else {
-            let message = "Other uploads are running. Try again in a moment.";
-            return try_later(StatusCode::TOO_MANY_REQUESTS, 1, message);
-        };
-        let upload = receive(parts, body).await;
         let metadata = RequestMetadata::of_http(&parts.headers);
         respond(&self.service.upload(key, upload, metadata, guard).await)
     }
