@@ -58,7 +58,8 @@ pub struct Origin {
 
 /// A running call's share of the limits, released when it is dropped.
 pub struct CallGuard {
-    _rate: CallPermit,
+    /// `None` for a list or completion, which is no call.
+    _rate: Option<CallPermit>,
     _concurrency: TenantPermit,
 }
 
@@ -180,6 +181,23 @@ impl AccessControl {
                 });
             }
         };
+        self.guard(Some(rate), principal, source)
+    }
+
+    /// Gives a list or completion its share of the calls at once. It does not count against the rate limits.
+    ///
+    /// # Errors
+    /// [`AccessError::ConcurrencyLimit`], which is recorded.
+    pub fn admit_uncounted(&self, principal: &Principal, source: &str) -> Result<CallGuard, AccessError> {
+        self.guard(None, principal, source)
+    }
+
+    fn guard(
+        &self,
+        rate: Option<CallPermit>,
+        principal: &Principal,
+        source: &str,
+    ) -> Result<CallGuard, AccessError> {
         let Some(concurrency) = self.concurrency.take(principal.tenant) else {
             self.denials.record_limit(principal, "calls at once", source);
             return Err(AccessError::ConcurrencyLimit(self.concurrency.per_tenant()));

@@ -3,12 +3,14 @@
 //!
 //! Invariant: `/mcp` has no sessions. Each request carries its key, so no caller can take over another's session.
 
+mod batch;
 pub(super) mod error_response;
 mod forwarded;
 pub(super) mod head_validation;
 mod health;
 pub(super) mod jsonrpc_validation;
 mod listener;
+mod mcp_route;
 mod upload;
 
 use std::future::Future;
@@ -26,8 +28,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use self::forwarded::Network;
-use self::head_validation::{HeadValidation, validate_head};
-use self::jsonrpc_validation::{BodyTimeout, validate_jsonrpc};
+use self::head_validation::{AllowedNames, validate_key, validate_names};
+use self::jsonrpc_validation::BodyTimeout;
+use self::mcp_route::validate_jsonrpc;
 pub use self::upload::PATH as UPLOAD_PATH;
 use super::sse::{self, Sessions, SseOptions};
 use crate::server::{CallService, CredentialSource, McpHandler};
@@ -128,7 +131,7 @@ pub async fn serve_handlers<H: ServerHandler>(
     let sessions = options
         .sse
         .clone()
-        .map(|sse| Arc::new(Sessions::new(sse, Arc::clone(access))));
+        .map(|sse| Arc::new(Sessions::new(sse, Arc::clone(&service))));
     let health = health::Health::new(Arc::clone(access), Arc::clone(&stopping));
     let app = router(options, &abort, &service, sessions.as_ref(), Arc::new(handlers))
         .merge(health::routes(health));
@@ -193,17 +196,14 @@ fn router<H: ServerHandler>(
         Arc::new(LocalSessionManager::default()),
         config,
     );
-    let head_validation = HeadValidation {
+    let allowed = AllowedNames {
         hosts: options.allowed_hosts.clone().into(),
         origins: options.allowed_origins.clone().into(),
-        access: Arc::clone(access),
     };
+    let validate_jsonrpc = middleware::from_fn_with_state(Arc::clone(service), validate_jsonrpc);
     let routes = Router::new()
         .route_service("/mcp", mcp)
-        .route_layer(middleware::from_fn_with_state(
-            Arc::clone(access),
-            validate_jsonrpc,
-        ));
+        .route_layer(validate_jsonrpc);
     let routes = match sessions {
         Some(sessions) => routes.merge(sse::routes(sessions, handlers)),
         None => routes,
@@ -212,5 +212,6 @@ fn router<H: ServerHandler>(
     // On these routes alone: a 401 for other paths makes clients look for an OAuth server.
     routes
         .layer(Extension(BodyTimeout(options.request_timeout)))
-        .route_layer(middleware::from_fn_with_state(head_validation, validate_head))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(access), validate_key))
+        .route_layer(middleware::from_fn_with_state(allowed, validate_names))
 }

@@ -25,9 +25,8 @@ use tokio_util::sync::CancellationToken;
 use self::channel::{PendingRequests, SessionHandles, SseTransport, TrackError, channel};
 use super::http::error_response::{json_rpc_error, try_later};
 use super::http::jsonrpc_validation;
-use crate::access::AccessControl;
 use crate::ids::Digest;
-use crate::server::CredentialSource;
+use crate::server::{CallService, CredentialSource, TransportKind};
 use crate::tenancy::{ApiKey, TenantPermit, TenantSemaphore};
 
 /// Interval of comments that keep proxies from closing a silent stream.
@@ -77,17 +76,17 @@ pub(super) struct Sessions {
     open: Mutex<HashMap<String, Arc<Session>>>,
     permits: TenantSemaphore,
     started: Instant,
-    access: Arc<AccessControl>,
+    service: Arc<CallService>,
 }
 
 impl Sessions {
-    pub(super) fn new(options: SseOptions, access: Arc<AccessControl>) -> Self {
+    pub(super) fn new(options: SseOptions, service: Arc<CallService>) -> Self {
         Self {
             permits: TenantSemaphore::new(options.sessions_per_tenant),
             options,
             open: Mutex::default(),
             started: Instant::now(),
-            access,
+            service,
         }
     }
 
@@ -146,7 +145,7 @@ impl Sessions {
             if idle >= self.options.idle.as_secs() {
                 return "idle";
             }
-            if self.access.is_revoked(key).await {
+            if self.service.access().is_revoked(key).await {
                 return "its key became invalid";
             }
         }
@@ -277,12 +276,15 @@ async fn message(
         Ok(read) => read,
         Err(refusal) => return refusal,
     };
+    if let Some(invalid) = &read.invalid_params {
+        parts.extensions.insert(invalid.clone());
+    }
     let Ok(mut message) = serde_json::from_slice::<ClientJsonRpcMessage>(&read.bytes) else {
         let text = "The body is not a message of the Model Context Protocol.";
         return json_rpc_error(StatusCode::BAD_REQUEST, -32_600, text);
     };
     session.last_message.store(sessions.now(), Ordering::Relaxed);
-    match jsonrpc_validation::admit(&sessions.access, &parts, &read).await {
+    match jsonrpc_validation::admit(&sessions.service, TransportKind::Sse, &parts, &read).await {
         Ok(Some(guard)) => drop(parts.extensions.insert(Arc::new(guard))),
         Ok(None) => {}
         Err(refusal) => return refusal,

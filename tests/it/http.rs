@@ -1,7 +1,10 @@
 //! Streamable HTTP: clients of both protocol profiles, authentication, allowed hosts and origins, health.
 
+mod batches;
 mod concurrency_limit;
+mod heads;
 mod limits_by_transport;
+mod refused_calls;
 pub(crate) mod stopping;
 
 use std::sync::Arc;
