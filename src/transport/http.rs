@@ -1,11 +1,12 @@
 //! Streamable HTTP on `/mcp` for all protocol versions, HTTP+SSE and the upload of archives beside it, and `/healthz` and
-//! `/readyz`.
+//! `/readyz`. Each path may end with a slash.
 //!
 //! Invariant: `/mcp` has no sessions. Each request carries its key, so no caller can take over another's session.
 
 mod batch;
+mod cors;
 pub(super) mod error_response;
-mod forwarded;
+pub(super) mod forwarded;
 pub(super) mod head_validation;
 mod health;
 pub(super) mod jsonrpc_validation;
@@ -27,7 +28,7 @@ use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use self::forwarded::Network;
+pub use self::forwarded::{Network, PathPrefix};
 use self::head_validation::{AllowedNames, validate_key, validate_names};
 use self::jsonrpc_validation::BodyTimeout;
 use self::mcp_route::validate_jsonrpc;
@@ -51,8 +52,10 @@ pub struct HttpOptions {
     pub connections: usize,
     /// How long a client may take to send the head of a request, and again its body.
     pub request_timeout: Duration,
-    /// Proxies whose `X-Forwarded-For` is trusted.
+    /// Proxies whose `X-Forwarded-For` and `X-Forwarded-Prefix` are trusted.
     pub trusted_proxies: Vec<Network>,
+    /// Where a reverse proxy serves the registry. Requests may come with or without it.
+    pub path_prefix: PathPrefix,
     /// HTTP+SSE; `None` disables it.
     pub sse: Option<SseOptions>,
 }
@@ -66,6 +69,7 @@ impl Default for HttpOptions {
             connections: 10_000,
             request_timeout: Duration::from_secs(30),
             trusted_proxies: Vec::new(),
+            path_prefix: PathPrefix::default(),
             sse: Some(SseOptions::default()),
         }
     }
@@ -128,13 +132,17 @@ pub async fn serve_handlers<H: ServerHandler>(
     let abort = CancellationToken::new();
     let stopping = Arc::new(AtomicBool::new(false));
     let access = service.access();
-    let sessions = options
-        .sse
-        .clone()
-        .map(|sse| Arc::new(Sessions::new(sse, Arc::clone(&service))));
+    let sessions = options.sse.clone().map(|sse| {
+        Arc::new(Sessions::new(
+            sse,
+            options.path_prefix.clone(),
+            Arc::clone(&service),
+        ))
+    });
     let health = health::Health::new(Arc::clone(access), Arc::clone(&stopping));
     let app = router(options, &abort, &service, sessions.as_ref(), Arc::new(handlers))
         .merge(health::routes(health));
+    let app = below_prefix(app, &options.path_prefix);
     let stopped = CancellationToken::new();
     let shutdown = shut_down(stop, stopping, stopped.clone(), Arc::clone(&service), sessions);
     tokio::spawn(shutdown);
@@ -174,6 +182,14 @@ async fn shut_down(
     }
 }
 
+/// The same routes also below the prefix: some proxies remove it, others do not.
+fn below_prefix(app: Router, prefix: &PathPrefix) -> Router {
+    match prefix.as_str() {
+        "" => app,
+        prefix => Router::new().nest(prefix, app.clone()).merge(app),
+    }
+}
+
 fn router<H: ServerHandler>(
     options: &HttpOptions,
     abort: &CancellationToken,
@@ -200,9 +216,11 @@ fn router<H: ServerHandler>(
         hosts: options.allowed_hosts.clone().into(),
         origins: options.allowed_origins.clone().into(),
     };
+    let cors = cors::layer(Arc::clone(&allowed.origins));
     let validate_jsonrpc = middleware::from_fn_with_state(Arc::clone(service), validate_jsonrpc);
     let routes = Router::new()
-        .route_service("/mcp", mcp)
+        .route_service("/mcp", mcp.clone())
+        .route_service("/mcp/", mcp)
         .route_layer(validate_jsonrpc);
     let routes = match sessions {
         Some(sessions) => routes.merge(sse::routes(sessions, handlers)),
@@ -213,5 +231,6 @@ fn router<H: ServerHandler>(
     routes
         .layer(Extension(BodyTimeout(options.request_timeout)))
         .route_layer(middleware::from_fn_with_state(Arc::clone(access), validate_key))
+        .route_layer(cors)
         .route_layer(middleware::from_fn_with_state(allowed, validate_names))
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::extract::{Query, Request, State};
-use axum::http::{HeaderName, StatusCode};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router, routing};
@@ -23,7 +23,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use self::channel::{PendingRequests, SessionHandles, SseTransport, TrackError, channel};
+use super::http::PathPrefix;
 use super::http::error_response::{json_rpc_error, try_later};
+use super::http::forwarded::forwarded_prefix;
 use super::http::jsonrpc_validation;
 use crate::ids::Digest;
 use crate::server::{CallService, CredentialSource, TransportKind};
@@ -76,16 +78,18 @@ pub(super) struct Sessions {
     open: Mutex<HashMap<String, Arc<Session>>>,
     permits: TenantSemaphore,
     started: Instant,
+    path_prefix: PathPrefix,
     service: Arc<CallService>,
 }
 
 impl Sessions {
-    pub(super) fn new(options: SseOptions, service: Arc<CallService>) -> Self {
+    pub(super) fn new(options: SseOptions, path_prefix: PathPrefix, service: Arc<CallService>) -> Self {
         Self {
             permits: TenantSemaphore::new(options.sessions_per_tenant),
             options,
             open: Mutex::default(),
             started: Instant::now(),
+            path_prefix,
             service,
         }
     }
@@ -158,18 +162,34 @@ pub(super) fn routes<H: ServerHandler>(
     handlers: Arc<dyn Fn(CredentialSource) -> H + Send + Sync>,
 ) -> Router {
     let listening = Arc::clone(sessions);
-    let listen = move |Extension(key): Extension<ApiKey>| {
+    let listen = move |Extension(key): Extension<ApiKey>, headers: HeaderMap| {
         let (sessions, handlers) = (Arc::clone(&listening), Arc::clone(&handlers));
-        async move { listen(&sessions, &key, handlers(CredentialSource::Sse(key.clone()))) }
+        async move {
+            let prefix = forwarded_prefix(&headers).unwrap_or_else(|| sessions.path_prefix.clone());
+            listen(
+                &sessions,
+                &key,
+                &prefix,
+                handlers(CredentialSource::Sse(key.clone())),
+            )
+        }
     };
+    let listen = routing::get(listen);
     Router::new()
-        .route("/sse", routing::get(listen))
+        .route("/sse", listen.clone())
+        .route("/sse/", listen)
         .route("/messages", routing::post(message))
+        .route("/messages/", routing::post(message))
         .with_state(Arc::clone(sessions))
 }
 
-/// Opens a session and streams its events.
-fn listen<H: ServerHandler>(sessions: &Arc<Sessions>, key: &ApiKey, handler: H) -> Response {
+/// Opens a session and streams its events. `prefix` is the path below which the client reaches this server.
+fn listen<H: ServerHandler>(
+    sessions: &Arc<Sessions>,
+    key: &ApiKey,
+    prefix: &PathPrefix,
+    handler: H,
+) -> Response {
     let Some(permit) = sessions.permits.take(key.claimed_tenant()) else {
         let text = format!(
             "Your organisation has {} event streams open on this server, which is its limit. Close one first.",
@@ -185,7 +205,7 @@ fn listen<H: ServerHandler>(sessions: &Arc<Sessions>, key: &ApiKey, handler: H) 
     };
     let endpoint = Event::default()
         .event("endpoint")
-        .data(format!("/messages?sessionId={id}"));
+        .data(format!("{}/messages?sessionId={id}", prefix.as_str()));
     // Dropped with the stream: ends the session.
     let guard = session.ended.clone().drop_guard();
     tokio::spawn(run(

@@ -2,8 +2,10 @@
 
 mod batches;
 mod concurrency_limit;
+mod cors;
 mod heads;
 mod limits_by_transport;
+mod paths;
 mod refused_calls;
 pub(crate) mod stopping;
 

@@ -1,4 +1,5 @@
-//! Checks the head of each request, in this order: `Host` and `Origin`, then the API key.
+//! Checks the head of each request, in this order: `Host` and `Origin`, then the API key. Between them, preflight requests are
+//! answered.
 //!
 //! `Host` and `Origin` are checked on every path, since rmcp checks only its own: a web page must not reach a local server
 //! under a name of its own (DNS rebinding), nor a page of another origin call it from a browser.
@@ -152,7 +153,7 @@ fn same_host(allowed: &str, host: &Authority) -> bool {
 }
 
 /// Compares `scheme://host:port`. `:*` allows every port; without a port, the scheme's default (RFC 6454, section 4).
-fn same_origin(allowed: &str, origin: &str) -> bool {
+pub(super) fn same_origin(allowed: &str, origin: &str) -> bool {
     let parts = |text: &str| {
         let (scheme, rest) = text.split_once("://")?;
         let scheme = scheme.to_ascii_lowercase();

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::HttpOptions;
-use super::forwarded::{Network, client_address};
+use super::forwarded::{Network, client_address, keep_trusted_prefix};
 use super::head_validation::ClientAddress;
 
 /// Header fields of a request.
@@ -51,6 +51,7 @@ pub(super) async fn serve(
         let with_address = app.clone().map_request(move |mut request: Request<Incoming>| {
             let client = client_address(address.ip(), request.headers(), &trusted);
             request.extensions_mut().insert(ClientAddress(client));
+            keep_trusted_prefix(address.ip(), request.headers_mut(), &trusted);
             request
         });
         let service = TowerToHyperService::new(with_address);

@@ -64,6 +64,7 @@ pub(super) fn routes(service: &Arc<CallService>) -> Router {
     };
     Router::new()
         .route(PATH, post(publish))
+        .route("/skills/", post(publish))
         .with_state(Arc::new(uploads))
 }
 
