@@ -198,9 +198,10 @@ pub(super) async fn read_body(parts: &Parts, body: Body) -> Result<Bytes, Respon
         .map_or(Duration::ZERO, |BodyTimeout(time)| *time);
     match tokio::time::timeout(body_timeout, axum::body::to_bytes(body, MAX_BODY_BYTES)).await {
         Ok(Ok(bytes)) => {
-            let mut repaired = bytes.to_vec();
-            let changed = json_rpc::repair_surrogates(&mut repaired);
-            Ok(if changed { repaired.into() } else { bytes })
+            // Nothing else has these bytes, so they are rarely copied.
+            let mut bytes = Vec::from(bytes);
+            json_rpc::repair_surrogates(&mut bytes);
+            Ok(bytes.into())
         }
         Ok(Err(error)) => Err(unread(&error)),
         Err(_) => Err(json_rpc_error(
