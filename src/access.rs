@@ -6,6 +6,7 @@
 mod auth_throttle;
 mod call_guard;
 mod denials;
+mod limits;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,11 +18,12 @@ use tokio::sync::broadcast::Receiver;
 use self::auth_throttle::{AuthAttempt, FailedAuthLimiter, Throttled};
 pub use self::call_guard::CallGuard;
 pub use self::denials::{Denial, DenialReason, DenialRecorder};
+pub use self::limits::AccessLimits;
 use crate::db::{ChangeEvent, DbError, ServerDb, TenantTx};
 use crate::ids::{Digest, TenantId};
 use crate::tenancy::{
     ApiKey, AuthError, CallLimiter, CallPermit, KeyRejectionReason, OverLimit, Principal, ShareExceeded,
-    ShareLimiter, ShareLimits, authenticate,
+    ShareLimiter, authenticate,
 };
 
 /// How long a valid key is not checked again before the protocol layer.
@@ -30,31 +32,6 @@ const FRESH: Duration = Duration::from_secs(3);
 const KNOWN: Duration = Duration::from_secs(60 * 60);
 /// Keys that are cached, and again tenants.
 const MAX_CACHED: u64 = 10_000;
-
-/// Limits of access over HTTP.
-#[derive(Debug, Clone, Copy)]
-pub struct AccessLimits {
-    /// Calls that may run at once.
-    pub calls: ShareLimits,
-    /// Bytes of answers that their clients have not read yet.
-    pub unread_bytes: ShareLimits,
-    /// How long an address is throttled after 20 invalid keys.
-    pub failed_key_window: Duration,
-}
-
-impl Default for AccessLimits {
-    fn default() -> Self {
-        Self {
-            calls: ShareLimits::of_tenant(64),
-            unread_bytes: ShareLimits {
-                per_key: 64 << 20,
-                per_tenant: 128 << 20,
-                total: 256 << 20,
-            },
-            failed_key_window: Duration::from_secs(60),
-        }
-    }
-}
 
 /// The network origin of a request.
 #[derive(Debug, Clone)]
@@ -185,6 +162,29 @@ impl AccessControl {
                 });
             }
         };
+        self.guard(Some(rate), key, principal, source)
+    }
+
+    /// Gives a list or completion its share of the calls at once. It does not count against the rate limits.
+    ///
+    /// # Errors
+    /// [`AccessError::ConcurrencyLimit`], which is recorded.
+    pub fn admit_uncounted(
+        &self,
+        key: &ApiKey,
+        principal: &Principal,
+        source: &str,
+    ) -> Result<CallGuard, AccessError> {
+        self.guard(None, key, principal, source)
+    }
+
+    fn guard(
+        &self,
+        rate: Option<CallPermit>,
+        key: &ApiKey,
+        principal: &Principal,
+        source: &str,
+    ) -> Result<CallGuard, AccessError> {
         let concurrency = self
             .concurrency
             .take(principal.tenant, key.hash(), 1)

@@ -10,6 +10,7 @@ pub mod db;
 pub mod error;
 pub mod ids;
 pub mod isolation_probe;
+pub mod json_rpc;
 pub mod mcp_methods;
 pub mod registry;
 pub mod scripted;

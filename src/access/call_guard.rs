@@ -5,7 +5,8 @@ use crate::tenancy::{CallPermit, Share, ShareExceeded, ShareLimiter};
 
 /// A call's share of the limits, released when it is dropped: once the answer is written or given up.
 pub struct CallGuard {
-    pub(super) _rate: CallPermit,
+    /// `None` for a list or completion, which is no call.
+    pub(super) _rate: Option<CallPermit>,
     pub(super) _concurrency: Share,
     pub(super) key: Digest,
     pub(super) tenant: TenantId,

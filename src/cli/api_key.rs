@@ -10,7 +10,7 @@ pub(super) const VARIABLE: &str = "SKILLKEEP_API_KEY";
 /// Parses the API key that the command was started with.
 pub(super) fn required(given: Option<&Secret>) -> Result<ApiKey, CliError> {
     match given.map(Secret::reveal) {
-        Some(text) if !text.is_empty() => parse(text),
+        Some(text) if !text.trim().is_empty() => parse(text),
         Some(_) | None => Err(CliError::new(
             CliErrorKind::Usage,
             format!("{VARIABLE} is not set; set it in the environment of the assistant's configuration"),
@@ -21,7 +21,7 @@ pub(super) fn required(given: Option<&Secret>) -> Result<ApiKey, CliError> {
 /// Parses the API key of a command that a person runs.
 pub(super) fn required_for_call(given: Option<&Secret>) -> Result<ApiKey, CliError> {
     match given.map(Secret::reveal) {
-        Some(text) if !text.is_empty() => parse(text),
+        Some(text) if !text.trim().is_empty() => parse(text),
         Some(_) | None => Err(CliError::new(
             CliErrorKind::Usage,
             format!(

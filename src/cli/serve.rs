@@ -13,7 +13,7 @@ use crate::db::ServerDb;
 use crate::error::{CliError, CliErrorKind};
 use crate::server::{CallService, ServiceLimits};
 use crate::tenancy::ShareLimits;
-use crate::transport::http::{self, HttpError, HttpOptions, Network};
+use crate::transport::http::{self, HttpError, HttpOptions, Network, PathPrefix};
 use crate::transport::sse::SseOptions;
 
 #[derive(Debug, clap::Args)]
@@ -31,15 +31,22 @@ pub(super) struct ServeArgs {
     allow_host: Vec<String>,
     /// Accept web pages of this origin in addition to localhost
     ///
-    /// May be repeated. Example: --allow-origin https://tools.example.com
+    /// May be repeated. Browsers let such a page call the registry and read its answers (CORS); the page sends an API key. Example:
+    /// --allow-origin https://tools.example.com
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
-    /// Trust X-Forwarded-For from this proxy
+    /// Trust X-Forwarded-For and -Prefix from this proxy
     ///
-    /// May be repeated. The client's address is used to throttle failed authentication and in the audit log. Example:
-    /// --trusted-proxy 10.0.0.0/8
+    /// May be repeated. The client's address is used to throttle failed authentication and in the audit log; the prefix as with
+    /// --path-prefix. Example: --trusted-proxy 10.0.0.0/8
     #[arg(long, value_name = "ADDRESS_OR_NETWORK")]
     trusted_proxy: Vec<Network>,
+    /// Name the path below which a proxy serves the registry
+    ///
+    /// Clients of HTTP+SSE are told this path. The proxy may remove it from requests or not. Example: --path-prefix
+    /// /skills-registry
+    #[arg(long, value_name = "PATH", default_value = "/", hide_default_value = true)]
+    path_prefix: PathPrefix,
     /// Disable HTTP+SSE, which only old clients need
     ///
     /// Removes the paths /sse and /messages.
@@ -85,6 +92,7 @@ async fn serve(
     options.allowed_hosts.extend(args.allow_host);
     options.allowed_origins.extend(args.allow_origin);
     options.trusted_proxies = args.trusted_proxy;
+    options.path_prefix = args.path_prefix;
     options.sse = (!args.no_sse).then(|| SseOptions {
         sessions_per_tenant: args.sse_per_tenant,
         idle: Duration::from_secs(u64::from(args.sse_idle) * 60),

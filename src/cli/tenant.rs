@@ -94,6 +94,7 @@ fn tenant_failure(error: TenantError, slug: &str) -> CliError {
     let refused = |message| CliError::new(CliErrorKind::Refused, message);
     match error {
         TenantError::SlugTaken => refused(format!("there is a tenant \"{slug}\" already")),
+        error @ TenantError::ReservedSlug => refused(format!("{error}; choose another")),
         TenantError::Erased => database::erased(slug),
         TenantError::Busy => refused(format!(
             "calls of {slug} are still running, so nothing was erased; try again"

@@ -2,7 +2,8 @@
 //! effects and the record together.
 //!
 //! Invariant: every answer to a tool call or to a read of a skill, success or error, has one row in `usage_events`. The
-//! only errors without one are those without a caller (the key is invalid) or without a database; then nothing was done.
+//! only errors without one are those without a caller (the key is invalid) or without a database, and refusals by a limit after
+//! the first 60 of a key in a minute; then nothing was done.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use super::client_connection::{ClientConnection, Interrupted};
 use super::completion::{Completion, TxDisposition};
 use super::errors;
 use super::event_metadata::{RequestMetadata, TransportKind};
+use super::refusals::RefusalRecorder;
 use super::request::{RecordedRequest, RequestSummary, method_error};
 use super::subscriptions::Subscriptions;
 use crate::access::{AccessControl, AccessLimits};
@@ -65,7 +67,8 @@ pub struct CallService {
     access: Arc<AccessControl>,
     search: SearchCache,
     call_timeout: Duration,
-    in_flight: TaskTracker,
+    pub(super) in_flight: TaskTracker,
+    pub(super) refusals: RefusalRecorder,
     subscriptions: Subscriptions,
     large_calls: ShareLimiter,
     #[cfg(feature = "test-util")]
@@ -85,6 +88,7 @@ impl CallService {
             call_timeout: limits.call_timeout,
             in_flight: TaskTracker::new(),
             large_calls: ShareLimiter::new(LARGE_CALLS),
+            refusals: RefusalRecorder::default(),
             #[cfg(feature = "test-util")]
             test_hook: None,
         }
@@ -177,6 +181,10 @@ impl CallService {
             (_, Err(busy)) => R::over_limit((*busy).to_owned()),
         };
         self.record_denial(&principal, completion.outcome, &summary.name, source);
+        if admitted.is_err() && !self.refusals.takes(principal.api_key) {
+            rollback(tx).await?;
+            return completion.reply;
+        }
         let event = usage_event(summary, metadata, &completion, &principal, &started);
         commit(tx, completion.transaction, &event).await?;
         tracing::info!(
@@ -213,11 +221,6 @@ impl CallService {
     ) -> Result<M::Reply, ErrorData> {
         let source = transport.as_str();
         let (tx, principal) = self.begin(api_key, source).await?;
-        if let Err(over) = self.admit(&tx, &principal, transport).await? {
-            rollback(tx).await?;
-            self.record_denial(&principal, CallOutcome::OverLimit, M::NAME, source);
-            return Err(ErrorData::new(errors::OVER_LIMIT, over.to_string(), None));
-        }
         let cx = self.context(&tx, &principal, source);
         let run = self.with_hook(M::NAME, &tx, method.run(&cx));
         match client
@@ -237,24 +240,18 @@ impl CallService {
         }
     }
 
-    /// Checks and counts a request of a list or completion whose parameters are malformed, which runs nothing.
+    /// Refuses a list or completion whose parameters are malformed, which runs nothing but the check of the key.
     pub(super) async fn reject_malformed(
         &self,
         api_key: &ApiKey,
-        method: &'static str,
         transport: TransportKind,
         message: String,
     ) -> ErrorData {
-        let admitted = async {
-            let (tx, principal) = self.begin(api_key, transport.as_str()).await?;
-            let admitted = self.admit(&tx, &principal, transport).await?;
-            rollback(tx).await?;
-            admitted.map(drop).map_err(|over| {
-                self.record_denial(&principal, CallOutcome::OverLimit, method, transport.as_str());
-                ErrorData::new(errors::OVER_LIMIT, over.to_string(), None)
-            })
+        let checked = async {
+            let (tx, _principal) = self.begin(api_key, transport.as_str()).await?;
+            rollback(tx).await
         };
-        match admitted.await {
+        match checked.await {
             Ok(()) => ErrorData::invalid_params(message, None),
             Err(error) => error,
         }

@@ -46,6 +46,9 @@ pub enum ApiKeyError {
     /// The prefix, the length or the characters are wrong.
     #[error("this is not a skillkeep API key: a key is \"skeep_\" followed by 60 letters and digits")]
     Shape,
+    /// It begins like a key and has white space inside.
+    #[error("this API key has white space inside, perhaps a line break; copy it in one piece")]
+    WhiteSpace,
     /// The shape is right but the checksum is wrong.
     #[error("this API key has a typing error or is incomplete; copy the whole key again")]
     Checksum,
@@ -86,8 +89,13 @@ impl ApiKey {
 impl FromStr for ApiKey {
     type Err = ApiKeyError;
 
+    /// White space around the key is ignored: files and secrets of an orchestrator often end with a line feed.
     fn from_str(text: &str) -> Result<Self, ApiKeyError> {
+        let text = text.trim();
         let body = text.strip_prefix(PREFIX).ok_or(ApiKeyError::Shape)?;
+        if body.contains(char::is_whitespace) {
+            return Err(ApiKeyError::WhiteSpace);
+        }
         if text.len() != LEN || !body.bytes().all(|b| b.is_ascii_alphanumeric()) {
             return Err(ApiKeyError::Shape);
         }
@@ -173,9 +181,23 @@ mod tests {
             assert!(key.reveal()[..len].parse::<ApiKey>().is_err());
         }
         assert_eq!(
-            format!("{} ", key.reveal()).parse::<ApiKey>(),
+            format!("{}0", key.reveal()).parse::<ApiKey>(),
             Err(ApiKeyError::Shape)
         );
+    }
+
+    #[test]
+    fn white_space_is_ignored_around_and_named_inside_the_key() {
+        let key = key();
+        for (before, after) in [("", "\n"), (" ", "\r\n"), ("\t", " \u{a0}")] {
+            let read: ApiKey = format!("{before}{}{after}", key.reveal()).parse().unwrap();
+            assert_eq!((read.reveal(), read.hash()), (key.reveal(), key.hash()));
+        }
+        let (first, second) = key.reveal().split_at(30);
+        for between in [" ", "\n", "\u{2028}"] {
+            let read = format!("{first}{between}{second}").parse::<ApiKey>();
+            assert_eq!(read, Err(ApiKeyError::WhiteSpace));
+        }
     }
 
     proptest! {

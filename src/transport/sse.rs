@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::extract::{Query, Request, State};
-use axum::http::{HeaderName, StatusCode};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router, routing};
@@ -23,11 +23,12 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use self::channel::{Outgoing, PendingRequests, SessionHandles, SseTransport, TrackError, channel};
+use super::http::PathPrefix;
 use super::http::error_response::{json_rpc_error, share_exceeded, try_later};
+use super::http::forwarded::forwarded_prefix;
 use super::http::jsonrpc_validation;
-use crate::access::AccessControl;
 use crate::ids::Digest;
-use crate::server::CredentialSource;
+use crate::server::{CallService, CredentialSource, TransportKind};
 use crate::tenancy::{ApiKey, Share, ShareLimiter, ShareLimits};
 
 /// Interval of comments that keep proxies from closing a silent stream.
@@ -77,11 +78,12 @@ pub(super) struct Sessions {
     open: Mutex<HashMap<String, Arc<Session>>>,
     limiter: ShareLimiter,
     started: Instant,
-    access: Arc<AccessControl>,
+    path_prefix: PathPrefix,
+    service: Arc<CallService>,
 }
 
 impl Sessions {
-    pub(super) fn new(options: SseOptions, access: Arc<AccessControl>) -> Self {
+    pub(super) fn new(options: SseOptions, path_prefix: PathPrefix, service: Arc<CallService>) -> Self {
         Self {
             limiter: ShareLimiter::new(ShareLimits {
                 total: options.sessions,
@@ -90,7 +92,8 @@ impl Sessions {
             options,
             open: Mutex::default(),
             started: Instant::now(),
-            access,
+            path_prefix,
+            service,
         }
     }
 
@@ -146,7 +149,7 @@ impl Sessions {
             if idle >= self.options.idle.as_secs() {
                 return "idle";
             }
-            if self.access.is_revoked(key).await {
+            if self.service.access().is_revoked(key).await {
                 return "its key became invalid";
             }
         }
@@ -159,18 +162,34 @@ pub(super) fn routes<H: ServerHandler>(
     handlers: Arc<dyn Fn(CredentialSource) -> H + Send + Sync>,
 ) -> Router {
     let listening = Arc::clone(sessions);
-    let listen = move |Extension(key): Extension<ApiKey>| {
+    let listen = move |Extension(key): Extension<ApiKey>, headers: HeaderMap| {
         let (sessions, handlers) = (Arc::clone(&listening), Arc::clone(&handlers));
-        async move { listen(&sessions, &key, handlers(CredentialSource::Sse(key.clone()))) }
+        async move {
+            let prefix = forwarded_prefix(&headers).unwrap_or_else(|| sessions.path_prefix.clone());
+            listen(
+                &sessions,
+                &key,
+                &prefix,
+                handlers(CredentialSource::Sse(key.clone())),
+            )
+        }
     };
+    let listen = routing::get(listen);
     Router::new()
-        .route("/sse", routing::get(listen))
+        .route("/sse", listen.clone())
+        .route("/sse/", listen)
         .route("/messages", routing::post(message))
+        .route("/messages/", routing::post(message))
         .with_state(Arc::clone(sessions))
 }
 
-/// Opens a session and streams its events.
-fn listen<H: ServerHandler>(sessions: &Arc<Sessions>, key: &ApiKey, handler: H) -> Response {
+/// Opens a session and streams its events. `prefix` is the path below which the client reaches this server.
+fn listen<H: ServerHandler>(
+    sessions: &Arc<Sessions>,
+    key: &ApiKey,
+    prefix: &PathPrefix,
+    handler: H,
+) -> Response {
     let share = match sessions.limiter.take(key.claimed_tenant(), key.hash(), 1) {
         Ok(share) => share,
         Err(exceeded) => return share_exceeded(exceeded, "event streams open", RETRY_SECONDS),
@@ -180,7 +199,7 @@ fn listen<H: ServerHandler>(sessions: &Arc<Sessions>, key: &ApiKey, handler: H) 
     let (id, session) = sessions.open(key, &handles, ended);
     let endpoint = Event::default()
         .event("endpoint")
-        .data(format!("/messages?sessionId={id}"));
+        .data(format!("{}/messages?sessionId={id}", prefix.as_str()));
     // Dropped with the stream: ends the session.
     let guard = session.ended.clone().drop_guard();
     tokio::spawn(run(
@@ -276,12 +295,15 @@ async fn message(
         Ok(read) => read,
         Err(refusal) => return refusal,
     };
+    if let Some(invalid) = &read.invalid_params {
+        parts.extensions.insert(invalid.clone());
+    }
     let Ok(mut message) = serde_json::from_slice::<ClientJsonRpcMessage>(&read.bytes) else {
         let text = "The body is not a message of the Model Context Protocol.";
         return json_rpc_error(StatusCode::BAD_REQUEST, -32_600, text);
     };
     session.last_message.store(sessions.now(), Ordering::Relaxed);
-    let guard = match jsonrpc_validation::admit(&sessions.access, &parts, &read).await {
+    let guard = match jsonrpc_validation::admit(&sessions.service, TransportKind::Sse, &parts, &read).await {
         Ok(guard) => guard.map(Arc::new),
         Err(refusal) => return refusal,
     };

@@ -18,7 +18,7 @@ use tower::ServiceExt as _;
 
 use super::HttpOptions;
 use super::connections::{ConnectionLimits, Connections};
-use super::forwarded::{Network, client_address};
+use super::forwarded::{Network, client_address, keep_trusted_prefix};
 use super::head_validation::ClientAddress;
 use super::held_body;
 use super::paced_stream::PacedStream;
@@ -64,6 +64,7 @@ pub(super) async fn serve(
         let service = tower::service_fn(move |mut request: Request<Incoming>| {
             let client = client_address(address.ip(), request.headers(), &trusted);
             request.extensions_mut().insert(ClientAddress(client));
+            keep_trusted_prefix(address.ip(), request.headers_mut(), &trusted);
             let (app, running) = (app.clone(), requests.begin_request());
             async move {
                 let response = app.oneshot(request.map(Body::new)).await;

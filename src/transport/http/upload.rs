@@ -19,9 +19,9 @@ use serde_json::Value;
 
 use super::error_response::{access_denied, share_exceeded};
 use super::head_validation::origin;
-use super::jsonrpc_validation::BodyTimeout;
+use super::jsonrpc_validation::{BodyTimeout, is_encoded};
 use crate::registry::usage::CallOutcome;
-use crate::server::{CallService, RequestMetadata, Upload, UploadError, UploadReply};
+use crate::server::{CallService, RefusedCall, RequestMetadata, Upload, UploadError, UploadReply};
 use crate::tenancy::{ApiKey, Principal, ShareLimiter, ShareLimits};
 
 /// The path of the route.
@@ -63,6 +63,7 @@ pub(super) fn routes(service: &Arc<CallService>) -> Router {
     };
     Router::new()
         .route(PATH, post(publish))
+        .route("/skills/", post(publish))
         .with_state(Arc::new(uploads))
 }
 
@@ -94,7 +95,11 @@ impl Uploads {
         let source = origin(&parts.extensions).source;
         let guard = match self.service.access().admit(&key, principal, &source).await {
             Ok(guard) => guard,
-            Err(error) => return access_denied(&error),
+            Err(error) => {
+                let call = || RefusedCall::upload(&parts.headers);
+                self.service.record_refused(&error, &key, principal, call);
+                return access_denied(&error);
+            }
         };
         let metadata = RequestMetadata::of_http(&parts.headers);
         respond(&self.service.upload(key, upload, metadata, guard).await)
@@ -131,9 +136,9 @@ async fn read_skill(parts: &Parts, body: Body, name: Option<String>) -> Result<S
 
 fn check_head(headers: &HeaderMap) -> Result<(), UploadError> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    if text(header::CONTENT_ENCODING).is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+    if is_encoded(headers) {
         let message = "Send the archive itself, without Content-Encoding";
-        return Err(UploadError::Parameters(message.to_owned()));
+        return Err(UploadError::Encoded(message));
     }
     let declared: Option<u64> = text(header::CONTENT_LENGTH).and_then(|length| length.parse().ok());
     if declared.is_some_and(|bytes| bytes > MAX_ARCHIVE_BYTES) {
@@ -177,6 +182,7 @@ fn status(reply: &UploadReply) -> StatusCode {
         (_, Some("invalid_key")) => StatusCode::UNAUTHORIZED,
         (_, Some("archive_too_large")) => StatusCode::PAYLOAD_TOO_LARGE,
         (_, Some("upload_timed_out")) => StatusCode::REQUEST_TIMEOUT,
+        (_, Some("unsupported_encoding")) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         (CallOutcome::Ok, _) => StatusCode::OK,
         (CallOutcome::ToolError, Some("not_found")) => StatusCode::NOT_FOUND,
         (CallOutcome::ToolError, Some("invalid_skill")) => StatusCode::UNPROCESSABLE_ENTITY,
