@@ -31,6 +31,7 @@ mod http_server;
 mod import;
 mod import_archives;
 mod import_content;
+mod import_parallel;
 mod import_sources;
 mod isolation;
 mod keys;
