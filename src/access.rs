@@ -5,6 +5,7 @@
 
 mod auth_throttle;
 mod denials;
+mod refusal_log;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -265,10 +266,7 @@ impl AccessControl {
         if let Err(error) = &checked
             && let AuthError::Invalid(rejected) = &**error
         {
-            tracing::warn!(
-                why = rejected.why.as_str(),
-                "a request came with an invalid API key"
-            );
+            self.denials.log_refusal(origin.address, rejected.why.as_str());
             match (attempt, origin.address) {
                 (Some(attempt), _) => attempt.failed(),
                 // It was valid within the hour, so it was checked without being counted.

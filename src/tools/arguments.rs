@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::error::{ArgumentError, Rejection};
 use super::name::ToolName;
 use super::tool::Tool;
+use crate::shown_text::echoed;
 
 /// The longest version label, in characters.
 pub(super) const MAX_VERSION_CHARS: usize = 64;
@@ -47,11 +48,20 @@ fn parse<T: Tool>(schema: &JsonObject, arguments: &Value) -> Result<T, ArgumentE
         rule: violation.rule,
     })?;
     let input = serde_path_to_error::deserialize(arguments).map_err(|error| {
-        ArgumentError::Json(describe(&error.path().to_string(), &error.inner().to_string()))
+        let message = error.inner().to_string();
+        ArgumentError::Json(describe(&echoed(&error.path().to_string()), &short(&message)))
     })?;
     let input: T = input;
     input.check()?;
     Ok(input)
+}
+
+/// The message of `serde_json` with at most 200 characters of the caller's text, which comes before what was expected.
+fn short(message: &str) -> String {
+    match message.rsplit_once(", expected ") {
+        Some((given, expected)) => format!("{}, expected {expected}", echoed(given)),
+        None => echoed(message).into_owned(),
+    }
 }
 
 /// An error of `serde_json` in the terms of a caller, who knows JSON's types and not Rust's. `path` is `.` for all arguments.
