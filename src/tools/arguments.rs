@@ -10,6 +10,8 @@ use super::name::ToolName;
 use super::tool::Tool;
 use crate::shown_text::echoed;
 
+/// Maximum length of the path of a known argument in characters, such as `files[511].is_executable`.
+const MAX_PATH_CHARS: usize = 64;
 /// The longest version label, in characters.
 pub(super) const MAX_VERSION_CHARS: usize = 64;
 
@@ -49,7 +51,7 @@ fn parse<T: Tool>(schema: &JsonObject, arguments: &Value) -> Result<T, ArgumentE
     })?;
     let input = serde_path_to_error::deserialize(arguments).map_err(|error| {
         let message = error.inner().to_string();
-        ArgumentError::Json(describe(&echoed(&error.path().to_string()), &short(&message)))
+        ArgumentError::Json(describe(&error.path().to_string(), &short(&message)))
     })?;
     let input: T = input;
     input.check()?;
@@ -72,7 +74,9 @@ fn describe(path: &str, message: &str) -> String {
         message = message.replace(&format!("expected {rust_type}"), "expected a whole number");
     }
     let is_named = path == "." || message.contains(&format!("`{path}`"));
-    if is_named {
+    // The path of an unknown argument is its name, which the message repeats already.
+    let is_unknown = path.chars().count() > MAX_PATH_CHARS;
+    if is_named || is_unknown {
         message
     } else {
         format!("`{path}`: {message}")
