@@ -7,6 +7,7 @@ mod auth_throttle;
 mod call_guard;
 mod denials;
 mod limits;
+mod refusal_log;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -276,10 +277,7 @@ impl AccessControl {
         if let Err(error) = &checked
             && let AuthError::Invalid(rejected) = &**error
         {
-            tracing::warn!(
-                why = rejected.why.as_str(),
-                "a request came with an invalid API key"
-            );
+            self.denials.log_refusal(origin.address, rejected.why.as_str());
             match (attempt, origin.address) {
                 (Some(attempt), _) => attempt.failed(),
                 // It was valid within the hour, so it was checked without being counted.

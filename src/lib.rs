@@ -16,6 +16,7 @@ pub mod registry;
 pub mod scripted;
 pub mod search;
 pub mod server;
+pub mod shown_text;
 pub mod telemetry;
 pub mod tenancy;
 pub mod tool_client;

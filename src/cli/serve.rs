@@ -1,9 +1,11 @@
 //! `skillkeep serve`: serves many assistants over Streamable HTTP and HTTP+SSE.
 
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::unistd::Uid;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::database::{Database, db_failure};
@@ -47,6 +49,11 @@ pub(super) struct ServeArgs {
     /// /skills-registry
     #[arg(long, value_name = "PATH", default_value = "/", hide_default_value = true)]
     path_prefix: PathPrefix,
+    /// Say that a proxy encrypts the connections
+    ///
+    /// Without it or --trusted-proxy, an address that other machines can reach is warned of: API keys travel unencrypted.
+    #[arg(long)]
+    behind_proxy: bool,
     /// Disable HTTP+SSE, which only old clients need
     ///
     /// Removes the paths /sse and /messages.
@@ -102,6 +109,11 @@ async fn serve(
     // Before the line below: a script that waits for it may send the signal at once.
     let stop = stop_signal()?;
     eprintln!("skillkeep serves http://{address}/mcp");
+    let is_behind_proxy = args.behind_proxy || !options.trusted_proxies.is_empty();
+    for warning in warnings(address, is_behind_proxy, Uid::effective().is_root()) {
+        // A script may have closed stderr after the line above.
+        let _ = writeln!(io::stderr(), "warning: {warning}");
+    }
     let partitions = tokio::spawn(keep_partitions_ahead(db.clone()));
     let denials = service.access().denials().clone();
     let denials = tokio::spawn(async move { denials.run().await });
@@ -112,6 +124,23 @@ async fn serve(
     denials.abort();
     db.close();
     outcome
+}
+
+/// What an administrator should know before other machines send keys.
+fn warnings(address: SocketAddr, is_behind_proxy: bool, is_root: bool) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if !address.ip().to_canonical().is_loopback() && !is_behind_proxy {
+        warnings.push(format!(
+            "other machines can reach {address}, and API keys travel unencrypted: let a proxy with TLS forward to a loopback address, or say \
+             that there is one with --behind-proxy"
+        ));
+    }
+    if is_root {
+        warnings.push(
+            "skillkeep runs as root, which it does not need: run it as an account of its own".to_owned(),
+        );
+    }
+    warnings
 }
 
 async fn keep_partitions_ahead(db: ServerDb) {
@@ -144,4 +173,25 @@ fn http_failure(error: HttpError) -> CliError {
         HttpError::InUse(_) | HttpError::Bind(..) => CliErrorKind::Refused,
     };
     CliError::new(kind, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn address_that_other_machines_reach_is_warned_of_without_a_proxy() {
+        for (address, is_behind_proxy, is_root, expected) in [
+            ("127.0.0.1:1", false, false, 0),
+            ("[::1]:1", false, false, 0),
+            ("[::ffff:127.0.0.1]:1", false, false, 0),
+            ("0.0.0.0:1", false, false, 1),
+            ("[::]:1", false, false, 1),
+            ("192.0.2.1:1", true, false, 0),
+            ("192.0.2.1:1", false, true, 2),
+        ] {
+            let warnings = warnings(address.parse().unwrap(), is_behind_proxy, is_root);
+            assert_eq!(warnings.len(), expected, "{address}: {warnings:?}");
+        }
+    }
 }

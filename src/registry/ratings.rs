@@ -8,6 +8,7 @@ use super::management::{self, ManageError, ManagedSkill};
 use crate::db::{DbError, TenantTx};
 use crate::ids::{RatingId, SkillId, UserId};
 use crate::sql;
+use crate::tenancy::mask_keys;
 
 /// The maximum length of a comment in characters.
 pub const MAX_COMMENT_CHARS: usize = 4_000;
@@ -57,6 +58,7 @@ pub async fn rate(
     let change = match stars {
         Some(stars) => {
             let id = RatingId::new();
+            let comment = mask_keys(comment);
             let sql = sql!("ratings/upsert.sql");
             let row = sql.row([
                 ("tenant_id", tenant.as_uuid()),

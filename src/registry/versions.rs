@@ -10,6 +10,7 @@ use super::skills::{digest, state};
 use crate::db::{DbError, TenantTx};
 use crate::ids::{Digest, SkillId, UserId, VersionId};
 use crate::sql;
+use crate::tenancy::mask_keys;
 
 /// One entry of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -226,6 +227,7 @@ pub async fn set_state(
     to: VersionState,
     reason: Option<&str>,
 ) -> Result<bool, DbError> {
+    let reason = reason.map(mask_keys);
     let changed = tx
         .execute(
             sql!("versions/set_state.sql"),

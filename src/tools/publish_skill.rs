@@ -18,6 +18,7 @@ use crate::registry::lifecycle::VersionState;
 use crate::registry::publish::{self, NewVersion, Placement, PublishOutcome, StoredVersion};
 use crate::registry::scans;
 use crate::registry::settings;
+use crate::shown_text::echoed;
 
 /// The most notes in an answer.
 const MAX_NOTES: usize = 20;
@@ -215,7 +216,7 @@ impl Prepared {
 
 fn decoded(file: SentFile) -> Result<SkillFile, LifecycleRefusal> {
     let path = SkillPath::parse(&file.path).map_err(|error| {
-        LifecycleRefusal::InvalidSkill(format!("invalid path \"{}\": {error}", file.path))
+        LifecycleRefusal::InvalidSkill(format!("invalid path \"{}\": {error}", echoed(&file.path)))
     })?;
     let bytes = match (file.text, file.base64) {
         (Some(text), _) => text.into_bytes(),

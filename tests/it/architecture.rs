@@ -17,6 +17,7 @@ const LAYERS: [(&str, u8); 20] = [
     ("ids", 0),
     ("error", 0),
     ("config", 0),
+    ("shown_text", 0),
     ("telemetry", 0),
     ("json_rpc", 0),
     ("db", 1),
@@ -37,9 +38,11 @@ const LAYERS: [(&str, u8); 20] = [
 ];
 
 /// Imports allowed between modules of one layer.
-const SAME_LAYER_IMPORTS: [(&str, &str); 4] = [
+const SAME_LAYER_IMPORTS: [(&str, &str); 5] = [
     // The log format is a setting.
     ("telemetry", "config"),
+    // Logs hold texts of callers.
+    ("telemetry", "shown_text"),
     // The search index is built from the registry's rows.
     ("search", "registry"),
     // A method that reads a skill requires the permission of the tool that does the same.
