@@ -52,6 +52,26 @@ impl FolderHandle {
         Ok(Self { path, fd })
     }
 
+    /// Opens a folder whose path another account may be able to change: links are followed for as long as it cannot, see
+    /// [`trusted_prefix`]. After that a link is an error.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; and for a link that another account made, or could have made.
+    pub fn open_where_trusted(path: &Path) -> io::Result<Self> {
+        let prefix = trusted_prefix(&std::path::absolute(path)?, None).map_err(|problem| match problem {
+            Untrusted::Unreadable { source, .. } => source,
+            Untrusted::OtherOwner { .. } | Untrusted::Writable { .. } => {
+                io::ErrorKind::PermissionDenied.into()
+            }
+        })?;
+        let trusted = Self::open(&prefix.trusted)?;
+        if prefix.rest.as_os_str().is_empty() {
+            Ok(trusted)
+        } else {
+            trusted.subfolder(&prefix.rest)
+        }
+    }
+
     /// The path with which the folder was opened, without links.
     #[must_use]
     pub fn path(&self) -> &Path {
