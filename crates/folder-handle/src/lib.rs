@@ -44,11 +44,7 @@ impl FolderHandle {
     /// If the path leads to no folder, or if a folder in it is replaced with a link at the same time.
     pub fn open(path: &Path) -> io::Result<Self> {
         let path = path.canonicalize()?;
-        let root = File::open("/")?;
-        let below = path
-            .strip_prefix("/")
-            .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-        let fd = resolve::open(root.as_fd(), below, FOLDER | SAFE, Mode::empty())?;
+        let fd = resolve::open_canonical(&path)?;
         Ok(Self { path, fd })
     }
 
