@@ -23,6 +23,9 @@ pub(super) async fn run(config: &Config, args: MigrateArgs) -> Result<(), CliErr
     let database = Database::open(config).await?;
     let outcome = async {
         let mut owner = connect_owner(database.owner()).await.map_err(db_failure)?;
+        migrations::require_bound_owner(&owner)
+            .await
+            .map_err(schema_failure)?;
         migrations::apply(&mut owner).await.map_err(schema_failure)
     }
     .await;

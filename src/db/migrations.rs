@@ -103,6 +103,11 @@ pub enum SchemaError {
         /// PostgreSQL's message, which names objects of the schema only.
         reason: String,
     },
+    /// The schema's functions would run with this role's privileges, which no policy binds.
+    #[error(
+        "the role {role} of DATABASE_URL is a superuser or has BYPASSRLS, so row level security would not bind the schema's owner; nothing was changed: create a role with LOGIN and CREATEROLE only, make it the owner of the database (ALTER DATABASE ... OWNER TO), and migrate as that role"
+    )]
+    UnboundOwner { role: String },
     #[error("PostgreSQL {found} is too old; skillkeep needs PostgreSQL 15 or newer")]
     ServerTooOld {
         /// The server's major version.
@@ -210,6 +215,26 @@ async fn apply_locked(
         client.batch_execute(REVOKE_TEMPORARY_TABLES).await?;
     }
     Ok(names)
+}
+
+/// Refuses a role that no policy binds, before anything is changed.
+///
+/// # Errors
+/// [`SchemaError::UnboundOwner`], or the database is unavailable.
+pub async fn require_bound_owner(client: &Client) -> Result<(), SchemaError> {
+    let row = client
+        .query_one(
+            "SELECT r.rolname::text AS role, r.rolsuper OR r.rolbypassrls AS is_unbound
+             FROM pg_catalog.pg_roles r WHERE r.rolname = current_user",
+            &[],
+        )
+        .await?;
+    if row.try_get("is_unbound")? {
+        return Err(SchemaError::UnboundOwner {
+            role: row.try_get("role")?,
+        });
+    }
+    Ok(())
 }
 
 async fn require_version_15(client: &Client) -> Result<(), SchemaError> {

@@ -2,12 +2,13 @@
 
 use tokio_postgres::NoTls;
 
+use super::connect_error::{connect_error, connect_timeout};
 use super::{DatabaseUrl, DbError};
 
 /// Connects as the role in `url`, which for migrations is the schema owner.
 ///
 /// # Errors
-/// [`DbError::Statement`] if PostgreSQL rejects the connection, for example the role; [`DbError::Unavailable`] otherwise.
+/// [`DbError::Rejected`] if PostgreSQL refuses the connection, for example the role; [`DbError::Unavailable`] otherwise.
 pub async fn connect_owner(url: &DatabaseUrl) -> Result<tokio_postgres::Client, DbError> {
     fn spawn<S, T>(connection: tokio_postgres::Connection<S, T>)
     where
@@ -19,20 +20,22 @@ pub async fn connect_owner(url: &DatabaseUrl) -> Result<tokio_postgres::Client, 
             let _ = connection.await;
         });
     }
-    let connect_error = |error: tokio_postgres::Error| match error.as_db_error() {
-        Some(_) => DbError::Statement(error),
-        None => DbError::Unavailable(error.to_string()),
+    let connected = async {
+        let failed = |error| connect_error(url, error);
+        match url.tls()? {
+            Some(tls) => {
+                let (client, connection) = url.config(true).connect(tls).await.map_err(failed)?;
+                spawn(connection);
+                Ok(client)
+            }
+            None => {
+                let (client, connection) = url.config(false).connect(NoTls).await.map_err(failed)?;
+                spawn(connection);
+                Ok(client)
+            }
+        }
     };
-    match url.tls()? {
-        Some(tls) => {
-            let (client, connection) = url.config(true).connect(tls).await.map_err(connect_error)?;
-            spawn(connection);
-            Ok(client)
-        }
-        None => {
-            let (client, connection) = url.config(false).connect(NoTls).await.map_err(connect_error)?;
-            spawn(connection);
-            Ok(client)
-        }
-    }
+    tokio::time::timeout(url.connect_timeout(), connected)
+        .await
+        .unwrap_or_else(|_| Err(connect_timeout(url)))
 }
