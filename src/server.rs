@@ -9,6 +9,7 @@ mod handler;
 mod methods;
 mod notifications;
 mod protocol_profile;
+mod recording;
 mod request;
 mod service;
 mod subscriptions;

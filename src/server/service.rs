@@ -6,23 +6,23 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rmcp::ErrorData;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use super::client_connection::{ClientConnection, Interrupted};
-use super::completion::{Completion, TxDisposition};
+use super::completion::Completion;
 use super::errors;
-use super::event_metadata::{RequestMetadata, TransportKind, keep_search_text, mark_weak};
+use super::event_metadata::{RequestMetadata, TransportKind};
+use super::recording::{self, CALL_TIMEOUT, Started, usage_event};
 use super::request::{RecordedRequest, RequestSummary, method_error};
 use super::subscriptions::Subscriptions;
 use crate::access::{AccessControl, AccessLimits};
-use crate::db::{DbError, ServerDb, TenantTx};
-use crate::ids::EventId;
+use crate::db::{ServerDb, TenantTx};
 use crate::mcp_methods::Method;
-use crate::registry::usage::{self, CallOutcome, UsageEvent};
+use crate::registry::usage::CallOutcome;
 use crate::search::SearchCache;
 use crate::tenancy::{ApiKey, AuthError, CallPermit, OverLimit, Principal};
 use crate::tools::{CallContext, SideEffect};
@@ -30,7 +30,7 @@ use crate::tools::{CallContext, SideEffect};
 /// Limits of a server process.
 #[derive(Debug, Clone, Copy)]
 pub struct ServiceLimits {
-    /// The longest that a tool or method may run.
+    /// The longest that a tool or method may run: 25 s by default.
     pub call_timeout: Duration,
     /// Limits of access over HTTP.
     pub access: AccessLimits,
@@ -39,7 +39,7 @@ pub struct ServiceLimits {
 impl Default for ServiceLimits {
     fn default() -> Self {
         Self {
-            call_timeout: Duration::from_secs(30),
+            call_timeout: CALL_TIMEOUT,
             access: AccessLimits::default(),
         }
     }
@@ -159,8 +159,8 @@ impl CallService {
             Err(over) => R::over_limit(over.to_string()),
         };
         self.record_denial(&principal, completion.outcome, &summary.name, source);
-        let event = usage_event(summary, metadata, &completion, &principal, &started);
-        commit(tx, completion.transaction, &event).await?;
+        let mut event = usage_event(summary, metadata, &completion, &principal, &started);
+        let reply = recording::record(&self.db, tx, &mut event, completion).await?;
         tracing::info!(
             event = %event.id,
             tenant = %principal.tenant,
@@ -169,7 +169,7 @@ impl CallService {
             transport = event.transport,
             "call"
         );
-        completion.reply
+        reply
     }
 
     /// Runs a request that leaves no usage event (lists, completions). Its transaction is always rolled back.
@@ -275,7 +275,13 @@ impl CallService {
         let run = self.with_hook(name, tx, R::run(checked, &cx));
         match client.run(name, effect, self.call_timeout, run).await {
             Ok(Ok(completion)) => completion,
-            Ok(Err(error)) => Completion::interrupted(name, &Interrupted::Failed(error), R::error_reply),
+            Ok(Err(error)) => {
+                let interrupted = match tx.exceeded_limit() {
+                    Some(limit) => Interrupted::TimedOut(limit),
+                    None => Interrupted::Failed(error),
+                };
+                Completion::interrupted(name, &interrupted, R::error_reply)
+            }
             Err(interrupted) => Completion::interrupted(name, &interrupted, R::error_reply),
         }
     }
@@ -325,68 +331,6 @@ impl CallService {
             | CallOutcome::InternalError => {}
         }
     }
-}
-
-/// When a call came in. Its event's id holds the same time, which decides the event's partition.
-struct Started {
-    id: EventId,
-    at: Instant,
-}
-
-impl Started {
-    fn now() -> Self {
-        Self {
-            id: EventId::new(),
-            at: Instant::now(),
-        }
-    }
-}
-
-fn usage_event<R>(
-    summary: RequestSummary,
-    metadata: RequestMetadata,
-    completion: &Completion<R>,
-    principal: &Principal,
-    started: &Started,
-) -> UsageEvent {
-    let metadata = metadata.recordable();
-    UsageEvent {
-        id: started.id,
-        api_key: principal.api_key,
-        user: principal.user,
-        tool: summary.name,
-        subject: completion.subject,
-        outcome: completion.outcome,
-        error_code: completion.error_code,
-        duration_us: i64::try_from(started.at.elapsed().as_micros()).unwrap_or(i64::MAX),
-        transport: metadata.transport.as_str(),
-        protocol_version: metadata.protocol_version,
-        client_name: metadata.client_name,
-        client_version: metadata.client_version,
-        request_id: metadata.request_id,
-        trace_id: metadata.trace_id,
-        idempotency_key: summary.idempotency_key,
-        arguments: mark_weak(keep_search_text(summary.arguments, principal), completion.is_weak),
-        result_count: completion.result_count,
-        result_bytes: i64::try_from(completion.result_bytes).unwrap_or(i64::MAX),
-    }
-}
-
-/// Commits the record with the effects, or without them where they are to be rolled back.
-async fn commit(tx: TenantTx, disposition: TxDisposition, event: &UsageEvent) -> Result<(), ErrorData> {
-    let prepared = match disposition {
-        TxDisposition::Commit => Ok(()),
-        TxDisposition::Rollback => tx.rollback_to_savepoint().await,
-        TxDisposition::CancelAndRollback => tx.cancel_and_rollback().await,
-    };
-    let recorded: Result<(), DbError> = match prepared {
-        Ok(()) => usage::commit_with_event(tx, event).await,
-        Err(error) => Err(error),
-    };
-    recorded.map_err(|error| {
-        tracing::error!(event = %event.id, %error, "a call could not be recorded");
-        errors::not_recorded(&error)
-    })
 }
 
 async fn rollback(tx: TenantTx) -> Result<(), ErrorData> {
