@@ -27,6 +27,8 @@ pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
     }
     let builder = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        // It would report a failed write to stderr with a panic, and a panic in the hook below aborts the process.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal())
         .with_env_filter(env_filter);
     match format {

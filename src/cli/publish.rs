@@ -77,7 +77,7 @@ pub(super) async fn run(config: &Config, args: PublishArgs) -> Result<(), CliErr
         .await
         .map_err(|error| CliError::new(CliErrorKind::Internal, error.to_string()))??;
     for note in &skill.notes {
-        eprintln!("{note}");
+        output::note(&format!("{note}"));
     }
     let errors = skill.notes.iter().filter(|note| note.breaks_a_rule).count();
     if args.strict && errors > 0 {
@@ -93,7 +93,7 @@ pub(super) async fn run(config: &Config, args: PublishArgs) -> Result<(), CliErr
     }
     let findings = published.get("findings").and_then(Value::as_array);
     for finding in findings.into_iter().flatten() {
-        eprintln!("{}", describe_finding(finding));
+        output::note(&format!("{}", describe_finding(finding)));
     }
     output::line(&describe(&published))
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::database::{Database, db_failure};
+use super::output;
 use crate::access::AccessLimits;
 use crate::config::Config;
 use crate::db::ServerDb;
@@ -88,7 +89,7 @@ async fn serve(
     let address = listener.local_addr().unwrap_or(args.listen);
     // Before the line below: a script that waits for it may send the signal at once.
     let stop = stop_signal()?;
-    eprintln!("skillkeep serves http://{address}/mcp");
+    output::note(&format!("skillkeep serves http://{address}/mcp"));
     let partitions = tokio::spawn(keep_partitions_ahead(db.clone()));
     let denials = service.access().denials().clone();
     let denials = tokio::spawn(async move { denials.run().await });
@@ -122,7 +123,7 @@ fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, CliError> 
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        eprintln!("skillkeep finishes the running calls and stops");
+        output::note("skillkeep finishes the running calls and stops");
     })
 }
 
