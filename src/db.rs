@@ -21,7 +21,7 @@ pub use change_listener::ChangeEvent;
 pub use connect_options::DatabaseUrl;
 pub use export::{ExportItem, REDACTED_COLUMNS, export_tenant};
 pub use isolation_probe::probe_isolation;
-pub use owner_connection::connect_owner;
+pub use owner_connection::{connect_owner, require_bound_owner};
 pub use pool::{AdminDb, RollbackSession, ServerDb};
 pub use pooler_check::shares_sessions;
 pub use tenant_tables::{event_counts, known_ids, table_sums};

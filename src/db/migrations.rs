@@ -217,26 +217,6 @@ async fn apply_locked(
     Ok(names)
 }
 
-/// Refuses a role that no policy binds, before anything is changed.
-///
-/// # Errors
-/// [`SchemaError::UnboundOwner`], or the database is unavailable.
-pub async fn require_bound_owner(client: &Client) -> Result<(), SchemaError> {
-    let row = client
-        .query_one(
-            "SELECT r.rolname::text AS role, r.rolsuper OR r.rolbypassrls AS is_unbound
-             FROM pg_catalog.pg_roles r WHERE r.rolname = current_user",
-            &[],
-        )
-        .await?;
-    if row.try_get("is_unbound")? {
-        return Err(SchemaError::UnboundOwner {
-            role: row.try_get("role")?,
-        });
-    }
-    Ok(())
-}
-
 async fn require_version_15(client: &Client) -> Result<(), SchemaError> {
     let row = client
         .query_one(

@@ -1,8 +1,9 @@
-//! A single unpooled connection as the schema owner, for migrations.
+//! A single unpooled connection as the schema owner, for migrations, and what that role must be.
 
 use tokio_postgres::NoTls;
 
 use super::connect_error::{connect_error, connect_timeout};
+use super::migrations::SchemaError;
 use super::{DatabaseUrl, DbError};
 
 /// Connects as the role in `url`, which for migrations is the schema owner.
@@ -38,4 +39,24 @@ pub async fn connect_owner(url: &DatabaseUrl) -> Result<tokio_postgres::Client, 
     tokio::time::timeout(url.connect_timeout(), connected)
         .await
         .unwrap_or_else(|_| Err(connect_timeout(url)))
+}
+
+/// Refuses a role that no policy binds, before anything is changed.
+///
+/// # Errors
+/// [`SchemaError::UnboundOwner`], or the database is unavailable.
+pub async fn require_bound_owner(client: &tokio_postgres::Client) -> Result<(), SchemaError> {
+    let row = client
+        .query_one(
+            "SELECT r.rolname::text AS role, r.rolsuper OR r.rolbypassrls AS is_unbound
+             FROM pg_catalog.pg_roles r WHERE r.rolname = current_user",
+            &[],
+        )
+        .await?;
+    if row.try_get("is_unbound")? {
+        return Err(SchemaError::UnboundOwner {
+            role: row.try_get("role")?,
+        });
+    }
+    Ok(())
 }
