@@ -4,7 +4,10 @@
 //! checks may be up to 3 seconds old. The check that decides is [`AccessControl::begin`], in the call's own transaction.
 
 mod auth_throttle;
+mod call_guard;
 mod denials;
+mod limits;
+mod refusal_log;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,12 +17,14 @@ use moka::future::Cache;
 use tokio::sync::broadcast::Receiver;
 
 use self::auth_throttle::{AuthAttempt, FailedAuthLimiter, Throttled};
+pub use self::call_guard::CallGuard;
 pub use self::denials::{Denial, DenialReason, DenialRecorder};
+pub use self::limits::AccessLimits;
 use crate::db::{ChangeEvent, DbError, ServerDb, TenantTx};
 use crate::ids::{Digest, TenantId};
 use crate::tenancy::{
-    ApiKey, AuthError, CallLimiter, CallPermit, KeyRejectionReason, OverLimit, Principal, TenantPermit,
-    TenantSemaphore, authenticate,
+    ApiKey, AuthError, CallLimiter, CallPermit, KeyRejectionReason, OverLimit, Principal, ShareExceeded,
+    ShareLimiter, authenticate,
 };
 
 /// How long a valid key is not checked again before the protocol layer.
@@ -29,24 +34,6 @@ const KNOWN: Duration = Duration::from_secs(60 * 60);
 /// Keys that are cached, and again tenants.
 const MAX_CACHED: u64 = 10_000;
 
-/// Limits of access over HTTP.
-#[derive(Debug, Clone, Copy)]
-pub struct AccessLimits {
-    /// Calls that one tenant may have running at once.
-    pub calls_per_tenant: usize,
-    /// How long an address is throttled after 20 invalid keys.
-    pub failed_key_window: Duration,
-}
-
-impl Default for AccessLimits {
-    fn default() -> Self {
-        Self {
-            calls_per_tenant: 64,
-            failed_key_window: Duration::from_secs(60),
-        }
-    }
-}
-
 /// The network origin of a request.
 #[derive(Debug, Clone)]
 pub struct Origin {
@@ -54,12 +41,6 @@ pub struct Origin {
     pub address: Option<IpAddr>,
     /// Transport and address, as the audit log has them: `http 192.0.2.7`.
     pub source: String,
-}
-
-/// A running call's share of the limits, released when it is dropped.
-pub struct CallGuard {
-    _rate: CallPermit,
-    _concurrency: TenantPermit,
 }
 
 /// Why a request is refused before it reaches the protocol layer.
@@ -78,8 +59,8 @@ pub enum AccessError {
     },
     /// More calls in a minute or a month than the key or its tenant may make.
     RateLimit(OverLimit),
-    /// The tenant has this many calls running, which is its limit.
-    ConcurrencyLimit(usize),
+    /// The key, the tenant or the process has its maximum of calls running.
+    ConcurrencyLimit(ShareExceeded),
 }
 
 type KeyCheck = Result<Arc<Principal>, Arc<AuthError>>;
@@ -88,7 +69,8 @@ type KeyCheck = Result<Arc<Principal>, Arc<AuthError>>;
 pub struct AccessControl {
     db: ServerDb,
     limiter: CallLimiter,
-    concurrency: TenantSemaphore,
+    concurrency: ShareLimiter,
+    unread_bytes: ShareLimiter,
     failed_auth: FailedAuthLimiter,
     denials: DenialRecorder,
     /// Keys that were valid within 3 seconds, by their hashes. Concurrent checks of one key are one check.
@@ -116,7 +98,8 @@ impl AccessControl {
             denials: DenialRecorder::new(db.clone()),
             db,
             limiter: CallLimiter::default(),
-            concurrency: TenantSemaphore::new(limits.calls_per_tenant),
+            concurrency: ShareLimiter::new(limits.calls),
+            unread_bytes: ShareLimiter::new(limits.unread_bytes),
             failed_auth: FailedAuthLimiter::new(limits.failed_key_window),
             fresh: expiring(FRESH),
             known: expiring(KNOWN),
@@ -180,13 +163,42 @@ impl AccessControl {
                 });
             }
         };
-        let Some(concurrency) = self.concurrency.take(principal.tenant) else {
-            self.denials.record_limit(principal, "calls at once", source);
-            return Err(AccessError::ConcurrencyLimit(self.concurrency.per_tenant()));
-        };
+        self.guard(Some(rate), key, principal, source)
+    }
+
+    /// Gives a list or completion its share of the calls at once. It does not count against the rate limits.
+    ///
+    /// # Errors
+    /// [`AccessError::ConcurrencyLimit`], which is recorded.
+    pub fn admit_uncounted(
+        &self,
+        key: &ApiKey,
+        principal: &Principal,
+        source: &str,
+    ) -> Result<CallGuard, AccessError> {
+        self.guard(None, key, principal, source)
+    }
+
+    fn guard(
+        &self,
+        rate: Option<CallPermit>,
+        key: &ApiKey,
+        principal: &Principal,
+        source: &str,
+    ) -> Result<CallGuard, AccessError> {
+        let concurrency = self
+            .concurrency
+            .take(principal.tenant, key.hash(), 1)
+            .map_err(|exceeded| {
+                self.denials.record_limit(principal, "calls at once", source);
+                AccessError::ConcurrencyLimit(exceeded)
+            })?;
         Ok(CallGuard {
             _rate: rate,
             _concurrency: concurrency,
+            key: key.hash(),
+            tenant: principal.tenant,
+            unread_bytes: self.unread_bytes.clone(),
         })
     }
 
@@ -265,10 +277,7 @@ impl AccessControl {
         if let Err(error) = &checked
             && let AuthError::Invalid(rejected) = &**error
         {
-            tracing::warn!(
-                why = rejected.why.as_str(),
-                "a request came with an invalid API key"
-            );
+            self.denials.log_refusal(origin.address, rejected.why.as_str());
             match (attempt, origin.address) {
                 (Some(attempt), _) => attempt.failed(),
                 // It was valid within the hour, so it was checked without being counted.

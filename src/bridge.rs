@@ -1,11 +1,10 @@
 //! Forwards MCP messages between a client on stdin and stdout and a remote registry over Streamable HTTP, or HTTP+SSE.
 //!
-//! Each line is sent unchanged, and each answer is returned unchanged, so the bridge supports every protocol version that
+//! Each line is sent unchanged (but for halves of surrogate pairs), and each answer is returned unchanged, so the bridge supports every protocol version that
 //! the client and the registry have in common. It has an API key, but no access to a database.
 
 mod error;
 mod http_client;
-mod lines;
 mod message;
 mod remote;
 mod session;
@@ -22,9 +21,9 @@ pub use self::remote::{Remote, RemoteError, RemoteOptions, normalize_url};
 pub use self::sse_client::run_over_sse;
 pub use self::upload::{ArchiveUpload, UploadAnswer, UploadFailure};
 
-use self::lines::{Line, LineReader};
 use self::message::Message;
 use self::session::Session;
+use crate::json_rpc::{Line, LineReader};
 
 /// The longest message of a client, in bytes; the same as over stdio without the bridge.
 const MAX_MESSAGE: usize = 16 << 20;

@@ -39,6 +39,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{Config, DEFAULT_LOG};
 use crate::error::{CliError, CliErrorKind};
+use crate::shown_text::visible_lines;
 use crate::telemetry;
 
 /// Serve a private registry of Agent Skills over MCP
@@ -151,7 +152,7 @@ pub fn main() -> ExitCode {
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            output::note(&format!("error: {error}"));
+            output::note(&format!("error: {}", visible_lines(&error.to_string())));
             ExitCode::from(error.kind().exit_code())
         }
     }

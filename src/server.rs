@@ -1,5 +1,6 @@
 //! The MCP server: the protocol handler, and the call service through which every request is run and recorded.
 
+mod call_event;
 mod client_connection;
 mod completion;
 mod credentials;
@@ -10,6 +11,8 @@ mod methods;
 mod notifications;
 mod protocol_profile;
 mod recording;
+mod refusals;
+mod refused_call;
 mod request;
 mod service;
 mod subscriptions;
@@ -20,9 +23,10 @@ pub use credentials::CredentialSource;
 pub use errors::{FORBIDDEN, OVER_LIMIT};
 pub use event_metadata::{RequestMetadata, TransportKind};
 pub use handler::McpHandler;
-pub use methods::{all as methods, is_call, is_recorded};
+pub use methods::{all as methods, is_recorded, reads_registry};
 pub use protocol_profile::ProtocolProfile;
-pub use request::{RecordedRequest, RequestSummary};
+pub use refused_call::RefusedCall;
+pub use request::{InvalidParams, RecordedRequest, RequestSummary};
 #[cfg(feature = "test-util")]
 pub use service::TestHook;
 pub use service::{CallService, ServiceLimits};

@@ -10,9 +10,9 @@ mod scope;
 pub mod tenants;
 pub mod users;
 
-pub use api_key::{ApiKey, ApiKeyError, PREFIX};
+pub use api_key::{ApiKey, ApiKeyError, PREFIX, mask_keys};
 pub use call_limits::CallLimits;
-pub use concurrency::{TenantPermit, TenantSemaphore};
+pub use concurrency::{Share, ShareExceeded, ShareLimiter, ShareLimits};
 pub use principal::{
     AuthError, CursorSecret, KeyRejectionReason, Principal, RejectedKey, SearchText, authenticate,
 };

@@ -5,6 +5,7 @@
 //! reveal whether the tenant exists.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use tokio_util::task::TaskTracker;
 
+use super::refusal_log::RefusalLog;
 use crate::db::{DbError, ServerDb};
 use crate::ids::{ApiKeyId, TenantId};
 use crate::registry::audit::{self, Actor, Entry};
@@ -98,6 +100,7 @@ type CountsByTenant = HashMap<TenantId, HashMap<Denial, Counted>>;
 pub struct DenialRecorder {
     db: ServerDb,
     counts: Arc<Mutex<CountsByTenant>>,
+    log: Arc<RefusalLog>,
     writes: TaskTracker,
 }
 
@@ -106,12 +109,19 @@ impl DenialRecorder {
         Self {
             db,
             counts: Arc::default(),
+            log: Arc::default(),
             writes: TaskTracker::new(),
         }
     }
 
     fn counts(&self) -> MutexGuard<'_, CountsByTenant> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Logs a refused request for the operator: one line for each address and reason, then once a minute the number of those that
+    /// followed. `why` is a fixed text.
+    pub(crate) fn log_refusal(&self, address: Option<IpAddr>, why: &'static str) {
+        self.log.record(address, why);
     }
 
     /// Records an invalid key, if it names a tenant that has a log.
@@ -176,6 +186,7 @@ impl DenialRecorder {
     pub async fn run(&self) -> std::convert::Infallible {
         loop {
             tokio::time::sleep(FLUSH_INTERVAL).await;
+            self.log.flush(false);
             self.flush(false).await;
         }
     }
@@ -222,6 +233,7 @@ impl DenialRecorder {
 
     /// Writes everything and waits until it is written.
     pub(crate) async fn finish(&self) {
+        self.log.flush(true);
         self.writes.close();
         self.writes.wait().await;
         self.flush(true).await;

@@ -3,12 +3,10 @@
 use axum::body::Bytes;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-/// JSON-RPC 2.0, section 5.1.
-const PARSE_ERROR: i32 = -32_700;
-/// JSON-RPC 2.0, section 5.1.
-pub(super) const INVALID_REQUEST: i32 = -32_600;
+use crate::json_rpc::{self, INVALID_REQUEST, PARSE_ERROR};
+
 /// The prefix of MCP's own keys in `_meta`.
 const META: &str = "io.modelcontextprotocol/";
 
@@ -29,7 +27,7 @@ impl RequestId {
 /// A JSON-RPC message of the client.
 #[derive(Debug, Clone)]
 pub(super) struct Message {
-    /// The line as the client wrote it.
+    /// The line as the client wrote it, but for halves of surrogate pairs.
     pub(super) text: Bytes,
     pub(super) kind: Kind,
     /// Empty for a response.
@@ -65,7 +63,32 @@ pub(super) struct InvalidMessage {
 impl InvalidMessage {
     /// The JSON-RPC error response for the client, on one line.
     pub(super) fn response(&self) -> Vec<u8> {
+        // Without the content, which may hold secrets.
+        tracing::warn!(
+            code = self.code,
+            reason = self.reason,
+            "a line of the client was not forwarded"
+        );
         error_response(self.id.as_ref(), self.code, self.reason)
+    }
+
+    /// A line that is not JSON, or a request with a number that cannot be represented.
+    fn unreadable(text: &[u8]) -> Self {
+        let refused = json_rpc::check(text)
+            .err()
+            .filter(|malformed| malformed.id.is_some());
+        refused.map_or(
+            Self {
+                code: PARSE_ERROR,
+                id: None,
+                reason: "The line is not JSON in UTF-8.",
+            },
+            |malformed| Self {
+                code: malformed.code,
+                id: malformed.id.as_ref().and_then(RequestId::parse),
+                reason: malformed.message,
+            },
+        )
     }
 }
 
@@ -77,16 +100,19 @@ pub(super) fn too_long_response(limit: usize) -> Vec<u8> {
 
 /// A JSON-RPC error response, on one line.
 pub(super) fn error_response(id: Option<&RequestId>, code: i32, message: &str) -> Vec<u8> {
-    let id = id.map_or(&Value::Null, RequestId::value);
-    let error = json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": message}});
-    error.to_string().into_bytes()
+    let id = id.map(RequestId::value);
+    json_rpc::error_response(id, code, message)
+        .to_string()
+        .into_bytes()
 }
 
 impl Message {
-    pub(super) fn parse(text: Vec<u8>) -> Result<Self, InvalidMessage> {
+    /// Reads the line. Half a surrogate pair in a string is replaced by U+FFFD, since no registry could read the message.
+    pub(super) fn parse(mut text: Vec<u8>) -> Result<Self, InvalidMessage> {
         let invalid = |code, id, reason| Err(InvalidMessage { code, id, reason });
+        json_rpc::repair_surrogates(&mut text);
         let Ok(value) = serde_json::from_slice::<Value>(&text) else {
-            return invalid(PARSE_ERROR, None, "The line is not JSON in UTF-8.");
+            return Err(InvalidMessage::unreadable(&text));
         };
         if value.is_array() {
             let reason = "Batches are not supported; send one message on each line.";
@@ -215,6 +241,7 @@ fn token(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
 
@@ -245,6 +272,11 @@ mod tests {
                 Value::Null,
             ),
             ("{\"jsonrpc\":\"2.0\",\"id\":\"a\"}", -32600, json!("a")),
+            (
+                "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"ping\",\"params\":[1e400]}",
+                -32602,
+                json!(2),
+            ),
         ] {
             let answer = rejected(text);
             assert_eq!(answer["error"]["code"], code, "{answer}");

@@ -19,7 +19,7 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 /// The address of a registry, and the certificates that are trusted.
 #[derive(Debug, Clone, Copy)]
 pub struct RemoteOptions<'a> {
-    /// Without a path, `/mcp` is added.
+    /// Without a path, `/mcp` is added. A slash at its end is removed.
     pub url: &'a str,
     /// Whether the API key may travel unencrypted to another machine.
     pub allow_http: bool,
@@ -134,7 +134,7 @@ impl Remote {
     }
 }
 
-/// Validates the address of a registry and adds the path `/mcp` if it has none.
+/// Validates the address of a registry, adds the path `/mcp` if it has none, and removes a slash at its end.
 ///
 /// # Errors
 /// If the address cannot be used, or if the API key would travel unencrypted and `allow_http` is not set.
@@ -163,9 +163,8 @@ fn parse(options: &RemoteOptions<'_>) -> Result<Url, RemoteError> {
         "http" => return Err(RemoteError::Unencrypted(authority(&url))),
         other => return Err(RemoteError::Scheme(other.to_owned())),
     }
-    if url.path() == "/" {
-        url.set_path("/mcp");
-    }
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(if path.is_empty() { "/mcp" } else { &path });
     Ok(url)
 }
 
@@ -250,6 +249,17 @@ mod tests {
             normalized("https://a.example/skills/mcp", false).unwrap(),
             "https://a.example/skills/mcp"
         );
+    }
+
+    #[test]
+    fn slash_at_the_end_of_the_path_is_removed() {
+        for (url, expected) in [
+            ("https://a.example//", "https://a.example/mcp"),
+            ("https://a.example/mcp/", "https://a.example/mcp"),
+            ("https://a.example/skills/mcp//", "https://a.example/skills/mcp"),
+        ] {
+            assert_eq!(normalized(url, false).unwrap(), expected);
+        }
     }
 
     #[test]

@@ -10,8 +10,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::http_client::{self, NegotiatedProtocol};
-use super::message::{INVALID_REQUEST, Kind, Message, RequestId, error_response};
+use super::message::{Kind, Message, RequestId, error_response};
 use super::remote::Remote;
+use crate::json_rpc::INVALID_REQUEST;
 
 /// Requests that are sent to the registry at the same time; more would only fill its queue.
 const MAX_CONCURRENT_REQUESTS: usize = 32;

@@ -11,11 +11,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::error::BridgeError;
 use super::http_client::{interrupted, next_chunk, one_line, too_long};
-use super::lines::{Line, LineReader};
 use super::message::{self, Kind, Message, RequestId, error_response};
 use super::remote::Remote;
 use super::sse_decoder::SseDecoder;
 use super::{MAX_MESSAGE, OUTPUT_QUEUE, write};
+use crate::json_rpc::{Line, LineReader};
 
 /// Forwards messages as [`run`](super::run) does, but over HTTP+SSE: one stream and one session, which are not opened again.
 ///

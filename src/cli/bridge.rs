@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::api_key;
+use super::api_key::KeyArgs;
 use crate::bridge::{self, Remote, RemoteOptions};
-use crate::config::Secret;
 use crate::error::{CliError, CliErrorKind};
 
 #[derive(Debug, clap::Args)]
@@ -13,11 +12,8 @@ pub(super) struct BridgeArgs {
     ///
     /// Example: https://skills.example.com
     url: String,
-    /// Set the API key
-    ///
-    /// Other users of the machine can see arguments, so prefer the environment variable.
-    #[arg(env = api_key::VARIABLE, long, hide_env_values = true, value_name = "KEY")]
-    api_key: Option<Secret>,
+    #[command(flatten)]
+    key: KeyArgs,
     /// Trust also the certificates in this file (PEM)
     ///
     /// The system's root certificates stay trusted. Example: --ca-file company-ca.pem
@@ -31,7 +27,7 @@ pub(super) struct BridgeArgs {
 }
 
 pub(super) async fn run(args: BridgeArgs) -> Result<(), CliError> {
-    let key = api_key::required(args.api_key.as_ref())?;
+    let key = args.key.required()?;
     let options = RemoteOptions {
         url: &args.url,
         allow_http: args.allow_http,

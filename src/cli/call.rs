@@ -7,13 +7,14 @@ use std::io::{IsTerminal as _, Read as _};
 use rmcp::model::JsonObject;
 use serde_json::Value;
 
-use super::api_key;
+use super::api_key::{KeyArgs, Stdin};
 use super::database::Database;
 use super::local_registry::{self, LocalServer, this_program};
 use super::output;
 use super::registry_args::{RegistryArgs, TransportName};
-use crate::config::{Config, Secret};
+use crate::config::Config;
 use crate::error::{CliError, CliErrorKind};
+use crate::shown_text::visible_json;
 use crate::tenancy::ApiKey;
 use crate::tool_client::{CallReply, Endpoint, Outcome, ToolClient};
 
@@ -40,15 +41,16 @@ pub(super) struct CallArgs {
     transport: Option<TransportName>,
     #[command(flatten)]
     registry: RegistryArgs,
-    /// Set the API key
-    ///
-    /// Other users of the machine can see arguments, so prefer the environment variable.
-    #[arg(env = api_key::VARIABLE, long, hide_env_values = true, value_name = "KEY")]
-    api_key: Option<Secret>,
+    #[command(flatten)]
+    key: KeyArgs,
 }
 
 pub(super) async fn run(config: &Config, args: CallArgs) -> Result<(), CliError> {
-    let key = api_key::required_for_call(args.api_key.as_ref())?;
+    let key = args.key.required_for_call(if args.arguments == "-" {
+        Stdin::Used
+    } else {
+        Stdin::Free
+    })?;
     let arguments = parse_arguments(&args.arguments)?;
     match (&args.registry.url, args.transport) {
         (Some(url), transport) => {
@@ -123,7 +125,7 @@ fn print_reply(config: &Config, reply: &CallReply) -> Result<(), CliError> {
     }
     let pretty = serde_json::to_string_pretty(&reply.result)
         .map_err(|error| CliError::new(CliErrorKind::Internal, format!("cannot write JSON: {error}")))?;
-    output::line(&pretty)
+    output::line(&visible_json(&pretty))
 }
 
 /// The error of a call that did not succeed. The exit codes are those of the whole command line.

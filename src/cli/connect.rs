@@ -61,14 +61,15 @@ impl<'a> Edit<'a> {
         let existing = entry::servers(&document, assistant.section())
             .and_then(|servers| servers.get(self.args.entry.as_str()));
         if self.args.remove {
-            return self.remove(existing.is_some());
+            return self.remove(existing);
         }
         let endpoint = endpoint::choose(self.config, assistant, self.args, existing)?;
         self.connect(endpoint, existing)
     }
 
-    fn remove(&self, is_connected: bool) -> Result<(), CliError> {
-        if !is_connected {
+    /// Removes the entry, and its secrets from all backups.
+    fn remove(&self, existing: Option<&Value>) -> Result<(), CliError> {
+        if existing.is_none() {
             return self.report(ConnectOutcome::NotConnected, None);
         }
         let text = self.with_path(config_edit::remove_entry(
@@ -78,7 +79,11 @@ impl<'a> Edit<'a> {
             self.args.entry.as_str(),
             &endpoint::PROMPTS,
         ))?;
-        let backup = self.replace(&text, false)?;
+        let hide = |text: &str| endpoint::hide_secrets(text, existing);
+        let backup = self.replace(&text, false, hide)?;
+        self.file
+            .rewrite_backups(hide)
+            .map_err(|error| refused(self.assistant, &error.to_string()))?;
         self.report(ConnectOutcome::Removed, backup)
     }
 
@@ -116,13 +121,18 @@ impl<'a> Edit<'a> {
             &wanted,
         ))?;
         let contains_secret = secrets.iter().any(|secret| secret.value.is_some());
-        let backup = self.replace(&text, contains_secret)?;
+        let backup = self.replace(&text, contains_secret, str::to_owned)?;
         self.report(outcome, backup)
     }
 
-    fn replace(&self, text: &str, contains_secret: bool) -> Result<Option<PathBuf>, CliError> {
+    fn replace(
+        &self,
+        text: &str,
+        contains_secret: bool,
+        kept: impl Fn(&str) -> String,
+    ) -> Result<Option<PathBuf>, CliError> {
         self.file
-            .replace(text, contains_secret)
+            .replace(text, contains_secret, kept)
             .map_err(|error| refused(self.assistant, &error.to_string()))
     }
 

@@ -110,7 +110,15 @@ async fn import_all(
     let progress = spinner();
     let mut summary = Summary::new(opened.source_name());
     let mut written = Ok(());
-    let imported = import::import(db, tenant.id, job, opened, |line| {
+    let on_wait = || {
+        progress.suspend(|| {
+            output::note(&format!(
+                "Another import into {} is running; waiting for its end.",
+                args.tenant
+            ));
+        });
+    };
+    let imported = import::import(db, tenant.id, job, opened, on_wait, |line| {
         summary.add(&line);
         progress.inc(1);
         if written.is_ok() {

@@ -20,6 +20,7 @@ use crate::db::{AdminDb, TenantTx};
 use crate::error::{CliError, CliErrorKind};
 use crate::ids::ApiKeyId;
 use crate::registry::administration;
+use crate::shown_text::is_unsafe;
 use crate::tenancy::api_keys::{self, NewApiKey};
 use crate::tenancy::users::Email;
 use crate::tenancy::{CallLimits, Scopes, UnknownScope};
@@ -180,8 +181,8 @@ fn validate(args: &CreateArgs) -> Result<(), CliError> {
     if args.scopes.0.is_empty() {
         return usage("an API key needs at least one scope".to_owned());
     }
-    if args.name.is_empty() || args.name.chars().count() > 100 {
-        return usage("the name of an API key must have 1 to 100 characters".to_owned());
+    if args.name.is_empty() || args.name.chars().count() > 100 || args.name.contains(is_unsafe) {
+        return usage("the name of an API key must have 1 to 100 visible characters".to_owned());
     }
     let unknown = args
         .only_tools

@@ -6,8 +6,14 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use crate::error::{CliError, CliErrorKind};
+use crate::shown_text::{visible, visible_json, visible_lines};
 
+/// Writes a text of one or more lines. Characters that could control the terminal or hide are written as their code points.
 pub(super) fn line(text: &str) -> Result<(), CliError> {
+    write_line(&visible_lines(text))
+}
+
+fn write_line(text: &str) -> Result<(), CliError> {
     let mut stdout = io::stdout().lock();
     match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::new(
@@ -34,7 +40,7 @@ pub(super) fn note(text: &str) {
 pub(super) fn json(value: &impl Serialize) -> Result<(), CliError> {
     let text = serde_json::to_string(value)
         .map_err(|error| CliError::new(CliErrorKind::Internal, format!("cannot write JSON: {error}")))?;
-    line(&text)
+    write_line(&visible_json(&text))
 }
 
 /// Writes the rows as a table; without rows, writes `empty`.
@@ -48,12 +54,8 @@ pub(super) fn table(headings: &[&str], rows: Vec<Vec<String>>, empty: &str) -> R
         .set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(headings.iter().map(|heading| heading.to_uppercase()));
     for row in rows {
-        // Cells may contain text from unauthenticated callers, so control characters must not reach the terminal.
-        table.add_row(row.iter().map(|cell| {
-            cell.chars()
-                .map(|c| if c.is_control() { ' ' } else { c })
-                .collect::<String>()
-        }));
+        // Cells may contain text from unauthenticated callers. Also escapes line feeds, which would begin another row.
+        table.add_row(row.iter().map(|cell| visible(cell)));
     }
     line(&table.trim_fmt())
 }

@@ -11,6 +11,9 @@ use crate::config::Config;
 use crate::error::{CliError, CliErrorKind};
 use embedded_postgres::{Embedded, SuperviseOptions, supervise};
 
+/// The roles that skillkeep's processes connect as; `db::provision` creates them.
+const ROLES: [&str; 3] = ["skillkeep_owner", "skillkeep_app", "skillkeep_admin"];
+
 /// Needs the global options `--data-dir` and `--pg-bin`, which are canonical paths here.
 pub(super) fn run(config: Config) -> Result<(), CliError> {
     let (Some(data_dir), Some(pg_bin)) = (config.data_dir, config.pg_bin) else {
@@ -23,6 +26,7 @@ pub(super) fn run(config: Config) -> Result<(), CliError> {
         app_name: APP_NAME.to_owned(),
         data_dir,
         pg_bin,
+        roles: ROLES.map(str::to_owned).to_vec(),
     };
     if supervise(&options) == ExitCode::SUCCESS {
         Ok(())

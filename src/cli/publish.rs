@@ -10,10 +10,12 @@ use agent_skills::Slug;
 use serde_json::{Value, json};
 
 use self::skill::CheckedSkill;
+use super::api_key::KeyArgs;
+use super::output;
 use super::registry_args::RegistryArgs;
-use super::{api_key, output};
-use crate::config::{Config, Secret};
+use crate::config::Config;
 use crate::error::{CliError, CliErrorKind};
+use crate::shown_text::visible;
 
 #[derive(Debug, clap::Args)]
 // `--version` is the version of the skill.
@@ -57,11 +59,8 @@ pub(super) struct PublishArgs {
     tenant: String,
     #[command(flatten)]
     registry: RegistryArgs,
-    /// Set the API key
-    ///
-    /// Other users of the machine can see arguments, so prefer the environment variable.
-    #[arg(env = api_key::VARIABLE, long, hide_env_values = true, value_name = "KEY")]
-    api_key: Option<Secret>,
+    #[command(flatten)]
+    key: KeyArgs,
 }
 
 impl PublishArgs {
@@ -77,7 +76,7 @@ pub(super) async fn run(config: &Config, args: PublishArgs) -> Result<(), CliErr
         .await
         .map_err(|error| CliError::new(CliErrorKind::Internal, error.to_string()))??;
     for note in &skill.notes {
-        output::note(&format!("{note}"));
+        output::note(&visible(&note.to_string()));
     }
     let errors = skill.notes.iter().filter(|note| note.breaks_a_rule).count();
     if args.strict && errors > 0 {
@@ -93,7 +92,7 @@ pub(super) async fn run(config: &Config, args: PublishArgs) -> Result<(), CliErr
     }
     let findings = published.get("findings").and_then(Value::as_array);
     for finding in findings.into_iter().flatten() {
-        output::note(&format!("{}", describe_finding(finding)));
+        output::note(&visible(&describe_finding(finding)));
     }
     output::line(&describe(&published))
 }

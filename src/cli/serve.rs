@@ -1,9 +1,11 @@
 //! `skillkeep serve`: serves many assistants over Streamable HTTP and HTTP+SSE.
 
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::unistd::Uid;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::database::{Database, db_failure};
@@ -13,7 +15,8 @@ use crate::config::Config;
 use crate::db::ServerDb;
 use crate::error::{CliError, CliErrorKind};
 use crate::server::{CallService, ServiceLimits};
-use crate::transport::http::{self, HttpError, HttpOptions, Network};
+use crate::tenancy::ShareLimits;
+use crate::transport::http::{self, HttpError, HttpOptions, Network, PathPrefix};
 use crate::transport::sse::SseOptions;
 
 #[derive(Debug, clap::Args)]
@@ -31,28 +34,44 @@ pub(super) struct ServeArgs {
     allow_host: Vec<String>,
     /// Accept web pages of this origin in addition to localhost
     ///
-    /// May be repeated. Example: --allow-origin https://tools.example.com
+    /// May be repeated. Browsers let such a page call the registry and read its answers (CORS); the page sends an API key. Example:
+    /// --allow-origin https://tools.example.com
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
-    /// Trust X-Forwarded-For from this proxy
+    /// Trust X-Forwarded-For and -Prefix from this proxy
     ///
-    /// May be repeated. The client's address is used to throttle failed authentication and in the audit log. Example:
-    /// --trusted-proxy 10.0.0.0/8
+    /// May be repeated. The client's address is used to throttle failed authentication and in the audit log; the prefix as with
+    /// --path-prefix. Example: --trusted-proxy 10.0.0.0/8
     #[arg(long, value_name = "ADDRESS_OR_NETWORK")]
     trusted_proxy: Vec<Network>,
+    /// Name the path below which a proxy serves the registry
+    ///
+    /// Clients of HTTP+SSE are told this path. The proxy may remove it from requests or not. Example: --path-prefix
+    /// /skills-registry
+    #[arg(long, value_name = "PATH", default_value = "/", hide_default_value = true)]
+    path_prefix: PathPrefix,
+    /// Say that a proxy encrypts the connections
+    ///
+    /// Without it or --trusted-proxy, an address that other machines can reach is warned of: API keys travel unencrypted.
+    #[arg(long)]
+    behind_proxy: bool,
     /// Disable HTTP+SSE, which only old clients need
     ///
     /// Removes the paths /sse and /messages.
     #[arg(long)]
     no_sse: bool,
     /// Limit the open HTTP+SSE streams of one tenant
+    ///
+    /// One API key gets at most half of them.
     #[arg(long, default_value_t = SseOptions::default().sessions_per_tenant, value_name = "NUMBER")]
     sse_per_tenant: usize,
     /// Close an HTTP+SSE stream after minutes without a message
     #[arg(long, default_value_t = 60, value_name = "MINUTES", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     sse_idle: u32,
     /// Limit the concurrent HTTP calls of one tenant
-    #[arg(long, default_value_t = AccessLimits::default().calls_per_tenant, value_name = "NUMBER")]
+    ///
+    /// One API key gets at most half of them.
+    #[arg(long, default_value_t = AccessLimits::default().calls.per_tenant, value_name = "NUMBER")]
     calls_per_tenant: usize,
 }
 
@@ -75,12 +94,13 @@ async fn serve(
 ) -> Result<(), CliError> {
     let db = database.server(usize::from(args.connections)).await?;
     let mut limits = ServiceLimits::default();
-    limits.access.calls_per_tenant = args.calls_per_tenant;
+    limits.access.calls = ShareLimits::of_tenant(args.calls_per_tenant);
     let service = Arc::new(CallService::new(db.clone(), limits));
     let mut options = HttpOptions::default();
     options.allowed_hosts.extend(args.allow_host);
     options.allowed_origins.extend(args.allow_origin);
     options.trusted_proxies = args.trusted_proxy;
+    options.path_prefix = args.path_prefix;
     options.sse = (!args.no_sse).then(|| SseOptions {
         sessions_per_tenant: args.sse_per_tenant,
         idle: Duration::from_secs(u64::from(args.sse_idle) * 60),
@@ -90,6 +110,10 @@ async fn serve(
     // Before the line below: a script that waits for it may send the signal at once.
     let stop = stop_signal()?;
     output::note(&format!("skillkeep serves http://{address}/mcp"));
+    let is_behind_proxy = args.behind_proxy || !options.trusted_proxies.is_empty();
+    for warning in warnings(address, is_behind_proxy, Uid::effective().is_root()) {
+        output::note(&format!("warning: {warning}"));
+    }
     let partitions = tokio::spawn(keep_partitions_ahead(db.clone()));
     let denials = service.access().denials().clone();
     let denials = tokio::spawn(async move { denials.run().await });
@@ -100,6 +124,23 @@ async fn serve(
     denials.abort();
     db.close();
     outcome
+}
+
+/// What an administrator should know before other machines send keys.
+fn warnings(address: SocketAddr, is_behind_proxy: bool, is_root: bool) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if !address.ip().to_canonical().is_loopback() && !is_behind_proxy {
+        warnings.push(format!(
+            "other machines can reach {address}, and API keys travel unencrypted: let a proxy with TLS forward to a loopback address, or say \
+             that there is one with --behind-proxy"
+        ));
+    }
+    if is_root {
+        warnings.push(
+            "skillkeep runs as root, which it does not need: run it as an account of its own".to_owned(),
+        );
+    }
+    warnings
 }
 
 async fn keep_partitions_ahead(db: ServerDb) {
@@ -132,4 +173,25 @@ fn http_failure(error: HttpError) -> CliError {
         HttpError::InUse(_) | HttpError::Bind(..) => CliErrorKind::Refused,
     };
     CliError::new(kind, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn address_that_other_machines_reach_is_warned_of_without_a_proxy() {
+        for (address, is_behind_proxy, is_root, expected) in [
+            ("127.0.0.1:1", false, false, 0),
+            ("[::1]:1", false, false, 0),
+            ("[::ffff:127.0.0.1]:1", false, false, 0),
+            ("0.0.0.0:1", false, false, 1),
+            ("[::]:1", false, false, 1),
+            ("192.0.2.1:1", true, false, 0),
+            ("192.0.2.1:1", false, true, 2),
+        ] {
+            let warnings = warnings(address.parse().unwrap(), is_behind_proxy, is_root);
+            assert_eq!(warnings.len(), expected, "{address}: {warnings:?}");
+        }
+    }
 }

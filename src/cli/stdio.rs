@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::api_key;
+use super::api_key::{self, KeyArgs};
 use super::database::{Database, db_failure};
-use crate::config::{Config, Secret};
+use crate::config::Config;
 use crate::error::{CliError, CliErrorKind};
 use crate::server::{CallService, ServiceLimits};
 use crate::tenancy::{ApiKey, AuthError};
@@ -12,18 +12,15 @@ use crate::transport::stdio;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct StdioArgs {
-    /// Set the API key
-    ///
-    /// Other users of the machine can see arguments, so prefer the environment variable.
-    #[arg(env = api_key::VARIABLE, long, hide_env_values = true, value_name = "KEY")]
-    api_key: Option<Secret>,
+    #[command(flatten)]
+    key: KeyArgs,
 }
 
 /// Few, because one assistant makes few concurrent calls, and several assistants share one database.
 const CONNECTIONS: usize = 4;
 
 pub(super) async fn run(config: &Config, args: StdioArgs) -> Result<(), CliError> {
-    let key = api_key::required(args.api_key.as_ref())?;
+    let key = args.key.required()?;
     let database = Database::open(config).await?;
     let outcome = serve(&database, key).await;
     database.close().await;

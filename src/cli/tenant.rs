@@ -15,6 +15,7 @@ use crate::db::AdminDb;
 use crate::error::{CliError, CliErrorKind};
 use crate::ids::Slug;
 use crate::registry::administration::{self, tenants::TenantError};
+use crate::shown_text::is_unsafe;
 use crate::tenancy::SearchText;
 use crate::tenancy::tenants::{self, Status};
 
@@ -94,6 +95,7 @@ fn tenant_failure(error: TenantError, slug: &str) -> CliError {
     let refused = |message| CliError::new(CliErrorKind::Refused, message);
     match error {
         TenantError::SlugTaken => refused(format!("there is a tenant \"{slug}\" already")),
+        error @ TenantError::ReservedSlug => refused(format!("{error}; choose another")),
         TenantError::Erased => database::erased(slug),
         TenantError::Busy => refused(format!(
             "calls of {slug} are still running, so nothing was erased; try again"
@@ -104,10 +106,10 @@ fn tenant_failure(error: TenantError, slug: &str) -> CliError {
 
 fn validated_name(name: &str) -> Result<&str, CliError> {
     let name = name.trim();
-    if name.is_empty() || name.chars().count() > 200 {
+    if name.is_empty() || name.chars().count() > 200 || name.contains(is_unsafe) {
         return Err(CliError::new(
             CliErrorKind::Usage,
-            "the name of a tenant must have 1 to 200 characters",
+            "the name of a tenant must have 1 to 200 visible characters",
         ));
     }
     Ok(name)

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::db::TenantTx;
 use crate::error::{CliError, CliErrorKind};
 use crate::registry::administration::{self, users::UserError};
+use crate::shown_text::is_unsafe;
 use crate::tenancy::tenants::Status;
 use crate::tenancy::users::{self, Email};
 
@@ -75,10 +76,10 @@ async fn run_in(config: &Config, tx: TenantTx, command: UserCommand) -> Result<(
 }
 
 async fn create(config: &Config, tx: TenantTx, email: &Email, name: &str) -> Result<(), CliError> {
-    if name.chars().count() > 200 {
+    if name.chars().count() > 200 || name.contains(is_unsafe) {
         return Err(CliError::new(
             CliErrorKind::Usage,
-            "the name of a user can have at most 200 characters",
+            "the name of a user can have at most 200 characters, all of them visible",
         ));
     }
     let user = administration::users::find_or_create(&tx, &database::operator(), email, name)

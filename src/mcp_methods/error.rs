@@ -3,12 +3,13 @@
 use crate::db::DbError;
 use crate::registry::cursor::InvalidCursor;
 use crate::registry::skill_uri::SkillUri;
+use crate::shown_text::echoed;
 
 /// Why a method failed.
 #[derive(Debug, thiserror::Error)]
 pub enum MethodError {
     /// The same for a resource that does not exist, that belongs to another tenant, and that the key cannot view.
-    #[error("There is no {} \"{uri}\" in this registry. {}", .kind.name(), .kind.hint())]
+    #[error("There is no {} \"{}\" in this registry. {}", .kind.name(), echoed(.uri), .kind.hint())]
     UnknownUri { kind: UriKind, uri: String },
     #[error("{0}")]
     InvalidParameters(String),
@@ -51,7 +52,8 @@ pub(super) enum InvalidParameter {
     Cursor(InvalidCursor),
     /// The same for a prompt that does not exist, that belongs to another tenant, and that the key cannot view.
     #[error(
-        "There is no prompt \"{name}\"{} in this registry. Call prompts/list to find prompts.",
+        "There is no prompt \"{}\"{} in this registry. Call prompts/list to find prompts.",
+        echoed(.name),
         with_version(.version.as_deref())
     )]
     UnknownPrompt { name: String, version: Option<String> },
@@ -59,13 +61,13 @@ pub(super) enum InvalidParameter {
     MissingTask,
     #[error("The prompt review_skill requires the argument \"skill\": the slug of the skill to review.")]
     MissingSkill,
-    #[error("The argument \"{0}\" must be a string.")]
+    #[error("The argument \"{}\" must be a string.", echoed(.0))]
     NotString(String),
-    #[error("The argument \"{argument}\" must have at most {max_chars} characters and no NUL character.")]
+    #[error("The argument \"{}\" must have at most {max_chars} characters and no NUL character.", echoed(.argument))]
     UnusableArgument { argument: String, max_chars: usize },
-    #[error("This prompt has no argument \"{0}\".")]
+    #[error("This prompt has no argument \"{}\".", echoed(.0))]
     UnknownPromptArgument(String),
-    #[error("This template has no argument \"{0}\".")]
+    #[error("This template has no argument \"{}\".", echoed(.0))]
     UnknownTemplateArgument(String),
     #[error("There is no such resource template. The only one is {}.", SkillUri::TEMPLATE)]
     UnknownTemplate,
@@ -86,7 +88,9 @@ impl From<InvalidCursor> for MethodError {
 }
 
 fn with_version(version: Option<&str>) -> String {
-    version.map_or_else(String::new, |version| format!(" with version \"{version}\""))
+    version.map_or_else(String::new, |version| {
+        format!(" with version \"{}\"", echoed(version))
+    })
 }
 
 #[cfg(test)]

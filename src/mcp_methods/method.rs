@@ -19,6 +19,8 @@ pub trait Method: Send + 'static {
     const NAME: &'static str;
     /// The key must be allowed to call this tool, which returns the same data.
     const REQUIRED_PERMISSION: ToolName;
+    /// Whether a reply may hold a file of up to 16 MiB in memory, several times over.
+    const LOADS_FILE: bool = false;
     type Reply: Send + 'static;
 
     /// The parameters to record in the usage event. Only the sizes of their values are recorded.

@@ -22,6 +22,7 @@ pub struct ResourcesRead {
 impl Method for ResourcesRead {
     const NAME: &'static str = "resources/read";
     const REQUIRED_PERMISSION: ToolName = ToolName::GetSkill;
+    const LOADS_FILE: bool = true;
     type Reply = ReadResourceResult;
 
     fn parameters(&self) -> Vec<(&'static str, &str)> {
@@ -62,7 +63,7 @@ impl Method for ResourcesRead {
     }
 }
 
-/// Text if the bytes are UTF-8 without NUL, else base64, so that clients get exactly the published bytes.
+/// Text, or base64 for what is no text, so that clients get exactly the published bytes.
 fn contents(uri: String, file: FileContents) -> Result<ResourceContents, DbError> {
     let FileContents { entry, bytes } = file;
     if Digest::of(&bytes) != entry.digest {
@@ -71,12 +72,9 @@ fn contents(uri: String, file: FileContents) -> Result<ResourceContents, DbError
             entry.path
         )));
     }
-    Ok(match String::from_utf8(bytes) {
-        Ok(text) if !text.contains('\0') => {
-            ResourceContents::text(text, uri).with_mime_type(media_type::of_file(&entry.path, true))
-        }
-        Ok(text) => blob(uri, &entry.path, text.as_bytes()),
-        Err(error) => blob(uri, &entry.path, error.as_bytes()),
+    Ok(match versions::text_or_bytes(bytes) {
+        Ok(text) => ResourceContents::text(text, uri).with_mime_type(media_type::of_file(&entry.path, true)),
+        Err(bytes) => blob(uri, &entry.path, &bytes),
     })
 }
 

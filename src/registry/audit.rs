@@ -8,6 +8,8 @@ pub use cef::cef;
 pub use chain::{Chain, ChainBreak, ChainedEntry, check_lines};
 pub use checkpoint::{CheckpointError, SignedCheckpoint, SigningKey};
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -16,6 +18,7 @@ use tokio_postgres::Row;
 use crate::db::{DbError, Param, ServerDb, Sql, TenantTx};
 use crate::ids::{AuditId, TenantId};
 use crate::sql;
+use crate::tenancy::mask_keys;
 
 /// Who performed an action.
 #[derive(Debug, Clone)]
@@ -81,6 +84,17 @@ impl Entry<'_> {
     }
 }
 
+/// The entry without API keys in its details, which repeat reasons that callers wrote.
+fn without_keys<'a>(entry: &Entry<'a>) -> Entry<'a> {
+    let mut entry = entry.clone();
+    let text = entry.details.to_string();
+    // Letters and digits are replaced with the same and parentheses, so the text stays JSON.
+    if let Cow::Owned(masked) = mask_keys(&text) {
+        entry.details = serde_json::from_str(&masked).unwrap_or(Value::Null);
+    }
+    entry
+}
+
 /// Writes an entry in the transaction of the action, so that both are committed or neither is.
 ///
 /// # Errors
@@ -88,6 +102,7 @@ impl Entry<'_> {
 pub async fn write(tx: &TenantTx, entry: &Entry<'_>) -> Result<(), DbError> {
     let (id, actor) = (AuditId::new(), (entry.actor.kind(), entry.actor.name()));
     let tenant = tx.tenant();
+    let entry = &without_keys(entry);
     let sql = sql!("audit/insert.sql");
     tx.execute_one(sql, &entry.row(sql, &tenant, &id, &actor)).await
 }
@@ -99,6 +114,7 @@ pub async fn write(tx: &TenantTx, entry: &Entry<'_>) -> Result<(), DbError> {
 /// When the database is unavailable or rejects the statement.
 pub async fn write_alone(db: &ServerDb, tenant: TenantId, entry: &Entry<'_>) -> Result<(), DbError> {
     let (id, actor) = (AuditId::new(), (entry.actor.kind(), entry.actor.name()));
+    let entry = &without_keys(entry);
     let sql = sql!("audit/insert_denial.sql");
     let row = entry.row(sql, &tenant, &id, &actor);
     let (tx, _no_rows) = TenantTx::begin(db, tenant, sql, &row).await?;

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::registry::skills::SkillMetadata;
+use crate::shown_text::cleaned;
 use agent_skills::{Diagnostic, Severity, SkillDocument};
 
 // The CHECK constraints of the table `skills`, in characters.
@@ -31,7 +32,7 @@ impl DisplayMetadata {
             metadata: SkillMetadata {
                 name: text_of(front_matter, "name")
                     .map_or_else(|| document.name.to_string(), |name| fit(&name, MAX_NAME)),
-                description: fit(&document.description, MAX_DESCRIPTION),
+                description: fit_lines(&document.description, MAX_DESCRIPTION),
                 category: document.category.as_deref().map(|text| fit(text, MAX_LABEL)),
                 tags: document.tags.iter().map(|tag| fit(tag, MAX_LABEL)).collect(),
                 author: author.map(|text| fit(&text, MAX_AUTHOR)),
@@ -53,9 +54,15 @@ fn text_of(fields: &Map<String, Value>, name: &str) -> Option<String> {
         .filter(|text| !text.is_empty())
 }
 
-/// The first `max_chars` characters without NUL, which PostgreSQL cannot store in text.
-pub(super) fn fit(text: &str, max_chars: usize) -> String {
-    text.chars().filter(|c| *c != '\0').take(max_chars).collect()
+/// The first `max_chars` characters without those that control a terminal or hide.
+fn fit(text: &str, max_chars: usize) -> String {
+    cleaned(text).chars().take(max_chars).collect()
+}
+
+/// As [`fit`], of a text with several lines.
+fn fit_lines(text: &str, max_chars: usize) -> String {
+    let lines: Vec<String> = text.lines().map(cleaned).collect();
+    lines.join("\n").chars().take(max_chars).collect()
 }
 
 /// The value without NUL characters, which PostgreSQL cannot store in JSON. The stored file keeps them.

@@ -2,6 +2,7 @@
 
 mod departed;
 mod exported;
+mod lock;
 mod opened;
 mod read;
 mod report;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
 
+use self::lock::ImportLock;
 use self::read::{Item, Reader};
 use self::store::Stores;
 use super::audit::Actor;
@@ -54,7 +56,8 @@ pub enum ImportError {
     Db(#[from] DbError),
 }
 
-/// Imports every skill of the opened source and passes each to `report`, then what left the source.
+/// Imports every skill of the opened source and passes each to `report`, then what left the source. Waits while another import
+/// into the tenant runs, after a call of `on_wait`.
 ///
 /// # Errors
 /// [`ImportError::Db`] if the database is unavailable or the tenant is erased during the import. Skills reported before are
@@ -64,8 +67,10 @@ pub async fn import(
     tenant: TenantId,
     job: &Job,
     opened: Opened,
+    on_wait: impl FnOnce(),
     mut report: impl FnMut(Line),
 ) -> Result<(), ImportError> {
+    let lock = ImportLock::take(db, tenant, on_wait).await?;
     let caller = Caller::administrator(job.actor.clone());
     let mut stores = Stores::begin(db, tenant, &caller, opened.source_name(), job).await?;
     let (sender, mut items) = mpsc::channel(READ_AHEAD);
@@ -91,6 +96,7 @@ pub async fn import(
     for line in stores.finish().await? {
         report(line);
     }
+    lock.release().await?;
     Ok(())
 }
 

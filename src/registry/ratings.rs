@@ -1,11 +1,14 @@
 //! Ratings: 1 to 5 stars and a comment, one for each user and skill.
 
+use jiff::Timestamp;
+
 use super::caller::Caller;
 use super::lifecycle::Action;
 use super::management::{self, ManageError, ManagedSkill};
 use crate::db::{DbError, TenantTx};
 use crate::ids::{RatingId, SkillId, UserId};
 use crate::sql;
+use crate::tenancy::mask_keys;
 
 /// The maximum length of a comment in characters.
 pub const MAX_COMMENT_CHARS: usize = 4_000;
@@ -55,6 +58,7 @@ pub async fn rate(
     let change = match stars {
         Some(stars) => {
             let id = RatingId::new();
+            let comment = mask_keys(comment);
             let sql = sql!("ratings/upsert.sql");
             let row = sql.row([
                 ("tenant_id", tenant.as_uuid()),
@@ -96,6 +100,36 @@ pub async fn rate(
         change,
         summary,
     })
+}
+
+/// A rating with a comment, without the name of its author.
+#[derive(Debug, Clone)]
+pub struct RatingComment {
+    pub stars: i16,
+    pub comment: String,
+    /// Whether its author had installed the skill or reported on it.
+    pub is_of_user: bool,
+    pub updated_at: Timestamp,
+}
+
+/// The newest `limit` ratings that have a comment, newest first.
+pub async fn recent(tx: &TenantTx, skill: SkillId, limit: i64) -> Result<Vec<RatingComment>, DbError> {
+    let rows = tx
+        .query(
+            sql!("ratings/recent.sql"),
+            &[tx.tenant().as_uuid(), skill.as_uuid(), &limit],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(RatingComment {
+                stars: row.try_get("stars")?,
+                comment: row.try_get("comment")?,
+                is_of_user: row.try_get("used")?,
+                updated_at: row.try_get("updated_at")?,
+            })
+        })
+        .collect()
 }
 
 /// The ratings of a skill, and whether the user has used it.

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::db::{DbError, Param, Sql, TenantTx};
 use crate::ids::{Digest, ReportId, SkillId, UserId, VersionId, min_uuid_v7};
 use crate::sql;
+use crate::tenancy::mask_keys;
 
 /// A caller's report on a skill that they used.
 #[derive(Debug, Clone)]
@@ -52,17 +53,18 @@ pub async fn report(tx: &TenantTx, new: &NewReport<'_>) -> Result<StoredReport, 
     let id = ReportId::new();
     let sql = sql!("usage/insert_feedback.sql");
     let tenant = tx.tenant();
+    let (key, comment) = (mask_keys(new.idempotency_key), new.comment.map(mask_keys));
     let row = sql.row([
         ("tenant_id", tenant.as_uuid()),
         ("id", id.as_uuid()),
-        ("idempotency_key", &new.idempotency_key),
+        ("idempotency_key", &key),
         ("user_id", new.user.as_uuid()),
         ("skill_id", new.skill.as_uuid()),
         ("version_id", new.version.as_uuid()),
         ("outcome", &new.outcome),
         ("minutes_saved", &new.minutes_saved),
         ("tokens", &new.tokens),
-        ("comment", &new.comment),
+        ("comment", &comment),
     ]);
     let inserted = tx.execute(sql, &row).await?;
     if inserted == 1 {
@@ -76,7 +78,7 @@ pub async fn report(tx: &TenantTx, new: &NewReport<'_>) -> Result<StoredReport, 
     let row = tx
         .query_one(
             sql!("usage/find_feedback.sql"),
-            &[tenant.as_uuid(), new.user.as_uuid(), &new.idempotency_key],
+            &[tenant.as_uuid(), new.user.as_uuid(), &key],
         )
         .await?;
     let version = VersionId::from_uuid(row.try_get("version_id")?);

@@ -19,6 +19,7 @@ use super::{latest, lifecycle::may};
 use crate::db::{DbError, TenantTx};
 use crate::ids::{Digest, ReviewId, UserId, VersionId};
 use crate::sql;
+use crate::tenancy::mask_keys;
 
 /// The maximum length of a comment in characters.
 pub const MAX_COMMENT_CHARS: usize = 4_000;
@@ -312,6 +313,7 @@ async fn insert(
             .collect()
     });
     let (verdict, decided_by, findings) = (new.verdict.as_str(), new.decided_by.as_str(), json!(findings));
+    let comment = mask_keys(new.comment);
     let sql = sql!("reviews/insert.sql");
     let row = sql.row([
         ("tenant_id", tenant.as_uuid()),
@@ -319,7 +321,7 @@ async fn insert(
         ("version_id", version.id.as_uuid()),
         ("reviewer_id", reviewer.as_uuid()),
         ("verdict", &verdict),
-        ("comment", &new.comment),
+        ("comment", &comment),
         ("findings", &findings),
         ("quality", &new.scores.quality),
         ("clarity", &new.scores.clarity),

@@ -12,6 +12,7 @@ use super::{latest, skills};
 use crate::db::{DbError, TenantTx};
 use crate::ids::{Digest, SkillId};
 use crate::sql;
+use crate::tenancy::mask_keys;
 use agent_skills::SkillFolder;
 
 /// Scans the files of a skill. Takes up to a second of CPU time for the largest skills: call it outside of async code.
@@ -145,7 +146,7 @@ pub async fn override_findings(
             tx.tenant().as_uuid(),
             &digest.as_bytes().as_slice(),
             &reviewer,
-            &reason,
+            &mask_keys(reason),
         ],
     )
     .await?;

@@ -10,6 +10,7 @@ use super::skills::{digest, state};
 use crate::db::{DbError, TenantTx};
 use crate::ids::{Digest, SkillId, UserId, VersionId};
 use crate::sql;
+use crate::tenancy::mask_keys;
 
 /// One entry of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,6 +161,19 @@ pub async fn file(
     row.as_ref().map(FileContents::from_row).transpose()
 }
 
+/// Text, if the bytes are UTF-8 without NUL and with few other control characters: JSON needs six bytes for each of
+/// those, base64 less than two.
+///
+/// # Errors
+/// The bytes, if they are no text.
+pub fn text_or_bytes(bytes: Vec<u8>) -> Result<String, Vec<u8>> {
+    let is_control = |byte: &&u8| byte.is_ascii_control() && !matches!(byte, b'\n' | b'\r' | b'\t');
+    if bytes.contains(&0) || bytes.iter().filter(is_control).count() > bytes.len() / 16 {
+        return Err(bytes);
+    }
+    String::from_utf8(bytes).map_err(std::string::FromUtf8Error::into_bytes)
+}
+
 /// The state of a version, as the rules of the lifecycle need it.
 #[derive(Debug, Clone)]
 pub struct VersionRow {
@@ -213,6 +227,7 @@ pub async fn set_state(
     to: VersionState,
     reason: Option<&str>,
 ) -> Result<bool, DbError> {
+    let reason = reason.map(mask_keys);
     let changed = tx
         .execute(
             sql!("versions/set_state.sql"),

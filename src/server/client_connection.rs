@@ -80,10 +80,6 @@ impl ClientConnection {
         time_limit: Duration,
         run: impl Future<Output = T> + Send,
     ) -> Result<T, Interrupted> {
-        let run = async {
-            self.report_progress(0, format!("{name} has started")).await;
-            run.await
-        };
         let run = AssertUnwindSafe(run).catch_unwind();
         let gone = async {
             match effect {
@@ -94,10 +90,11 @@ impl ClientConnection {
         };
         tokio::select! {
             biased;
+            // Beside the call, not in it: a client that does not read its notifications must not keep a transaction open.
+            never = self.keep_reporting(name) => match never {},
             finished = run => finished.map_err(|_panic| Interrupted::Panicked),
             outcome = gone => Err(Interrupted::ClientGone(outcome)),
             () = tokio::time::sleep(time_limit) => Err(Interrupted::TimedOut(time_limit)),
-            never = self.keep_reporting(name) => match never {},
         }
     }
 
@@ -115,6 +112,7 @@ impl ClientConnection {
 
     async fn keep_reporting(&self, name: &str) -> Infallible {
         let mut seconds = 0_u32;
+        self.report_progress(0, format!("{name} has started")).await;
         while self.progress.is_some() {
             tokio::time::sleep(Duration::from_secs(PROGRESS_SECONDS.into())).await;
             seconds = seconds.saturating_add(PROGRESS_SECONDS);

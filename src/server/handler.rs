@@ -21,7 +21,9 @@ use super::client_connection::ClientConnection;
 use super::credentials::CredentialSource;
 use super::methods;
 use super::notifications::{self, ResourceSubscriptions};
-use super::request::{MalformedRequest, ReadRequest, RecordedRequest, ToolCall, malformed};
+use super::request::{
+    InvalidParams, InvalidRequest, MalformedRequest, ReadRequest, RecordedRequest, ToolCall, malformed,
+};
 use super::service::CallService;
 use crate::mcp_methods::{
     Complete, DirectoryRead, LIST_TTL_MS, Method, PromptsGet, PromptsList, ResourcesList, ResourcesRead,
@@ -67,9 +69,14 @@ impl McpHandler {
     ) -> Result<R::Reply, ErrorData> {
         let key = self.credentials.api_key(&context.extensions)?;
         let metadata = self.credentials.metadata(context);
-        self.service
-            .execute(key, request, metadata, ClientConnection::new(context))
-            .await
+        let client = ClientConnection::new(context);
+        match InvalidParams::of(context) {
+            None => self.service.execute(key, request, metadata, client).await,
+            Some(invalid) => {
+                let request = InvalidRequest { request, invalid };
+                self.service.execute(key, request, metadata, client).await
+            }
+        }
     }
 
     async fn execute_unrecorded<M: Method>(
@@ -78,13 +85,13 @@ impl McpHandler {
         context: &RequestContext<RoleServer>,
     ) -> Result<M::Reply, ErrorData> {
         let key = self.credentials.api_key(&context.extensions)?;
+        let transport = self.credentials.transport();
+        if let Some(InvalidParams(message)) = InvalidParams::of(context) {
+            return Err(self.service.reject_malformed(&key, transport, message).await);
+        }
+        let client = ClientConnection::new(context);
         self.service
-            .execute_unrecorded(
-                &key,
-                method,
-                self.credentials.transport(),
-                &ClientConnection::new(context),
-            )
+            .execute_unrecorded(&key, method, transport, &client)
             .await
     }
 }
@@ -183,10 +190,7 @@ impl ServerHandler for McpHandler {
             let key = self.credentials.api_key(&context.extensions)?;
             let transport = self.credentials.transport();
             let message = malformed(method);
-            return Err(self
-                .service
-                .reject_malformed(&key, method, transport, message)
-                .await);
+            return Err(self.service.reject_malformed(&key, transport, message).await);
         }
         if methods::is_known(&request.method, &context) {
             return Err(ErrorData::invalid_params(malformed(&request.method), None));

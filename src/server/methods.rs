@@ -40,15 +40,16 @@ pub fn all() -> Vec<&'static str> {
     [&RECORDED[..], &UNRECORDED, &STATIC, &ONLY_LEGACY, &ONLY_CURRENT].concat()
 }
 
-/// Whether every answer to this method leaves a usage event.
+/// Whether a request of this method is a call: every answer to it leaves a usage event, and it counts against the limits of calls,
+/// over every transport.
 #[must_use]
 pub fn is_recorded(method: &str) -> bool {
     RECORDED.contains(&method)
 }
 
-/// Whether a request of this method counts against the limits of calls, over every transport: it reads the registry.
+/// Whether a request of this method needs a database connection: calls, lists and completions.
 #[must_use]
-pub fn is_call(method: &str) -> bool {
+pub fn reads_registry(method: &str) -> bool {
     RECORDED.contains(&method) || UNRECORDED.contains(&method)
 }
 

@@ -3,69 +3,20 @@
 //! Time limits are nested so that the record has time left: PostgreSQL ends a statement after 20 s; a call is given up after
 //! [`CALL_TIMEOUT`]; then its transaction has [`RECORD_TIMEOUT`] to record it, and a second transaction as long again.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rmcp::ErrorData;
 use tokio_postgres::error::SqlState;
 
 use super::completion::{Completion, TxDisposition};
 use super::errors;
-use super::event_metadata::{RequestMetadata, keep_search_text, mark_weak};
-use super::request::RequestSummary;
 use crate::db::{DbError, ServerDb, TenantTx};
-use crate::ids::EventId;
 use crate::registry::usage::{self, CallOutcome, UsageEvent};
-use crate::tenancy::Principal;
 
 /// The longest that a tool or method may run.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(25);
 /// How long a transaction may take to record a call that has ended.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// When a call came in. Its event's id holds the same time, which decides the event's partition.
-pub(super) struct Started {
-    id: EventId,
-    at: Instant,
-}
-
-impl Started {
-    pub(super) fn now() -> Self {
-        Self {
-            id: EventId::new(),
-            at: Instant::now(),
-        }
-    }
-}
-
-pub(super) fn usage_event<R>(
-    summary: RequestSummary,
-    metadata: RequestMetadata,
-    completion: &Completion<R>,
-    principal: &Principal,
-    started: &Started,
-) -> UsageEvent {
-    let metadata = metadata.recordable();
-    UsageEvent {
-        id: started.id,
-        api_key: principal.api_key,
-        user: principal.user,
-        tool: summary.name,
-        subject: completion.subject,
-        outcome: completion.outcome,
-        error_code: completion.error_code,
-        duration_us: i64::try_from(started.at.elapsed().as_micros()).unwrap_or(i64::MAX),
-        transport: metadata.transport.as_str(),
-        protocol_version: metadata.protocol_version,
-        client_name: metadata.client_name,
-        client_version: metadata.client_version,
-        request_id: metadata.request_id,
-        trace_id: metadata.trace_id,
-        idempotency_key: summary.idempotency_key,
-        arguments: mark_weak(keep_search_text(summary.arguments, principal), completion.is_weak),
-        result_count: completion.result_count,
-        result_bytes: i64::try_from(completion.result_bytes).unwrap_or(i64::MAX),
-    }
-}
 
 /// Records a completed call, and returns the reply that is then true.
 ///

@@ -2,8 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use rmcp::ErrorData;
 use rmcp::model::{CallToolResult, JsonObject};
+use rmcp::service::RequestContext;
+use rmcp::{ErrorData, RoleServer};
 use serde_json::{Value, json};
 
 use super::completion::{Completion, error_result, text_bytes};
@@ -38,6 +39,11 @@ pub trait RecordedRequest: Send + 'static {
     /// Checks name, permission and arguments. Breaks with the completion that refuses the request.
     fn check(self, principal: &Principal) -> ControlFlow<Completion<Self::Reply>, Self::Checked>;
 
+    /// Whether it may hold all files of a skill in memory: only a few of these run at once.
+    fn loads_skill(&self) -> bool {
+        false
+    }
+
     /// Whether it may be stopped when the client is gone.
     fn side_effect(checked: &Self::Checked) -> SideEffect;
 
@@ -58,10 +64,66 @@ pub trait RecordedRequest: Send + 'static {
         Err(ErrorData::internal_error(message, None))
     }
 
+    /// Refuses the request because of its parameters.
+    fn invalid_arguments(message: String) -> Completion<Self::Reply> {
+        Completion::protocol_error(CallOutcome::InvalidArguments, message)
+    }
+
     /// Refuses the request because a limit of calls is reached.
     fn over_limit(message: String) -> Completion<Self::Reply> {
         let reply = Err(ErrorData::new(OVER_LIMIT, message, None));
         Completion::failure(CallOutcome::OverLimit, "over_limit", reply)
+    }
+}
+
+/// Why the parameters of a request are refused, found before the protocol layer. In the extensions of the request.
+#[derive(Debug, Clone)]
+pub struct InvalidParams(pub(super) String);
+
+impl InvalidParams {
+    /// A field that occurs twice in one object.
+    #[must_use]
+    pub fn duplicate(name: &str) -> Self {
+        let name = recordable(name, 64);
+        Self(format!(
+            "The field \"{name}\" occurs twice in one object. Send it once."
+        ))
+    }
+
+    pub(super) fn of(context: &RequestContext<RoleServer>) -> Option<Self> {
+        let of_http = || context.extensions.get::<http::request::Parts>()?.extensions.get();
+        context.extensions.get().or_else(of_http).cloned()
+    }
+}
+
+/// A request whose parameters are refused, recorded under its own name.
+pub(super) struct InvalidRequest<R> {
+    pub(super) request: R,
+    pub(super) invalid: InvalidParams,
+}
+
+impl<R: RecordedRequest> RecordedRequest for InvalidRequest<R> {
+    type Reply = R::Reply;
+    type Checked = std::convert::Infallible;
+
+    fn summary(&self) -> RequestSummary {
+        self.request.summary()
+    }
+
+    fn check(self, _principal: &Principal) -> ControlFlow<Completion<R::Reply>, Self::Checked> {
+        ControlFlow::Break(R::invalid_arguments(self.invalid.0))
+    }
+
+    fn side_effect(checked: &Self::Checked) -> SideEffect {
+        match *checked {}
+    }
+
+    async fn run(checked: Self::Checked, _cx: &CallContext<'_>) -> Result<Completion<R::Reply>, DbError> {
+        match checked {}
+    }
+
+    fn over_limit(message: String) -> Completion<R::Reply> {
+        R::over_limit(message)
     }
 }
 
@@ -74,6 +136,10 @@ pub(super) struct ToolCall {
 impl RecordedRequest for ToolCall {
     type Reply = CallToolResult;
     type Checked = (ToolName, Call);
+
+    fn loads_skill(&self) -> bool {
+        ToolName::from_name(&self.name).is_some_and(ToolName::loads_skill)
+    }
 
     fn summary(&self) -> RequestSummary {
         let idempotency_key = self
@@ -144,6 +210,10 @@ impl RecordedRequest for ToolCall {
         Ok(error_result(outcome, outcome.as_str(), message))
     }
 
+    fn invalid_arguments(message: String) -> Completion<CallToolResult> {
+        invalid_arguments(message)
+    }
+
     fn over_limit(message: String) -> Completion<CallToolResult> {
         Completion::tool_error(CallOutcome::OverLimit, "over_limit", message)
     }
@@ -210,6 +280,10 @@ pub(super) struct ReadRequest<M>(pub(super) M);
 impl<M: Method> RecordedRequest for ReadRequest<M> {
     type Reply = M::Reply;
     type Checked = M;
+
+    fn loads_skill(&self) -> bool {
+        M::LOADS_FILE
+    }
 
     fn summary(&self) -> RequestSummary {
         let arguments: JsonObject = self

@@ -2,7 +2,8 @@
 //! effects and the record together.
 //!
 //! Invariant: every answer to a tool call or to a read of a skill, success or error, has one row in `usage_events`. The
-//! only errors without one are those without a caller (the key is invalid) or without a database; then nothing was done.
+//! only errors without one are those without a caller (the key is invalid) or without a database, and refusals by a limit after
+//! the first 60 of a key in a minute; then nothing was done.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -12,11 +13,13 @@ use rmcp::ErrorData;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
+use super::call_event::{Started, usage_event};
 use super::client_connection::{ClientConnection, Interrupted};
 use super::completion::Completion;
 use super::errors;
 use super::event_metadata::{RequestMetadata, TransportKind};
-use super::recording::{self, CALL_TIMEOUT, Started, usage_event};
+use super::recording::{self, CALL_TIMEOUT};
+use super::refusals::RefusalRecorder;
 use super::request::{RecordedRequest, RequestSummary, method_error};
 use super::subscriptions::Subscriptions;
 use crate::access::{AccessControl, AccessLimits};
@@ -24,8 +27,17 @@ use crate::db::{ServerDb, TenantTx};
 use crate::mcp_methods::Method;
 use crate::registry::usage::CallOutcome;
 use crate::search::SearchCache;
-use crate::tenancy::{ApiKey, AuthError, CallPermit, OverLimit, Principal};
+use crate::tenancy::{ApiKey, AuthError, CallPermit, OverLimit, Principal, Share, ShareLimiter, ShareLimits};
 use crate::tools::{CallContext, SideEffect};
+
+/// Calls at once that may hold all files of a skill in memory. With the largest skill, of 16 MiB, each may need 100 MiB.
+const LARGE_CALLS: ShareLimits = ShareLimits {
+    per_key: 2,
+    per_tenant: 3,
+    total: 4,
+};
+/// How long a call waits for its place among them.
+const LARGE_CALL_WAIT: Duration = Duration::from_secs(10);
 
 /// Limits of a server process.
 #[derive(Debug, Clone, Copy)]
@@ -56,8 +68,10 @@ pub struct CallService {
     access: Arc<AccessControl>,
     search: SearchCache,
     call_timeout: Duration,
-    in_flight: TaskTracker,
+    pub(super) in_flight: TaskTracker,
+    pub(super) refusals: RefusalRecorder,
     subscriptions: Subscriptions,
+    large_calls: ShareLimiter,
     #[cfg(feature = "test-util")]
     test_hook: Option<TestHook>,
 }
@@ -74,6 +88,8 @@ impl CallService {
             search: SearchCache::default(),
             call_timeout: limits.call_timeout,
             in_flight: TaskTracker::new(),
+            large_calls: ShareLimiter::new(LARGE_CALLS),
+            refusals: RefusalRecorder::default(),
             #[cfg(feature = "test-util")]
             test_hook: None,
         }
@@ -148,17 +164,28 @@ impl CallService {
     ) -> Result<R::Reply, ErrorData> {
         let started = Started::now();
         let source = metadata.transport.as_str();
+        // Waited for before a connection is taken.
+        let memory = if request.loads_skill() {
+            self.memory_share(api_key).await.map(Some)
+        } else {
+            Ok(None)
+        };
         let (tx, principal) = self.begin(api_key, source).await?;
         // Held until the call is recorded: until then it counts as running.
         let admitted = self.admit(&tx, &principal, metadata.transport).await?;
-        let completion = match &admitted {
-            Ok(_permit) => {
+        let completion = match (&admitted, &memory) {
+            (Ok(_permit), Ok(_share)) => {
                 self.run(request, &summary.name, &tx, &principal, source, client)
                     .await
             }
-            Err(over) => R::over_limit(over.to_string()),
+            (Err(over), _) => R::over_limit(over.to_string()),
+            (_, Err(busy)) => R::over_limit((*busy).to_owned()),
         };
         self.record_denial(&principal, completion.outcome, &summary.name, source);
+        if admitted.is_err() && !self.refusals.takes(principal.api_key) {
+            rollback(tx).await?;
+            return completion.reply;
+        }
         let mut event = usage_event(summary, metadata, &completion, &principal, &started);
         let reply = recording::record(&self.db, tx, &mut event, completion).await?;
         tracing::info!(
@@ -172,6 +199,19 @@ impl CallService {
         reply
     }
 
+    /// A place among the calls that hold all files of a skill in memory.
+    ///
+    /// # Errors
+    /// The message for the caller if none is free within 10 seconds.
+    async fn memory_share(&self, key: &ApiKey) -> Result<Share, &'static str> {
+        let free = self
+            .large_calls
+            .take_when_free(key.claimed_tenant(), key.hash(), 1);
+        tokio::time::timeout(LARGE_CALL_WAIT, free)
+            .await
+            .map_err(|_elapsed| "The registry is busy with other large skills. Try again in a moment.")
+    }
+
     /// Runs a request that leaves no usage event (lists, completions). Its transaction is always rolled back.
     pub(super) async fn execute_unrecorded<M: Method>(
         &self,
@@ -182,11 +222,6 @@ impl CallService {
     ) -> Result<M::Reply, ErrorData> {
         let source = transport.as_str();
         let (tx, principal) = self.begin(api_key, source).await?;
-        if let Err(over) = self.admit(&tx, &principal, transport).await? {
-            rollback(tx).await?;
-            self.record_denial(&principal, CallOutcome::OverLimit, M::NAME, source);
-            return Err(ErrorData::new(errors::OVER_LIMIT, over.to_string(), None));
-        }
         let cx = self.context(&tx, &principal, source);
         let run = self.with_hook(M::NAME, &tx, method.run(&cx));
         match client
@@ -206,24 +241,18 @@ impl CallService {
         }
     }
 
-    /// Checks and counts a request of a list or completion whose parameters are malformed, which runs nothing.
+    /// Refuses a list or completion whose parameters are malformed, which runs nothing but the check of the key.
     pub(super) async fn reject_malformed(
         &self,
         api_key: &ApiKey,
-        method: &'static str,
         transport: TransportKind,
         message: String,
     ) -> ErrorData {
-        let admitted = async {
-            let (tx, principal) = self.begin(api_key, transport.as_str()).await?;
-            let admitted = self.admit(&tx, &principal, transport).await?;
-            rollback(tx).await?;
-            admitted.map(drop).map_err(|over| {
-                self.record_denial(&principal, CallOutcome::OverLimit, method, transport.as_str());
-                ErrorData::new(errors::OVER_LIMIT, over.to_string(), None)
-            })
+        let checked = async {
+            let (tx, _principal) = self.begin(api_key, transport.as_str()).await?;
+            rollback(tx).await
         };
-        match admitted.await {
+        match checked.await {
             Ok(()) => ErrorData::invalid_params(message, None),
             Err(error) => error,
         }

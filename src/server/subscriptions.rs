@@ -18,12 +18,12 @@ use crate::db::{ChangeEvent, DbError};
 use crate::ids::TenantId;
 use crate::registry::listing;
 use crate::registry::skill_uri::SkillUri;
-use crate::tenancy::{ApiKey, AuthError, TenantPermit, TenantSemaphore};
+use crate::tenancy::{ApiKey, AuthError, Share, ShareExceeded, ShareLimiter, ShareLimits};
 use crate::tools::ToolName;
 
 /// The source of denials in the audit log when the key of a subscription is refused.
 const SOURCE: &str = "subscription";
-/// Subscriptions that one tenant may have at once in one process.
+/// Subscriptions that one tenant may have at once in one process; one API key at most half of them.
 const PER_TENANT: usize = 500;
 /// The least time between two notifications to one subscriber: an import of 1,000 skills must not send 1,000.
 const MIN_INTERVAL: Duration = Duration::from_millis(500);
@@ -37,7 +37,7 @@ const MAX_CHANGES: i64 = 1000;
 pub(super) struct Subscriptions {
     access: Arc<AccessControl>,
     ended: CancellationToken,
-    permits: TenantSemaphore,
+    limiter: ShareLimiter,
 }
 
 impl Subscriptions {
@@ -45,7 +45,7 @@ impl Subscriptions {
         Self {
             access,
             ended: CancellationToken::new(),
-            permits: TenantSemaphore::new(PER_TENANT),
+            limiter: ShareLimiter::new(ShareLimits::of_tenant(PER_TENANT)),
         }
     }
 
@@ -53,11 +53,16 @@ impl Subscriptions {
         self.ended.cancel();
     }
 
-    fn take_permit(&self, tenant: TenantId) -> Result<TenantPermit, ErrorData> {
-        self.permits.take(tenant).ok_or_else(|| {
+    fn take_share(&self, tenant: TenantId, key: &ApiKey) -> Result<Share, ErrorData> {
+        self.limiter.take(tenant, key.hash(), 1).map_err(|exceeded| {
+            let holder = match exceeded {
+                ShareExceeded::Key(limit) => format!("This API key has {limit}"),
+                ShareExceeded::Tenant(limit) => format!("Your organisation has {limit}"),
+                ShareExceeded::Total => "The server has all its".to_owned(),
+            };
             let message = format!(
-                "Your organisation has {PER_TENANT} subscriptions open on this server, which is its limit. Close one, or \
-                 ask for the lists again from time to time instead."
+                "{holder} subscriptions open on this server, which is the limit. Close one, or ask for the lists again from \
+                 time to time instead."
             );
             ErrorData::invalid_request(message, None)
         })
@@ -128,7 +133,7 @@ pub(super) struct CatalogWatcher {
     revision: i64,
     events: Receiver<ChangeEvent>,
     ended: CancellationToken,
-    _permit: TenantPermit,
+    _share: Share,
 }
 
 impl CatalogWatcher {
@@ -148,8 +153,9 @@ impl CatalogWatcher {
                 None,
             )));
         }
-        let permit = subscriptions.take_permit(principal.tenant);
-        let permit = permit.map_err(SubscribeError::Refused)?;
+        let share = subscriptions
+            .take_share(principal.tenant, &key)
+            .map_err(SubscribeError::Refused)?;
         Ok(Self {
             access: Arc::clone(access),
             key,
@@ -157,7 +163,7 @@ impl CatalogWatcher {
             revision: principal.catalog_revision,
             events,
             ended: subscriptions.ended.clone(),
-            _permit: permit,
+            _share: share,
         })
     }
 

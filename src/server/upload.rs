@@ -35,6 +35,9 @@ pub enum UploadError {
     TimedOut(u64),
     #[error("{0}")]
     Parameters(String),
+    /// The body has a `Content-Encoding`.
+    #[error("{0}")]
+    Encoded(&'static str),
 }
 
 impl UploadError {
@@ -45,6 +48,7 @@ impl UploadError {
             Self::BrokenOff => (CallOutcome::ClientGone, "upload_broken_off"),
             Self::TimedOut(_) => (CallOutcome::TimedOut, "upload_timed_out"),
             Self::Parameters(_) => (CallOutcome::InvalidArguments, "invalid_arguments"),
+            Self::Encoded(_) => (CallOutcome::InvalidArguments, "unsupported_encoding"),
         }
     }
 }
@@ -142,6 +146,10 @@ fn refused(error: &UploadError) -> Completion<UploadReply> {
 impl RecordedRequest for Upload {
     type Reply = UploadReply;
     type Checked = (ToolName, Call);
+
+    fn loads_skill(&self) -> bool {
+        true
+    }
 
     fn summary(&self) -> RequestSummary {
         // The number of files is recorded, as for a call with files.

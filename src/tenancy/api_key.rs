@@ -3,6 +3,7 @@
 //! The fixed prefix lets secret scanners find a leaked key; the checksum detects a typing error without a query.
 //! The tenant's id in the key is a claim: it only selects the tenant in which the key's hash is looked up.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -46,6 +47,9 @@ pub enum ApiKeyError {
     /// The prefix, the length or the characters are wrong.
     #[error("this is not a skillkeep API key: a key is \"skeep_\" followed by 60 letters and digits")]
     Shape,
+    /// It begins like a key and has white space inside.
+    #[error("this API key has white space inside, perhaps a line break; copy it in one piece")]
+    WhiteSpace,
     /// The shape is right but the checksum is wrong.
     #[error("this API key has a typing error or is incomplete; copy the whole key again")]
     Checksum,
@@ -86,8 +90,13 @@ impl ApiKey {
 impl FromStr for ApiKey {
     type Err = ApiKeyError;
 
+    /// White space around the key is ignored: files and secrets of an orchestrator often end with a line feed.
     fn from_str(text: &str) -> Result<Self, ApiKeyError> {
+        let text = text.trim();
         let body = text.strip_prefix(PREFIX).ok_or(ApiKeyError::Shape)?;
+        if body.contains(char::is_whitespace) {
+            return Err(ApiKeyError::WhiteSpace);
+        }
         if text.len() != LEN || !body.bytes().all(|b| b.is_ascii_alphanumeric()) {
             return Err(ApiKeyError::Shape);
         }
@@ -109,6 +118,43 @@ impl fmt::Debug for ApiKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ApiKey(hidden)")
     }
+}
+
+/// Stands for an API key in a text that is stored.
+const MASKED: &str = "skeep_(hidden)";
+
+/// Replaces every API key in a text that a caller wrote, so that a key that was pasted by mistake is not stored. What looks like a key
+/// with a part of its secret, such as one with a typing error, counts as one.
+///
+/// # Examples
+///
+/// ```
+/// use skillkeep::ids::TenantId;
+/// use skillkeep::tenancy::{ApiKey, mask_keys};
+///
+/// let key = ApiKey::generate(TenantId::new(), &mut rand::rng());
+/// let comment = format!("works with {}.", key.reveal());
+/// assert_eq!(mask_keys(&comment), "works with skeep_(hidden).");
+/// ```
+#[must_use]
+pub fn mask_keys(text: &str) -> Cow<'_, str> {
+    if !text.contains(PREFIX) {
+        return Cow::Borrowed(text);
+    }
+    let mut masked = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(PREFIX) {
+        masked.push_str(before);
+        let is_letter_or_digit = |c: char| c.is_ascii_alphanumeric();
+        let run = after.len() - after.trim_start_matches(is_letter_or_digit).len();
+        // The next key may follow without a space.
+        let end = after.find(PREFIX).map_or(run, |next| next.min(run));
+        let (body, following) = after.split_at(end);
+        masked.push_str(if body.len() > TENANT_LEN { MASKED } else { PREFIX });
+        rest = if body.len() > TENANT_LEN { following } else { after };
+    }
+    masked.push_str(rest);
+    Cow::Owned(masked)
 }
 
 fn checksum(text: &str) -> String {
@@ -173,12 +219,52 @@ mod tests {
             assert!(key.reveal()[..len].parse::<ApiKey>().is_err());
         }
         assert_eq!(
-            format!("{} ", key.reveal()).parse::<ApiKey>(),
+            format!("{}0", key.reveal()).parse::<ApiKey>(),
             Err(ApiKeyError::Shape)
         );
     }
 
+    #[test]
+    fn white_space_is_ignored_around_and_named_inside_the_key() {
+        let key = key();
+        for (before, after) in [("", "\n"), (" ", "\r\n"), ("\t", " \u{a0}")] {
+            let read: ApiKey = format!("{before}{}{after}", key.reveal()).parse().unwrap();
+            assert_eq!((read.reveal(), read.hash()), (key.reveal(), key.hash()));
+        }
+        let (first, second) = key.reveal().split_at(30);
+        for between in [" ", "\n", "\u{2028}"] {
+            let read = format!("{first}{between}{second}").parse::<ApiKey>();
+            assert_eq!(read, Err(ApiKeyError::WhiteSpace));
+        }
+    }
+
+    #[test]
+    fn keys_in_a_text_are_masked_wherever_they_are() {
+        let key = key();
+        let text = key.reveal();
+        for (before, after) in [
+            (text.to_owned(), "skeep_(hidden)"),
+            (format!("{text}{text}"), "skeep_(hidden)skeep_(hidden)"),
+            (
+                format!("a \"{text}\",\n{text}é"),
+                "a \"skeep_(hidden)\",\nskeep_(hidden)é",
+            ),
+            (text[..40].to_owned(), "skeep_(hidden)"),
+            ("skeep_ skeep_skeep_abc".to_owned(), "skeep_ skeep_skeep_abc"),
+            (format!("skeep_{text}"), "skeep_skeep_(hidden)"),
+        ] {
+            assert_eq!(mask_keys(&before), after, "{before}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn no_key_is_left_in_any_text(before in ".{0,8}", after in ".{0,8}") {
+            let key = key();
+            let masked = mask_keys(&format!("{before}{}{after}", key.reveal())).into_owned();
+            prop_assert!(!masked.contains(&key.reveal()[28..]));
+        }
+
         #[test]
         fn any_single_typing_error_is_detected(position in 6_usize..66, digit in "[0-9A-Za-z]") {
             let key = key();

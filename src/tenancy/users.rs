@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::tenants::Status;
 use crate::db::{DbError, TenantTx};
 use crate::ids::UserId;
+use crate::shown_text::is_unsafe;
 use crate::sql;
 
 /// The email address that identifies a user, in lower case. Only its shape is checked: skillkeep sends no mail.
@@ -27,7 +28,7 @@ impl std::str::FromStr for Email {
     fn from_str(text: &str) -> Result<Self, String> {
         let email = text.trim().to_lowercase();
         let well_formed = email.len() <= 254
-            && !email.chars().any(|c| c.is_whitespace() || c.is_control())
+            && !email.chars().any(|c| c.is_whitespace() || is_unsafe(c))
             && email.split_once('@').is_some_and(|(local, domain)| {
                 !local.is_empty() && !domain.is_empty() && !domain.contains('@')
             });

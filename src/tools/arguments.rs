@@ -8,7 +8,10 @@ use serde_json::Value;
 use super::error::{ArgumentError, Rejection};
 use super::name::ToolName;
 use super::tool::Tool;
+use crate::shown_text::echoed;
 
+/// Maximum length of the path of a known argument in characters, such as `files[511].is_executable`.
+const MAX_PATH_CHARS: usize = 64;
 /// The longest version label, in characters.
 pub(super) const MAX_VERSION_CHARS: usize = 64;
 
@@ -47,11 +50,20 @@ fn parse<T: Tool>(schema: &JsonObject, arguments: &Value) -> Result<T, ArgumentE
         rule: violation.rule,
     })?;
     let input = serde_path_to_error::deserialize(arguments).map_err(|error| {
-        ArgumentError::Json(describe(&error.path().to_string(), &error.inner().to_string()))
+        let message = error.inner().to_string();
+        ArgumentError::Json(describe(&error.path().to_string(), &short(&message)))
     })?;
     let input: T = input;
     input.check()?;
     Ok(input)
+}
+
+/// The message of `serde_json` with at most 200 characters of the caller's text, which comes before what was expected.
+fn short(message: &str) -> String {
+    match message.rsplit_once(", expected ") {
+        Some((given, expected)) => format!("{}, expected {expected}", echoed(given)),
+        None => echoed(message).into_owned(),
+    }
 }
 
 /// An error of `serde_json` in the terms of a caller, who knows JSON's types and not Rust's. `path` is `.` for all arguments.
@@ -62,7 +74,9 @@ fn describe(path: &str, message: &str) -> String {
         message = message.replace(&format!("expected {rust_type}"), "expected a whole number");
     }
     let is_named = path == "." || message.contains(&format!("`{path}`"));
-    if is_named {
+    // The path of an unknown argument is its name, which the message repeats already.
+    let is_unknown = path.chars().count() > MAX_PATH_CHARS;
+    if is_named || is_unknown {
         message
     } else {
         format!("`{path}`: {message}")

@@ -171,7 +171,10 @@ fn next_step(differences: &Differences, install: &Install) -> String {
             "This version was withdrawn: remove it, and look for another skill with search_skills.".to_owned()
         }
         (Some(newer), false) => format!("Version {newer} is newer: install it unless you need this one."),
-        (None, false) => "Use the skill, then report with record_usage whether it helped.".to_owned(),
+        (None, false) => {
+            "It is the newest version. Use the skill, then report with record_usage whether it helped."
+                .to_owned()
+        }
     }
 }
 

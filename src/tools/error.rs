@@ -9,6 +9,7 @@ use agent_skills::{IdError, VersionError};
 use super::name::ToolName;
 use crate::db::DbError;
 use crate::registry::cursor::InvalidCursor;
+use crate::shown_text::echoed;
 
 /// Why a tool failed.
 #[derive(Debug, thiserror::Error)]
@@ -46,14 +47,16 @@ impl From<InvalidCursor> for ToolError {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
     /// The same for a skill that does not exist, that belongs to another tenant, and that the key cannot view.
-    #[error("There is no skill \"{slug}\" in this registry.{} Call search_skills to find skills.", named("Similar", .near))]
+    #[error("There is no skill \"{}\" in this registry.{} Call search_skills to find skills.", echoed(.slug), named("Similar", .near))]
     UnknownSkill {
         slug: String,
         /// Slugs that the caller may have meant.
         near: Vec<String>,
     },
     #[error(
-        "There is no version \"{version}\" of \"{slug}\".{} Omit `version` for the latest.",
+        "There is no version \"{}\" of \"{}\".{} Omit `version` for the latest.",
+        echoed(.version),
+        echoed(.slug),
         named("Versions", .versions)
     )]
     UnknownVersion {
@@ -66,9 +69,9 @@ pub(super) enum Refusal {
         "There is no install of yours with this install_id. Call install_skill first; it returns the install_id."
     )]
     UnknownInstall,
-    #[error("The skill \"{slug}\" has no file \"{path}\". Call get_skill without `file` to list its files.")]
+    #[error("The skill \"{}\" has no file \"{}\". Call get_skill without `file` to list its files.", echoed(.slug), echoed(.path))]
     UnknownFile { slug: String, path: String },
-    #[error("\"{path}\" is not a text file. Call install_skill to get its bytes.")]
+    #[error("\"{}\" is not a text file. Call install_skill to get its bytes.", echoed(.path))]
     NotText { path: String },
     #[error("`offset` {offset} is behind the end: there are {total} {unit}. Use a smaller `offset`.")]
     PastTheEnd {
@@ -86,7 +89,7 @@ pub(super) enum Refusal {
         /// Empty if none was given.
         reason: String,
     },
-    #[error("The idempotency key \"{key}\" was already used for a different report. Use a new key.")]
+    #[error("The idempotency key \"{}\" was already used for a different report. Use a new key.", echoed(.key))]
     IdempotencyConflict { key: String },
     #[error(
         "This API key is limited to certain skills, but the report covers all skills. Ask your administrator for a key without \
@@ -126,15 +129,15 @@ pub(super) enum ArgumentError {
     /// A wrong type, a missing or an unknown argument, as `serde_json` describes it.
     #[error("{0}")]
     Json(String),
-    #[error("`{argument}` {rule}")]
+    #[error("`{}` {rule}", echoed(.argument))]
     Limit { argument: String, rule: String },
     #[error("`install_id` is not a UUID; use the install_id that install_skill returned")]
     InstallId,
-    #[error("`digest` of \"{path}\": {error}")]
+    #[error("`digest` of \"{}\": {error}", echoed(.path))]
     FileDigest { path: String, error: IdError },
     #[error("`mine` takes no query and no filters; omit them")]
     MineWithFilters,
-    #[error("`files` lists \"{0}\" more than once")]
+    #[error("`files` lists \"{}\" more than once", echoed(.0))]
     DuplicateFile(String),
     #[error("{0}")]
     Slug(IdError),
@@ -142,9 +145,9 @@ pub(super) enum ArgumentError {
     Version(VersionError),
     #[error("`to`: {0}")]
     Email(String),
-    #[error("the file \"{0}\" needs either `text` or `base64`")]
+    #[error("the file \"{}\" needs either `text` or `base64`", echoed(.0))]
     FileContent(String),
-    #[error("`base64` of \"{0}\" is not valid Base64; encode the bytes of the file (RFC 4648, section 4)")]
+    #[error("`base64` of \"{}\" is not valid Base64; encode the bytes of the file (RFC 4648, section 4)", echoed(.0))]
     FileBase64(String),
     #[error("a verdict needs `decided_by`: `person` or `assistant`")]
     DecidedBy,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ToolError;
 use super::arguments::MAX_VERSION_CHARS;
-use super::error::{ArgumentError, LifecycleRefusal};
+use super::error::{ArgumentError, LifecycleRefusal, Refusal};
 use super::not_found;
 use super::publish_skill::next_step;
 use super::tool::{CallContext, Done, Tool};
@@ -72,6 +72,14 @@ impl Tool for ForkSkill {
             Ok(_) => return Err(not_found::refusal(cx, &self.skill, version).await?.into()),
             Err(error) => return Err(not_found::change(cx, error, &self.skill, version).await),
         };
+        if let Some(reason) = origin.yanked {
+            return Err(Refusal::Yanked {
+                reason,
+                slug: origin.slug,
+                version: origin.version,
+            }
+            .into());
+        }
         let settings = settings::load(cx.tx).await?;
         let stored = fork::fork(cx.tx, &caller, &settings, &origin, &new_name, self.draft)
             .await

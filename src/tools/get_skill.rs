@@ -13,10 +13,12 @@ use super::skill_life::Life;
 use super::text_page::TextPage;
 use super::tool::{CallContext, Done, Tool};
 use crate::registry::versions::{self, FileContents};
-use crate::registry::{management, reviews, skills};
+use crate::registry::{management, ratings, reviews, skills};
 
 /// One more than are shown, to know whether there are more.
 const MAX_VERSIONS: i64 = skill_answer::MAX_VERSIONS as i64 + 1;
+/// Comments of ratings that one answer shows.
+const MAX_COMMENTS: i64 = 3;
 const DEFAULT_MAX_CHARS: u32 = 16_000;
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -94,6 +96,11 @@ impl GetSkill {
         } else {
             None
         };
+        let comments = if details.ratings > 0 {
+            ratings::recent(cx.tx, details.resolved.skill, MAX_COMMENTS).await?
+        } else {
+            Vec::new()
+        };
         let (offset, total) = (self.offset(), files.len());
         if offset > 0 && offset >= total {
             let unit = "files";
@@ -110,7 +117,7 @@ impl GetSkill {
             missing,
         };
         let life = Life::new(cx.principal, managed, review, may_read_reviews);
-        Ok(Done::new(skill_answer::details(details, listed, history, life)).with_subject(subject))
+        Ok(Done::new(skill_answer::details(details, listed, history, life, comments)).with_subject(subject))
     }
 
     async fn read_file(

@@ -159,10 +159,9 @@ fn deprecation_note(cx: &CallContext<'_>, deprecation: Deprecation) -> String {
 
 fn install_file(file: FileContents) -> InstallFile {
     let FileContents { entry, bytes } = file;
-    let (encoding, content) = match String::from_utf8(bytes) {
-        Ok(text) if !text.contains('\0') => ("utf-8", text),
-        Ok(text) => ("base64", BASE64.encode(text)),
-        Err(error) => ("base64", BASE64.encode(error.as_bytes())),
+    let (encoding, content) = match versions::text_or_bytes(bytes) {
+        Ok(text) => ("utf-8", text),
+        Err(bytes) => ("base64", BASE64.encode(bytes)),
     };
     InstallFile {
         path: entry.path,

@@ -71,6 +71,23 @@ impl ToolName {
         Self::ALL.iter().copied().find(|tool| tool.as_str() == name)
     }
 
+    /// Whether a call may hold all files of a skill in memory, several times over.
+    #[must_use]
+    pub const fn loads_skill(self) -> bool {
+        match self {
+            Self::InstallSkill | Self::ReviewSkill | Self::ForkSkill | Self::PublishSkill => true,
+            Self::SearchSkills
+            | Self::GetSkill
+            | Self::ConfirmInstall
+            | Self::RecordUsage
+            | Self::UsageReport
+            | Self::Whoami
+            | Self::RateSkill
+            | Self::UpdateSkill
+            | Self::YankSkill => false,
+        }
+    }
+
     /// Whether this principal's key may call the tool.
     #[must_use]
     pub fn allowed_for(self, principal: &Principal) -> bool {

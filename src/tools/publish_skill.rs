@@ -18,6 +18,7 @@ use crate::registry::lifecycle::VersionState;
 use crate::registry::publish::{self, NewVersion, Placement, PublishOutcome, StoredVersion};
 use crate::registry::scans;
 use crate::registry::settings;
+use crate::shown_text::echoed;
 
 /// The most notes in an answer.
 const MAX_NOTES: usize = 20;
@@ -133,7 +134,8 @@ impl Tool for PublishSkill {
         } = self;
         let settings = settings::load(cx.tx).await?;
         // Decoding, parsing and scanning take CPU time that would block other calls.
-        let folder_name = skill.clone().unwrap_or_else(|| "skill".to_owned());
+        // An upload without a slug has no folder whose name could differ from the skill's.
+        let folder_name = skill.clone().unwrap_or_default();
         let prepared = tokio::task::spawn_blocking(move || Prepared::new(&folder_name, files, unpacked))
             .await
             .map_err(|error| DbError::Corrupt(format!("preparing a skill failed: {error}")))??;
@@ -214,7 +216,7 @@ impl Prepared {
 
 fn decoded(file: SentFile) -> Result<SkillFile, LifecycleRefusal> {
     let path = SkillPath::parse(&file.path).map_err(|error| {
-        LifecycleRefusal::InvalidSkill(format!("invalid path \"{}\": {error}", file.path))
+        LifecycleRefusal::InvalidSkill(format!("invalid path \"{}\": {error}", echoed(&file.path)))
     })?;
     let bytes = match (file.text, file.base64) {
         (Some(text), _) => text.into_bytes(),

@@ -142,7 +142,7 @@ impl Tool for ReviewSkill {
         let output = match (self.verdict, self.decided_by) {
             (Some(decision), Some(decider)) => {
                 let result = self.decide(cx, &settings, decision, decider).await?;
-                decided(result)
+                decided(result, decision)
             }
             (None | Some(_), _) => show(cx, opened, &settings).await?,
         };
@@ -183,15 +183,19 @@ impl ReviewSkill {
     }
 }
 
-fn decided(result: ReviewResult) -> ReviewSkillOutput {
+fn decided(result: ReviewResult, decision: Decision) -> ReviewSkillOutput {
+    let is_request = matches!(decision, Decision::RequestChanges);
     let next_step = if result.counted {
         match result.state {
+            VersionState::Published if is_request => {
+                "The verdict is stored, and the version stays published: yank_skill withdraws it."
+            }
             VersionState::Published => "It is published.",
             VersionState::Draft => "The author sees your comment in get_skill and can publish again.",
             VersionState::InReview | VersionState::Yanked => "The verdict is stored.",
         }
     } else {
-        "The verdict is stored, but an assistant's approval does not count here. A person must decide."
+        "The verdict is stored, but an assistant's verdict does not count here. A person must decide."
     };
     ReviewSkillOutput {
         skill: result.skill.slug,

@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use super::labels::{excerpt, rounded};
 use super::search_filter::{Filter, Match};
-use crate::registry::lifecycle::VersionState;
 use crate::registry::listing::OwnSkill;
 use crate::registry::skills::SkillSummary;
 use crate::registry::usage::SkillNumbers;
@@ -38,7 +37,7 @@ pub(super) struct SkillHit {
     category: Option<String>,
     // The latest.
     version: String,
-    // If not published.
+    // If not published, and always of own skills.
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<&'static str>,
     // What others get, if not `version`.
@@ -121,7 +120,7 @@ impl SkillHit {
             category: None,
             latest: skill.latest_version.filter(|latest| *latest != skill.version),
             version: skill.version,
-            state: (state != VersionState::Published.as_str()).then_some(state),
+            state: Some(state),
             files: skill.file_count,
             kilobytes: kilobytes(skill.total_bytes),
             installs: None,

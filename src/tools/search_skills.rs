@@ -232,7 +232,11 @@ fn rank(catalog: &TenantCatalog, filter: &Filter<'_>, position: &Position, limit
     let exact = exact.as_ref().map(|(_, skill)| Match {
         skill: *skill,
         why: Some("its slug".to_owned()),
-        words: filter.query.split_whitespace().map(str::to_owned).collect(),
+        words: filter
+            .query
+            .split(|c: char| !c.is_alphanumeric())
+            .map(str::to_owned)
+            .collect(),
     });
     let mut matches: Vec<Match> = exact.into_iter().chain(others).collect();
     let has_more = matches.len() > until && until < MAX_RANK;

@@ -4,10 +4,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::labels::{day, rounded, time};
+use super::labels::{day, excerpt, rounded, time};
 use super::schema::without_descriptions;
 use super::skill_life::{Life, state_of, unless_published};
 use super::text_page::TextPage;
+use crate::registry::ratings::RatingComment;
 use crate::registry::skill_uri::SkillUri;
 use crate::registry::skills::{ResolvedVersion, SkillDetails};
 use crate::registry::versions::{FileEntry, VersionSummary};
@@ -16,6 +17,8 @@ use crate::registry::versions::{FileEntry, VersionSummary};
 pub(super) const MAX_VERSIONS: usize = 20;
 /// The number of files that one answer lists.
 const MAX_FILES: usize = 60;
+/// The characters of a rating's comment that are shown.
+const MAX_COMMENT_CHARS: usize = 200;
 /// Fields of the front matter that the answer has already.
 const SAID_ELSEWHERE: [&str; 3] = ["name", "description", "license"];
 
@@ -35,7 +38,8 @@ pub(super) struct VersionLine {
     version: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<&'static str>,
-    published: String,
+    // When it was published, or stored if it was not.
+    date: String,
     // Its author, if that is not the owner.
     #[serde(skip_serializing_if = "Option::is_none")]
     by: Option<String>,
@@ -64,6 +68,28 @@ impl FilePage {
             text: page.text,
             total_chars: is_part.then_some(page.total_chars),
             next_offset: page.next_offset,
+        }
+    }
+}
+
+/// A comment of a user on the skill: untrusted text.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Comment {
+    stars: i16,
+    text: String,
+    on: String,
+    /// Its author neither installed the skill nor reported on it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    never_used: bool,
+}
+
+impl Comment {
+    fn new(rating: RatingComment) -> Self {
+        Self {
+            stars: rating.stars,
+            text: excerpt(&rating.comment, MAX_COMMENT_CHARS, ""),
+            on: day(rating.updated_at),
+            never_used: !rating.is_of_user,
         }
     }
 }
@@ -99,14 +125,17 @@ pub(super) struct Details {
     /// Mean, 1 to 5.
     #[serde(skip_serializing_if = "Option::is_none")]
     stars: Option<f64>,
+    // The newest that say something.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    comments: Vec<Comment>,
     /// Confirmed.
     installs: i64,
     // Reports.
     helped: i64,
     failed: i64,
     stale: i64,
-    // Of this version.
-    published_at: String,
+    // Of this version: published, or stored if it was not.
+    stored_at: String,
     file_count: i32,
     total_bytes: i64,
     files: Vec<FileLine>,
@@ -182,6 +211,7 @@ pub(super) fn details(
     mut list: FileList,
     mut history: Vec<VersionSummary>,
     life: Life,
+    comments: Vec<RatingComment>,
 ) -> GetSkillOutput {
     let has_older_versions = history.len() > MAX_VERSIONS;
     history.truncate(MAX_VERSIONS);
@@ -214,11 +244,12 @@ pub(super) fn details(
             life,
             ratings: skill.ratings,
             stars: skill.stars.map(rounded),
+            comments: comments.into_iter().map(Comment::new).collect(),
             installs: skill.installs,
             helped: skill.helped,
             failed: skill.failed,
             stale: skill.stale,
-            published_at: time(skill.version_created_at),
+            stored_at: time(skill.version_created_at),
             file_count: skill.file_count,
             total_bytes: skill.total_bytes,
             files: file_lines(list),
@@ -246,7 +277,7 @@ fn version_line(version: VersionSummary, owner: Option<&str>) -> VersionLine {
     VersionLine {
         state: unless_published(state_of(&version)),
         version: version.version,
-        published: day(version.created_at),
+        date: day(version.created_at),
         by: version
             .author_email
             .filter(|author| Some(author.as_str()) != owner),

@@ -18,6 +18,10 @@ pub(super) struct Review {
     verdict: String,
     by: String,
     on: String,
+    // `person` or `assistant`.
+    decided_by: String,
+    /// An assistant's verdict does not count where a person must decide.
+    counted: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     comment: Option<String>,
 }
@@ -55,6 +59,8 @@ pub(super) struct Life {
     origin: Option<Origin>,
     #[serde(skip)]
     is_archived: bool,
+    #[serde(skip)]
+    has_latest: bool,
 }
 
 impl Life {
@@ -80,6 +86,8 @@ impl Life {
                 verdict: review.verdict,
                 by: review.reviewer,
                 on: day(review.created_at),
+                decided_by: review.decided_by,
+                counted: review.counted,
                 comment: Some(review.comment).filter(|text| shows_comment && !text.is_empty()),
             }),
             deprecated: skill.deprecation.map(|deprecation| Deprecation {
@@ -88,6 +96,7 @@ impl Life {
             }),
             origin,
             is_archived: skill.is_archived,
+            has_latest: skill.latest.is_some(),
         }
     }
 
@@ -108,9 +117,14 @@ impl Life {
         let deprecation = self.deprecated.as_ref();
         let successor = deprecation.and_then(|deprecation| deprecation.successor.as_ref());
         let step = match (state, successor) {
-            ("draft", _) => "Only its author and reviewers see this version: submit it with update_skill.",
+            ("draft", _) => {
+                "Only its author and reviewers see this version. Its author submits it with update_skill."
+            }
             ("in_review", _) => "It waits for a review: a reviewer calls review_skill.",
-            ("yanked", _) => "This version was withdrawn: use the latest instead.",
+            ("yanked", _) if self.has_latest => "This version was withdrawn: use the latest instead.",
+            ("yanked", _) => {
+                "This version was withdrawn, and there is no other: look for another skill with search_skills."
+            }
             (ARCHIVED, _) => "It is archived: its owner can restore it with update_skill.",
             (QUARANTINED, _) => "The scanner found something critical: review_skill shows a reviewer what.",
             (_, Some(successor)) => return format!("It is deprecated: use {successor} instead."),

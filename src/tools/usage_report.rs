@@ -26,7 +26,7 @@ pub struct UsageReportInput {
     #[serde(default)]
     #[schemars(range(min = 1, max = 100))]
     top: Option<u32>,
-    /// What the skills are ordered by.
+    /// What the skills are ordered by; default `calls`, which counts all tools.
     #[serde(default)]
     order: SkillOrder,
 }

@@ -24,7 +24,7 @@ pub struct YankSkill {
     /// Withdraw every version instead.
     #[serde(default)]
     all: bool,
-    /// Shown to those who have it. Required unless `undo`.
+    /// Shown to readers of the version. Required unless `undo`.
     #[serde(default)]
     #[schemars(length(min = 1, max = 1000))]
     reason: Option<String>,
@@ -45,8 +45,8 @@ pub(super) struct YankSkillOutput {
 
 impl Tool for YankSkill {
     const TITLE: &'static str = "Withdraw a version";
-    const DESCRIPTION: &'static str = "Withdraw one version of a skill, or all: it is no longer found or installed. Those who have it can still read it by its \
-         version, with your reason.";
+    const DESCRIPTION: &'static str = "Withdraw one version of a skill, or all: it is no longer found or installed. It can still be read by its version, \
+         with your reason.";
     type Output = YankSkillOutput;
 
     fn check(&self) -> Result<(), ArgumentError> {
@@ -99,6 +99,11 @@ impl YankSkill {
 fn output(skill: ManagedSkill, changed: &[ChangedVersion], undo: bool) -> YankSkillOutput {
     let (state, next_step) = if undo {
         ("published", "It can be found and installed again.")
+    } else if skill.latest.is_some() {
+        (
+            "yanked",
+            "Others get the latest version that is left. `undo` publishes this one again.",
+        )
     } else {
         (
             "yanked",

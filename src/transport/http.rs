@@ -1,14 +1,20 @@
 //! Streamable HTTP on `/mcp` for all protocol versions, HTTP+SSE and the upload of archives beside it, and `/healthz` and
-//! `/readyz`.
+//! `/readyz`. Each path may end with a slash.
 //!
 //! Invariant: `/mcp` has no sessions. Each request carries its key, so no caller can take over another's session.
 
+mod batch;
+mod connections;
+mod cors;
 pub(super) mod error_response;
-mod forwarded;
+pub(super) mod forwarded;
 pub(super) mod head_validation;
 mod health;
+mod held_body;
 pub(super) mod jsonrpc_validation;
 mod listener;
+mod mcp_route;
+mod paced_stream;
 mod upload;
 
 use std::future::Future;
@@ -25,9 +31,10 @@ use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use self::forwarded::Network;
-use self::head_validation::{HeadValidation, validate_head};
-use self::jsonrpc_validation::{BodyTimeout, validate_jsonrpc};
+pub use self::forwarded::{Network, PathPrefix};
+use self::head_validation::{AllowedNames, validate_key, validate_names};
+use self::jsonrpc_validation::BodyTimeout;
+use self::mcp_route::validate_jsonrpc;
 pub use self::upload::PATH as UPLOAD_PATH;
 use super::sse::{self, Sessions, SseOptions};
 use crate::server::{CallService, CredentialSource, McpHandler};
@@ -44,12 +51,16 @@ pub struct HttpOptions {
     pub allowed_hosts: Vec<String>,
     /// Origins of web pages that may call. Requests without an `Origin` always may.
     pub allowed_origins: Vec<String>,
-    /// Connections of all clients together. Further ones wait until one closes.
+    /// Connections of all clients together. A further one takes the place of the one that is idle for the longest time.
     pub connections: usize,
+    /// Connections of one address, unless it is a trusted proxy.
+    pub connections_per_address: usize,
     /// How long a client may take to send the head of a request, and again its body.
     pub request_timeout: Duration,
-    /// Proxies whose `X-Forwarded-For` is trusted.
+    /// Proxies whose `X-Forwarded-For` and `X-Forwarded-Prefix` are trusted.
     pub trusted_proxies: Vec<Network>,
+    /// Where a reverse proxy serves the registry. Requests may come with or without it.
+    pub path_prefix: PathPrefix,
     /// HTTP+SSE; `None` disables it.
     pub sse: Option<SseOptions>,
 }
@@ -61,8 +72,10 @@ impl Default for HttpOptions {
             allowed_hosts: names(&["localhost", "127.0.0.1", "::1"]),
             allowed_origins: names(&["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"]),
             connections: 10_000,
+            connections_per_address: 2_500,
             request_timeout: Duration::from_secs(30),
             trusted_proxies: Vec::new(),
+            path_prefix: PathPrefix::default(),
             sse: Some(SseOptions::default()),
         }
     }
@@ -125,13 +138,17 @@ pub async fn serve_handlers<H: ServerHandler>(
     let abort = CancellationToken::new();
     let stopping = Arc::new(AtomicBool::new(false));
     let access = service.access();
-    let sessions = options
-        .sse
-        .clone()
-        .map(|sse| Arc::new(Sessions::new(sse, Arc::clone(access))));
+    let sessions = options.sse.clone().map(|sse| {
+        Arc::new(Sessions::new(
+            sse,
+            options.path_prefix.clone(),
+            Arc::clone(&service),
+        ))
+    });
     let health = health::Health::new(Arc::clone(access), Arc::clone(&stopping));
     let app = router(options, &abort, &service, sessions.as_ref(), Arc::new(handlers))
         .merge(health::routes(health));
+    let app = below_prefix(app, &options.path_prefix);
     let stopped = CancellationToken::new();
     let shutdown = shut_down(stop, stopping, stopped.clone(), Arc::clone(&service), sessions);
     tokio::spawn(shutdown);
@@ -171,6 +188,14 @@ async fn shut_down(
     }
 }
 
+/// The same routes also below the prefix: some proxies remove it, others do not.
+fn below_prefix(app: Router, prefix: &PathPrefix) -> Router {
+    match prefix.as_str() {
+        "" => app,
+        prefix => Router::new().nest(prefix, app.clone()).merge(app),
+    }
+}
+
 fn router<H: ServerHandler>(
     options: &HttpOptions,
     abort: &CancellationToken,
@@ -193,17 +218,16 @@ fn router<H: ServerHandler>(
         Arc::new(LocalSessionManager::default()),
         config,
     );
-    let head_validation = HeadValidation {
+    let allowed = AllowedNames {
         hosts: options.allowed_hosts.clone().into(),
         origins: options.allowed_origins.clone().into(),
-        access: Arc::clone(access),
     };
+    let cors = cors::layer(Arc::clone(&allowed.origins));
+    let validate_jsonrpc = middleware::from_fn_with_state(Arc::clone(service), validate_jsonrpc);
     let routes = Router::new()
-        .route_service("/mcp", mcp)
-        .route_layer(middleware::from_fn_with_state(
-            Arc::clone(access),
-            validate_jsonrpc,
-        ));
+        .route_service("/mcp", mcp.clone())
+        .route_service("/mcp/", mcp)
+        .route_layer(validate_jsonrpc);
     let routes = match sessions {
         Some(sessions) => routes.merge(sse::routes(sessions, handlers)),
         None => routes,
@@ -212,5 +236,7 @@ fn router<H: ServerHandler>(
     // On these routes alone: a 401 for other paths makes clients look for an OAuth server.
     routes
         .layer(Extension(BodyTimeout(options.request_timeout)))
-        .route_layer(middleware::from_fn_with_state(head_validation, validate_head))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(access), validate_key))
+        .route_layer(cors)
+        .route_layer(middleware::from_fn_with_state(allowed, validate_names))
 }

@@ -11,24 +11,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::extract::{Query, Request, State};
-use axum::http::{HeaderName, StatusCode};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router, routing};
 use futures::stream::{self, StreamExt as _};
 use rand::Rng as _;
 use rmcp::ServerHandler;
-use rmcp::model::{ClientJsonRpcMessage, ServerJsonRpcMessage};
+use rmcp::model::ClientJsonRpcMessage;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use self::channel::{PendingRequests, SessionHandles, SseTransport, TrackError, channel};
-use super::http::error_response::{json_rpc_error, try_later};
+use self::channel::{Outgoing, PendingRequests, SessionHandles, SseTransport, TrackError, channel};
+use super::http::PathPrefix;
+use super::http::error_response::{json_rpc_error, share_exceeded, try_later};
+use super::http::forwarded::forwarded_prefix;
 use super::http::jsonrpc_validation;
-use crate::access::AccessControl;
 use crate::ids::Digest;
-use crate::server::CredentialSource;
-use crate::tenancy::{ApiKey, TenantPermit, TenantSemaphore};
+use crate::server::{CallService, CredentialSource, TransportKind};
+use crate::tenancy::{ApiKey, Share, ShareLimiter, ShareLimits};
 
 /// Interval of comments that keep proxies from closing a silent stream.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -40,7 +41,7 @@ const RETRY_SECONDS: u32 = 5;
 /// Limits of HTTP+SSE.
 #[derive(Debug, Clone)]
 pub struct SseOptions {
-    /// Sessions that one tenant may have open at once.
+    /// Sessions that one tenant may have open at once; one API key at most half of them.
     pub sessions_per_tenant: usize,
     /// Sessions of all tenants together.
     pub sessions: usize,
@@ -75,19 +76,24 @@ struct Session {
 pub(super) struct Sessions {
     options: SseOptions,
     open: Mutex<HashMap<String, Arc<Session>>>,
-    permits: TenantSemaphore,
+    limiter: ShareLimiter,
     started: Instant,
-    access: Arc<AccessControl>,
+    path_prefix: PathPrefix,
+    service: Arc<CallService>,
 }
 
 impl Sessions {
-    pub(super) fn new(options: SseOptions, access: Arc<AccessControl>) -> Self {
+    pub(super) fn new(options: SseOptions, path_prefix: PathPrefix, service: Arc<CallService>) -> Self {
         Self {
-            permits: TenantSemaphore::new(options.sessions_per_tenant),
+            limiter: ShareLimiter::new(ShareLimits {
+                total: options.sessions,
+                ..ShareLimits::of_tenant(options.sessions_per_tenant)
+            }),
             options,
             open: Mutex::default(),
             started: Instant::now(),
-            access,
+            path_prefix,
+            service,
         }
     }
 
@@ -99,13 +105,13 @@ impl Sessions {
         }
     }
 
-    /// Opens a session of this key, with an id of 192 random bits. `None` when the server has its maximum of sessions.
+    /// Opens a session of this key, with an id of 192 random bits.
     fn open(
         &self,
         key: &ApiKey,
         handles: &SessionHandles,
         ended: CancellationToken,
-    ) -> Option<(String, Arc<Session>)> {
+    ) -> (String, Arc<Session>) {
         let mut id = [0_u8; 24];
         rand::rng().fill_bytes(&mut id);
         let id = id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
@@ -117,11 +123,8 @@ impl Sessions {
             ended,
         });
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.len() >= self.options.sessions {
-            return None;
-        }
         open.insert(id.clone(), Arc::clone(&session));
-        Some((id, session))
+        (id, session)
     }
 
     fn find(&self, id: &str, key: &ApiKey) -> Option<Arc<Session>> {
@@ -146,7 +149,7 @@ impl Sessions {
             if idle >= self.options.idle.as_secs() {
                 return "idle";
             }
-            if self.access.is_revoked(key).await {
+            if self.service.access().is_revoked(key).await {
                 return "its key became invalid";
             }
         }
@@ -159,34 +162,44 @@ pub(super) fn routes<H: ServerHandler>(
     handlers: Arc<dyn Fn(CredentialSource) -> H + Send + Sync>,
 ) -> Router {
     let listening = Arc::clone(sessions);
-    let listen = move |Extension(key): Extension<ApiKey>| {
+    let listen = move |Extension(key): Extension<ApiKey>, headers: HeaderMap| {
         let (sessions, handlers) = (Arc::clone(&listening), Arc::clone(&handlers));
-        async move { listen(&sessions, &key, handlers(CredentialSource::Sse(key.clone()))) }
+        async move {
+            let prefix = forwarded_prefix(&headers).unwrap_or_else(|| sessions.path_prefix.clone());
+            listen(
+                &sessions,
+                &key,
+                &prefix,
+                handlers(CredentialSource::Sse(key.clone())),
+            )
+        }
     };
+    let listen = routing::get(listen);
     Router::new()
-        .route("/sse", routing::get(listen))
+        .route("/sse", listen.clone())
+        .route("/sse/", listen)
         .route("/messages", routing::post(message))
+        .route("/messages/", routing::post(message))
         .with_state(Arc::clone(sessions))
 }
 
-/// Opens a session and streams its events.
-fn listen<H: ServerHandler>(sessions: &Arc<Sessions>, key: &ApiKey, handler: H) -> Response {
-    let Some(permit) = sessions.permits.take(key.claimed_tenant()) else {
-        let text = format!(
-            "Your organisation has {} event streams open on this server, which is its limit. Close one first.",
-            sessions.permits.per_tenant()
-        );
-        return try_later(StatusCode::TOO_MANY_REQUESTS, RETRY_SECONDS, &text);
+/// Opens a session and streams its events. `prefix` is the path below which the client reaches this server.
+fn listen<H: ServerHandler>(
+    sessions: &Arc<Sessions>,
+    key: &ApiKey,
+    prefix: &PathPrefix,
+    handler: H,
+) -> Response {
+    let share = match sessions.limiter.take(key.claimed_tenant(), key.hash(), 1) {
+        Ok(share) => share,
+        Err(exceeded) => return share_exceeded(exceeded, "event streams open", RETRY_SECONDS),
     };
     let ended = CancellationToken::new();
     let (transport, handles) = channel(ended.clone());
-    let Some((id, session)) = sessions.open(key, &handles, ended) else {
-        let text = "The server has its maximum of event streams open. Try again later.";
-        return try_later(StatusCode::SERVICE_UNAVAILABLE, RETRY_SECONDS, text);
-    };
+    let (id, session) = sessions.open(key, &handles, ended);
     let endpoint = Event::default()
         .event("endpoint")
-        .data(format!("/messages?sessionId={id}"));
+        .data(format!("{}/messages?sessionId={id}", prefix.as_str()));
     // Dropped with the stream: ends the session.
     let guard = session.ended.clone().drop_guard();
     tokio::spawn(run(
@@ -196,13 +209,18 @@ fn listen<H: ServerHandler>(sessions: &Arc<Sessions>, key: &ApiKey, handler: H) 
         key.clone(),
         handler,
         transport,
-        permit,
+        share,
     ));
-    let messages = stream::unfold((handles.outbox, guard), |(mut outbox, guard)| async move {
-        let message: ServerJsonRpcMessage = outbox.recv().await?;
-        let event = Event::default().event("message").json_data(message).ok()?;
-        Some((event, (outbox, guard)))
-    });
+    let messages = stream::unfold(
+        (handles.outbox, guard, None),
+        |(mut outbox, guard, before)| async move {
+            // The connection asks for the next event once the one before is written.
+            drop(before);
+            let Outgoing { text, shares } = outbox.recv().await?;
+            let event = Event::default().event("message").data(text);
+            Some((event, (outbox, guard, Some(shares))))
+        },
+    );
     let events = stream::once(async { endpoint }).chain(messages);
     (
         // Keeps nginx from buffering the events.
@@ -220,7 +238,7 @@ async fn run<H: ServerHandler>(
     key: ApiKey,
     handler: H,
     transport: SseTransport,
-    permit: TenantPermit,
+    share: Share,
 ) {
     let serving = async {
         match rmcp::service::serve_server(handler, transport).await {
@@ -246,7 +264,7 @@ async fn run<H: ServerHandler>(
     session.ended.cancel();
     let mut open = sessions.open.lock().unwrap_or_else(PoisonError::into_inner);
     open.remove(&id);
-    drop(permit);
+    drop(share);
 }
 
 #[derive(serde::Deserialize)]
@@ -277,17 +295,22 @@ async fn message(
         Ok(read) => read,
         Err(refusal) => return refusal,
     };
+    if let Some(invalid) = &read.invalid_params {
+        parts.extensions.insert(invalid.clone());
+    }
     let Ok(mut message) = serde_json::from_slice::<ClientJsonRpcMessage>(&read.bytes) else {
         let text = "The body is not a message of the Model Context Protocol.";
         return json_rpc_error(StatusCode::BAD_REQUEST, -32_600, text);
     };
     session.last_message.store(sessions.now(), Ordering::Relaxed);
-    match jsonrpc_validation::admit(&sessions.access, &parts, &read).await {
-        Ok(Some(guard)) => drop(parts.extensions.insert(Arc::new(guard))),
-        Ok(None) => {}
+    let guard = match jsonrpc_validation::admit(&sessions.service, TransportKind::Sse, &parts, &read).await {
+        Ok(guard) => guard.map(Arc::new),
         Err(refusal) => return refusal,
+    };
+    if let Some(guard) = &guard {
+        parts.extensions.insert(Arc::clone(guard));
     }
-    if let Err(error) = session.pending.track(&message, MAX_PENDING) {
+    if let Err(error) = session.pending.track(&message, guard, MAX_PENDING) {
         return not_tracked(error);
     }
     message.insert_extension(parts);

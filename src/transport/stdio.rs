@@ -1,11 +1,20 @@
 //! Standard input and output: one client, one key. stdout carries JSON-RPC only.
 
+mod batches;
+mod channel;
+
 use std::sync::Arc;
+use std::time::Duration;
 
 use rmcp::ServiceExt as _;
+use tokio::io::{AsyncRead, AsyncWrite};
 
+use self::channel::channel;
 use crate::server::{CallService, CredentialSource, McpHandler};
 use crate::tenancy::ApiKey;
+
+/// How long a client that has closed stdin may take to read the last answers.
+const FLUSH: Duration = Duration::from_secs(5);
 
 /// Why serving failed.
 #[derive(Debug, thiserror::Error)]
@@ -23,16 +32,42 @@ pub enum StdioError {
 /// # Errors
 /// When the connection is not initialized or fails.
 pub async fn serve(call_service: Arc<CallService>, key: ApiKey) -> Result<(), StdioError> {
+    let (input, output) = rmcp::transport::stdio_pipes();
+    serve_on(call_service, key, input, output).await
+}
+
+/// As [`serve`], on any pair of streams.
+///
+/// # Errors
+/// When the connection is not initialized or fails.
+pub async fn serve_on<R, W>(
+    call_service: Arc<CallService>,
+    key: ApiKey,
+    input: R,
+    output: W,
+) -> Result<(), StdioError>
+where
+    R: AsyncRead + Send + Unpin + 'static,
+    W: AsyncWrite + Send + Unpin + 'static,
+{
     let handler = McpHandler::new(Arc::clone(&call_service), CredentialSource::Stdio(key));
-    let service = match handler.serve(rmcp::transport::stdio_pipes()).await {
-        Ok(service) => service,
+    let (transport, mut writer) = channel(input, output);
+    let ended = match handler.serve(transport).await {
+        Ok(service) => {
+            let ended = service.waiting().await;
+            call_service.drain().await;
+            ended
+                .map(|_| ())
+                .map_err(|error| StdioError::Broken(error.to_string()))
+        }
         // A client that closes the connection without a message is no error.
-        Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => return Ok(()),
-        Err(error) => return Err(StdioError::Start(error.to_string())),
+        Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => Ok(()),
+        Err(error) => Err(StdioError::Start(error.to_string())),
     };
-    let ended = service.waiting().await;
-    call_service.drain().await;
+    // The transport is gone, so the writer ends when everything is written.
+    if tokio::time::timeout(FLUSH, &mut writer).await.is_err() {
+        tracing::warn!("the client does not read stdout; the last answers are lost");
+        writer.abort();
+    }
     ended
-        .map(|_| ())
-        .map_err(|error| StdioError::Broken(error.to_string()))
 }

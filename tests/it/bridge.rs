@@ -5,6 +5,7 @@ mod certificates;
 mod invalid_upstream;
 mod start;
 mod unavailable;
+mod unreadable;
 
 use std::net::SocketAddr;
 use std::process::Stdio;

@@ -55,6 +55,30 @@ fn text_of_the_user_survives_connecting_and_removing() {
 }
 
 #[test]
+fn removing_takes_the_key_out_of_every_backup() {
+    let home = Home::new();
+    home.write(DESKTOP, "{\"theme\": \"dark\"}");
+    successful(home.run(&["claude-desktop"]));
+    // Another edit, so that a backup holds the key.
+    successful(home.run(&["claude-desktop", "--url", "https://skills.example.com"]));
+    let texts = |home: &Home| -> Vec<String> {
+        let files = home.other_files(DESKTOP);
+        files
+            .iter()
+            .map(|file| fs::read_to_string(file).unwrap())
+            .collect()
+    };
+    assert!(texts(&home).iter().any(|text| text.contains(KEY.as_str())));
+    let before = home.other_files(DESKTOP).len();
+    successful(home.run_with(&["claude-desktop", "--remove"], &[]));
+    assert_eq!(home.other_files(DESKTOP).len(), before + 1);
+    for text in texts(&home) {
+        assert!(!text.contains(KEY.as_str()), "{text}");
+        assert!(serde_json::from_str::<Value>(&text).is_ok(), "{text}");
+    }
+}
+
+#[test]
 fn print_shows_the_entry_and_writes_nothing() {
     for (name, file, _) in ASSISTANTS {
         let home = Home::new();

@@ -4,8 +4,11 @@
 
 mod databases;
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use agent_skills::{SkillFile, SkillFolder, SkillPath, read_document};
 use embedded_postgres::{Embedded, EmbeddedOptions, StartOutcome};
@@ -70,6 +73,35 @@ impl Cluster {
             .user(role)
             .dbname(database);
         config
+    }
+
+    /// Lets clients connect as a role that only a test has, and waits until the server knows it.
+    pub(crate) async fn admit(&self, role: &str) {
+        let ident = data_root().join(folder_name()).join("pg_ident.conf");
+        let mut map = OpenOptions::new().append(true).open(ident).unwrap();
+        let account = nix::unistd::User::from_uid(nix::unistd::Uid::effective());
+        let account = account.unwrap().unwrap().name;
+        map.write_all(format!("clients \"{account}\" \"{role}\"\n").as_bytes())
+            .unwrap();
+        let (superuser, connection) = self
+            .config(self.embedded.superuser(), "postgres")
+            .connect(tokio_postgres::NoTls)
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        superuser.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+        for _ in 0..100 {
+            // The role may not exist yet, which is another error.
+            let refused = match self.config(role, "postgres").connect(tokio_postgres::NoTls).await {
+                Ok(_) => return,
+                Err(error) => error.as_db_error().map(|error| error.message().to_owned()),
+            };
+            if !refused.unwrap_or_default().contains("Peer authentication failed") {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the server does not admit {role}");
     }
 
     /// `DATABASE_URL` for a child process.

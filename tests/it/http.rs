@@ -1,7 +1,13 @@
 //! Streamable HTTP: clients of both protocol profiles, authentication, allowed hosts and origins, health.
 
+mod batches;
 mod concurrency_limit;
+mod cors;
+mod heads;
 mod limits_by_transport;
+mod paths;
+mod refused_calls;
+mod slow_clients;
 pub(crate) mod stopping;
 
 use std::sync::Arc;

@@ -131,6 +131,8 @@ async fn assert_rejected(url: &str, key: &ApiKey, malformed: Malformed) {
         .post(url)
         .bearer_auth(key.reveal())
         .header("accept", "application/json, text/event-stream")
+        // Without the header, the version is 2025-03-26, which has batches.
+        .header("mcp-protocol-version", "2025-06-18")
         .body(malformed.body);
     if let Some(content_type) = malformed.content_type {
         request = request.header("content-type", content_type);
@@ -270,6 +272,21 @@ async fn malformed_heads_are_rejected_and_next_request_is_served() {
         ),
         (
             "POST /mcp HTTP/1.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned(),
+            "400",
+        ),
+        (
+            "POST /mcp HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                .to_owned(),
+            "400",
+        ),
+        (
+            "POST /mcp HTTP/1.1\r\nHost: evil.example@localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                .to_owned(),
+            "400",
+        ),
+        (
+            "POST http://ada@localhost/mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                .to_owned(),
             "400",
         ),
         (

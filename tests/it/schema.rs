@@ -181,6 +181,7 @@ async fn isolation_checks_find_privileged_server_role() {
     let db = TestDb::new().await;
     let superuser = db.superuser().await;
     let role = format!("skillkeep_checked_{}", std::process::id());
+    Cluster::get().admit(&role).await;
     for (rights, wanted) in [
         ("BYPASSRLS IN ROLE skillkeep_app", "BYPASSRLS"),
         ("IN ROLE skillkeep_app, pg_read_all_data", "predefined role"),

@@ -117,6 +117,7 @@ async fn stream_above_limit_is_refused_until_another_ends() {
     let db = TestDb::new().await;
     let acme = db.tenant("acme").await;
     let (key, sibling) = (db.full_key(acme).await, db.full_key(acme).await);
+    let third = db.full_key(acme).await;
     let other = db.full_key(db.tenant("globex").await).await;
     let options = with_sse(SseOptions {
         sessions_per_tenant: 2,
@@ -126,7 +127,7 @@ async fn stream_above_limit_is_refused_until_another_ends() {
     let client = reqwest::Client::new();
     let first = Agent::greet(served.at, &key).await;
     let _second = Agent::greet(served.at, &sibling).await;
-    let rejection = Agent::open(&client, served.at, &key)
+    let rejection = Agent::open(&client, served.at, &third)
         .await
         .err()
         .expect("a third stream was opened");

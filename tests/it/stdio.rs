@@ -1,6 +1,7 @@
 //! The program over stdin and stdout, as an assistant starts it.
 
 mod flood;
+mod unreadable;
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
@@ -73,7 +74,8 @@ async fn stdout_is_json_rpc_only_and_log_holds_no_secrets() {
         line(&json!({"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": {"arguments": 7}})),
     ]
     .concat();
-    let output = exchange(start(&db, key.reveal(), "trace"), &input, 5);
+    // Five responses, and an error for each line that is not JSON.
+    let output = exchange(start(&db, key.reveal(), "trace"), &input, 7);
 
     assert_eq!(output.code, 0, "{output:?}");
     let lines = output.json_lines();

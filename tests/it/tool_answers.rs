@@ -202,7 +202,10 @@ async fn own_skills_are_listed_in_every_state() {
         .iter()
         .map(|hit| (hit["skill"].as_str().unwrap(), hit["state"].as_str()))
         .collect();
-    assert_eq!(rows, [("mine-draft", Some("draft")), ("mine-public", None)]);
+    assert_eq!(
+        rows,
+        [("mine-draft", Some("draft")), ("mine-public", Some("published"))]
+    );
     let page = client
         .ok("search_skills", json!({"mine": true, "limit": 1}))
         .await;
@@ -241,4 +244,16 @@ async fn details_name_files_that_skill_md_lacks() {
     assert_eq!(shown["missing_files"], json!(["references/guide.md"]));
     assert_eq!(shown.to_string().matches("Has gaps.").count(), 1, "{shown}");
     assert_eq!(shown.to_string().matches("guide.md").count(), 1, "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slug_as_query_is_never_a_weak_match() {
+    let (_db, _, client) = setup().await;
+    for limit in [1, 10] {
+        let found = client
+            .ok("search_skills", json!({"query": "fill-pdf", "limit": limit}))
+            .await;
+        assert!(!found["next_step"].to_string().contains("Weak"), "{found}");
+        assert_eq!(found.get("unmatched"), None, "{found}");
+    }
 }

@@ -1,7 +1,7 @@
 //! Errors: reasons why a skill is rejected.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::limits::{
     MAX_FILES, MAX_FRONT_MATTER_BYTES, MAX_SKILL_MD_BYTES, MAX_TOTAL_BYTES, MAX_YAML_NESTING, MAX_YAML_VALUES,
@@ -68,6 +68,9 @@ pub enum FolderError {
     BadIgnoreFile { path: PathBuf, reason: String },
     #[error("invalid include pattern {pattern:?}: {reason}")]
     BadPattern { pattern: String, reason: String },
+    /// A hard link: a second name of a file that the owner of the source does not own and may not be able to read.
+    #[error("{} is a second name of a file of another account: replace it with a copy", path.display())]
+    HardLink { path: PathBuf },
     /// A pipe, socket or device. It was not opened.
     #[error("{} is a {kind}, not a file: remove it", path.display())]
     Special {
@@ -103,16 +106,6 @@ pub enum FolderError {
     /// The file was replaced, or its size changed, while the folder was read.
     #[error("{} changed while it was read: try again", path.display())]
     Changed { path: PathBuf },
-}
-
-impl From<walkdir::Error> for FolderError {
-    fn from(error: walkdir::Error) -> Self {
-        let path = error.path().unwrap_or(Path::new("the folder")).to_path_buf();
-        Self::Unreadable {
-            path,
-            source: error.into(),
-        }
-    }
 }
 
 /// Why a text is not an identifier.

@@ -9,6 +9,7 @@ use crate::error::FolderError;
 use crate::exclusion::{Exclusion, Names, combined, excluded_folder};
 use crate::ignore_files::{FolderPatterns, IgnoreRules};
 use crate::json_file::JsonFiles;
+use crate::listing::visit_below;
 use crate::nested::{contains_skill_md, is_material};
 use crate::origin::{Origin, origin_of};
 use crate::path::SKILL_MD;
@@ -87,7 +88,7 @@ impl SkillSource {
         let mut search = Search {
             source: self,
             open: vec![Folder {
-                on_disk: self.root.clone(),
+                on_disk: self.root().to_path_buf(),
                 source: String::new(),
                 rules: IgnoreRules::default(),
                 in_skill: None,
@@ -95,7 +96,7 @@ impl SkillSource {
             links: VecDeque::new(),
             searched: HashSet::new(),
             found: VecDeque::new(),
-            files: JsonFiles::default(),
+            files: JsonFiles::below(&self.root),
             left_to_count: MAX_COUNTED,
         };
         std::iter::from_fn(move || search.next())
@@ -119,7 +120,7 @@ struct Search<'a> {
     links: VecDeque<(PathBuf, String)>,
     searched: HashSet<PathBuf>,
     found: VecDeque<Found>,
-    files: JsonFiles,
+    files: JsonFiles<'a>,
     /// Entries of folders that are left out that may still be looked at.
     left_to_count: usize,
 }
@@ -170,13 +171,10 @@ impl Search<'_> {
             path: folder.on_disk.clone(),
             source,
         };
-        let mut entries = Vec::new();
-        for entry in folder.on_disk.read_dir().map_err(unreadable)? {
-            let entry = entry.map_err(unreadable)?;
-            entries.push((entry.file_name(), entry.file_type().map_err(unreadable)?));
-        }
+        let root = &self.source.root;
+        let mut entries = root.entries(&folder.on_disk, usize::MAX).map_err(unreadable)?;
         entries.sort_by(|a, b| a.0.cmp(&b.0));
-        if contains_skill_md(&folder.on_disk) && !folder.in_skill.as_deref().is_some_and(is_material) {
+        if contains_skill_md(root, &folder.on_disk) && !folder.in_skill.as_deref().is_some_and(is_material) {
             folder.in_skill = Some(PathBuf::new());
             let skill = self.found_skill(&folder);
             self.found.push_back(Found::Skill(Box::new(skill)));
@@ -187,10 +185,10 @@ impl Search<'_> {
             .collect();
         let rules = folder
             .rules
-            .with(FolderPatterns::read(&folder.on_disk)?.map(Arc::new));
+            .with(FolderPatterns::read(&self.source.root, &folder.on_disk)?.map(Arc::new));
         let mut below = Vec::new();
         for (name, kind) in entries {
-            if name == ".git" || !(kind.is_dir() || kind.is_symlink()) {
+            if name == ".git" || !(kind.is_folder() || kind.is_link()) {
                 continue;
             }
             let on_disk = folder.on_disk.join(&name);
@@ -200,7 +198,7 @@ impl Search<'_> {
             } else {
                 format!("{}/{name}", folder.source)
             };
-            if kind.is_symlink() {
+            if kind.is_link() {
                 self.note_link(on_disk, source, folder.in_skill.is_some());
                 continue;
             }
@@ -220,10 +218,10 @@ impl Search<'_> {
     }
 
     fn found_skill(&mut self, folder: &Folder) -> FoundSkill {
-        let plugin = plugin_of(&self.source.root, &folder.on_disk, &mut self.files);
-        let origin = origin_of(&self.source.root, &folder.on_disk, &mut self.files);
+        let plugin = plugin_of(self.source.root(), &folder.on_disk, &mut self.files);
+        let origin = origin_of(self.source.root(), &folder.on_disk, &mut self.files);
         let relative = |path: PathBuf| {
-            path.strip_prefix(&self.source.root)
+            path.strip_prefix(self.source.root())
                 .unwrap_or(&path)
                 .display()
                 .to_string()
@@ -252,7 +250,7 @@ impl Search<'_> {
     fn note_link(&mut self, link: PathBuf, source: String, is_in_skill: bool) {
         match link.canonicalize() {
             Ok(target) if !target.is_dir() => {}
-            Ok(target) if target.starts_with(&self.source.root) => {
+            Ok(target) if target.starts_with(self.source.root()) => {
                 if !is_in_skill && !target.components().any(|segment| segment.as_os_str() == ".git") {
                     self.links.push_back((target, source));
                 }
@@ -269,13 +267,13 @@ impl Search<'_> {
         siblings: &Names,
         rules: &IgnoreRules,
     ) -> Option<Exclusion> {
-        let children = crate::listing::names_in(folder);
+        let children = crate::listing::names_in(&self.source.root, folder);
         let exclusion = combined(
             excluded_folder(name, &children, siblings),
             rules.verdict(folder, true),
         );
         let relative = folder
-            .strip_prefix(&self.source.root)
+            .strip_prefix(self.source.root())
             .unwrap_or(folder)
             .to_path_buf();
         exclusion.filter(|_| !self.source.include.matches(&[relative], true))
@@ -283,12 +281,10 @@ impl Search<'_> {
 
     fn leave_out(&mut self, folder: &Path, source: String, reason: Exclusion) {
         let mut skills = 0;
-        let entries = walkdir::WalkDir::new(folder).into_iter().flatten();
-        for entry in entries.take(self.left_to_count) {
-            self.left_to_count -= 1;
-            let is_skill = entry.file_type().is_file() && entry.file_name().eq_ignore_ascii_case(SKILL_MD);
-            skills += usize::from(is_skill);
-        }
+        let looked_at = visit_below(&self.source.root, folder, self.left_to_count, |name, kind| {
+            skills += usize::from(kind.is_file() && name.eq_ignore_ascii_case(SKILL_MD));
+        });
+        self.left_to_count -= looked_at;
         if skills > 0 {
             self.found.push_back(Found::LeftOut {
                 source,

@@ -1,11 +1,11 @@
 //! Reads a skill's folder into memory. The folder may be hostile: huge, full of links, or changing while it is read.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use nix::fcntl::OFlag;
+use folder_handle::{EntryInfo, FolderHandle};
 
 use crate::diagnostics::Diagnostic;
 use crate::digest::Digest;
@@ -111,7 +111,7 @@ fn read_skill(source: &SkillSource, path: &Path) -> Result<SkillFolder, FolderEr
     let mut files = Vec::with_capacity(planned.len());
     for planned in planned {
         let is_included = planned.is_included;
-        let file = read_file(planned)?;
+        let file = read_file(&source.root, planned)?;
         match secret_by_content(file.path.as_str(), &file.bytes).filter(|_| !is_included) {
             None => files.push(file),
             Some(kind) => diagnostics.push(Diagnostic::Excluded {
@@ -146,14 +146,17 @@ fn rename_skill_md(root: &Path, planned: &mut [PlannedFile]) -> Result<Option<Di
     Ok(Some(Diagnostic::SkillMdCase { found }))
 }
 
-fn read_file(planned: PlannedFile) -> Result<SkillFile, FolderError> {
+fn read_file(root: &FolderHandle, planned: PlannedFile) -> Result<SkillFile, FolderError> {
     let PlannedFile {
         path,
         path_on_disk,
-        metadata,
+        info,
         is_included: _,
     } = planned;
-    let bytes = match open(&path_on_disk, &metadata).and_then(|file| read_exactly(file, metadata.len())) {
+    if is_foreign_hard_link(root, &info) {
+        return Err(FolderError::HardLink { path: path_on_disk });
+    }
+    let bytes = match open(root, &path_on_disk, &info).and_then(|file| read_exactly(file, info.size_bytes)) {
         Ok(Some(bytes)) => bytes,
         Ok(None) => return Err(FolderError::Changed { path: path_on_disk }),
         Err(source) => {
@@ -166,20 +169,21 @@ fn read_file(planned: PlannedFile) -> Result<SkillFile, FolderError> {
     Ok(SkillFile {
         path,
         bytes,
-        is_executable: metadata.mode() & 0o100 != 0,
+        is_executable: info.mode & 0o100 != 0,
     })
 }
 
-/// Opens a file. Returns `None` if it is not the file that `listed` describes: it may have been replaced with a link
-/// or a pipe since it was listed.
-fn open(path: &Path, listed: &Metadata) -> io::Result<Option<File>> {
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits())
-        .open(path)?;
+/// Whether a file may be one that the source's owner cannot read: it has another owner, another name, and is not for everyone.
+fn is_foreign_hard_link(root: &FolderHandle, info: &EntryInfo) -> bool {
+    let is_readable_by_all = info.mode & 0o004 != 0;
+    info.names > 1 && !is_readable_by_all && root.own_info().map_or(true, |folder| folder.owner != info.owner)
+}
+
+/// Opens a file. Returns `None` if it is not the file that `listed` describes: it may have been replaced since it was listed.
+fn open(root: &FolderHandle, path: &Path, listed: &EntryInfo) -> io::Result<Option<File>> {
+    let file = root.open_file(path)?;
     let opened = file.metadata()?;
-    let is_same = opened.is_file() && opened.dev() == listed.dev() && opened.ino() == listed.ino();
+    let is_same = opened.dev() == listed.device && opened.ino() == listed.inode;
     Ok(is_same.then_some(file))
 }
 
@@ -377,28 +381,32 @@ mod tests {
     #[test]
     fn file_changed_after_listing_is_rejected() {
         let root = skill(&[("a", b"12"), ("b", b"12")]);
-        let (a, b) = (root.path().join("a"), root.path().join("b"));
-        let listed = fs::metadata(&a).unwrap();
-        let planned = |path_on_disk: &Path| PlannedFile {
-            path: SkillPath::parse("a").unwrap(),
-            path_on_disk: path_on_disk.to_path_buf(),
-            metadata: listed.clone(),
-            is_included: false,
+        let handle = FolderHandle::open(root.path()).unwrap();
+        let (a, b) = (handle.path().join("a"), handle.path().join("b"));
+        let listed = handle.info(&a).unwrap();
+        let read_file = |path_on_disk: &Path| {
+            let planned = PlannedFile {
+                path: SkillPath::parse("a").unwrap(),
+                path_on_disk: path_on_disk.to_path_buf(),
+                info: listed,
+                is_included: false,
+            };
+            super::read_file(&handle, planned)
         };
-        assert_eq!(read_file(planned(&a)).unwrap().bytes, b"12");
+        assert_eq!(read_file(&a).unwrap().bytes, b"12");
         assert!(
-            matches!(read_file(planned(&b)), Err(FolderError::Changed { .. })),
+            matches!(read_file(&b), Err(FolderError::Changed { .. })),
             "another file"
         );
         fs::write(&a, "123").unwrap();
         assert!(
-            matches!(read_file(planned(&a)), Err(FolderError::Changed { .. })),
+            matches!(read_file(&a), Err(FolderError::Changed { .. })),
             "a file that grew"
         );
         fs::remove_file(&a).unwrap();
         symlink(&b, &a).unwrap();
         assert!(
-            matches!(read_file(planned(&a)), Err(FolderError::Unreadable { .. })),
+            matches!(read_file(&a), Err(FolderError::Unreadable { .. })),
             "a link"
         );
     }

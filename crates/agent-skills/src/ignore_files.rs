@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use folder_handle::FolderHandle;
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
@@ -32,11 +33,11 @@ pub(crate) struct FolderPatterns(Vec<(&'static str, Gitignore)>);
 
 impl FolderPatterns {
     /// Reads the ignore files of a folder. `None` if it has none.
-    pub(crate) fn read(folder: &Path) -> Result<Option<Self>, FolderError> {
+    pub(crate) fn read(root: &FolderHandle, folder: &Path) -> Result<Option<Self>, FolderError> {
         let mut patterns = Vec::new();
         for name in IGNORE_FILES {
             let path = folder.join(name);
-            if let Some(text) = read_text(&path)? {
+            if let Some(text) = read_text(root, &path)? {
                 patterns.push((name, parse(folder, &path, &text)?));
             }
         }
@@ -120,8 +121,8 @@ fn bad_file(path: &Path, reason: String) -> FolderError {
 }
 
 /// The text of a regular file; `None` if there is none. A link is not followed.
-fn read_text(path: &Path) -> Result<Option<String>, FolderError> {
-    let bytes = read_bytes(path, MAX_BYTES).map_err(|source| FolderError::Unreadable {
+fn read_text(root: &FolderHandle, path: &Path) -> Result<Option<String>, FolderError> {
+    let bytes = read_bytes(root, path, MAX_BYTES).map_err(|source| FolderError::Unreadable {
         path: path.to_path_buf(),
         source,
     })?;

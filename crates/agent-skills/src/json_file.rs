@@ -1,33 +1,46 @@
 //! Small JSON files beside skills. They are untrusted: size and kind are checked, and links are not followed.
 
 use std::collections::HashMap;
-use std::fs::OpenOptions;
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use nix::fcntl::OFlag;
+use folder_handle::FolderHandle;
 use serde_json::{Map, Value};
 
 /// Maximum size of a file in bytes: a marketplace of thousands of plugins.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
 /// JSON files that many skills share. Each is read once.
-#[derive(Debug, Default)]
-pub(crate) struct JsonFiles {
+#[derive(Debug)]
+pub(crate) struct JsonFiles<'a> {
+    root: &'a FolderHandle,
     known: HashMap<PathBuf, Option<Rc<Map<String, Value>>>>,
     /// Files that could not be used, with the reason.
     pub(crate) problems: Vec<(PathBuf, String)>,
 }
 
-impl JsonFiles {
+impl<'a> JsonFiles<'a> {
+    /// Files below `root`.
+    pub(crate) fn below(root: &'a FolderHandle) -> Self {
+        Self {
+            root,
+            known: HashMap::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    /// An object that is not kept. `None` if there is no such file, or something else in its place.
+    pub(crate) fn object_once(&self, path: &Path) -> Option<Map<String, Value>> {
+        read_object(self.root, path).ok().flatten()
+    }
+
     /// An object. `None` if there is no such file, or, with an entry in the problems, if it is not an object.
     pub(crate) fn object(&mut self, path: PathBuf) -> Option<Rc<Map<String, Value>>> {
         if let Some(known) = self.known.get(&path) {
             return known.clone();
         }
-        let object = match read_object(&path) {
+        let object = match read_object(self.root, &path) {
             Ok(object) => object.map(Rc::new),
             Err(reason) => {
                 self.problems.push((path.clone(), reason));
@@ -43,8 +56,8 @@ impl JsonFiles {
 ///
 /// # Errors
 /// The reason why the file cannot be used.
-pub(crate) fn read_object(path: &Path) -> Result<Option<Map<String, Value>>, String> {
-    let Some(bytes) = read_bytes(path, MAX_BYTES).map_err(|error| error.to_string())? else {
+fn read_object(root: &FolderHandle, path: &Path) -> Result<Option<Map<String, Value>>, String> {
+    let Some(bytes) = read_bytes(root, path, MAX_BYTES).map_err(|error| error.to_string())? else {
         return Ok(None);
     };
     let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
@@ -55,26 +68,18 @@ pub(crate) fn read_object(path: &Path) -> Result<Option<Map<String, Value>>, Str
     }
 }
 
-/// The bytes of a regular file. `None` if there is none, or something else in its place.
-pub(crate) fn read_bytes(path: &Path, max_bytes: u64) -> io::Result<Option<Vec<u8>>> {
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    let file = match OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits())
-        .open(path)
-    {
+/// The bytes of a regular file below `root`. `None` if there is none, or something else in its place, such as a link.
+pub(crate) fn read_bytes(root: &FolderHandle, path: &Path, max_bytes: u64) -> io::Result<Option<Vec<u8>>> {
+    let file = match root.open_file(path) {
         Ok(file) => file,
         Err(error) => {
             let is_absent = matches!(
                 error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) || error.raw_os_error() == Some(nix::libc::ELOOP);
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput
+            ) || matches!(error.raw_os_error(), Some(nix::libc::ELOOP | nix::libc::ENXIO));
             return if is_absent { Ok(None) } else { Err(error) };
         }
     };
-    if !file.metadata()?.is_file() {
-        return Ok(None);
-    }
     let mut bytes = Vec::new();
     file.take(max_bytes + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > max_bytes {

@@ -52,7 +52,7 @@ pub use folder::{SkillFile, SkillFolder, read_folder};
 pub use manifest::{ManifestEntry, manifest_digest};
 pub use mentions::missing_files;
 pub use origin::{Origin, without_credentials};
-pub use path::{Collision, PathError, SKILL_MD, SkillPath, check_collisions};
+pub use path::{Collision, PathError, SKILL_MD, SkillPath, check_collisions, is_hidden};
 pub use plugin::PluginInfo;
 pub use rename::with_name;
 pub use repair::repair_document;

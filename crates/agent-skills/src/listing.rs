@@ -1,10 +1,10 @@
 //! Lists the files of a skill's folder and checks their names, kinds and sizes before any file is opened.
 
 use std::ffi::OsStr;
-use std::fs::{FileType, Metadata};
-use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use folder_handle::{EntryInfo, EntryKind, FolderHandle};
 
 use crate::diagnostics::Diagnostic;
 use crate::error::FolderError;
@@ -44,7 +44,7 @@ pub(crate) struct PlannedFile {
     pub(crate) path: SkillPath,
     pub(crate) path_on_disk: PathBuf,
     /// Read without following links.
-    pub(crate) metadata: Metadata,
+    pub(crate) info: EntryInfo,
     /// Named by an include pattern.
     pub(crate) is_included: bool,
 }
@@ -62,7 +62,7 @@ struct Child {
     relative: PathBuf,
     on_disk: PathBuf,
     /// The kind of what a followed link leads to.
-    kind: FileType,
+    kind: EntryKind,
 }
 
 /// A folder to list.
@@ -140,11 +140,11 @@ impl<'a> Lister<'a> {
             .iter()
             .map(|child| child.name.to_string_lossy().into_owned())
             .collect();
-        let patterns = FolderPatterns::read(&folder.on_disk)?.map(Arc::new);
+        let patterns = FolderPatterns::read(&self.source.root, &folder.on_disk)?.map(Arc::new);
         let rules = folder.rules.with(patterns);
         let mut left_out_files = 0;
         for child in children {
-            let is_folder = child.kind.is_dir();
+            let is_folder = child.kind.is_folder();
             if is_ignored(&child.name) {
                 self.diagnostics.push(Diagnostic::LeftOut {
                     path: child.relative.display().to_string(),
@@ -188,16 +188,19 @@ impl<'a> Lister<'a> {
             source,
         };
         let mut children = Vec::new();
-        for entry in folder.on_disk.read_dir().map_err(unreadable)? {
-            let entry = entry.map_err(unreadable)?;
+        // One more than allowed, to tell too many from the last one.
+        let limit = MAX_VISITED - self.visited + 1;
+        let entries = self
+            .source
+            .root
+            .entries(&folder.on_disk, limit)
+            .map_err(unreadable)?;
+        for (name, kind) in entries {
             self.visited += 1;
             if self.visited > MAX_VISITED {
                 return Err(self.too_many_files());
             }
-            let name = entry.file_name();
-            let (on_disk, kind) = self
-                .source
-                .followed(entry.path(), entry.file_type().map_err(unreadable)?)?;
+            let (on_disk, kind) = self.source.followed(folder.on_disk.join(&name), kind)?;
             children.push(Child {
                 relative: folder.relative.join(&name),
                 name,
@@ -210,10 +213,14 @@ impl<'a> Lister<'a> {
     }
 
     fn exclusion(&self, child: &Child, siblings: &Names, rules: &IgnoreRules) -> Option<Exclusion> {
-        let is_folder = child.kind.is_dir();
+        let is_folder = child.kind.is_folder();
         let path = child.relative.to_string_lossy();
         let built_in = if is_folder {
-            excluded_folder(&child.name.to_string_lossy(), &names_in(&child.on_disk), siblings)
+            excluded_folder(
+                &child.name.to_string_lossy(),
+                &names_in(&self.source.root, &child.on_disk),
+                siblings,
+            )
         } else {
             let target = child.on_disk.to_string_lossy();
             excluded_file(&path).or_else(|| excluded_file(&target).filter(|_| !target.ends_with(&*path)))
@@ -230,7 +237,7 @@ impl<'a> Lister<'a> {
         }
         let in_source = child
             .on_disk
-            .strip_prefix(&self.source.root)
+            .strip_prefix(self.source.root())
             .unwrap_or(&child.relative);
         self.source
             .include
@@ -243,7 +250,7 @@ impl<'a> Lister<'a> {
         rules: &IgnoreRules,
         open: &mut Vec<Folder>,
     ) -> Result<(), FolderError> {
-        if !is_material(&child.relative) && contains_skill_md(&child.on_disk) {
+        if !is_material(&child.relative) && contains_skill_md(&self.source.root, &child.on_disk) {
             self.nested.push(child.relative.display().to_string());
             return self.check_counts();
         }
@@ -259,12 +266,12 @@ impl<'a> Lister<'a> {
     }
 
     fn leave_out(&mut self, child: &Child, reason: Exclusion) {
-        let is_folder = child.kind.is_dir();
+        let is_folder = child.kind.is_folder();
         let slash = if is_folder { "/" } else { "" };
         self.left_out.push(Diagnostic::Excluded {
             path: format!("{}{slash}", child.relative.display()),
             reason,
-            files: is_folder.then(|| count_files(&child.on_disk)),
+            files: is_folder.then(|| count_files(&self.source.root, &child.on_disk)),
         });
     }
 
@@ -276,7 +283,7 @@ impl<'a> Lister<'a> {
             kind,
             ..
         } = child;
-        if kind.is_symlink() {
+        if kind.is_link() {
             return Err(FolderError::Link { path: on_disk });
         }
         if !kind.is_file() {
@@ -291,23 +298,25 @@ impl<'a> Lister<'a> {
         };
         let text = relative.to_str().ok_or(PathError::NotUtf8).map_err(bad_path)?;
         let path = SkillPath::parse(text).map_err(bad_path)?;
-        let metadata = on_disk
-            .symlink_metadata()
+        let info = self
+            .source
+            .root
+            .info(&on_disk)
             .map_err(|source| FolderError::Unreadable {
                 path: on_disk.clone(),
                 source,
             })?;
-        self.total_bytes = self.total_bytes.saturating_add(metadata.len());
+        self.total_bytes = self.total_bytes.saturating_add(info.size_bytes);
         if self.total_bytes > MAX_TOTAL_BYTES {
             return Err(FolderError::TooManyBytes {
                 path: on_disk,
-                bytes: metadata.len(),
+                bytes: info.size_bytes,
             });
         }
         self.files.push(PlannedFile {
             path,
             path_on_disk: on_disk,
-            metadata,
+            info,
             is_included,
         });
         self.check_counts()
@@ -329,30 +338,48 @@ impl<'a> Lister<'a> {
 }
 
 /// The names in a folder; empty if it cannot be read, which is reported when it is listed.
-pub(crate) fn names_in(folder: &Path) -> Names {
-    let entries = folder.read_dir().into_iter().flatten().take(MAX_FILES).flatten();
+pub(crate) fn names_in(root: &FolderHandle, folder: &Path) -> Names {
+    let entries = root.entries(folder, MAX_FILES).unwrap_or_default();
     entries
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .into_iter()
+        .map(|(name, _)| name.to_string_lossy().into_owned())
         .collect()
 }
 
 /// The number of files below a folder, at most [`MAX_COUNTED`].
-fn count_files(folder: &Path) -> usize {
-    walkdir::WalkDir::new(folder)
-        .into_iter()
-        .flatten()
-        .take(2 * MAX_COUNTED)
-        .filter(|entry| !entry.file_type().is_dir())
-        .take(MAX_COUNTED)
-        .count()
+fn count_files(root: &FolderHandle, folder: &Path) -> usize {
+    let mut files = 0;
+    visit_below(root, folder, 2 * MAX_COUNTED, |_, kind| {
+        files += usize::from(!kind.is_folder())
+    });
+    files.min(MAX_COUNTED)
 }
 
-fn special_kind(kind: FileType) -> &'static str {
-    if kind.is_fifo() {
-        "pipe"
-    } else if kind.is_socket() {
-        "socket"
-    } else {
-        "device"
+/// Passes names and kinds of at most `limit` entries below a folder to `see`, and returns their number. Skips what cannot be read.
+pub(crate) fn visit_below(
+    root: &FolderHandle,
+    folder: &Path,
+    limit: usize,
+    mut see: impl FnMut(&OsStr, EntryKind),
+) -> usize {
+    let mut visited = 0;
+    let mut open = vec![folder.to_path_buf()];
+    while let Some(folder) = open.pop() {
+        for (name, kind) in root.entries(&folder, limit - visited).unwrap_or_default() {
+            visited += 1;
+            see(&name, kind);
+            if kind.is_folder() {
+                open.push(folder.join(&name));
+            }
+        }
+    }
+    visited
+}
+
+const fn special_kind(kind: EntryKind) -> &'static str {
+    match kind {
+        EntryKind::Pipe => "pipe",
+        EntryKind::Socket => "socket",
+        EntryKind::Device | EntryKind::File | EntryKind::Folder | EntryKind::Link => "device",
     }
 }

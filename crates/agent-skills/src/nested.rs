@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use folder_handle::FolderHandle;
+
 use crate::path::SKILL_MD;
 
 /// Folders whose `SKILL.md` files are material of the skill around them, such as templates and test data.
@@ -32,11 +34,9 @@ pub(crate) fn is_material(relative: &Path) -> bool {
 }
 
 /// Returns `false` for an unreadable folder; the walk reports it.
-pub(crate) fn contains_skill_md(folder: &Path) -> bool {
-    let Ok(entries) = folder.read_dir() else {
-        return false;
-    };
-    entries.flatten().any(|entry| {
-        entry.file_name().eq_ignore_ascii_case(SKILL_MD) && entry.file_type().is_ok_and(|kind| !kind.is_dir())
-    })
+pub(crate) fn contains_skill_md(root: &FolderHandle, folder: &Path) -> bool {
+    let entries = root.entries(folder, usize::MAX).unwrap_or_default();
+    entries
+        .iter()
+        .any(|(name, kind)| name.eq_ignore_ascii_case(SKILL_MD) && !kind.is_folder())
 }

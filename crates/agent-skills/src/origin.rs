@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
-use crate::json_file::{JsonFiles, read_object};
+use crate::json_file::JsonFiles;
 use crate::limits::MAX_LABEL_CHARS;
 use crate::metadata::label;
 
@@ -29,7 +29,7 @@ pub struct Origin {
 
 /// Finds the origin of the skill in `folder`: in the skill itself (ClawHub's `.clawhub/origin.json` and `_meta.json`), else
 /// in the innermost `skills-lock.json` or `.clawhub/lock.json` around it, up to `root`.
-pub(crate) fn origin_of(root: &Path, folder: &Path, files: &mut JsonFiles) -> Option<Origin> {
+pub(crate) fn origin_of(root: &Path, folder: &Path, files: &mut JsonFiles<'_>) -> Option<Origin> {
     if let Some(origin) = files.object(folder.join(".clawhub/origin.json")) {
         return Some(Origin {
             source: source(&origin, &["registry"]).unwrap_or_else(|| "ClawHub".to_owned()),
@@ -40,7 +40,7 @@ pub(crate) fn origin_of(root: &Path, folder: &Path, files: &mut JsonFiles) -> Op
         });
     }
     // Other programs write files of this name, too.
-    let published = read_object(&folder.join("_meta.json")).ok().flatten();
+    let published = files.object_once(&folder.join("_meta.json"));
     if let Some(meta) = published.filter(|meta| meta.contains_key("ownerId")) {
         return Some(Origin {
             source: "ClawHub".to_owned(),
@@ -58,7 +58,7 @@ pub(crate) fn origin_of(root: &Path, folder: &Path, files: &mut JsonFiles) -> Op
         .find_map(|around| locked(around, name, files))
 }
 
-fn locked(around: &Path, name: &str, files: &mut JsonFiles) -> Option<Origin> {
+fn locked(around: &Path, name: &str, files: &mut JsonFiles<'_>) -> Option<Origin> {
     let entry = |lock: Rc<Map<String, Value>>| lock.get("skills")?.get(name)?.as_object().cloned();
     if let Some(entry) = files.object(around.join("skills-lock.json")).and_then(entry) {
         return Some(Origin {
@@ -103,6 +103,8 @@ pub fn without_credentials(address: &str) -> String {
 mod tests {
     use std::fs;
 
+    use folder_handle::FolderHandle;
+
     use super::*;
 
     fn of(files: &[(&str, &str)]) -> Option<Origin> {
@@ -113,11 +115,9 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
-        origin_of(
-            root.path(),
-            &root.path().join("skills/tide"),
-            &mut JsonFiles::default(),
-        )
+        let handle = FolderHandle::open(root.path()).unwrap();
+        let root = handle.path();
+        origin_of(root, &root.join("skills/tide"), &mut JsonFiles::below(&handle))
     }
 
     #[test]

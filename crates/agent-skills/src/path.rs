@@ -122,7 +122,8 @@ fn check_char(c: char) -> Result<(), PathError> {
 
 /// Whether `c` is invisible or changes the display order of the text around it: soft hyphen, bidirectional controls
 /// (UAX #9), zero-width characters, line separators and tag characters.
-pub(crate) fn is_hidden(c: char) -> bool {
+#[must_use]
+pub const fn is_hidden(c: char) -> bool {
     matches!(
         c,
         '\u{00AD}'

@@ -24,7 +24,7 @@ pub struct PluginInfo {
 }
 
 /// Finds the plugin of the skill in `folder`: the innermost one around it, up to `root`.
-pub(crate) fn plugin_of(root: &Path, folder: &Path, files: &mut JsonFiles) -> Option<PluginInfo> {
+pub(crate) fn plugin_of(root: &Path, folder: &Path, files: &mut JsonFiles<'_>) -> Option<PluginInfo> {
     let mut manifest = None;
     let mut entry = None;
     for around in folder.ancestors().take_while(|around| around.starts_with(root)) {
@@ -114,6 +114,8 @@ fn below(root: &Path, path: &str) -> Option<PathBuf> {
 mod tests {
     use std::fs;
 
+    use folder_handle::FolderHandle;
+
     use super::*;
 
     fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -127,7 +129,9 @@ mod tests {
     }
 
     fn of(root: &Path, folder: &str) -> Option<PluginInfo> {
-        let mut files = JsonFiles::default();
+        let handle = FolderHandle::open(root).unwrap();
+        let root = handle.path();
+        let mut files = JsonFiles::below(&handle);
         let plugin = plugin_of(root, &root.join(folder), &mut files);
         assert!(files.problems.is_empty(), "{:?}", files.problems);
         plugin
@@ -208,11 +212,10 @@ mod tests {
     fn unreadable_manifest_is_a_problem_and_no_error() {
         for text in ["{not json", "[]", "\"text\""] {
             let root = tree(&[("p/.claude-plugin/plugin.json", text)]);
-            let mut files = JsonFiles::default();
-            assert_eq!(
-                plugin_of(root.path(), &root.path().join("p/skills/a"), &mut files),
-                None
-            );
+            let handle = FolderHandle::open(root.path()).unwrap();
+            let mut files = JsonFiles::below(&handle);
+            let folder = handle.path().join("p/skills/a");
+            assert_eq!(plugin_of(handle.path(), &folder, &mut files), None);
             assert_eq!(files.problems.len(), 1, "{text}");
         }
         let root = tree(&[(

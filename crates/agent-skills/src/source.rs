@@ -1,9 +1,10 @@
 //! A source of skills: a folder, often a repository, in which skills are found and read.
 
 use std::collections::HashMap;
-use std::fs::FileType;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use folder_handle::{EntryKind, FolderHandle};
 
 use crate::error::FolderError;
 use crate::ignore_files::{FolderPatterns, IgnoreRules, IncludePatterns};
@@ -18,11 +19,11 @@ pub struct ReadOptions {
 
 /// A folder with skills, and what applies to all of them: its ignore files, and the limit of links.
 ///
-/// Links are followed to files and folders inside the source, never out of it.
+/// Links are followed to files and folders inside the source, never out of it. All files are opened from the handle of the source's
+/// folder and without following links on the way: a folder that is replaced with a link while the source is read leads nowhere.
 #[derive(Debug)]
 pub struct SkillSource {
-    /// Without links in the path.
-    pub(crate) root: PathBuf,
+    pub(crate) root: FolderHandle,
     pub(crate) include: IncludePatterns,
     follows_links: bool,
     /// The ignore files of folders around skills, which are asked for again and again.
@@ -43,12 +44,11 @@ impl SkillSource {
 
     /// A source that is one skill. Links are rejected.
     pub(crate) fn of_one_skill(root: &Path, options: &ReadOptions) -> Result<Self, FolderError> {
-        let root = root.canonicalize().map_err(|source| FolderError::Unreadable {
-            path: root.to_path_buf(),
-            source,
-        })?;
         Ok(Self {
-            root,
+            root: FolderHandle::open(root).map_err(|source| FolderError::Unreadable {
+                path: root.to_path_buf(),
+                source,
+            })?,
             include: IncludePatterns::new(&options.include)?,
             follows_links: false,
             patterns: Mutex::default(),
@@ -58,7 +58,7 @@ impl SkillSource {
     /// The source's folder, without links in its path.
     #[must_use]
     pub fn root(&self) -> &Path {
-        &self.root
+        self.root.path()
     }
 
     /// The ignore files of the folders around `folder`, from the source's root down.
@@ -67,7 +67,7 @@ impl SkillSource {
         let mut around: Vec<&Path> = folder
             .ancestors()
             .skip(1)
-            .take_while(|path| path.starts_with(&self.root))
+            .take_while(|path| path.starts_with(self.root()))
             .collect();
         around.reverse();
         for path in around {
@@ -82,15 +82,21 @@ impl SkillSource {
         if let Some(patterns) = known.get(folder) {
             return Ok(patterns.clone());
         }
-        let patterns = FolderPatterns::read(folder)?.map(Arc::new);
+        let patterns = FolderPatterns::read(&self.root, folder)?.map(Arc::new);
         known.insert(folder.to_path_buf(), patterns.clone());
         Ok(patterns)
     }
 
     /// Path and kind of what an entry is, or leads to if it is a link into the source. A link is returned as it is if links
     /// are not followed.
-    pub(crate) fn followed(&self, path: PathBuf, kind: FileType) -> Result<(PathBuf, FileType), FolderError> {
-        if !kind.is_symlink() || !self.follows_links {
+    ///
+    /// The path that a link leads to is only a name: it is opened like any other, without following links.
+    pub(crate) fn followed(
+        &self,
+        path: PathBuf,
+        kind: EntryKind,
+    ) -> Result<(PathBuf, EntryKind), FolderError> {
+        if !kind.is_link() || !self.follows_links {
             return Ok((path, kind));
         }
         let target = match path.canonicalize() {
@@ -100,21 +106,21 @@ impl SkillSource {
         };
         // Git's own files hold addresses with tokens.
         let is_git = target.components().any(|segment| segment.as_os_str() == ".git");
-        if !target.starts_with(&self.root) || is_git {
+        if !target.starts_with(self.root()) || is_git {
             return Err(FolderError::LinkOutside { path });
         }
         // A link to a folder around it would lead in a circle.
         if path.starts_with(&target) {
             return Ok((path, kind));
         }
-        let kind = target
-            .symlink_metadata()
+        let found = self
+            .root
+            .info(&target)
             .map_err(|source| FolderError::Unreadable {
                 path: target.clone(),
                 source,
-            })?
-            .file_type();
-        Ok((target, kind))
+            })?;
+        Ok((target, found.kind))
     }
 }
 

@@ -7,13 +7,19 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use folder_handle::{FolderHandle, Untrusted, check_trusted_path};
 use nix::unistd::Uid;
 
 use super::error::{EmbeddedError, summarize_output};
 use super::os_account::OsAccount;
+use super::own_files::read_start;
 
 /// The name of a cluster folder while initdb writes it.
 const UNFINISHED_PREFIX: &str = "data.new-";
+pub(super) const LOG_FILE: &str = "postgres.log";
+const OLD_LOG_FILE: &str = "postgres.log.1";
+/// A number and a line break.
+const MAX_VERSION_BYTES: u64 = 64;
 /// A larger log is moved to `postgres.log.1`, which replaces the one before.
 const LOG_LIMIT_BYTES: u64 = 10 * 1024 * 1024;
 
@@ -23,7 +29,7 @@ pub(super) fn data_path(base: &Path) -> PathBuf {
 }
 
 pub(super) fn log_path(base: &Path) -> PathBuf {
-    base.join("postgres.log")
+    base.join(LOG_FILE)
 }
 
 /// Creates the data folder if it is missing, rejects one of another account, and returns its canonical path.
@@ -37,6 +43,8 @@ pub(super) fn prepare_base(path: &Path) -> Result<PathBuf, EmbeddedError> {
     let is_root = Uid::effective().is_root();
     // PostgreSQL's account must be able to traverse root's folder, but not to list it.
     let mode = if is_root { 0o711 } else { 0o700 };
+    // Before anything is created, and again afterwards: another account may create a missing folder first.
+    check_path(path)?;
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(EmbeddedError::io("create", parent))?;
     }
@@ -45,19 +53,8 @@ pub(super) fn prepare_base(path: &Path) -> Result<PathBuf, EmbeddedError> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
         Err(error) => return Err(EmbeddedError::io("create", path)(error)),
     };
+    check_path(path)?;
     let base = fs::canonicalize(path).map_err(EmbeddedError::io("open", path))?;
-    let folder = fs::metadata(&base).map_err(EmbeddedError::io("examine", &base))?;
-    let own = Uid::effective().as_raw();
-    let cluster_owner = fs::metadata(data_path(&base)).ok().map(|data| data.uid());
-    if folder.uid() != own && !(is_root && cluster_owner == Some(folder.uid())) {
-        return Err(EmbeddedError::OtherOwner {
-            path: base,
-            owner: folder.uid(),
-        });
-    }
-    if folder.permissions().mode() & 0o002 != 0 {
-        return Err(EmbeddedError::WorldWritable { path: base });
-    }
     // A folder that is already in use keeps its mode.
     let is_empty = fs::read_dir(&base)
         .map_err(EmbeddedError::io("read", &base))?
@@ -70,10 +67,50 @@ pub(super) fn prepare_base(path: &Path) -> Result<PathBuf, EmbeddedError> {
     Ok(base)
 }
 
+/// Rejects a data folder that another account owns, can write to, or can replace, because it owns or can write to a folder or link in
+/// its path. For root, the data folder itself may belong to the account that owns the cluster.
+fn check_path(path: &Path) -> Result<(), EmbeddedError> {
+    let is_root = Uid::effective().is_root();
+    let cluster_owner = || fs::symlink_metadata(data_path(path)).ok().map(|data| data.uid());
+    let base = fs::canonicalize(path).ok();
+    let is_base = |found: &Path| found == path || base.as_deref() == Some(found);
+    let Err(problem) = check_trusted_path(path, None) else {
+        // Sticky, so trusted as a folder around others, but not as the data folder.
+        let is_open = fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o002 != 0);
+        return if is_open {
+            Err(EmbeddedError::WorldWritable {
+                path: base.unwrap_or_else(|| path.to_path_buf()),
+            })
+        } else {
+            Ok(())
+        };
+    };
+    Err(match problem {
+        Untrusted::OtherOwner { path: found, owner } if is_base(&found) => {
+            if is_root && cluster_owner() == Some(owner) && !found.is_symlink() {
+                return Ok(());
+            }
+            EmbeddedError::OtherOwner { path: found, owner }
+        }
+        Untrusted::Writable { path: found, mode } if is_base(&found) && mode & 0o002 != 0 => {
+            EmbeddedError::WorldWritable { path: found }
+        }
+        Untrusted::OtherOwner { path: found, owner } => EmbeddedError::Replaceable {
+            path: path.to_path_buf(),
+            reason: format!("{} belongs to the account with uid {owner}", found.display()),
+        },
+        Untrusted::Writable { path: found, mode } => EmbeddedError::Replaceable {
+            path: path.to_path_buf(),
+            reason: format!("other accounts can write to {} (mode {mode:o})", found.display()),
+        },
+        Untrusted::Unreadable { path: found, source } => EmbeddedError::io("examine", &found)(source),
+    })
+}
+
 /// The major version of the cluster, or `None` if there is no cluster yet.
 pub(super) fn major(base: &Path) -> Result<Option<u32>, EmbeddedError> {
     let data = data_path(base);
-    match fs::metadata(&data) {
+    match fs::symlink_metadata(&data) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(EmbeddedError::io("examine", &data)(error)),
         Ok(found) => {
@@ -87,7 +124,7 @@ pub(super) fn major(base: &Path) -> Result<Option<u32>, EmbeddedError> {
         }
     }
     let file = data.join("PG_VERSION");
-    match fs::read_to_string(&file) {
+    match read_start(base, &file, MAX_VERSION_BYTES) {
         Ok(text) => text
             .trim()
             .parse()
@@ -148,11 +185,9 @@ impl Cluster {
 
     fn create_in(&self, unfinished: &Path, superuser: &str, server_lock: &File) -> Result<(), EmbeddedError> {
         let base = &self.base;
-        DirBuilder::new()
-            .mode(0o700)
-            .create(unfinished)
+        self.account
+            .create_folder(unfinished)
             .map_err(EmbeddedError::io("create", unfinished))?;
-        self.account.take_ownership(unfinished)?;
         let program = self.bin.join("initdb");
         let input = server_lock
             .try_clone()
@@ -160,7 +195,7 @@ impl Cluster {
         let output = self
             .account
             .command(&program)
-            .args(["-U", superuser, "--auth-local=trust", "--auth-host=reject"])
+            .args(["-U", superuser, "--auth-local=peer", "--auth-host=reject"])
             .args(["-E", "UTF8"])
             .args(locale_arguments())
             .args(["--data-checksums", "-D"])
@@ -215,15 +250,17 @@ fn remove_unfinished(base: &Path) -> Result<(), EmbeddedError> {
 
 /// Truncates the log if it is too large. PostgreSQL opens it for appending, so it continues at the new end.
 pub(super) fn rotate_log(base: &Path) -> io::Result<()> {
-    let log = log_path(base);
-    let Ok(metadata) = fs::metadata(&log) else {
-        return Ok(());
+    let folder = FolderHandle::open(base)?;
+    let mut log = match folder.info(Path::new(LOG_FILE)) {
+        Ok(found) if found.size_bytes > LOG_LIMIT_BYTES => {
+            folder.open_own(Path::new(LOG_FILE), 0o600, true)?
+        }
+        Ok(_) | Err(_) => return Ok(()),
     };
-    if metadata.len() > LOG_LIMIT_BYTES {
-        fs::copy(&log, base.join("postgres.log.1"))?;
-        File::options().write(true).open(&log)?.set_len(0)?;
-    }
-    Ok(())
+    folder.remove_file(OLD_LOG_FILE.as_ref())?;
+    let mut old = folder.create_new(Path::new(OLD_LOG_FILE), 0o600)?;
+    io::copy(&mut log, &mut old)?;
+    log.set_len(0)
 }
 
 #[cfg(test)]

@@ -48,6 +48,16 @@ pub enum EmbeddedError {
         path = path.display()
     )]
     WorldWritable { path: PathBuf },
+    /// Another account can change what the path of the data folder leads to.
+    #[error(
+        "another account can replace the data folder {path}: {reason}; choose a data folder below folders that only root and you can change",
+        path = path.display()
+    )]
+    Replaceable {
+        path: PathBuf,
+        /// Names the folder or link.
+        reason: String,
+    },
     /// PostgreSQL's own files cannot contain this path.
     #[error(
         "the data folder {path:?} is not an absolute path without control characters: choose another data folder"
@@ -134,6 +144,7 @@ impl EmbeddedError {
             | Self::MajorNotInstalled { .. } => Some(RelatedOption::PgBin),
             Self::OtherOwner { .. }
             | Self::WorldWritable { .. }
+            | Self::Replaceable { .. }
             | Self::InvalidPath { .. }
             | Self::NotACluster { .. }
             | Self::Unreachable { .. } => Some(RelatedOption::DataDir),

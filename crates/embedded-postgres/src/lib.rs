@@ -16,6 +16,7 @@
 //!
 //! Architecture invariant: this crate downloads nothing and reads no environment variable.
 
+mod authentication;
 mod binaries;
 mod client;
 mod cluster;
@@ -25,6 +26,7 @@ mod error;
 mod locks;
 mod options;
 mod os_account;
+mod own_files;
 mod server;
 mod socket;
 mod supervisor;

@@ -3,14 +3,14 @@
 //! All are `flock(2)` locks: the kernel releases them when their holder ends, even if it is killed. A lock belongs to the open file
 //! description, so a child process that inherits the file holds the lock too.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::error::EmbeddedError;
+use super::own_files::open_own;
 
 /// The interval between two checks of something that other processes change within milliseconds.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(5);
@@ -39,15 +39,7 @@ impl Lock {
 
     /// Opens the file again, so that a lock on it is independent of the locks of this process's other files.
     pub(super) fn open(self, base: &Path) -> Result<File, EmbeddedError> {
-        let path = base.join(self.file_name());
-        OpenOptions::new()
-            .create(true)
-            .read(true)
-            .write(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(EmbeddedError::io("open", &path))
+        open_own(base, self.file_name(), false)
     }
 
     /// Opens the file and locks it exclusively. Fails with [`EmbeddedError::Busy`] after `limit`.

@@ -31,6 +31,8 @@ pub struct SuperviseOptions {
     pub data_dir: PathBuf,
     /// The value of `--pg-bin`: a canonical path.
     pub pg_bin: PathBuf,
+    /// The roles that clients connect as, besides the superuser. The server admits no other.
+    pub roles: Vec<String>,
 }
 
 /// How the server came to run.

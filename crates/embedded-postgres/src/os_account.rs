@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use folder_handle::FolderHandle;
 use nix::unistd::{Uid, User};
 
 use super::error::EmbeddedError;
@@ -34,7 +35,7 @@ impl OsAccount {
         if !Uid::effective().is_root() {
             return Self::own(Uid::effective());
         }
-        match fs::metadata(data) {
+        match fs::symlink_metadata(data) {
             Ok(existing) if existing.uid() != 0 => {
                 let owner = User::from_uid(Uid::from_raw(existing.uid())).ok().flatten();
                 owner.map(Self::service).ok_or_else(|| EmbeddedError::NoAccount {
@@ -82,13 +83,16 @@ impl OsAccount {
         }
     }
 
-    /// Makes this account the owner of `path`.
-    pub(super) fn take_ownership(&self, path: &Path) -> Result<(), EmbeddedError> {
+    /// Creates a folder with mode 0700 that belongs to this account. It changes the owner by the new folder's handle, because another
+    /// account may replace the folder with a link meanwhile.
+    pub(super) fn create_folder(&self, path: &Path) -> io::Result<()> {
+        let (Some(around), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let created = FolderHandle::open(around)?.create_folder(name, 0o700)?;
         match self {
             Self::Own => Ok(()),
-            Self::Service { uid, gid, .. } => {
-                chown(path, Some(*uid), Some(*gid)).map_err(EmbeddedError::io("change the owner of", path))
-            }
+            Self::Service { uid, gid, .. } => created.give_to(*uid, *gid),
         }
     }
 

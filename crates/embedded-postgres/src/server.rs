@@ -1,23 +1,27 @@
 //! One running PostgreSQL server: spawned by the supervisor, stopped by signals.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use folder_handle::FolderHandle;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::cluster::{Cluster, data_path, log_path};
+use super::authentication;
+use super::cluster::{Cluster, LOG_FILE, data_path, log_path};
 use super::error::{EmbeddedError, summarize_output};
 use super::locks::{Lock, POLL_INTERVAL};
+use super::own_files::{open_own, read_start};
 use super::socket;
 
+/// postmaster.pid has eight lines, one of which is a path.
+const MAX_PID_FILE_BYTES: u64 = 16 * 1024;
 /// Enough for crash recovery, which replays at most about 1 GiB of write-ahead log.
 const READY_LIMIT: Duration = Duration::from_secs(120);
 /// Stops PostgreSQL if the supervisor is killed. The supervisor's end closes the pipe; a line from the supervisor means that the
@@ -59,6 +63,15 @@ impl Server {
             .args(settings)
             .arg("-c")
             .arg(socket_setting(socket_dir))
+            .args(
+                authentication::settings(base)
+                    .into_iter()
+                    .flat_map(|(name, file)| {
+                        let mut setting = OsString::from(format!("{name}="));
+                        setting.push(file);
+                        ["-c".into(), setting]
+                    }),
+            )
             .stdin(Stdio::from(lock))
             .stdout(Stdio::from(stdout))
             .stderr(Stdio::from(stderr))
@@ -133,18 +146,12 @@ fn socket_setting(socket_dir: &Path) -> OsString {
 }
 
 pub(super) fn open_log(base: &Path) -> Result<File, EmbeddedError> {
-    let path = log_path(base);
-    let log = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(&path);
-    log.map_err(EmbeddedError::io("open", &path))
+    open_own(base, LOG_FILE, true)
 }
 
 fn log_since(base: &Path, start: u64) -> String {
     let read = || -> io::Result<String> {
-        let mut log = File::open(log_path(base))?;
+        let mut log = FolderHandle::open(base)?.open_file(Path::new(LOG_FILE))?;
         log.seek(SeekFrom::Start(start))?;
         let mut bytes = Vec::new();
         log.take(64 * 1024).read_to_end(&mut bytes)?;
@@ -155,7 +162,7 @@ fn log_since(base: &Path, start: u64) -> String {
 
 /// The process id in postmaster.pid, and whether the file says that the server is ready.
 pub(super) fn pid_file(base: &Path) -> Option<(u32, bool)> {
-    let text = fs::read_to_string(data_path(base).join("postmaster.pid")).ok()?;
+    let text = read_start(base, Path::new("data/postmaster.pid"), MAX_PID_FILE_BYTES).ok()?;
     let mut lines = text.lines().map(str::trim);
     let pid = lines.next()?.parse().ok()?;
     // The eighth line is PM_STATUS in PostgreSQL's pidfile.h.

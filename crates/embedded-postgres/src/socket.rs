@@ -1,10 +1,10 @@
 //! The folder of the server's socket: private to PostgreSQL's account, with a path short enough for a socket address.
 
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, symlink};
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
 use super::error::EmbeddedError;
@@ -88,8 +88,8 @@ fn fits(folder: &Path) -> bool {
 
 /// Creates the folder, or accepts an existing one that no other account can have created.
 fn make_private(folder: &Path, account: &OsAccount) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(folder) {
-        Ok(()) => account.take_ownership(folder).map_err(io::Error::other)?,
+    match account.create_folder(folder) {
+        Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error),
     }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use nix::unistd::setsid;
 
+use super::authentication;
 use super::cluster::{self, Cluster};
 use super::error::EmbeddedError;
 use super::locks::{Lock, lock_within};
@@ -86,6 +87,8 @@ fn report(line: &str) {
 
 struct Supervisor {
     app_name: String,
+    /// Those that clients connect as.
+    roles: Vec<String>,
     cluster: Cluster,
     lock: File,
     events: Receiver<Event>,
@@ -100,6 +103,9 @@ impl Supervisor {
         let (sender, events) = mpsc::channel();
         let mut supervisor = Self {
             app_name: options.app_name.clone(),
+            roles: std::iter::once(superuser(&options.app_name))
+                .chain(options.roles.iter().cloned())
+                .collect(),
             cluster: Cluster {
                 base,
                 bin: options.pg_bin.clone(),
@@ -158,6 +164,7 @@ impl Supervisor {
         }
         .prepare()?;
         server::clear_stale_files(base)?;
+        authentication::write(base, &self.cluster.account, &self.roles)?;
         let log_start = server::open_log(base)?.metadata().map_or(0, |log| log.len());
         let mut server = Server::spawn(&self.cluster, &socket_dir, server_lock)?;
         match server.wait_ready(base, log_start) {

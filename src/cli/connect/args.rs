@@ -6,8 +6,7 @@ use std::str::FromStr;
 use assistants::Assistant;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
-use crate::cli::api_key;
-use crate::config::Secret;
+use crate::cli::api_key::KeyArgs;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct ConnectArgs {
@@ -51,11 +50,9 @@ pub(in crate::cli) struct ConnectArgs {
     /// The API key then travels unencrypted. Default: only https:, and http: for this machine.
     #[arg(long)]
     pub(super) allow_http: bool,
-    /// Set the API key for Claude Desktop
-    ///
-    /// Only written to the file of an assistant that cannot read the environment: Claude Desktop.
-    #[arg(env = api_key::VARIABLE, long, hide_env_values = true, value_name = "KEY")]
-    pub(super) api_key: Option<Secret>,
+    /// The key is only written to the file of an assistant that cannot read the environment: Claude Desktop.
+    #[command(flatten)]
+    pub(super) key: KeyArgs,
 }
 
 /// How the assistant reaches the registry.

@@ -7,9 +7,10 @@ use serde_json::Value;
 
 use super::args::{ConnectArgs, ConnectVia};
 use crate::bridge;
-use crate::cli::api_key;
+use crate::cli::api_key::{self, Stdin};
 use crate::config::{Config, Secret};
 use crate::error::{CliError, CliErrorKind};
+use crate::tenancy::mask_keys;
 
 const API_KEY: SecretVariable = SecretVariable {
     name: api_key::VARIABLE,
@@ -74,13 +75,15 @@ pub(super) fn choose(
             })
         }
         ConnectVia::Bridge => {
-            let secrets = [(API_KEY, args.api_key.as_ref())];
+            let key = given_key(assistant, args)?;
+            let secrets = [(API_KEY, key.as_ref())];
             program(assistant, args, bridge_arguments(args)?, secrets, existing)
         }
         ConnectVia::Stdio => {
             let arguments = stdio_arguments(config, args)?;
             let database_url = config.database_url.as_ref();
-            let secrets = std::iter::once((API_KEY, args.api_key.as_ref()))
+            let key = given_key(assistant, args)?;
+            let secrets = std::iter::once((API_KEY, key.as_ref()))
                 .chain(database_url.map(|url| (DATABASE_URL, Some(url))));
             program(assistant, args, arguments, secrets, existing)
         }
@@ -151,6 +154,14 @@ fn program<'a>(
     })
 }
 
+/// Reads the API key, unless the assistant takes it from the environment.
+fn given_key(assistant: Assistant, args: &ConnectArgs) -> Result<Option<Secret>, CliError> {
+    if assistant.supports_secret_references() {
+        return Ok(None);
+    }
+    args.key.given(Stdin::Free)
+}
+
 /// Returns the secret to write into the file: the given one, or the one that the file has already.
 fn secret_value(
     assistant: Assistant,
@@ -172,6 +183,20 @@ fn secret_value(
         api_key::parse(text)?;
     }
     Ok(text.to_owned())
+}
+
+/// The text of a configuration file without the secrets of the entry `existing`, and without any API key.
+pub(super) fn hide_secrets(text: &str, existing: Option<&Value>) -> String {
+    let variables = existing.and_then(|entry| entry.get("env"));
+    let secrets = [API_KEY.name, DATABASE_URL.name]
+        .into_iter()
+        .filter_map(|name| variables?.get(name)?.as_str())
+        .filter(|secret| !secret.is_empty() && !secret.starts_with("${"));
+    let mut hidden = text.to_owned();
+    for secret in secrets {
+        hidden = hidden.replace(secret, "(removed)");
+    }
+    mask_keys(&hidden).into_owned()
 }
 
 fn absolute(path: &Path) -> Result<String, CliError> {

@@ -1,16 +1,24 @@
 //! Publishes in a remote registry over its upload route.
 
+use std::path::Path;
+
 use agent_skills::write_zip;
 use serde_json::Value;
 
 use super::PublishArgs;
 use super::skill::CheckedSkill;
 use crate::bridge::{ArchiveUpload, UploadAnswer, UploadFailure};
-use crate::cli::api_key;
+use crate::cli::api_key::Stdin;
 use crate::error::{CliError, CliErrorKind};
 
 pub(super) async fn publish(url: &str, args: &PublishArgs, skill: CheckedSkill) -> Result<Value, CliError> {
-    let key = api_key::required_for_call(args.api_key.as_ref())?;
+    let is_archive_on_stdin = args.path == Path::new("-");
+    let stdin = if is_archive_on_stdin {
+        Stdin::Used
+    } else {
+        Stdin::Free
+    };
+    let key = args.key.required_for_call(stdin)?;
     let remote = args.registry.remote(url, &key)?;
     let bytes = write_zip(&skill.folder.files)
         .map_err(|error| CliError::new(CliErrorKind::Findings, error.to_string()))?;

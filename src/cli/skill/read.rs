@@ -268,19 +268,7 @@ async fn diff(config: &Config, tx: &TenantTx, slug: &str, from: &str, to: &str) 
     if lines.is_empty() {
         return output::line("The versions have the same files.");
     }
-    // Skills are untrusted, so control characters must not reach the terminal.
-    let text: String = found
-        .text
-        .chars()
-        .map(|c| {
-            if c.is_control() && c != '\n' && c != '\t' {
-                '\u{FFFD}'
-            } else {
-                c
-            }
-        })
-        .collect();
-    output::line(&format!("{}\n\n{text}", lines.join("\n")))
+    output::line(&format!("{}\n\n{}", lines.join("\n"), found.text))
 }
 
 async fn history(config: &Config, tx: &TenantTx, slug: &str) -> Result<(), CliError> {

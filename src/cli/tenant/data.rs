@@ -1,17 +1,17 @@
 //! `skillkeep tenant export` and `erase`: data portability and erasure (GDPR, articles 20 and 17).
 
 use std::collections::BTreeMap;
-use std::fs::{DirBuilder, File};
+use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use folder_handle::FolderHandle;
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::tenant_failure;
 use crate::cli::database;
-use crate::cli::files::{create_private, file_error};
+use crate::cli::files::file_error;
 use crate::cli::output;
 use crate::config::Config;
 use crate::db::{AdminDb, ExportItem, REDACTED_COLUMNS};
@@ -19,20 +19,26 @@ use crate::error::{CliError, CliErrorKind};
 use crate::registry::administration;
 use crate::registry::administration::tenants::{ExportError, ExportSink, ExportSummary};
 
-/// The folder of an export while it is written.
+/// The folder of an export while it is written. Files are created by the handles of its folders: the folder around it may belong to another
+/// account, which could replace the export with a link.
 struct ExportFolder {
-    path: PathBuf,
+    root: FolderHandle,
+    tables_folder: FolderHandle,
+    files_folder: FolderHandle,
     tables: BTreeMap<String, BufWriter<File>>,
 }
 
 impl ExportFolder {
     fn create(path: &Path) -> io::Result<Self> {
-        let create = |path: &Path| DirBuilder::new().mode(0o700).create(path);
-        create(path)?;
-        create(&path.join("tables"))?;
-        create(&path.join("files"))?;
+        let path = std::path::absolute(path)?;
+        let (Some(around), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        };
+        let root = FolderHandle::open(around)?.create_folder(name, 0o700)?;
         Ok(Self {
-            path: path.to_path_buf(),
+            tables_folder: root.create_folder("tables".as_ref(), 0o700)?,
+            files_folder: root.create_folder("files".as_ref(), 0o700)?,
+            root,
             tables: BTreeMap::new(),
         })
     }
@@ -46,8 +52,12 @@ impl ExportFolder {
             "files": summary.files,
             "left_out": REDACTED_COLUMNS,
         });
-        writeln!(create_private(&self.path.join("manifest.json"))?, "{manifest:#}")
+        writeln!(create(&self.root, "manifest.json")?, "{manifest:#}")
     }
+}
+
+fn create(folder: &FolderHandle, name: &str) -> io::Result<File> {
+    folder.create_new(Path::new(name), 0o600)
 }
 
 impl ExportSink for ExportFolder {
@@ -55,7 +65,7 @@ impl ExportSink for ExportFolder {
         match item {
             ExportItem::Row { table, row } => {
                 if !self.tables.contains_key(table) {
-                    let file = create_private(&self.path.join("tables").join(format!("{table}.jsonl")))?;
+                    let file = create(&self.tables_folder, &format!("{table}.jsonl"))?;
                     self.tables.insert(table.to_owned(), BufWriter::new(file));
                 }
                 match self.tables.get_mut(table) {
@@ -64,9 +74,7 @@ impl ExportSink for ExportFolder {
                     None => Ok(()),
                 }
             }
-            ExportItem::File { name, bytes } => {
-                create_private(&self.path.join("files").join(name))?.write_all(bytes)
-            }
+            ExportItem::File { name, bytes } => create(&self.files_folder, &name)?.write_all(bytes),
         }
     }
 

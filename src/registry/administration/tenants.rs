@@ -6,6 +6,7 @@ use std::io;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio_postgres::error::SqlState;
+use uuid::Uuid;
 
 use super::record;
 use crate::db::{AdminDb, DbError, ExportItem, TenantTx, export_tenant};
@@ -21,6 +22,9 @@ const MAX_ERASE_ATTEMPTS: u32 = 60;
 pub enum TenantError {
     #[error("the slug is taken by another tenant")]
     SlugTaken,
+    /// `erased-` and a UUID: an erased tenant gets this slug, and its erasure must not fail because the slug is taken.
+    #[error("slugs of the form erased-ID are reserved for erased tenants")]
+    ReservedSlug,
     #[error("the tenant was erased")]
     Erased,
     /// Every attempt to erase the tenant ended in a deadlock with running calls. Nothing was erased.
@@ -33,8 +37,12 @@ pub enum TenantError {
 /// Creates a tenant. Entry: `tenant.create`, the first of its log.
 ///
 /// # Errors
-/// [`TenantError::SlugTaken`].
+/// [`TenantError::SlugTaken`], [`TenantError::ReservedSlug`].
 pub async fn create(db: &AdminDb, actor: &Actor, slug: &Slug, name: &str) -> Result<TenantId, TenantError> {
+    let erased_id = slug.as_str().strip_prefix("erased-");
+    if erased_id.is_some_and(|id| Uuid::try_parse(id).is_ok()) {
+        return Err(TenantError::ReservedSlug);
+    }
     // The transaction needs the id first, so that the tenant and the first entry of its log are committed together.
     let id = TenantId::new();
     let tx = TenantTx::begin_as_admin(db, id).await?;

@@ -1,6 +1,7 @@
 //! Audit entries in the Common Event Format (CEF, revision 25), the input format of security event collectors (SIEM).
 
 use super::ChainedEntry;
+use crate::shown_text::visible;
 
 /// Formats an entry as one line, without a line feed.
 #[must_use]
@@ -44,14 +45,16 @@ fn header(text: &str) -> String {
 }
 
 fn extension(text: &str) -> String {
-    text.replace('\\', "\\\\")
+    let text = text
+        .replace('\\', "\\\\")
         .replace('=', "\\=")
         .replace("\r\n", "\\n")
-        .replace(['\n', '\r'], "\\n")
+        .replace(['\n', '\r'], "\\n");
+    visible(&text).into_owned()
 }
 
 fn one_line(text: &str) -> String {
-    text.replace(['\n', '\r'], " ")
+    visible(&text.replace(['\n', '\r'], " ")).into_owned()
 }
 
 #[cfg(test)]
@@ -72,7 +75,7 @@ mod tests {
             actor_kind: "admin".to_owned(),
             actor: "a=b\\c".to_owned(),
             action: "denied|x".to_owned(),
-            subject: "two\nlines".to_owned(),
+            subject: "two\nlines\u{1b}[2J\u{202e}".to_owned(),
             details: json!({}),
             details_text: "{}".to_owned(),
             source: "cli".to_owned(),
@@ -86,7 +89,8 @@ mod tests {
             "{line}"
         );
         assert!(
-            line.contains("cs1=two\\nlines ") && !line.contains('\n'),
+            line.contains("cs1=two\\nlines\\u{1b}[2J\\u{202e} ")
+                && !line.contains(crate::shown_text::is_unsafe),
             "{line}"
         );
     }

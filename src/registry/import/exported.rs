@@ -1,12 +1,12 @@
 //! The folder that `skillkeep tenant export` writes, as a source: every published version of every active skill.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::path::Path;
 
 use agent_skills::limits::{MAX_FILES, MAX_TOTAL_BYTES};
 use agent_skills::{SkillFile, SkillFolder, SkillPath};
+use folder_handle::FolderHandle;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -51,7 +51,8 @@ pub(super) struct ExportedVersion {
 
 #[derive(Debug)]
 pub(super) struct ExportedTenant {
-    root: PathBuf,
+    /// Files are opened from its handle: another account may own the export.
+    root: FolderHandle,
     /// By slug, oldest version first.
     pub(super) versions: Vec<ExportedVersion>,
 }
@@ -66,13 +67,15 @@ impl ExportedTenant {
     /// # Errors
     /// What is wrong with the export.
     pub(super) fn open(root: &Path) -> Result<Self, String> {
-        let slugs: HashMap<String, String> = rows::<SkillRow>(root, "skills")?
+        let root = FolderHandle::open(root)
+            .map_err(|error| format!("{} cannot be read: {error}", root.display()))?;
+        let slugs: HashMap<String, String> = rows::<SkillRow>(&root, "skills")?
             .into_iter()
             .filter(|skill| skill.status == "active")
             .map(|skill| (skill.id, skill.slug))
             .collect();
         let mut versions: BTreeMap<(String, i32), (String, ExportedVersion)> = BTreeMap::new();
-        for row in rows::<VersionRow>(root, "skill_versions")? {
+        for row in rows::<VersionRow>(&root, "skill_versions")? {
             let Some(slug) = slugs.get(&row.skill_id).filter(|_| row.status == "published") else {
                 continue;
             };
@@ -84,7 +87,7 @@ impl ExportedTenant {
             versions.insert((slug.clone(), row.ordinal), (row.id, version));
         }
         let mut files: HashMap<String, Vec<FileRow>> = HashMap::new();
-        for row in rows::<FileRow>(root, "skill_files")? {
+        for row in rows::<FileRow>(&root, "skill_files")? {
             files.entry(row.version_id.clone()).or_default().push(row);
         }
         let versions = versions
@@ -94,10 +97,7 @@ impl ExportedTenant {
                 ..version
             })
             .collect();
-        Ok(Self {
-            root: root.to_path_buf(),
-            versions,
-        })
+        Ok(Self { root, versions })
     }
 
     /// Reads the files of a version.
@@ -132,13 +132,13 @@ impl ExportedTenant {
         let expected: Digest = format!("sha256:{hex}")
             .parse()
             .map_err(|_| "its digest is invalid".to_owned())?;
-        let path = self.root.join("files").join(hex);
-        let file =
-            File::open(&path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+        let path = Path::new("files").join(hex);
+        let unreadable = |error: io::Error| format!("{} cannot be read: {error}", path.display());
+        let file = self.root.open_file(&path).map_err(unreadable)?;
         let mut bytes = Vec::new();
         file.take(max_bytes + 1)
             .read_to_end(&mut bytes)
-            .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+            .map_err(unreadable)?;
         if bytes.len() as u64 > max_bytes {
             return Err(format!("the version has more than {MAX_TOTAL_BYTES} bytes"));
         }
@@ -151,13 +151,15 @@ impl ExportedTenant {
 }
 
 /// The rows of a table; none if the export has no file for it, because the table was empty.
-fn rows<T: DeserializeOwned>(root: &Path, table: &str) -> Result<Vec<T>, String> {
-    let path = root.join("tables").join(format!("{table}.jsonl"));
+fn rows<T: DeserializeOwned>(root: &FolderHandle, table: &str) -> Result<Vec<T>, String> {
+    let path = Path::new("tables").join(format!("{table}.jsonl"));
     let failed = |reason: String| format!("{}: {reason}", path.display());
-    if !path.exists() {
-        return Ok(Vec::new());
-    }
-    let mut reader = BufReader::new(File::open(&path).map_err(|error| failed(error.to_string()))?);
+    let file = match root.open_file(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error.to_string())),
+    };
+    let mut reader = BufReader::new(file);
     let mut rows = Vec::new();
     let mut line = Vec::new();
     loop {

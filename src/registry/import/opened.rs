@@ -9,6 +9,7 @@ use agent_skills::{
     ArchiveError, ArchiveLimits, ExtractReport, FolderError, ReadOptions, SkillSource, SkippedLink,
     extract_archive,
 };
+use folder_handle::FolderHandle;
 use tempfile::TempDir;
 
 use super::Job;
@@ -129,7 +130,7 @@ fn extract(path: &Path) -> Result<(TempDir, PathBuf, ExtractReport), OpenError> 
         path: std::env::temp_dir(),
         source,
     };
-    let archive = File::open(path).map_err(|source| OpenError::Unreadable {
+    let archive = open_archive(path).map_err(|source| OpenError::Unreadable {
         path: path.to_path_buf(),
         source,
     })?;
@@ -147,6 +148,14 @@ fn extract(path: &Path) -> Result<(TempDir, PathBuf, ExtractReport), OpenError> 
         })?;
     let root = only_folder(&target).map_err(temporary)?.unwrap_or(target);
     Ok((folder, root, report))
+}
+
+/// Opens the archive itself, although its name may be replaced at the same time with a link or a pipe.
+fn open_archive(path: &Path) -> io::Result<File> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    FolderHandle::open(folder)?.open_file(Path::new(name))
 }
 
 /// The archive's name without its ending.

@@ -1,9 +1,11 @@
 //! Names of sources. Skills of sources with different names never share a skill of the registry.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 use agent_skills::without_credentials;
+use folder_handle::FolderHandle;
 
 /// Maximum length of a name in characters, as in the table `skills`.
 const MAX_CHARS: usize = 300;
@@ -62,30 +64,35 @@ fn git_name(path: &Path) -> Option<String> {
 fn git_config(folder: &Path) -> Option<String> {
     let git = folder.join(".git");
     let kind = git.symlink_metadata().ok()?;
-    let folder = if kind.is_dir() {
+    let linked = if kind.is_dir() {
         git
     } else {
         // A linked work tree or a submodule: `gitdir: path`.
-        let text = small_text(&git)?;
-        let linked = resolve(folder, text.strip_prefix("gitdir:")?.trim());
-        match small_text(&linked.join("commondir")) {
-            Some(common) => resolve(&linked, common.trim()),
+        let text = small_text(&git, kind.uid())?;
+        let linked = folder.join(text.strip_prefix("gitdir:")?.trim());
+        match small_text(&linked.join("commondir"), kind.uid()) {
+            Some(common) => linked.join(common.trim()),
             None => linked,
         }
     };
-    small_text(&folder.join("config"))
+    small_text(&linked.join("config"), kind.uid())
 }
 
-fn resolve(base: &Path, path: &str) -> PathBuf {
-    base.join(path)
-}
-
-fn small_text(path: &Path) -> Option<String> {
-    let metadata = path.symlink_metadata().ok()?;
-    if !metadata.is_file() || metadata.len() > MAX_GIT_CONFIG_BYTES {
+/// The text of a small file of the account `owner`. A `.git` file can lead to any repository of this machine, and the source's name is
+/// published: only the owner's own repositories are read, as Git does (git-config(1), `safe.directory`).
+fn small_text(path: &Path, owner: u32) -> Option<String> {
+    let file = FolderHandle::open(path.parent()?)
+        .ok()?
+        .open_file(Path::new(path.file_name()?))
+        .ok()?;
+    if file.metadata().ok()?.uid() != owner {
         return None;
     }
-    fs::read_to_string(path).ok()
+    let mut text = String::new();
+    file.take(MAX_GIT_CONFIG_BYTES + 1)
+        .read_to_string(&mut text)
+        .ok()?;
+    (text.len() as u64 <= MAX_GIT_CONFIG_BYTES).then_some(text)
 }
 
 /// The address of the remote `origin`, else of the first remote (git-config(1), "Syntax").
@@ -134,6 +141,9 @@ fn address(remote: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
     use super::*;
 
     #[test]
@@ -187,6 +197,26 @@ mod tests {
             derived(&root.join("repo")).unwrap(),
             root.join("repo").display().to_string()
         );
+    }
+
+    #[test]
+    fn repository_of_another_account_names_no_source() {
+        if !nix::unistd::Uid::effective().is_root() {
+            // Only root can give a file away.
+            return;
+        }
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().canonicalize().unwrap();
+        fs::create_dir_all(root.join("private/.git")).unwrap();
+        fs::create_dir_all(root.join("theirs")).unwrap();
+        let config = "[remote \"origin\"]\n\turl = https://host/secret\n";
+        fs::write(root.join("private/.git/config"), config).unwrap();
+        let link = root.join("theirs/.git");
+        fs::write(&link, "gitdir: ../private/.git\n").unwrap();
+        assert_eq!(derived(&root.join("theirs")).unwrap(), "host/secret");
+        std::os::unix::fs::chown(link, Some(65534), None).unwrap();
+        let name = derived(&root.join("theirs")).unwrap();
+        assert_eq!(name, root.join("theirs").display().to_string());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::registry::lifecycle::Action;
 use crate::registry::revision::next_revision;
 use crate::registry::skills;
 use crate::sql;
+use crate::tenancy::mask_keys;
 use crate::tenancy::users::{self, Email};
 
 /// Archives or restores a skill; returns `false` if it already was. Entry: `skill.archive` or `skill.restore`.
@@ -74,7 +75,7 @@ pub async fn set_deprecation(
         &[
             tx.tenant().as_uuid(),
             skill.id.as_uuid(),
-            &note,
+            &note.map(mask_keys),
             &successor_id,
             &revision,
         ],

@@ -81,7 +81,7 @@ pub async fn yank(
     reason: &str,
 ) -> Result<(ManagedSkill, Vec<ChangedVersion>), ManageError> {
     next_revision(tx).await?;
-    let skill = permitted(tx, caller, slug, Action::Yank).await?;
+    let mut skill = permitted(tx, caller, slug, Action::Yank).await?;
     let versions = versions::states(tx, &[skill.id]).await?;
     let is_live = |state| state != VersionState::Yanked;
     let chosen: Vec<&VersionRow> = match which {
@@ -98,7 +98,7 @@ pub async fn yank(
         record(tx, caller, "skill.yank", &skill.slug, details).await?;
         changed.push(ChangedVersion::new(version, VersionState::Yanked));
     }
-    latest::refresh(tx, skill.id).await?;
+    skill.latest = latest::refresh(tx, skill.id).await?;
     Ok((skill, changed))
 }
 

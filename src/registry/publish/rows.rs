@@ -10,6 +10,7 @@ use crate::registry::display_metadata::{DisplayMetadata, without_nul};
 use crate::registry::lifecycle::VersionState;
 use crate::registry::versions::VersionRow;
 use crate::sql;
+use crate::tenancy::mask_keys;
 use agent_skills::SkillFolder;
 
 pub(super) async fn insert_skill(
@@ -70,6 +71,7 @@ pub(super) async fn insert_version(
     let author = version.author.map(|user| *user.as_uuid());
     let digest = version.digest.as_bytes().as_slice();
     let state = version.state.as_str();
+    let change_note = mask_keys(new.change_note);
     let sql = sql!("versions/insert.sql");
     let row = sql.row([
         ("tenant_id", tenant.as_uuid()),
@@ -84,7 +86,7 @@ pub(super) async fn insert_version(
         ("status", &state),
         ("published_at", &published_at),
         ("quarantined", &version.quarantined),
-        ("change_note", &new.change_note),
+        ("change_note", &change_note),
         ("created_by", &author),
     ]);
     tx.execute_one(sql, &row).await

@@ -7,6 +7,7 @@ use crate::registry::lifecycle::Action;
 use crate::registry::management::ManageError;
 use crate::registry::publish::PublishError;
 use crate::registry::reviews::ReviewError;
+use crate::shown_text::echoed;
 
 /// What a tool refuses, with the message for the caller.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +23,8 @@ pub(in crate::tools) enum LifecycleRefusal {
     )]
     LimitedSlug(Slug),
     #[error(
-        "You may not do this with \"{slug}\": {reason}. whoami shows your user and scopes; fork_skill gives you a copy of your own."
+        "You may not do this with \"{}\": {reason}. whoami shows your user and scopes; fork_skill gives you a copy of your own.",
+        echoed(.slug)
     )]
     NotPermitted { slug: String, reason: String },
     #[error("You own \"{0}\" and cannot rate it. Ratings are for other users.")]
@@ -33,9 +35,9 @@ pub(in crate::tools) enum LifecycleRefusal {
     WrongState { slug: String, reason: String },
     #[error("The slug \"{0}\" is taken. Choose another one.")]
     SlugTaken(Slug),
-    #[error("There is no skill \"{0}\" that could be the successor. Call search_skills to find it.")]
+    #[error("There is no skill \"{}\" that could be the successor. Call search_skills to find it.", echoed(.0))]
     NoSuccessor(String),
-    #[error("The tenant has no active user {0}. Check the address with your administrator.")]
+    #[error("The tenant has no active user {}. Check the address with your administrator.", echoed(.0))]
     NoUser(String),
     #[error("You are the author of this version of \"{0}\", and somebody else has to review it.")]
     OwnReview(String),

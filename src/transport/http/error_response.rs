@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::access::AccessError;
 use crate::db::DbError;
-use crate::tenancy::AuthError;
+use crate::tenancy::{AuthError, ShareExceeded};
 
 /// A JSON-RPC error without a request id.
 pub(in crate::transport) fn json_rpc_error(status: StatusCode, code: i32, message: &str) -> Response {
@@ -57,13 +57,35 @@ pub(in crate::transport) fn access_denied(error: &AccessError) -> Response {
         AccessError::RateLimit(over) => {
             try_later(StatusCode::TOO_MANY_REQUESTS, over.retry_after, &over.to_string())
         }
-        AccessError::ConcurrencyLimit(limit) => {
-            let message = format!(
-                "Your organisation has {limit} calls running on this server, which is its limit. Try again in a moment."
-            );
-            try_later(StatusCode::TOO_MANY_REQUESTS, 1, &message)
-        }
+        AccessError::ConcurrencyLimit(exceeded) => share_exceeded(*exceeded, "calls running", 1),
     }
+}
+
+/// 429, or 503 if it is not the caller's own use that reached a limit. `what` is counted, such as `calls running`.
+pub(in crate::transport) fn share_exceeded(
+    exceeded: ShareExceeded,
+    what: &str,
+    retry_seconds: u32,
+) -> Response {
+    let (status, message) = match exceeded {
+        ShareExceeded::Key(limit) => (
+            StatusCode::TOO_MANY_REQUESTS,
+            format!(
+                "This API key has {limit} {what} on this server, which is its limit. Try again in a moment."
+            ),
+        ),
+        ShareExceeded::Tenant(limit) => (
+            StatusCode::TOO_MANY_REQUESTS,
+            format!(
+                "Your organisation has {limit} {what} on this server, which is its limit. Try again in a moment."
+            ),
+        ),
+        ShareExceeded::Total => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("The server has its maximum of {what}. Try again in a moment."),
+        ),
+    };
+    try_later(status, retry_seconds, &message)
 }
 
 /// Only a key that was valid within the hour learns that its tenant is busy: any other may claim a tenant that is not its

@@ -1,7 +1,7 @@
-//! The client's address behind reverse proxies.
+//! The client's address behind reverse proxies, and the path below which a proxy serves the registry.
 //!
 //! Any client can send `X-Forwarded-For`, so only the entries that trusted proxies added are used: each proxy appends, at the
-//! right, the address that it saw.
+//! right, the address that it saw. `X-Forwarded-Prefix` is used from a trusted proxy only.
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -10,6 +10,9 @@ use axum::http::HeaderMap;
 use ipnet::IpNet;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
+const FORWARDED_PREFIX: &str = "x-forwarded-prefix";
+/// The longest prefix, in bytes.
+const MAX_PREFIX: usize = 200;
 
 /// An address, or a network in CIDR notation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +47,59 @@ impl FromStr for Network {
             }
         }
     }
+}
+
+/// The path below which a reverse proxy serves the registry, such as `/skills-registry`. Empty for none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PathPrefix(String);
+
+impl PathPrefix {
+    /// Empty, or with a slash at the beginning and none at the end.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for PathPrefix {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let path = text.trim_end_matches('/');
+        // No character of it has a meaning in a URL, a header or an event.
+        let is_segment = |segment: &str| {
+            !matches!(segment, "" | "." | "..")
+                && segment
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+        };
+        let is_valid = match path.strip_prefix('/') {
+            Some(segments) => path.len() <= MAX_PREFIX && segments.split('/').all(is_segment),
+            None => text == "/",
+        };
+        if is_valid {
+            return Ok(Self(path.to_owned()));
+        }
+        Err(format!(
+            "a path prefix begins with / and has letters, digits, -, ., _ and ~, up to {MAX_PREFIX} bytes; for example /skills-registry"
+        ))
+    }
+}
+
+/// Removes `X-Forwarded-Prefix` unless the peer is a trusted proxy.
+pub(super) fn keep_trusted_prefix(peer: IpAddr, headers: &mut HeaderMap, trusted: &[Network]) {
+    if !trusted.iter().any(|network| network.contains(peer)) {
+        headers.remove(FORWARDED_PREFIX);
+    }
+}
+
+/// The prefix that a trusted proxy named. `None` for none, several, or one that is not valid.
+pub(in crate::transport) fn forwarded_prefix(headers: &HeaderMap) -> Option<PathPrefix> {
+    let mut lines = headers.get_all(FORWARDED_PREFIX).iter();
+    let (first, None) = (lines.next()?, lines.next()) else {
+        return None;
+    };
+    first.to_str().ok()?.trim().parse().ok()
 }
 
 /// The client's address: the last entry of `X-Forwarded-For` that is not a trusted proxy's, if the peer is a trusted proxy.
@@ -162,6 +218,58 @@ mod tests {
                 client(peer, lines, &[]),
                 peer.trim_start_matches("::ffff:"),
                 "without a trusted proxy"
+            );
+        }
+    }
+
+    #[test]
+    fn path_prefix_has_plain_segments_only() {
+        for (text, expected) in [
+            ("/skills-registry", "/skills-registry"),
+            ("/a/b_c/", "/a/b_c"),
+            ("/", ""),
+        ] {
+            assert_eq!(text.parse::<PathPrefix>().unwrap().as_str(), expected);
+        }
+        let long = format!("/{}", "a".repeat(200));
+        for invalid in [
+            "",
+            "a",
+            "//evil.example",
+            "/a//b",
+            "/../a",
+            "/a/.",
+            "/a?b",
+            "/a b",
+            "/%2e",
+            "/{a}",
+            "/a\nb",
+            &long,
+        ] {
+            assert!(invalid.parse::<PathPrefix>().is_err(), "{invalid:?}");
+        }
+    }
+
+    #[test]
+    fn forwarded_prefix_of_other_peers_is_removed() {
+        let trusted = networks(&["10.0.0.0/8"]);
+        for (peer, lines, expected) in [
+            ("10.0.0.1", &["/skills"][..], Some("/skills")),
+            ("198.51.100.1", &["/skills"], None),
+            ("10.0.0.1", &["/skills", "/other"], None),
+            ("10.0.0.1", &["//evil.example"], None),
+            ("10.0.0.1", &[], None),
+        ] {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(FORWARDED_PREFIX, line.parse().unwrap());
+            }
+            keep_trusted_prefix(peer.parse().unwrap(), &mut headers, &trusted);
+            let found = forwarded_prefix(&headers);
+            assert_eq!(
+                found.as_ref().map(PathPrefix::as_str),
+                expected,
+                "{peer} {lines:?}"
             );
         }
     }

@@ -1,4 +1,5 @@
-//! Checks the head of each request, in this order: `Host` and `Origin`, then the API key.
+//! Checks the head of each request, in this order: `Host` and `Origin`, then the API key. Between them, preflight requests are
+//! answered.
 //!
 //! `Host` and `Origin` are checked on every path, since rmcp checks only its own: a web page must not reach a local server
 //! under a name of its own (DNS rebinding), nor a page of another origin call it from a browser.
@@ -8,7 +9,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
-use axum::http::{Extensions, HeaderMap, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
@@ -16,12 +17,11 @@ use super::error_response::{access_denied, json_rpc_error, unauthorized};
 use crate::access::{AccessControl, Origin};
 use crate::tenancy::ApiKey;
 
-/// What requests are checked against.
+/// The hosts and origins that requests may name.
 #[derive(Clone)]
-pub(super) struct HeadValidation {
+pub(super) struct AllowedNames {
     pub(super) hosts: Arc<[String]>,
     pub(super) origins: Arc<[String]>,
-    pub(super) access: Arc<AccessControl>,
 }
 
 /// The client's address, as far as it is known. Behind a trusted proxy, the address that the proxy saw.
@@ -37,16 +37,25 @@ pub(in crate::transport) fn origin(extensions: &Extensions) -> Origin {
     }
 }
 
-/// Answers 403 to a `Host` or `Origin` that is not allowed, 401 to an invalid key (RFC 6750), 429 to an address that sent
-/// too many of them. Other requests get an [`ApiKey`] and an `Arc<Principal>` in their extensions.
-pub(super) async fn validate_head(
-    State(validation): State<HeadValidation>,
+/// Answers 403 to a `Host` or `Origin` that is not allowed, 400 to a `Host` that is missing or ambiguous.
+pub(super) async fn validate_names(
+    State(allowed): State<AllowedNames>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match allowed.check(&request) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => *refusal,
+    }
+}
+
+/// Answers 401 to an invalid key (RFC 6750), 429 to an address that sent too many of them. Other requests get an [`ApiKey`] and
+/// an `Arc<Principal>` in their extensions.
+pub(super) async fn validate_key(
+    State(access): State<Arc<AccessControl>>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    if let Err(refusal) = validation.check_host(&request) {
-        return *refusal;
-    }
     let Some(text) = sent_key(request.headers()) else {
         let message = "This registry needs an API key: send \"Authorization: Bearer skeep_…\".";
         return unauthorized(None, message);
@@ -61,7 +70,7 @@ pub(super) async fn validate_head(
         }
     };
     let origin = origin(request.extensions());
-    let principal = match validation.access.check_key(&key, origin).await {
+    let principal = match access.check_key(&key, origin).await {
         Ok(principal) => principal,
         Err(error) => return access_denied(&error),
     };
@@ -73,17 +82,9 @@ pub(super) async fn validate_head(
     next.run(request).await
 }
 
-impl HeadValidation {
-    fn check_host(&self, request: &Request) -> Result<(), Box<Response>> {
-        let host = request
-            .headers()
-            .get(header::HOST)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|text| text.parse().ok())
-            .or_else(|| request.uri().authority().cloned());
-        let Some(host) = host else {
-            return Err(refuse(StatusCode::BAD_REQUEST, "The request has no Host header."));
-        };
+impl AllowedNames {
+    fn check(&self, request: &Request) -> Result<(), Box<Response>> {
+        let host = named_host(request).map_err(|message| refuse(StatusCode::BAD_REQUEST, message))?;
         if !self.hosts.iter().any(|allowed| same_host(allowed, &host)) {
             return Err(refuse(
                 StatusCode::FORBIDDEN,
@@ -109,9 +110,35 @@ impl HeadValidation {
     }
 }
 
+/// The host that the request is for: of the one `Host` header, else of the target.
+fn named_host(request: &Request) -> Result<Authority, &'static str> {
+    // RFC 9112, section 3.2. Servers and proxies that choose different ones could be played off against each other.
+    if request.headers().get_all(header::HOST).iter().count() > 1 {
+        return Err("The request has more than one Host header.");
+    }
+    let of_header = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.parse::<Authority>().ok());
+    let host = of_header
+        .or_else(|| request.uri().authority().cloned())
+        .ok_or("The request has no Host header.")?;
+    let has_user = |authority: &Authority| authority.as_str().contains('@');
+    if has_user(&host) || request.uri().authority().is_some_and(has_user) {
+        return Err("The host must not have a user name or password.");
+    }
+    Ok(host)
+}
+
 fn refuse(status: StatusCode, message: &str) -> Box<Response> {
     tracing::warn!(status = status.as_u16(), "a request's Host or Origin was refused");
-    Box::new(json_rpc_error(status, -32_600, message))
+    let mut response = json_rpc_error(status, -32_600, message);
+    // A cache must not keep it for the pages of other origins.
+    response
+        .headers_mut()
+        .insert(header::VARY, HeaderValue::from_static("origin"));
+    Box::new(response)
 }
 
 /// A host without a port is allowed on every port.
@@ -126,7 +153,7 @@ fn same_host(allowed: &str, host: &Authority) -> bool {
 }
 
 /// Compares `scheme://host:port`. `:*` allows every port; without a port, the scheme's default (RFC 6454, section 4).
-fn same_origin(allowed: &str, origin: &str) -> bool {
+pub(super) fn same_origin(allowed: &str, origin: &str) -> bool {
     let parts = |text: &str| {
         let (scheme, rest) = text.split_once("://")?;
         let scheme = scheme.to_ascii_lowercase();
@@ -150,12 +177,14 @@ fn same_origin(allowed: &str, origin: &str) -> bool {
     }
 }
 
-/// The key of `Authorization: Bearer` or of `X-API-Key`. If both are present and differ, the request has no key.
+/// The key of `Authorization: Bearer` or of `X-API-Key`. If both are present and differ, the request has no key. Another
+/// scheme, such as a reverse proxy's `Basic`, is not for this server.
 fn sent_key(headers: &HeaderMap) -> Option<&str> {
     let mut sent = headers
         .get_all(header::AUTHORIZATION)
         .iter()
-        .map(|value| value.to_str().ok().and_then(bearer))
+        .filter_map(|value| value.to_str().map(bearer).transpose())
+        .map(Result::ok)
         .chain(
             headers
                 .get_all("x-api-key")
@@ -175,8 +204,6 @@ fn bearer(value: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-
     use super::*;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -198,9 +225,29 @@ mod tests {
     }
 
     #[test]
+    fn key_is_read_beside_another_authorization_scheme() {
+        for scheme in ["Basic dXNlcjpwdw==", "Negotiate", "Basic"] {
+            let beside = [("authorization", scheme), ("x-api-key", " k ")];
+            assert_eq!(sent_key(&headers(&beside)), Some("k"), "{scheme}");
+        }
+        let not_text = HeaderValue::from_bytes(b"Bearer \xff").unwrap();
+        let mut unreadable = headers(&[("x-api-key", "k")]);
+        unreadable.insert(header::AUTHORIZATION, not_text);
+        assert_eq!(sent_key(&unreadable), None);
+    }
+
+    #[test]
     fn differing_keys_count_as_no_key() {
         assert_eq!(
             sent_key(&headers(&[("x-api-key", "a"), ("authorization", "Bearer b")])),
+            None
+        );
+        assert_eq!(
+            sent_key(&headers(&[
+                ("authorization", "Basic a"),
+                ("authorization", "Bearer b"),
+                ("x-api-key", "c")
+            ])),
             None
         );
         assert_eq!(sent_key(&headers(&[("authorization", "Basic a")])), None);

@@ -56,9 +56,13 @@ impl Health {
 }
 
 pub(super) fn routes(health: Health) -> Router {
+    let alive = get(|| async { "ok\n" });
+    let ready = get(ready).with_state(health);
     Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready).with_state(health))
+        .route("/healthz", alive.clone())
+        .route("/healthz/", alive)
+        .route("/readyz", ready.clone())
+        .route("/readyz/", ready)
 }
 
 async fn ready(State(health): State<Health>) -> Response {

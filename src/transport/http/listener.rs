@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -12,13 +13,15 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::HttpOptions;
-use super::forwarded::{Network, client_address};
+use super::connections::{ConnectionLimits, Connections};
+use super::forwarded::{Network, client_address, keep_trusted_prefix};
 use super::head_validation::ClientAddress;
+use super::held_body;
+use super::paced_stream::PacedStream;
 
 /// Header fields of a request.
 const MAX_HEADERS: usize = 100;
@@ -34,26 +37,41 @@ pub(super) async fn serve(
     options: &HttpOptions,
     stop: CancellationToken,
 ) {
-    let permits = Arc::new(Semaphore::new(options.connections));
+    let connections = Connections::new(ConnectionLimits {
+        total: options.connections,
+        per_address: options.connections_per_address,
+    });
     let trusted: Arc<[Network]> = options.trusted_proxies.clone().into();
     let graceful = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
-            accepted = accept(&listener, &permits) => accepted,
+            accepted = accept(&listener) => accepted,
         };
-        let Some((stream, address, permit)) = accepted else {
+        let Some((stream, address)) = accepted else {
+            continue;
+        };
+        let is_trusted = trusted.iter().any(|network| network.contains(address.ip()));
+        let Some(open) = connections.register(address.ip().to_canonical(), is_trusted) else {
+            tracing::debug!(%address, "a connection was refused: the limit of connections is reached");
             continue;
         };
         // Responses are written whole; Nagle's algorithm would only delay them.
         let _unset = stream.set_nodelay(true);
         let trusted = Arc::clone(&trusted);
-        let with_address = app.clone().map_request(move |mut request: Request<Incoming>| {
+        let requests = open.clone();
+        let app = app.clone();
+        let service = tower::service_fn(move |mut request: Request<Incoming>| {
             let client = client_address(address.ip(), request.headers(), &trusted);
             request.extensions_mut().insert(ClientAddress(client));
-            request
+            keep_trusted_prefix(address.ip(), request.headers_mut(), &trusted);
+            let (app, running) = (app.clone(), requests.begin_request());
+            async move {
+                let response = app.oneshot(request.map(Body::new)).await;
+                response.map(|response| held_body::keep(response, running))
+            }
         });
-        let service = TowerToHyperService::new(with_address);
+        let service = TowerToHyperService::new(service);
         let connection = graceful.watch(
             http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -61,27 +79,26 @@ pub(super) async fn serve(
                 .header_read_timeout(options.request_timeout)
                 .max_headers(MAX_HEADERS)
                 .max_buf_size(MAX_HEAD_BYTES)
-                .serve_connection(TokioIo::new(stream), service),
+                .serve_connection(TokioIo::new(PacedStream::new(stream)), service),
         );
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended");
+            tokio::select! {
+                ended = connection => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%error, "a connection ended");
+                    }
+                }
+                () = open.closed() => tracing::debug!("an idle connection was closed for a new one"),
             }
-            drop(permit);
         });
     }
     drop(listener);
     graceful.shutdown().await;
 }
 
-async fn accept(
-    listener: &TcpListener,
-    permits: &Arc<Semaphore>,
-) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
-    // Without a permit the next connection waits in the listener's backlog.
-    let permit = Arc::clone(permits).acquire_owned().await.ok()?;
+async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     match listener.accept().await {
-        Ok((stream, address)) => Some((stream, address, permit)),
+        Ok(accepted) => Some(accepted),
         Err(error) => {
             tracing::warn!(%error, "a connection could not be accepted");
             tokio::time::sleep(RETRY_PAUSE).await;

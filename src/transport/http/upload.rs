@@ -16,27 +16,27 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::Semaphore;
 
-use super::error_response::{access_denied, try_later};
+use super::error_response::{access_denied, share_exceeded};
 use super::head_validation::origin;
-use super::jsonrpc_validation::BodyTimeout;
+use super::jsonrpc_validation::{BodyTimeout, is_encoded};
 use crate::registry::usage::CallOutcome;
-use crate::server::{CallService, RequestMetadata, Upload, UploadError, UploadReply};
-use crate::tenancy::{ApiKey, Principal, TenantSemaphore};
+use crate::server::{CallService, RefusedCall, RequestMetadata, Upload, UploadError, UploadReply};
+use crate::tenancy::{ApiKey, Principal, ShareLimiter, ShareLimits};
 
 /// The path of the route.
 pub const PATH: &str = "/skills";
-/// Uploads of one tenant at once. Each may hold an archive and its content in memory.
-const PER_TENANT: usize = 2;
-/// Uploads of all tenants at once.
-const PER_PROCESS: usize = 16;
+/// Uploads at once. Each may hold an archive and its content in memory.
+const LIMITS: ShareLimits = ShareLimits {
+    per_key: 1,
+    per_tenant: 3,
+    total: 16,
+};
 
 /// What the uploads of a process share.
 struct Uploads {
     service: Arc<CallService>,
-    per_tenant: TenantSemaphore,
-    per_process: Semaphore,
+    limiter: ShareLimiter,
 }
 
 /// The query of an upload: arguments of `publish_skill`, and the archive's name.
@@ -59,11 +59,11 @@ struct Parameters {
 pub(super) fn routes(service: &Arc<CallService>) -> Router {
     let uploads = Uploads {
         service: Arc::clone(service),
-        per_tenant: TenantSemaphore::new(PER_TENANT),
-        per_process: Semaphore::new(PER_PROCESS),
+        limiter: ShareLimiter::new(LIMITS),
     };
     Router::new()
         .route(PATH, post(publish))
+        .route("/skills/", post(publish))
         .with_state(Arc::new(uploads))
 }
 
@@ -85,20 +85,22 @@ async fn publish(State(uploads): State<Arc<Uploads>>, request: Request) -> Respo
 
 impl Uploads {
     async fn run(&self, key: ApiKey, principal: &Arc<Principal>, parts: &Parts, body: Body) -> Response {
+        // Held until the upload is recorded.
+        let _share = match self.limiter.take(principal.tenant, key.hash(), 1) {
+            Ok(share) => share,
+            Err(exceeded) => return share_exceeded(exceeded, "uploads running", 1),
+        };
+        let upload = receive(parts, body).await;
+        // Counted only now: bodies that arrive slowly must not take the places of running calls.
         let source = origin(&parts.extensions).source;
         let guard = match self.service.access().admit(&key, principal, &source).await {
             Ok(guard) => guard,
-            Err(error) => return access_denied(&error),
+            Err(error) => {
+                let call = || RefusedCall::upload(&parts.headers);
+                self.service.record_refused(&error, &key, principal, call);
+                return access_denied(&error);
+            }
         };
-        // Held until the upload is recorded.
-        let (Some(_of_tenant), Ok(_of_process)) = (
-            self.per_tenant.take(principal.tenant),
-            self.per_process.try_acquire(),
-        ) else {
-            let message = "Other uploads are running. Try again in a moment.";
-            return try_later(StatusCode::TOO_MANY_REQUESTS, 1, message);
-        };
-        let upload = receive(parts, body).await;
         let metadata = RequestMetadata::of_http(&parts.headers);
         respond(&self.service.upload(key, upload, metadata, guard).await)
     }
@@ -134,9 +136,9 @@ async fn read_skill(parts: &Parts, body: Body, name: Option<String>) -> Result<S
 
 fn check_head(headers: &HeaderMap) -> Result<(), UploadError> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    if text(header::CONTENT_ENCODING).is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+    if is_encoded(headers) {
         let message = "Send the archive itself, without Content-Encoding";
-        return Err(UploadError::Parameters(message.to_owned()));
+        return Err(UploadError::Encoded(message));
     }
     let declared: Option<u64> = text(header::CONTENT_LENGTH).and_then(|length| length.parse().ok());
     if declared.is_some_and(|bytes| bytes > MAX_ARCHIVE_BYTES) {
@@ -180,6 +182,7 @@ fn status(reply: &UploadReply) -> StatusCode {
         (_, Some("invalid_key")) => StatusCode::UNAUTHORIZED,
         (_, Some("archive_too_large")) => StatusCode::PAYLOAD_TOO_LARGE,
         (_, Some("upload_timed_out")) => StatusCode::REQUEST_TIMEOUT,
+        (_, Some("unsupported_encoding")) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         (CallOutcome::Ok, _) => StatusCode::OK,
         (CallOutcome::ToolError, Some("not_found")) => StatusCode::NOT_FOUND,
         (CallOutcome::ToolError, Some("invalid_skill")) => StatusCode::UNPROCESSABLE_ENTITY,

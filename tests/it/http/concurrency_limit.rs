@@ -7,7 +7,7 @@ use futures::FutureExt as _;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use skillkeep::server::{CallService, ServiceLimits};
-use skillkeep::tenancy::ApiKey;
+use skillkeep::tenancy::{ApiKey, ShareLimits};
 use tokio::sync::Semaphore;
 
 use super::Server;
@@ -49,7 +49,10 @@ async fn set_up(calls_per_tenant: usize) -> BlockedInstalls {
         .boxed()
     });
     let mut limits = ServiceLimits::default();
-    limits.access.calls_per_tenant = calls_per_tenant;
+    limits.access.calls = ShareLimits {
+        per_key: calls_per_tenant,
+        ..ShareLimits::of_tenant(calls_per_tenant)
+    };
     let service = db.service_with_faults(limits, hook);
     let server = Server::start(Arc::clone(&service)).await;
     BlockedInstalls {

@@ -10,7 +10,7 @@ use super::values::{OtherTenantIds, Values};
 use crate::harness::{Client, Cluster};
 
 /// Queries without a tenant condition, with the reason.
-const WITHOUT: [(&str, &str); 30] = [
+const WITHOUT: [(&str, &str); 32] = [
     ("audit/insert", "inserts a row with the given tenant"),
     ("audit/insert_denial", "inserts a row with the given tenant"),
     ("installs/insert", "inserts a row with the given tenant"),
@@ -34,6 +34,8 @@ const WITHOUT: [(&str, &str); 30] = [
         "tenants/erase",
         "a function that compares the given tenant with the setting",
     ),
+    ("skills/import_lock", "takes a lock and reads no row"),
+    ("skills/try_import_lock", "takes a lock and reads no row"),
     ("tenants/find", "the administrator's list of tenants"),
     ("tenants/lock_key_share", "the tenant's own row, by its id"),
     ("tenants/insert", "the administrator's list of tenants"),

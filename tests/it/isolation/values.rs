@@ -36,8 +36,8 @@ async fn insert_lifecycle_rows(two: &TwoTenants) {
              INSERT INTO skill_reviews (tenant_id, id, version_id, reviewer_id, verdict)
                  SELECT tenant_id, id, version_id, user_id, 'approved' FROM installs WHERE tenant_id = '{tenant}'
                  ON CONFLICT DO NOTHING;
-             INSERT INTO ratings (tenant_id, id, skill_id, user_id, stars)
-                 SELECT tenant_id, id, skill_id, user_id, 5 FROM installs WHERE tenant_id = '{tenant}'
+             INSERT INTO ratings (tenant_id, id, skill_id, user_id, stars, comment)
+                 SELECT tenant_id, id, skill_id, user_id, 5, 'theirs' FROM installs WHERE tenant_id = '{tenant}'
                  ON CONFLICT DO NOTHING;
              INSERT INTO tenant_settings (tenant_id, key, value) VALUES ('{tenant}', 'review.policy', '\"required\"')
                  ON CONFLICT DO NOTHING;"
@@ -137,6 +137,7 @@ impl OtherTenantIds {
             "settings/reset" => vec![Box::new("review.policy")],
             "scans/find" | "scans/is_overridden" => vec![Box::new(self.digest.clone())],
             "reviews/of_version" => vec![Box::new(self.installed_version), Box::new(10_i64)],
+            "ratings/recent" => vec![Box::new(self.skill), Box::new(10_i64)],
             "ratings/withdraw" | "ratings/summary" => vec![Box::new(self.skill), Box::new(self.user)],
             "users/find_active" => vec![Box::new("ada@example.com")],
             "versions/states" => vec![Box::new(vec![self.skill])],

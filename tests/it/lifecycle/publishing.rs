@@ -233,3 +233,10 @@ async fn secrets_are_left_out_and_named() {
     let stored: i64 = team.db.value("SELECT count(*) FROM skill_files").await;
     assert_eq!(stored, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn upload_without_a_folder_has_no_note_about_a_folder() {
+    let team = Team::new().await;
+    let published = publish(&team.author, "sort-tides", None, "One.").await;
+    assert!(!published["notes"].to_string().contains("folder"), "{published}");
+}

@@ -108,6 +108,15 @@ async fn approval_by_an_assistant_counts_only_where_allowed() {
         (&ignored["state"], &ignored["counted"]),
         (&json!("in_review"), &json!(false))
     );
+    let shown = team
+        .author
+        .ok("get_skill", json!({"skill": "sort-tides", "version": "1"}))
+        .await;
+    assert_eq!(
+        (&shown["review"]["decided_by"], &shown["review"]["counted"]),
+        (&json!("assistant"), &json!(false)),
+        "{shown}"
+    );
     team.set(SettingKey::ReviewAssistants, "counted").await;
     let counted = team
         .reviewer

@@ -27,7 +27,18 @@ async fn yanked_version_is_readable_but_neither_found_nor_installed() {
         )
         .await;
     assert!(refused.contains("It deletes files."), "{refused}");
+    let copy = json!({"skill": "sort-tides", "version": "2.0", "new_name": "mine"});
+    let refused = team.other.error("fork_skill", copy).await;
+    assert!(refused.contains("It deletes files."), "{refused}");
     team.author.ok("yank_skill", yank("1.0")).await;
+    let gone = team
+        .other
+        .ok("get_skill", json!({"skill": "sort-tides", "version": "1.0"}))
+        .await;
+    assert!(
+        gone["next_step"].to_string().contains("there is no other"),
+        "{gone}"
+    );
     assert_eq!(team.found("tide tables").await, Vec::<String>::new());
     let refused = team.author.error("yank_skill", yank("1.0")).await;
     assert!(refused.contains("version 1.0 is yanked"), "{refused}");
@@ -224,4 +235,32 @@ async fn transferred_skill_is_managed_by_its_new_owner_only() {
     team.other.ok("update_skill", archive).await;
     let log = team.audited().await;
     assert_eq!(log, ["skill.publish", "skill.transfer", "skill.archive"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn comments_of_ratings_are_shown_without_their_authors() {
+    let team = Team::new().await;
+    publish(&team.author, "sort-tides", None, "One.").await;
+    let rate = |stars: i64, comment: &str| json!({"skill": "sort-tides", "stars": stars, "comment": comment});
+    team.other
+        .ok("rate_skill", rate(2, "It counts the header."))
+        .await;
+    team.reviewer.ok("rate_skill", rate(4, "")).await;
+    let skill = team.author.ok("get_skill", json!({"skill": "sort-tides"})).await;
+    let comments = skill["comments"].as_array().unwrap();
+    assert_eq!(comments.len(), 1, "{skill}");
+    assert_eq!(
+        (
+            &comments[0]["stars"],
+            &comments[0]["text"],
+            &comments[0]["never_used"]
+        ),
+        (&json!(2), &json!("It counts the header."), &json!(true))
+    );
+    assert!(!skill.to_string().contains("other@example.com"), "{skill}");
+    team.other
+        .ok("rate_skill", json!({"skill": "sort-tides", "withdraw": true}))
+        .await;
+    let skill = team.author.ok("get_skill", json!({"skill": "sort-tides"})).await;
+    assert_eq!(skill.get("comments"), None, "{skill}");
 }

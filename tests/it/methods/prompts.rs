@@ -86,6 +86,7 @@ async fn prompts_list_names_the_arguments_of_each_prompt() {
         arguments,
         [
             ("search_first", vec![("task", true), ("tag", false)]),
+            ("review_skill", vec![("skill", true), ("version", false)]),
             ("pdf", vec![("task", false), ("version", false)]),
         ]
     );

@@ -10,7 +10,7 @@ use skillkeep::ids::TenantId;
 use skillkeep::server::ServiceLimits;
 use tokio::sync::Semaphore;
 
-use crate::command::{CommandOutput, admin, program_as};
+use crate::command::{CommandOutput, admin, ended, program_as};
 use crate::harness::{Client, TestDb};
 use crate::helpers::{table_checksums, test_hook};
 
@@ -264,6 +264,19 @@ async fn erasure_retries_after_a_deadlock_with_a_call() {
     assert_eq!(ran.code, 0, "{ran:?}");
     call.await.unwrap();
     assert_erased(&db, tenant).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slug_of_an_erased_tenant_is_reserved() {
+    let db = TestDb::new().await;
+    let tenant = acme(&db).await;
+    for id in [tenant.to_string(), TenantId::new().to_string()] {
+        let refused = ended(&db, &["tenant", "create", &format!("erased-{id}")]);
+        assert_eq!(refused.code, 4, "{refused:?}");
+        assert!(refused.err.contains("reserved"), "{refused:?}");
+    }
+    admin(&db, &["tenant", "create", "erased-things"]);
+    assert_eq!(CommandOutput::end(erase(&db)).code, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -213,6 +213,7 @@ async fn custom_server_role_is_checked_like_skillkeep_app() {
     let db = TestDb::new().await;
     let superuser = db.superuser().await;
     let role = format!("skillkeep_web_{}", std::process::id());
+    Cluster::get().admit(&role).await;
     let group = format!("skillkeep_group_{}", std::process::id());
     for (rights, then, wanted) in [
         ("", "", ""),

@@ -4,14 +4,17 @@ use std::io;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 
+/// A line of the input.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub enum Line {
+    /// Its bytes, without the line feed.
     Text(Vec<u8>),
     /// The line was longer than the limit and was skipped.
     TooLong,
 }
 
-pub(super) struct LineReader<R> {
+/// Reads lines. The last one needs no line feed.
+pub struct LineReader<R> {
     input: BufReader<R>,
     /// The longest line, in bytes.
     limit: usize,
@@ -20,7 +23,8 @@ pub(super) struct LineReader<R> {
 }
 
 impl<R: AsyncRead + Unpin> LineReader<R> {
-    pub(super) fn new(input: R, limit: usize) -> Self {
+    /// `limit` is the longest line, in bytes.
+    pub fn new(input: R, limit: usize) -> Self {
         Self {
             input: BufReader::with_capacity(64 << 10, input),
             limit,
@@ -31,9 +35,12 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
 
     /// Returns the next line that is not blank; `None` at the end of the input.
     ///
+    /// # Errors
+    /// When the input cannot be read.
+    ///
     /// # Cancel safety
     /// Dropping the future loses no input.
-    pub(super) async fn next(&mut self) -> io::Result<Option<Line>> {
+    pub async fn next(&mut self) -> io::Result<Option<Line>> {
         loop {
             let chunk = self.input.fill_buf().await?;
             if chunk.is_empty() {
