@@ -1,6 +1,5 @@
 //! `skillkeep serve`: serves many assistants over Streamable HTTP and HTTP+SSE.
 
-use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;

@@ -76,6 +76,7 @@ fn cause(url: &DatabaseUrl, error: &tokio_postgres::Error) -> String {
     format!("the connection to {servers} failed: {}", texts.join(": "))
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the standard library adds kinds")]
 fn io_cause(servers: &str, error: &io::Error) -> Option<String> {
     let text = error.to_string();
     // The standard library has no kind for the errors of getaddrinfo.
@@ -130,6 +131,7 @@ fn driver_cause(servers: &str, text: &str) -> Option<String> {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "rustls adds errors")]
 fn tls_cause(servers: &str, error: &rustls::Error) -> String {
     let rustls::Error::InvalidCertificate(invalid) = error else {
         return format!(

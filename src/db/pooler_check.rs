@@ -39,8 +39,11 @@ pub async fn shares_sessions(url: &DatabaseUrl) -> Result<bool, DbError> {
 
 async fn backend(client: &Client) -> Result<Option<String>, DbError> {
     let messages = client.simple_query(BACKEND_PID).await?;
-    Ok(messages.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
-        _ => None,
+    Ok(messages.iter().find_map(|message| {
+        if let SimpleQueryMessage::Row(row) = message {
+            row.get(0).map(str::to_owned)
+        } else {
+            None
+        }
     }))
 }

@@ -138,12 +138,15 @@ fn certificates(parameter: &str, path: &Path) -> Result<Vec<CertificateDer<'stat
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
     check_mode(path)?;
-    PrivateKeyDer::from_pem_file(path).map_err(|error| match error {
-        rustls::pki_types::pem::Error::NoItemsFound => format!(
-            "the file {} of sslkey in DATABASE_URL holds no unencrypted private key in PEM format",
-            path.display()
-        ),
-        error => file_error("sslkey", path, &error),
+    PrivateKeyDer::from_pem_file(path).map_err(|error| {
+        if matches!(error, rustls::pki_types::pem::Error::NoItemsFound) {
+            let path = path.display();
+            format!(
+                "the file {path} of sslkey in DATABASE_URL holds no unencrypted private key in PEM format"
+            )
+        } else {
+            file_error("sslkey", path, &error)
+        }
     })
 }
 
