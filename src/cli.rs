@@ -12,9 +12,11 @@ mod embedded_errors;
 mod files;
 mod import;
 mod key;
+mod key_name;
 mod limit_args;
 mod local_registry;
 mod migrate;
+mod new_key;
 mod output;
 mod postgres_supervisor;
 mod publish;
@@ -150,7 +152,7 @@ pub fn main() -> ExitCode {
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", visible_lines(&error.to_string()));
+            output::note(&format!("error: {}", visible_lines(&error.to_string())));
             ExitCode::from(error.kind().exit_code())
         }
     }
@@ -177,10 +179,14 @@ fn run(cli: Cli) -> Result<(), CliError> {
     outcome
 }
 
-/// The log filter. `call` and `test` report what the bridge would log.
+/// The log filter. `call` and `test` report what the bridge would log; `doctor` ends its own connections in mid-request.
 fn log_filter<'a>(config: &'a Config, command: &Command) -> &'a str {
-    if matches!(command, Command::Call(_) | Command::Test(_)) && config.log == DEFAULT_LOG {
+    if config.log != DEFAULT_LOG {
+        &config.log
+    } else if matches!(command, Command::Call(_) | Command::Test(_)) {
         "warn,skillkeep::bridge=error"
+    } else if matches!(command, Command::Doctor(_)) {
+        "warn,rmcp::service=off"
     } else {
         &config.log
     }

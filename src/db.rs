@@ -1,6 +1,7 @@
 //! Access to PostgreSQL. [`TenantTx`] is the only kind of transaction that sees a tenant's rows.
 
 mod change_listener;
+mod connect_error;
 mod connect_options;
 mod export;
 mod fair_queue;
@@ -10,16 +11,19 @@ mod isolation_probe;
 pub mod migrations;
 mod owner_connection;
 mod pool;
+mod pooler_check;
 pub mod provision;
 mod tenant_tables;
+mod tls;
 mod tx;
 
 pub use change_listener::ChangeEvent;
 pub use connect_options::DatabaseUrl;
 pub use export::{ExportItem, REDACTED_COLUMNS, export_tenant};
 pub use isolation_probe::probe_isolation;
-pub use owner_connection::connect_owner;
+pub use owner_connection::{connect_owner, require_bound_owner};
 pub use pool::{AdminDb, RollbackSession, ServerDb};
+pub use pooler_check::shares_sessions;
 pub use tenant_tables::{event_counts, known_ids, table_sums};
 pub use tx::TenantTx;
 
@@ -76,8 +80,9 @@ macro_rules! sql {
 ///
 /// | variant | when | may the statement have taken effect? |
 /// |---|---|---|
-/// | `Unavailable` | no connection within 5 s, no answer within 25 s ([`ServerDb::with_response_timeout`]), connection lost | only a commit, see [`Self::may_have_committed`] |
+/// | `Unavailable` | no connection within 5 s, no answer within 30 s ([`ServerDb::with_response_timeout`]), connection lost | only a commit, see [`Self::may_have_committed`] |
 /// | `Busy` | no connection permit within 5 s | no |
+/// | `Rejected` | the server refused the connection: password, role, database, too many connections | no |
 /// | `Statement` | PostgreSQL reported an error, or the connection was lost during the statement | only a commit |
 /// | `RowCount` | a write affected a different number of rows; the caller rolls back | no |
 /// | `Corrupt` | a row contains a value that the schema forbids | no |
@@ -87,6 +92,12 @@ pub enum DbError {
     Unavailable(String),
     #[error("no database connection became free within 5 s")]
     Busy,
+    /// The explanation says what to do.
+    #[error("the database cannot be used: {explanation}")]
+    Rejected {
+        explanation: String,
+        error: tokio_postgres::Error,
+    },
     #[error("the database rejected a statement: {}", describe(.0))]
     Statement(#[from] tokio_postgres::Error),
     #[error("a write affected {actual} rows instead of {expected}")]
@@ -100,7 +111,7 @@ impl DbError {
     #[must_use]
     pub fn sql_state(&self) -> Option<&SqlState> {
         match self {
-            Self::Statement(error) => error.code(),
+            Self::Statement(error) | Self::Rejected { error, .. } => error.code(),
             Self::Unavailable(_) | Self::Busy | Self::RowCount { .. } | Self::Corrupt(_) => None,
         }
     }
@@ -115,7 +126,11 @@ impl DbError {
                         .constraint()
                         .is_some_and(|name| name.ends_with("_tenant_id_fkey"))
             }),
-            Self::Unavailable(_) | Self::Busy | Self::RowCount { .. } | Self::Corrupt(_) => false,
+            Self::Unavailable(_)
+            | Self::Busy
+            | Self::Rejected { .. }
+            | Self::RowCount { .. }
+            | Self::Corrupt(_) => false,
         }
     }
 
@@ -124,7 +139,7 @@ impl DbError {
     pub fn is_unavailable(&self) -> bool {
         match self {
             Self::Unavailable(_) | Self::Busy => true,
-            Self::Statement(error) => {
+            Self::Statement(error) | Self::Rejected { error, .. } => {
                 // Class 53 is "insufficient resources" (PostgreSQL manual, appendix A). A database is read-only after a failover
                 // until it is promoted.
                 is_connection_lost(error)
@@ -142,7 +157,7 @@ impl DbError {
         match self {
             Self::Unavailable(_) => true,
             Self::Statement(error) => is_connection_lost(error),
-            Self::Busy | Self::RowCount { .. } | Self::Corrupt(_) => false,
+            Self::Busy | Self::Rejected { .. } | Self::RowCount { .. } | Self::Corrupt(_) => false,
         }
     }
 }

@@ -20,7 +20,7 @@ mod test_tenant;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::db::{AdminDb, DatabaseUrl, RollbackSession, table_sums};
+use crate::db::{AdminDb, DatabaseUrl, RollbackSession, ServerDb, table_sums};
 use crate::ids::TenantId;
 use crate::server::{CallService, ProtocolProfile, ServiceLimits};
 
@@ -41,16 +41,19 @@ pub use test_tenant::{Identifier, TestTenant};
 /// When the database fails or the server stops responding.
 pub async fn dry_run(admin: &DatabaseUrl) -> Result<ProbeReport, ProbeError> {
     let session = RollbackSession::new(admin)?;
-    let report = dry_run_in(&session).await;
+    let server = session.server();
+    let report = dry_run_in(&session, &server).await;
+    // Its connection for notifications would otherwise report that the database stopped.
+    server.stop_listening();
     let ended = session.end().await;
     let report = report?;
     ended?;
     Ok(report)
 }
 
-async fn dry_run_in(session: &RollbackSession) -> Result<ProbeReport, ProbeError> {
+async fn dry_run_in(session: &RollbackSession, server: &ServerDb) -> Result<ProbeReport, ProbeError> {
     let admin = session.admin();
-    let service = Arc::new(CallService::new(session.server(), ServiceLimits::default()));
+    let service = Arc::new(CallService::new(server.clone(), ServiceLimits::default()));
     let fixtures = Fixtures::create(&admin, &service).await?;
     let before = table_sums(&admin, fixtures.victim.tenant).await?;
     let mut run = AttackRun {

@@ -10,6 +10,7 @@ mod handler;
 mod methods;
 mod notifications;
 mod protocol_profile;
+mod recording;
 mod refusals;
 mod refused_call;
 mod request;

@@ -67,6 +67,8 @@ pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
             format,
             keeps_colors: is_terminal,
         })
+        // It would report a failed write to stderr with a panic, and a panic in the hook below aborts the process.
+        .log_internal_errors(false)
         .with_ansi(is_terminal)
         .with_env_filter(env_filter);
     match format {

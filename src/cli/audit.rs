@@ -121,10 +121,10 @@ fn keygen(path: &Path) -> Result<(), CliError> {
         .map_err(|error| file_error("cannot create", path, &error))?
         .write_all(pem.as_bytes())
         .map_err(|error| file_error("cannot write", path, &error))?;
-    eprintln!(
+    output::note(&format!(
         "Wrote the signing key to {}. Give this public key to the auditor:",
         path.display()
-    );
+    ));
     output::line(&key.public_key())
 }
 

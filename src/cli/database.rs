@@ -6,12 +6,14 @@ use super::embedded_errors::embedded_failure;
 use crate::config::Config;
 use crate::db::migrations::{self, SchemaError};
 use crate::db::provision::{DatabaseUrls, provision};
-use crate::db::{AdminDb, DatabaseUrl, DbError, ServerDb, TenantTx, isolation_checks};
+use crate::db::{AdminDb, DatabaseUrl, DbError, ServerDb, TenantTx, isolation_checks, shares_sessions};
 use crate::error::{CliError, CliErrorKind};
 use crate::registry::audit::Actor;
 use crate::tenancy::api_keys::KeyError;
 use crate::tenancy::tenants::{self, Tenant};
 use embedded_postgres::{self, Embedded, EmbeddedOptions};
+
+const SHARED_SESSIONS: &str = "DATABASE_URL leads to a connection pooler that gives each transaction another session, as PgBouncer does with pool_mode = transaction; skillkeep needs sessions of its own: set pool_mode = session for this database, or connect to PostgreSQL directly";
 
 /// The URLs of the database by role, and the embedded server, if any.
 pub(super) struct Database {
@@ -27,6 +29,9 @@ impl Database {
                 .reveal()
                 .parse()
                 .map_err(|message: String| CliError::new(CliErrorKind::Usage, message))?;
+            if shares_sessions(&url).await.map_err(db_failure)? {
+                return Err(CliError::new(CliErrorKind::Refused, SHARED_SESSIONS));
+            }
             let urls = DatabaseUrls {
                 server: url.clone(),
                 admin: url.clone(),
@@ -239,18 +244,12 @@ pub(super) fn db_failure(error: DbError) -> CliError {
             "the tenant was erased in the meantime; only its audit log is left",
         );
     }
-    let kind = if error.is_unavailable() {
+    let kind = if error.is_unavailable() || matches!(error, DbError::Rejected { .. }) {
         CliErrorKind::Unavailable
     } else {
         CliErrorKind::Internal
     };
-    match error.sql_state() {
-        Some(state) if state.code().starts_with("28") || state.code() == "3D000" => CliError::new(
-            CliErrorKind::Unavailable,
-            format!("{error}; check the role, the password and the database name in DATABASE_URL"),
-        ),
-        Some(_) | None => CliError::new(kind, error.to_string()),
-    }
+    CliError::new(kind, error.to_string())
 }
 
 /// Explains why the role of `DATABASE_URL` cannot become skillkeep_admin.
@@ -269,7 +268,9 @@ fn admin_failure(error: DbError) -> CliError {
 pub(super) fn schema_failure(error: SchemaError) -> CliError {
     match error {
         SchemaError::Db(error) => db_failure(error),
-        SchemaError::NotAllowed { .. } => CliError::new(CliErrorKind::Refused, error.to_string()),
+        SchemaError::NotAllowed { .. } | SchemaError::UnboundOwner { .. } => {
+            CliError::new(CliErrorKind::Refused, error.to_string())
+        }
         SchemaError::Missing
         | SchemaError::Older { .. }
         | SchemaError::Newer { .. }

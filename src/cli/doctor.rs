@@ -22,10 +22,10 @@ pub(super) struct DoctorArgs {
 
 pub(super) async fn run(config: &Config, args: DoctorArgs) -> Result<(), CliError> {
     let database = Database::open(config).await?;
-    let report = examine(&database, args.quick).await;
     let socket_folder = database.socket_folder();
+    let report = examine(&database, &args, config.json).await;
     database.close().await;
-    print(config, &report?, socket_folder.as_deref())
+    conclude(config, &report?, socket_folder.as_deref())
 }
 
 struct Report {
@@ -34,12 +34,25 @@ struct Report {
     attacks: BTreeMap<String, Tally>,
 }
 
-async fn examine(database: &Database, quick: bool) -> Result<Report, CliError> {
+/// Prints each check when it is done, unless the report is to be JSON.
+async fn examine(database: &Database, args: &DoctorArgs, json: bool) -> Result<Report, CliError> {
+    if !json && let Some(folder) = database.socket_folder() {
+        let folder = folder.display();
+        output::line(&format!("The embedded PostgreSQL has its socket in {folder}"))?;
+    }
     let mut checks = check_schema(database).await?;
     let mut attacks = BTreeMap::new();
-    if !quick {
+    show_checks(&checks, json)?;
+    if !args.quick {
+        if !json {
+            output::line("Attacking the tables, then the tools; this takes some seconds.")?;
+        }
+        let before = checks.len();
         attack_tables(database, &mut checks).await?;
+        show_checks(checks.get(before..).unwrap_or_default(), json)?;
+        let before = checks.len();
         attacks = attack_tools(database, &mut checks).await?;
+        show_checks(checks.get(before..).unwrap_or_default(), json)?;
     }
     Ok(Report { checks, attacks })
 }
@@ -108,7 +121,22 @@ fn problem_or_failure(
     }
 }
 
-fn print(config: &Config, report: &Report, socket_folder: Option<&Path>) -> Result<(), CliError> {
+fn show_checks(checks: &[Check], json: bool) -> Result<(), CliError> {
+    if json {
+        return Ok(());
+    }
+    for check in checks {
+        let verdict = if check.passed() { "ok    " } else { "WRONG " };
+        output::line(&format!("{verdict}  {}", check.name))?;
+        for finding in &check.findings {
+            output::line(&format!("        {finding}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Prints the JSON or the verdict.
+fn conclude(config: &Config, report: &Report, socket_folder: Option<&Path>) -> Result<(), CliError> {
     let checks = &report.checks;
     let problems: usize = checks.iter().map(|check| check.findings.len()).sum();
     if config.json {
@@ -118,25 +146,11 @@ fn print(config: &Config, report: &Report, socket_folder: Option<&Path>) -> Resu
             "attacks": report.attacks,
             "socket_folder": socket_folder,
         }))?;
-    } else {
-        if let Some(folder) = socket_folder {
-            output::line(&format!(
-                "The embedded PostgreSQL has its socket in {}",
-                folder.display()
-            ))?;
-        }
-        for check in checks {
-            output::line(&format!(
-                "{}  {}",
-                if check.passed() { "ok    " } else { "WRONG " },
-                check.name
-            ))?;
-            for finding in &check.findings {
-                output::line(&format!("        {finding}"))?;
-            }
-        }
     }
     if problems == 0 {
+        if !config.json {
+            output::line(&format!("No problem found in {} checks.", checks.len()))?;
+        }
         return Ok(());
     }
     Err(CliError::new(

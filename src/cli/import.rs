@@ -112,10 +112,10 @@ async fn import_all(
     let mut written = Ok(());
     let on_wait = || {
         progress.suspend(|| {
-            eprintln!(
+            output::note(&format!(
                 "Another import into {} is running; waiting for its end.",
                 args.tenant
-            )
+            ));
         });
     };
     let imported = import::import(db, tenant.id, job, opened, on_wait, |line| {

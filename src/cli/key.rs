@@ -8,10 +8,11 @@ use std::time::Duration;
 use clap::Subcommand;
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use serde_json::json;
-use uuid::Uuid;
 
 use super::database::{self, Database, db_failure, key_failure};
+use super::key_name;
 use super::limit_args::{Limits, describe_limits};
+use super::new_key;
 use super::output;
 use super::tenant_arg::TenantArg;
 use crate::config::Config;
@@ -62,15 +63,19 @@ pub(super) enum KeyCommand {
     },
     /// Revoke an API key: it is rejected from the next call on
     Revoke {
-        /// The key's id, from `skillkeep key list`
-        id: Uuid,
+        /// The key's name or id, or a part of its id
+        ///
+        /// A part is the beginning or the end of the id, at least 6 characters.
+        key: String,
         #[command(flatten)]
         tenant: TenantArg,
     },
     /// Change the rate limits of an API key
     Limit {
-        /// The key's id, from `skillkeep key list`
-        id: Uuid,
+        /// The key's name or id, or a part of its id
+        ///
+        /// A part is the beginning or the end of the id, at least 6 characters.
+        key: String,
         #[command(flatten)]
         limits: Limits,
         #[command(flatten)]
@@ -84,8 +89,10 @@ pub(super) enum KeyCommand {
     ///
     /// The new key has the same properties; the old one keeps working for the grace period.
     Rotate {
-        /// The key's id, from `skillkeep key list`
-        id: Uuid,
+        /// The key's name or id, or a part of its id
+        ///
+        /// A part is the beginning or the end of the id, at least 6 characters.
+        key: String,
         /// How long the old key keeps working, for example 12h
         #[arg(long, default_value = "24h", value_name = "TIME", value_parser = parse_duration)]
         grace: Duration,
@@ -148,16 +155,22 @@ pub(super) async fn run(config: &Config, command: KeyCommand) -> Result<(), CliE
 async fn run_with(config: &Config, db: &AdminDb, command: KeyCommand) -> Result<(), CliError> {
     let begin = async |tenant: &TenantArg| database::tenant_tx(db, &tenant.slug).await;
     match command {
-        KeyCommand::Create(args) => create(config, begin(&args.tenant).await?, args).await,
+        KeyCommand::Create(args) => create(config, db, begin(&args.tenant).await?, args).await,
         KeyCommand::List { tenant } => list(config, &begin(&tenant).await?).await,
-        KeyCommand::Revoke { id, tenant } => {
-            revoke(config, begin(&tenant).await?, ApiKeyId::from_uuid(id)).await
+        KeyCommand::Revoke { key, tenant } => {
+            let tx = begin(&tenant).await?;
+            let id = key_name::find(&tx, &key).await?;
+            revoke(config, tx, id).await
         }
-        KeyCommand::Limit { id, limits, tenant } => {
-            limit(config, begin(&tenant).await?, ApiKeyId::from_uuid(id), limits).await
+        KeyCommand::Limit { key, limits, tenant } => {
+            let tx = begin(&tenant).await?;
+            let id = key_name::find(&tx, &key).await?;
+            limit(config, tx, id, limits).await
         }
-        KeyCommand::Rotate { id, grace, tenant } => {
-            rotate(config, begin(&tenant).await?, ApiKeyId::from_uuid(id), grace).await
+        KeyCommand::Rotate { key, grace, tenant } => {
+            let tx = begin(&tenant).await?;
+            let id = key_name::find(&tx, &key).await?;
+            rotate(config, db, &tenant, tx, id, grace).await
         }
         KeyCommand::Inspect(args) => inspect::run(config, args).await,
     }
@@ -186,7 +199,7 @@ fn validate(args: &CreateArgs) -> Result<(), CliError> {
     Ok(())
 }
 
-async fn create(config: &Config, tx: TenantTx, args: CreateArgs) -> Result<(), CliError> {
+async fn create(config: &Config, db: &AdminDb, tx: TenantTx, args: CreateArgs) -> Result<(), CliError> {
     let actor = database::operator();
     let email = args.user.as_str();
     let user = administration::users::find_or_create(&tx, &actor, &args.user, "")
@@ -206,15 +219,19 @@ async fn create(config: &Config, tx: TenantTx, args: CreateArgs) -> Result<(), C
         .map_err(db_failure)?;
     tx.commit().await.map_err(db_failure)?;
     if user.created {
-        eprintln!("Created the user {email}.");
+        output::note(&format!("Created the user {email}."));
     }
     if !user.active {
-        eprintln!("User {email} is suspended; the key will not work until the user is resumed.");
+        output::note(&format!(
+            "User {email} is suspended; the key will not work until the user is resumed."
+        ));
     }
-    if config.json {
-        return output::json(&json!({"id": id, "key": key.reveal(), "user": email, "scopes": new.scopes}));
-    }
-    output::line(key.reveal())
+    let text = if config.json {
+        json!({"id": id, "key": key.reveal(), "user": email, "scopes": new.scopes}).to_string()
+    } else {
+        key.reveal().to_owned()
+    };
+    new_key::hand_out(db, &args.tenant.slug, id, &text).await
 }
 
 async fn list(config: &Config, tx: &TenantTx) -> Result<(), CliError> {
@@ -255,16 +272,32 @@ async fn revoke(config: &Config, tx: TenantTx, id: ApiKeyId) -> Result<(), CliEr
     output::line(&format!("Revoked the key {id}."))
 }
 
-async fn rotate(config: &Config, tx: TenantTx, id: ApiKeyId, grace: Duration) -> Result<(), CliError> {
+async fn rotate(
+    config: &Config,
+    db: &AdminDb,
+    tenant: &TenantArg,
+    tx: TenantTx,
+    id: ApiKeyId,
+    grace: Duration,
+) -> Result<(), CliError> {
     let (new_id, key) = administration::api_keys::rotate(&tx, &database::operator(), id, grace)
         .await
         .map_err(key_failure)?;
     tx.commit().await.map_err(db_failure)?;
+    let text = if config.json {
+        json!({"id": new_id, "key": key.reveal(), "replaces": id}).to_string()
+    } else {
+        key.reveal().to_owned()
+    };
+    new_key::hand_out(db, &tenant.slug, new_id, &text).await?;
     if config.json {
-        return output::json(&json!({"id": new_id, "key": key.reveal(), "replaces": id}));
+        return Ok(());
     }
-    eprintln!("The key {id} keeps working for {} seconds.", grace.as_secs());
-    output::line(key.reveal())
+    output::note(&format!(
+        "The key {id} keeps working for {} seconds.",
+        grace.as_secs()
+    ));
+    Ok(())
 }
 
 async fn limit(config: &Config, tx: TenantTx, id: ApiKeyId, limits: Limits) -> Result<(), CliError> {

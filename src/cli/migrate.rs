@@ -3,7 +3,7 @@
 use super::database::{Database, db_failure, schema_failure};
 use super::output;
 use crate::config::Config;
-use crate::db::{connect_owner, migrations};
+use crate::db::{connect_owner, migrations, require_bound_owner};
 use crate::error::CliError;
 
 #[derive(Debug, clap::Args)]
@@ -23,6 +23,7 @@ pub(super) async fn run(config: &Config, args: MigrateArgs) -> Result<(), CliErr
     let database = Database::open(config).await?;
     let outcome = async {
         let mut owner = connect_owner(database.owner()).await.map_err(db_failure)?;
+        require_bound_owner(&owner).await.map_err(schema_failure)?;
         migrations::apply(&mut owner).await.map_err(schema_failure)
     }
     .await;

@@ -1,4 +1,4 @@
-//! Writes results to stdout: tables for people, JSON for programs. A closed pipe is not an error.
+//! Writes results to stdout, tables for people and JSON for programs, and notes to stderr. A closed pipe is not an error.
 
 use std::io::{self, Write as _};
 
@@ -22,6 +22,18 @@ fn write_line(text: &str) -> Result<(), CliError> {
         )),
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// Writes a line that must arrive. A closed pipe is an error too.
+pub(super) fn required_line(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{text}")?;
+    stdout.flush()
+}
+
+/// Writes a line to stderr. If stderr is closed or its disk is full, nobody can be told.
+pub(super) fn note(text: &str) {
+    let _unreadable = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// Writes the value as one line of JSON.

@@ -76,7 +76,7 @@ pub(super) async fn run(config: &Config, args: PublishArgs) -> Result<(), CliErr
         .await
         .map_err(|error| CliError::new(CliErrorKind::Internal, error.to_string()))??;
     for note in &skill.notes {
-        eprintln!("{}", visible(&note.to_string()));
+        output::note(&visible(&note.to_string()));
     }
     let errors = skill.notes.iter().filter(|note| note.breaks_a_rule).count();
     if args.strict && errors > 0 {
@@ -92,7 +92,7 @@ pub(super) async fn run(config: &Config, args: PublishArgs) -> Result<(), CliErr
     }
     let findings = published.get("findings").and_then(Value::as_array);
     for finding in findings.into_iter().flatten() {
-        eprintln!("{}", visible(&describe_finding(finding)));
+        output::note(&visible(&describe_finding(finding)));
     }
     output::line(&describe(&published))
 }

@@ -9,10 +9,12 @@ use serde_json::{Value, json};
 
 use super::database::{self, Database, db_failure};
 use super::local_registry;
+use super::new_key;
 use super::output;
 use crate::config::Config;
 use crate::db::{AdminDb, TenantTx};
 use crate::error::{CliError, CliErrorKind};
+use crate::ids::ApiKeyId;
 use crate::registry::caller::Caller;
 use crate::registry::publish::{self, NewVersion, Placement, Source};
 use crate::registry::settings::Settings;
@@ -30,8 +32,13 @@ pub(super) struct QuickstartArgs {
 
 const USER: &str = "quickstart@localhost";
 const TENANT: &str = "default";
+/// A role that may administer the registry may not serve it, so no single DATABASE_URL does both.
+const OWN_DATABASE: &str = "quickstart sets up the embedded PostgreSQL, and DATABASE_URL is set; nothing was changed: unset it, or use your own database: run `skillkeep migrate` as its owner, `skillkeep import FOLDER` and `skillkeep key create --user EMAIL` as skillkeep_admin, and `skillkeep serve` as skillkeep_app";
 
 pub(super) async fn run(config: &Config, args: QuickstartArgs) -> Result<(), CliError> {
+    if config.database_url.is_some() {
+        return Err(CliError::new(CliErrorKind::Refused, OWN_DATABASE));
+    }
     let database = Database::open(config).await?;
     let outcome = set_up_and_call(config, &database, &args.query).await;
     database.close().await;
@@ -40,21 +47,18 @@ pub(super) async fn run(config: &Config, args: QuickstartArgs) -> Result<(), Cli
 
 async fn set_up_and_call(config: &Config, database: &Database, query: &str) -> Result<(), CliError> {
     let db = database.admin().await?;
-    output::line(if database.is_embedded() {
-        "1. PostgreSQL runs on a private socket, with row level security in force."
-    } else {
-        "1. The database of DATABASE_URL is reachable and has the right schema."
-    })?;
+    output::line("1. PostgreSQL runs on a private socket, with row level security in force.")?;
     let names = store_samples(&db, TENANT).await?;
     output::line(&format!(
         "2. The tenant {TENANT} holds these sample skills: {}.",
         names.join(", ")
     ))?;
-    let key = create_key(&db).await?;
-    output::line(&format!(
+    let (id, key) = create_key(&db).await?;
+    let shown = format!(
         "3. {USER} has an API key. It is shown only here:\n\n   {}\n",
         key.reveal()
-    ))?;
+    );
+    new_key::hand_out(&db, TENANT, id, &shown).await?;
     let program = std::env::current_exe().map_err(|error| {
         CliError::new(
             CliErrorKind::Internal,
@@ -103,7 +107,7 @@ pub(super) async fn store_samples(db: &AdminDb, tenant: &str) -> Result<Vec<Stri
     Ok(names)
 }
 
-async fn create_key(db: &AdminDb) -> Result<ApiKey, CliError> {
+async fn create_key(db: &AdminDb) -> Result<(ApiKeyId, ApiKey), CliError> {
     let email: Email = USER
         .parse()
         .map_err(|message: String| CliError::new(CliErrorKind::Internal, message))?;
@@ -126,11 +130,11 @@ async fn create_key(db: &AdminDb) -> Result<ApiKey, CliError> {
         expires_at: None,
         call_limits: CallLimits::default(),
     };
-    let (_, key) = administration::api_keys::create(&tx, &actor, &new)
+    let created = administration::api_keys::create(&tx, &actor, &new)
         .await
         .map_err(db_failure)?;
     tx.commit().await.map_err(db_failure)?;
-    Ok(key)
+    Ok(created)
 }
 
 /// Makes the call as an assistant does: starts `skillkeep stdio` and speaks MCP over its stdin and stdout.
@@ -195,9 +199,6 @@ fn show_configuration(config: &Config, program: &Path, key: &ApiKey) -> Result<(
     let mut env = serde_json::Map::new();
     env.insert("SKILLKEEP_API_KEY".to_owned(), json!(key.reveal()));
     env.extend(local_registry::path_settings(config).map(|(name, value)| (name.to_owned(), json!(value))));
-    if config.database_url.is_some() {
-        env.insert("DATABASE_URL".to_owned(), json!("the DATABASE_URL of the server"));
-    }
     let entry = json!({"mcpServers": {"skillkeep": {"command": program, "args": ["stdio"], "env": env}}});
     let pretty = serde_json::to_string_pretty(&entry)
         .map_err(|error| CliError::new(CliErrorKind::Internal, format!("cannot write JSON: {error}")))?;

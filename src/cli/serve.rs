@@ -1,6 +1,5 @@
 //! `skillkeep serve`: serves many assistants over Streamable HTTP and HTTP+SSE.
 
-use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +8,7 @@ use nix::unistd::Uid;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::database::{Database, db_failure};
+use super::output;
 use crate::access::AccessLimits;
 use crate::config::Config;
 use crate::db::ServerDb;
@@ -108,11 +108,10 @@ async fn serve(
     let address = listener.local_addr().unwrap_or(args.listen);
     // Before the line below: a script that waits for it may send the signal at once.
     let stop = stop_signal()?;
-    eprintln!("skillkeep serves http://{address}/mcp");
+    output::note(&format!("skillkeep serves http://{address}/mcp"));
     let is_behind_proxy = args.behind_proxy || !options.trusted_proxies.is_empty();
     for warning in warnings(address, is_behind_proxy, Uid::effective().is_root()) {
-        // A script may have closed stderr after the line above.
-        let _ = writeln!(io::stderr(), "warning: {warning}");
+        output::note(&format!("warning: {warning}"));
     }
     let partitions = tokio::spawn(keep_partitions_ahead(db.clone()));
     let denials = service.access().denials().clone();
@@ -164,7 +163,7 @@ fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, CliError> 
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        eprintln!("skillkeep finishes the running calls and stops");
+        output::note("skillkeep finishes the running calls and stops");
     })
 }
 

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::db::{AdminDb, TenantTx};
 use crate::error::{CliError, CliErrorKind};
 use crate::registry::administration;
+use crate::registry::administration::usage::PruneError;
 use crate::registry::report::{self, Period, SkillOrder, UsageReport};
 use crate::registry::usage;
 use crate::tenancy::tenants;
@@ -241,7 +242,10 @@ async fn prune(config: &Config, db: &AdminDb, before: Date, yes: bool) -> Result
     }
     let dropped = administration::usage::prune(db, &database::operator(), before)
         .await
-        .map_err(db_failure)?;
+        .map_err(|error| match error {
+            PruneError::Busy => CliError::new(CliErrorKind::Unavailable, error.to_string()),
+            PruneError::Db(error) => db_failure(error),
+        })?;
     if config.json {
         return output::json(&dropped);
     }

@@ -1,7 +1,7 @@
 //! Notifications of committed catalog changes of all tenants, made by any process.
 //!
 //! One unpooled connection per process executes PostgreSQL's LISTEN. A connection pooler between skillkeep and the database must
-//! provide it a session (PgBouncer: `pool_mode = session`).
+//! provide it a session (PgBouncer: `pool_mode = session`); `pooler_check` refuses others at the start.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -12,6 +12,7 @@ use tokio::sync::{broadcast, watch};
 use tokio_postgres::{AsyncMessage, Client, Connection, NoTls};
 
 use super::DbError;
+use super::connect_error::connect_error;
 use super::connect_options::{DatabaseUrl, Tls, connect_config};
 use crate::ids::TenantId;
 
@@ -131,13 +132,14 @@ async fn listen(
     is_reconnect: bool,
 ) -> Result<(), DbError> {
     let (config, tls) = connect_config(url)?;
+    let failed = |error| connect_error(url, error);
     match tls {
         Tls::Off => {
-            let (client, connection) = config.connect(NoTls).await?;
+            let (client, connection) = config.connect(NoTls).await.map_err(failed)?;
             forward(client, connection, events, listening, is_reconnect).await
         }
         Tls::On(tls) => {
-            let (client, connection) = config.connect(tls).await?;
+            let (client, connection) = config.connect(tls).await.map_err(failed)?;
             forward(client, connection, events, listening, is_reconnect).await
         }
     }

@@ -44,6 +44,7 @@ pub static MIGRATIONS: &[Migration] = migrations![
     9 "0009_privileges",
     10 "0010_default_tenant",
     11 "0011_lifecycle",
+    12 "0012_edges",
 ];
 
 /// The table of applied migrations. It holds no tenant's data, so it has no policy; the server reads it at startup.
@@ -102,6 +103,11 @@ pub enum SchemaError {
         /// PostgreSQL's message, which names objects of the schema only.
         reason: String,
     },
+    /// The schema's functions would run with this role's privileges, which no policy binds.
+    #[error(
+        "the role {role} of DATABASE_URL is a superuser or has BYPASSRLS, so row level security would not bind the schema's owner; nothing was changed: create a role with LOGIN and CREATEROLE only, make it the owner of the database (ALTER DATABASE ... OWNER TO), and migrate as that role"
+    )]
+    UnboundOwner { role: String },
     #[error("PostgreSQL {found} is too old; skillkeep needs PostgreSQL 15 or newer")]
     ServerTooOld {
         /// The server's major version.

@@ -3,20 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{
+    Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, TimeoutType,
+};
 use tokio::sync::broadcast;
 use tokio_postgres::NoTls;
 
 use super::change_listener::{ChangeEvent, ChangeListener};
-use super::connect_options::{CONNECT_TIMEOUT, DatabaseUrl, Tls};
+use super::connect_error::{connect_error, connect_timeout};
+use super::connect_options::{DatabaseUrl, Tls};
 use super::fair_queue::{ConnectionPermit, FairScheduler, QueueId};
 use super::{DbError, SESSION_INIT_ADMIN, SESSION_INIT_DRY_RUN};
 use crate::ids::TenantId;
 
 /// How long a call waits for a connection permit, and then for a connection, before it fails.
 const POOL_TIMEOUT: Duration = Duration::from_secs(5);
-/// The default of [`ServerDb::with_response_timeout`].
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(25);
+/// The default of [`ServerDb::with_response_timeout`]. Longer than a call may take (`ServiceLimits::call_timeout`), so that a
+/// call is given up before its transaction is.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 /// For [`ServerDb::ping`].
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -42,6 +46,7 @@ pub(super) enum CallerTrust {
 #[derive(Clone)]
 pub(super) struct Connections {
     pub(super) pool: Pool,
+    url: DatabaseUrl,
     pub(super) tls: Tls,
     pub(super) scope: TxScope,
     scheduler: FairScheduler,
@@ -69,8 +74,8 @@ impl Connections {
             .max_size(max_size)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(POOL_TIMEOUT))
-            .create_timeout(Some(CONNECT_TIMEOUT))
-            .recycle_timeout(Some(CONNECT_TIMEOUT));
+            .create_timeout(Some(url.connect_timeout()))
+            .recycle_timeout(Some(POOL_TIMEOUT));
         if let Some(statements) = session_init {
             builder = builder.post_create(Hook::async_fn(move |client, _| {
                 Box::pin(async move { client.batch_execute(statements).await.map_err(HookError::Backend) })
@@ -81,6 +86,7 @@ impl Connections {
             .map_err(|error| DbError::Unavailable(error.to_string()))?;
         Ok(Self {
             pool,
+            url: url.clone(),
             tls,
             scope: TxScope::Transaction,
             scheduler: FairScheduler::new(max_size),
@@ -107,12 +113,12 @@ impl Connections {
     pub(super) async fn get(&self) -> Result<deadpool_postgres::Object, DbError> {
         use deadpool_postgres::PoolError;
         self.pool.get().await.map_err(|error| match error {
-            PoolError::Backend(error) if error.as_db_error().is_some() => DbError::Statement(error),
+            PoolError::Backend(error) => connect_error(&self.url, error),
             PoolError::PostCreateHook(HookError::Backend(error)) if error.as_db_error().is_some() => {
                 DbError::Statement(error)
             }
-            PoolError::Timeout(_)
-            | PoolError::Backend(_)
+            PoolError::Timeout(TimeoutType::Create) => connect_timeout(&self.url),
+            PoolError::Timeout(TimeoutType::Wait | TimeoutType::Recycle)
             | PoolError::Closed
             | PoolError::NoRuntimeSpecified
             | PoolError::PostCreateHook(_) => DbError::Unavailable(error.to_string()),
@@ -134,12 +140,18 @@ impl ServerDb {
         Connections::new(url, max_size, None).map(|connections| Self(connections, listener))
     }
 
-    /// Sets how long a transaction waits for each answer of the database; the default is 25 s. PostgreSQL itself ends a statement
-    /// after 4/5 of it, and an idle transaction after 12/5 of it.
+    /// Sets how long a transaction waits for each answer of the database; the default is 30 s. PostgreSQL itself ends a statement
+    /// after two thirds of it (20 s), and an idle transaction after twice of it (60 s).
     #[must_use]
     pub fn with_response_timeout(mut self, timeout: Duration) -> Self {
         self.0.response_timeout = timeout;
         self
+    }
+
+    /// How long a transaction waits for an answer of the database.
+    #[must_use]
+    pub const fn response_timeout(&self) -> Duration {
+        self.0.response_timeout
     }
 
     /// The same pool for calls whose API key is not verified yet. They share one queue and at most one in 8 connections, so an
@@ -194,6 +206,11 @@ impl ServerDb {
     /// A connection for queries of `pg_catalog`, outside of tenant transactions.
     pub(crate) async fn pg_catalog(&self) -> Result<deadpool_postgres::Object, DbError> {
         self.0.get().await
+    }
+
+    /// Ends the connection for change notifications.
+    pub(crate) fn stop_listening(&self) {
+        self.1.stop();
     }
 
     /// Closes every connection. Later calls fail.

@@ -6,7 +6,7 @@ use super::{AdminDb, DbError, TenantTx};
 use crate::ids::TenantId;
 use crate::sql;
 
-/// The names of the tables with tenants' rows, without the partitions, to which no role has direct access.
+/// The names of the tables with tenants' rows, without the partitions and the months that are being dropped, to which no role has direct access.
 pub(super) async fn tenant_tables(tx: &TenantTx) -> Result<Vec<String>, DbError> {
     let rows = tx.query(sql!("pg_catalog/tenant_tables.sql"), &[]).await?;
     let mut tables = Vec::new();

@@ -47,6 +47,8 @@ pub struct TenantTx {
     response_timeout: Duration,
     /// Set when the database did not answer in time. Every later statement fails at once.
     timed_out: AtomicBool,
+    /// Set when PostgreSQL ended a statement that ran too long.
+    statement_timed_out: AtomicBool,
     tenant: TenantId,
 }
 
@@ -72,6 +74,14 @@ impl TenantTx {
         Ok((tx, rows?))
     }
 
+    /// Begins to record a call whose own transaction was lost. That transaction had verified the API key.
+    pub async fn begin_to_record(db: &ServerDb, tenant: TenantId) -> Result<Self, DbError> {
+        let tx = Self::connect(&db.0, tenant).await?;
+        let begin_statement = tx.begin_statement(READ_COMMITTED);
+        tx.run(&begin_statement).await?;
+        Ok(tx)
+    }
+
     /// Begins for an administrative operation, without an API key.
     pub async fn begin_as_admin(db: &AdminDb, tenant: TenantId) -> Result<Self, DbError> {
         let tx = Self::connect(&db.0, tenant).await?;
@@ -95,6 +105,7 @@ impl TenantTx {
             permit: Some(permit),
             response_timeout: connections.response_timeout,
             timed_out: AtomicBool::new(false),
+            statement_timed_out: AtomicBool::new(false),
             tls: connections.tls.clone(),
             scope: connections.scope,
             tenant,
@@ -110,13 +121,29 @@ impl TenantTx {
         };
         // PostgreSQL ends a statement before this process stops waiting for it, so that the transaction can still record what
         // happened. It ends an idle transaction later, because its locks would block other transactions if this process hangs.
-        let timeout_ms = self.response_timeout.as_millis();
-        let (statement_ms, idle_ms) = (timeout_ms * 4 / 5, timeout_ms * 12 / 5);
+        let statement_ms = self.statement_timeout().as_millis();
+        let idle_ms = self.response_timeout.as_millis() * 2;
         format!(
             "{begin}; {SET_SEARCH_PATH}; CLOSE ALL; SET LOCAL app.current_tenant_id = '{}'; SET LOCAL statement_timeout = {statement_ms}; \
              SET LOCAL idle_in_transaction_session_timeout = {idle_ms}; SAVEPOINT work",
             self.tenant
         )
+    }
+
+    fn statement_timeout(&self) -> Duration {
+        self.response_timeout * 2 / 3
+    }
+
+    /// The limit that a statement of this transaction exceeded, if one did: PostgreSQL's, or that of the wait for an answer.
+    #[must_use]
+    pub fn exceeded_limit(&self) -> Option<Duration> {
+        if self.timed_out.load(Ordering::Relaxed) {
+            Some(self.response_timeout)
+        } else if self.statement_timed_out.load(Ordering::Relaxed) {
+            Some(self.statement_timeout())
+        } else {
+            None
+        }
     }
 
     const fn commit_statement(&self) -> &'static str {
@@ -170,6 +197,20 @@ impl TenantTx {
             })
     }
 
+    /// Limits the wait for the result of a statement.
+    async fn answer<T>(
+        &self,
+        answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, DbError> {
+        let result = self.with_timeout(answer).await?;
+        if let Err(error) = &result
+            && error.code() == Some(&SqlState::QUERY_CANCELED)
+        {
+            self.statement_timed_out.store(true, Ordering::Relaxed);
+        }
+        Ok(result?)
+    }
+
     /// Runs statements that return no rows.
     async fn run(&self, statements: &str) -> Result<(), DbError> {
         Ok(self
@@ -185,33 +226,27 @@ impl TenantTx {
 
     pub async fn query(&self, sql: Sql, params: &[Param<'_>]) -> Result<Vec<Row>, DbError> {
         let statement = self.prepare(sql).await?;
-        Ok(self
-            .with_timeout(self.connection()?.query(&statement, params))
-            .await??)
+        self.answer(self.connection()?.query(&statement, params)).await
     }
 
     /// Runs a statement that returns at most one row. More rows are an error.
     pub async fn query_opt(&self, sql: Sql, params: &[Param<'_>]) -> Result<Option<Row>, DbError> {
         let statement = self.prepare(sql).await?;
-        Ok(self
-            .with_timeout(self.connection()?.query_opt(&statement, params))
-            .await??)
+        self.answer(self.connection()?.query_opt(&statement, params))
+            .await
     }
 
     /// Runs a statement that returns exactly one row. No row and more rows are errors.
     pub async fn query_one(&self, sql: Sql, params: &[Param<'_>]) -> Result<Row, DbError> {
         let statement = self.prepare(sql).await?;
-        Ok(self
-            .with_timeout(self.connection()?.query_one(&statement, params))
-            .await??)
+        self.answer(self.connection()?.query_one(&statement, params))
+            .await
     }
 
     /// Runs a write and returns the number of affected rows.
     pub async fn execute(&self, sql: Sql, params: &[Param<'_>]) -> Result<u64, DbError> {
         let statement = self.prepare(sql).await?;
-        Ok(self
-            .with_timeout(self.connection()?.execute(&statement, params))
-            .await??)
+        self.answer(self.connection()?.execute(&statement, params)).await
     }
 
     /// Runs a write that must affect exactly one row, else returns [`DbError::RowCount`].

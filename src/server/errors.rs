@@ -43,6 +43,14 @@ pub(super) fn not_recorded(error: &DbError) -> ErrorData {
     ErrorData::internal_error(message, None)
 }
 
+/// The effects of a call were lost with its transaction, and the call is recorded without them.
+pub(super) fn not_committed() -> ErrorData {
+    ErrorData::internal_error(
+        "The registry's database failed at the end of the call, so nothing was done. Try again; if it happens again, tell your administrator.",
+        None,
+    )
+}
+
 /// The call's task ended without a reply.
 pub(super) fn not_finished() -> ErrorData {
     ErrorData::internal_error("The registry could not finish the call. Nothing was done.", None)

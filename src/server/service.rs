@@ -15,16 +15,17 @@ use tracing::Instrument as _;
 
 use super::call_event::{Started, usage_event};
 use super::client_connection::{ClientConnection, Interrupted};
-use super::completion::{Completion, TxDisposition};
+use super::completion::Completion;
 use super::errors;
 use super::event_metadata::{RequestMetadata, TransportKind};
+use super::recording::{self, CALL_TIMEOUT};
 use super::refusals::RefusalRecorder;
 use super::request::{RecordedRequest, RequestSummary, method_error};
 use super::subscriptions::Subscriptions;
 use crate::access::{AccessControl, AccessLimits};
-use crate::db::{DbError, ServerDb, TenantTx};
+use crate::db::{ServerDb, TenantTx};
 use crate::mcp_methods::Method;
-use crate::registry::usage::{self, CallOutcome, UsageEvent};
+use crate::registry::usage::CallOutcome;
 use crate::search::SearchCache;
 use crate::tenancy::{ApiKey, AuthError, CallPermit, OverLimit, Principal, Share, ShareLimiter, ShareLimits};
 use crate::tools::{CallContext, SideEffect};
@@ -41,7 +42,7 @@ const LARGE_CALL_WAIT: Duration = Duration::from_secs(10);
 /// Limits of a server process.
 #[derive(Debug, Clone, Copy)]
 pub struct ServiceLimits {
-    /// The longest that a tool or method may run.
+    /// The longest that a tool or method may run: 25 s by default.
     pub call_timeout: Duration,
     /// Limits of access over HTTP.
     pub access: AccessLimits,
@@ -50,7 +51,7 @@ pub struct ServiceLimits {
 impl Default for ServiceLimits {
     fn default() -> Self {
         Self {
-            call_timeout: Duration::from_secs(30),
+            call_timeout: CALL_TIMEOUT,
             access: AccessLimits::default(),
         }
     }
@@ -185,8 +186,8 @@ impl CallService {
             rollback(tx).await?;
             return completion.reply;
         }
-        let event = usage_event(summary, metadata, &completion, &principal, &started);
-        commit(tx, completion.transaction, &event).await?;
+        let mut event = usage_event(summary, metadata, &completion, &principal, &started);
+        let reply = recording::record(&self.db, tx, &mut event, completion).await?;
         tracing::info!(
             event = %event.id,
             tenant = %principal.tenant,
@@ -195,7 +196,7 @@ impl CallService {
             transport = event.transport,
             "call"
         );
-        completion.reply
+        reply
     }
 
     /// A place among the calls that hold all files of a skill in memory.
@@ -303,7 +304,13 @@ impl CallService {
         let run = self.with_hook(name, tx, R::run(checked, &cx));
         match client.run(name, effect, self.call_timeout, run).await {
             Ok(Ok(completion)) => completion,
-            Ok(Err(error)) => Completion::interrupted(name, &Interrupted::Failed(error), R::error_reply),
+            Ok(Err(error)) => {
+                let interrupted = match tx.exceeded_limit() {
+                    Some(limit) => Interrupted::TimedOut(limit),
+                    None => Interrupted::Failed(error),
+                };
+                Completion::interrupted(name, &interrupted, R::error_reply)
+            }
             Err(interrupted) => Completion::interrupted(name, &interrupted, R::error_reply),
         }
     }
@@ -353,23 +360,6 @@ impl CallService {
             | CallOutcome::InternalError => {}
         }
     }
-}
-
-/// Commits the record with the effects, or without them where they are to be rolled back.
-async fn commit(tx: TenantTx, disposition: TxDisposition, event: &UsageEvent) -> Result<(), ErrorData> {
-    let prepared = match disposition {
-        TxDisposition::Commit => Ok(()),
-        TxDisposition::Rollback => tx.rollback_to_savepoint().await,
-        TxDisposition::CancelAndRollback => tx.cancel_and_rollback().await,
-    };
-    let recorded: Result<(), DbError> = match prepared {
-        Ok(()) => usage::commit_with_event(tx, event).await,
-        Err(error) => Err(error),
-    };
-    recorded.map_err(|error| {
-        tracing::error!(event = %event.id, %error, "a call could not be recorded");
-        errors::not_recorded(&error)
-    })
 }
 
 async fn rollback(tx: TenantTx) -> Result<(), ErrorData> {

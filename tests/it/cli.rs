@@ -2,6 +2,7 @@
 
 mod help;
 mod serve;
+mod setting_up;
 mod skill;
 
 use serde_json::Value;
@@ -167,7 +168,7 @@ async fn key_with_invalid_options_is_not_created() {
     assert_fails(&create(&["--tenant", "nobody"]), 3, "no tenant \"nobody\"");
     let absent = "019a0000-0000-7000-8000-000000000000";
     assert_eq!(ended(&db, &["key", "revoke", absent]).code, 3);
-    assert_eq!(ended(&db, &["key", "rotate", "no-id"]).code, 2);
+    assert_eq!(ended(&db, &["key", "rotate", "no-id"]).code, 3);
     assert_eq!(db.value::<i64>("SELECT count(*) FROM api_keys").await, 0);
 }
 

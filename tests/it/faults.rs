@@ -5,6 +5,7 @@ mod backup;
 mod db_errors;
 mod disk;
 mod failover;
+mod given_up;
 mod proxy;
 mod readyz;
 

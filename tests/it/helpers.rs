@@ -8,9 +8,10 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use skillkeep::db::{ServerDb, Sql, TenantTx};
-use skillkeep::ids::TenantId;
+use skillkeep::ids::{ApiKeyId, TenantId};
 use skillkeep::server::{CallService, CredentialSource, McpHandler, ServiceLimits, TestHook};
 use skillkeep::tenancy::ApiKey;
+use skillkeep::tools::ToolName;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, ReadHalf, WriteHalf};
 use tokio::sync::Semaphore;
 
@@ -207,4 +208,24 @@ pub(crate) async fn table_checksums(db: &TestDb, tenant: TenantId) -> BTreeMap<S
     }
     assert!(table_checksums.len() >= 15, "{table_checksums:?}");
     table_checksums
+}
+
+/// Arguments that match the tool's schema. The skill `x` need not exist.
+pub(crate) fn valid_arguments(tool: ToolName) -> Value {
+    match tool {
+        ToolName::SearchSkills | ToolName::UsageReport | ToolName::Whoami => json!({}),
+        ToolName::GetSkill => json!({"skill": "x"}),
+        ToolName::InstallSkill => json!({"skill": "x", "assistant": "codex"}),
+        ToolName::RecordUsage => json!({"skill": "x", "outcome": "helped"}),
+        ToolName::RateSkill => json!({"skill": "x", "stars": 5}),
+        ToolName::PublishSkill => json!({"files": [{"path": "SKILL.md", "text": ""}]}),
+        ToolName::ReviewSkill => json!({"skill": "x"}),
+        ToolName::ForkSkill => json!({"skill": "x", "new_name": "y"}),
+        ToolName::UpdateSkill => json!({"skill": "x", "action": "archive"}),
+        ToolName::YankSkill => json!({"skill": "x", "all": true, "reason": "test"}),
+        ToolName::ConfirmInstall => json!({
+            "install_id": ApiKeyId::new().to_string(),
+            "files": [{"path": "a", "digest": format!("sha256:{}", "0".repeat(64))}],
+        }),
+    }
 }

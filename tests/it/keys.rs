@@ -21,7 +21,7 @@ use skillkeep::tenancy::{ApiKey, CallLimits, Scope, Scopes, users};
 use skillkeep::tools::ToolName;
 
 use crate::harness::{Client, TestDb};
-use crate::helpers::{RawClient, single_connection_service, table_checksums, test_hook};
+use crate::helpers::{RawClient, single_connection_service, table_checksums, test_hook, valid_arguments};
 
 async fn key_id(db: &TestDb, key: &ApiKey) -> ApiKeyId {
     let row = db
@@ -219,23 +219,7 @@ async fn key_with_forged_tenant_is_rejected_before_any_tool() {
 
 /// Whether the key may call the tool. The arguments are valid; the skill need not exist.
 async fn can_call_tool(client: &Client, tool: ToolName) -> bool {
-    let arguments = match tool {
-        ToolName::SearchSkills | ToolName::UsageReport | ToolName::Whoami => json!({}),
-        ToolName::GetSkill => json!({"skill": "x"}),
-        ToolName::InstallSkill => json!({"skill": "x", "assistant": "codex"}),
-        ToolName::RecordUsage => json!({"skill": "x", "outcome": "helped"}),
-        ToolName::RateSkill => json!({"skill": "x", "stars": 5}),
-        ToolName::PublishSkill => json!({"files": [{"path": "SKILL.md", "text": ""}]}),
-        ToolName::ReviewSkill => json!({"skill": "x"}),
-        ToolName::ForkSkill => json!({"skill": "x", "new_name": "y"}),
-        ToolName::UpdateSkill => json!({"skill": "x", "action": "archive"}),
-        ToolName::YankSkill => json!({"skill": "x", "all": true, "reason": "test"}),
-        ToolName::ConfirmInstall => json!({
-            "install_id": ApiKeyId::new().to_string(),
-            "files": [{"path": "a", "digest": format!("sha256:{}", "0".repeat(64))}],
-        }),
-    };
-    let answer = client.call(tool.as_str(), arguments).await.unwrap();
+    let answer = client.call(tool.as_str(), valid_arguments(tool)).await.unwrap();
     let content: Value = serde_json::to_value(&answer.content).unwrap();
     !content.to_string().contains("This API key")
 }

@@ -85,6 +85,12 @@ pub enum EmbeddedError {
         /// Names the unknown owner of an existing cluster, else empty.
         owner: String,
     },
+    /// initdb and the authentication of local connections look the account's name up.
+    #[error(
+        "PostgreSQL cannot run as uid {uid}, which has no entry in the system's list of accounts (/etc/passwd): \
+         add one, run as an account that has one, or use a database that runs elsewhere"
+    )]
+    UnnamedAccount { uid: u32 },
     /// initdb failed. Its files were removed.
     #[error("PostgreSQL could not create its database in {data}: {reason}", data = data.display())]
     Create {
@@ -148,6 +154,7 @@ impl EmbeddedError {
             )
             .then_some(RelatedOption::DataDir),
             Self::NoAccount { .. }
+            | Self::UnnamedAccount { .. }
             | Self::Create { .. }
             | Self::Start { .. }
             | Self::Supervisor(_)

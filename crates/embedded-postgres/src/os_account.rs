@@ -33,7 +33,7 @@ impl OsAccount {
     /// The owner of the cluster in `data`, or the account to create it with.
     pub(super) fn for_cluster(data: &Path) -> Result<Self, EmbeddedError> {
         if !Uid::effective().is_root() {
-            return Ok(Self::Own);
+            return Self::own(Uid::effective());
         }
         match fs::symlink_metadata(data) {
             Ok(existing) if existing.uid() != 0 => {
@@ -56,6 +56,15 @@ impl OsAccount {
                 .map(Self::service)
                 .ok_or(EmbeddedError::NoAccount { owner: String::new() }),
             Err(error) => Err(EmbeddedError::io("examine", data)(error)),
+        }
+    }
+
+    /// The account of this process, which needs a name.
+    fn own(uid: Uid) -> Result<Self, EmbeddedError> {
+        match User::from_uid(uid) {
+            Ok(None) => Err(EmbeddedError::UnnamedAccount { uid: uid.as_raw() }),
+            // If the list of accounts cannot be read, PostgreSQL reports it.
+            Ok(Some(_)) | Err(_) => Ok(Self::Own),
         }
     }
 
@@ -103,5 +112,22 @@ impl OsAccount {
             command.uid(*uid).gid(*gid);
         }
         command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn account_without_a_name_is_refused_with_a_remedy() {
+        let error = OsAccount::own(Uid::from_raw(987_654_321))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("uid 987654321") && error.contains("/etc/passwd"),
+            "{error}"
+        );
+        assert!(OsAccount::own(Uid::from_raw(0)).is_ok());
     }
 }

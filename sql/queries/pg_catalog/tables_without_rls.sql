@@ -14,6 +14,6 @@ UNION ALL
 SELECT p.proname::text, 'an unknown SECURITY DEFINER function, or one without a fixed search_path'
 FROM pg_catalog.pg_proc p
 WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef
-  AND (p.proname NOT IN ('ensure_usage_partitions', 'prune_usage_partitions', 'erase_tenant', 'purge_skill',
-                             'prune_tenant_usage')
+  AND (p.proname NOT IN ('ensure_usage_partitions', 'detach_usage_month', 'prune_detached_month', 'erase_tenant',
+                         'purge_skill', 'prune_tenant_usage')
        OR NOT 'search_path=pg_catalog, public, pg_temp' = ANY (coalesce(p.proconfig, '{}')))

@@ -2,7 +2,7 @@
 SELECT c.relname::text AS name,
        c.relrowsecurity AS rls_enabled,
        c.relforcerowsecurity AS rls_forced,
-       c.relispartition AS is_partition,
+       c.relispartition OR c.relname ~ '^pruned_events_\d{4}_\d{2}$' AS is_partition,
        EXISTS (
            SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'tenant_access'
              AND p.polpermissive AND p.polcmd = '*' AND p.polroles = '{0}'
@@ -20,7 +20,8 @@ SELECT c.relname::text AS name,
              AND p.polname NOT IN ('tenant_access', 'tenant_isolation', t.also_allowed)
        ) AS has_other_policies,
        pg_catalog.has_table_privilege('skillkeep_app', c.oid, 'TRUNCATE') AS may_truncate,
-       c.relispartition AND pg_catalog.has_table_privilege('skillkeep_app', c.oid, 'SELECT, INSERT, UPDATE, DELETE')
+       (c.relispartition OR c.relname ~ '^pruned_events_\d{4}_\d{2}$')
+           AND pg_catalog.has_table_privilege('skillkeep_app', c.oid, 'SELECT, INSERT, UPDATE, DELETE')
            AS partition_granted
 FROM pg_catalog.pg_class c
 CROSS JOIN LATERAL (

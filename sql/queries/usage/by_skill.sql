@@ -1,9 +1,14 @@
 -- usage/by_skill: Sums a period by skill: calls, users, confirmed installs and feedback; ordered by the number that $5 names.
-WITH calls AS (
-    SELECT e.skill_id, count(*) AS calls, count(DISTINCT e.user_id) AS users
+WITH pairs AS (
+    -- Grouped twice instead of count(DISTINCT), which would sort every event.
+    SELECT e.skill_id, e.user_id, count(*) AS calls
     FROM usage_events e
     WHERE e.tenant_id = $1 AND e.id >= $2 AND e.id < $3 AND e.skill_id IS NOT NULL
-    GROUP BY e.skill_id
+    GROUP BY e.skill_id, e.user_id
+), calls AS (
+    SELECT p.skill_id, sum(p.calls)::bigint AS calls, count(p.user_id) AS users
+    FROM pairs p
+    GROUP BY p.skill_id
 ), feedback AS (
     SELECT r.skill_id,
            count(*) FILTER (WHERE r.outcome = 'helped') AS helped,

@@ -117,9 +117,11 @@ fn export_failure(error: DbError, path: &Path) -> CliError {
             CliErrorKind::Refused,
             format!("cannot write {}: {message}", path.display()),
         ),
-        DbError::Unavailable(_) | DbError::Busy | DbError::Statement(_) | DbError::RowCount { .. } => {
-            db_failure(error)
-        }
+        DbError::Unavailable(_)
+        | DbError::Busy
+        | DbError::Rejected { .. }
+        | DbError::Statement(_)
+        | DbError::RowCount { .. } => db_failure(error),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::cli::output;
 use crate::error::{CliError, CliErrorKind};
 use crate::registry::import::{ImportOutcome, Line};
 
@@ -60,13 +61,13 @@ impl Summary {
     /// If there is no skill, or one was refused.
     pub(super) fn finish(&self, path: &Path, dry_run: bool) -> Result<(), CliError> {
         if dry_run {
-            eprintln!("This was a dry run: nothing was stored.");
+            output::note("This was a dry run: nothing was stored.");
         }
-        eprintln!("Source: {}", self.source.escape_debug());
-        eprintln!(
+        output::note(&format!("Source: {}", self.source.escape_debug()));
+        output::note(&format!(
             "{} created, {} updated, {} unchanged, {} refused",
             self.created, self.updated, self.unchanged, self.refused
-        );
+        ));
         for (count, what) in [
             (self.departed, "left the source; --prune archives them"),
             (self.archived, "archived, because they left the source"),
@@ -77,7 +78,7 @@ impl Summary {
             ),
         ] {
             if count > 0 {
-                eprintln!("{count} {what}");
+                output::note(&format!("{count} {what}"));
             }
         }
         if !self.notes.is_empty() {
@@ -86,7 +87,7 @@ impl Summary {
                 .iter()
                 .map(|(code, count)| format!("{code} {count}"))
                 .collect();
-            eprintln!("Skills with notes: {}", notes.join(", "));
+            output::note(&format!("Skills with notes: {}", notes.join(", ")));
         }
         if self.skills() == 0 {
             let message = format!("there is no SKILL.md in or below {}", path.display());

@@ -17,6 +17,13 @@ const EXPECTED: &str = include_str!(concat!(
 /// Replaces the name of a monthly partition in the lines.
 const PARTITION_PLACEHOLDER: &str = "usage_events_MONTH";
 
+/// Prefixes of the names of monthly partitions, and of those that `usage prune` has detached and not dropped yet.
+const ATTACHED: &str = "usage_events_";
+const DETACHED: &str = "pruned_events_";
+/// The primary key of a partition belongs to its parent's; that of a detached one is its own.
+const DETACHED_KEY: &str =
+    "constraint usage_events_MONTH_pkey of usage_events_MONTH PRIMARY KEY (tenant_id, id)";
+
 /// The schema of this database by relation, as sorted lines that do not depend on the month or the owner's name.
 ///
 /// # Errors
@@ -29,10 +36,12 @@ pub(super) async fn lines(connection: &Client) -> Result<BTreeMap<String, BTreeS
     for row in &rows {
         let relation: String = row.try_get("relation")?;
         let line: String = row.try_get("line")?;
-        let line = if is_partition(&relation) {
-            line.replace(&relation, PARTITION_PLACEHOLDER)
-        } else {
-            line
+        // The indexes of a detached month keep the names that they had.
+        let line = match month(&relation) {
+            Some(month) => line
+                .replace(&relation, PARTITION_PLACEHOLDER)
+                .replace(&format!("{ATTACHED}{month}"), PARTITION_PLACEHOLDER),
+            None => line,
         };
         found.entry(relation).or_default().insert(line);
     }
@@ -48,18 +57,27 @@ pub(super) async fn check(connection: &Client) -> Result<Check, DbError> {
     let mut findings = Vec::new();
     let rest: BTreeSet<&str> = found
         .iter()
-        .filter(|(relation, _)| !is_partition(relation))
+        .filter(|(relation, _)| month(relation).is_none())
         .flat_map(|(_, lines)| lines.iter().map(String::as_str))
         .collect();
     compare("", &others, &rest, &mut findings);
-    for (relation, lines) in found.iter().filter(|(relation, _)| is_partition(relation)) {
+    let of_detached: BTreeSet<&str> = of_partitions
+        .iter()
+        .copied()
+        .filter(|line| !line.starts_with("child "))
+        .chain([DETACHED_KEY])
+        .collect();
+    for (relation, lines) in &found {
+        let Some(month) = month(relation) else {
+            continue;
+        };
+        let expected = if relation.starts_with(DETACHED) {
+            &of_detached
+        } else {
+            &of_partitions
+        };
         let lines = lines.iter().map(String::as_str).collect();
-        compare(
-            &format!(" (MONTH is {})", relation.trim_start_matches("usage_events_")),
-            &of_partitions,
-            &lines,
-            &mut findings,
-        );
+        compare(&format!(" (MONTH is {month})"), expected, &lines, &mut findings);
     }
     Ok(Check::new(
         format!("the schema as migrated, {} lines", rest.len()),
@@ -79,8 +97,10 @@ fn compare(partition: &str, expected: &BTreeSet<&str>, found: &BTreeSet<&str>, f
     }
 }
 
-fn is_partition(relation: &str) -> bool {
+/// The month of a partition, attached or detached, from its name.
+fn month(relation: &str) -> Option<&str> {
     relation
-        .strip_prefix("usage_events_")
-        .is_some_and(|month| month.bytes().all(|b| b.is_ascii_digit() || b == b'_'))
+        .strip_prefix(ATTACHED)
+        .or_else(|| relation.strip_prefix(DETACHED))
+        .filter(|month| month.bytes().all(|b| b.is_ascii_digit() || b == b'_'))
 }

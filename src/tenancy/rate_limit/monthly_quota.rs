@@ -13,7 +13,7 @@ const COUNT_AGE: Duration = Duration::from_secs(30);
 const LIMIT_COUNT_AGE: Duration = Duration::from_secs(1);
 /// How often the whole month is counted. In between only calls younger than [`SETTLED_AFTER`] are.
 const FULL_COUNT_AGE: Duration = Duration::from_secs(60 * 60);
-/// A call older than this is recorded, if it ever will be: it may take 30 seconds.
+/// A call older than this is recorded, if it ever will be: call and record take less than a minute.
 const SETTLED_AFTER: SignedDuration = SignedDuration::from_mins(5);
 
 /// The calls of one tenant or key in a month.

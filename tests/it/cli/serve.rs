@@ -77,7 +77,23 @@ fn database_errors_do_not_contain_the_password() {
         (
             "postgres://ada:marzipan@127.0.0.1:1/db",
             5,
-            "the database cannot be reached",
+            "the database cannot be reached: 127.0.0.1:1 refuses connections",
+        ),
+        (
+            "postgres://ada:marzipan@host.invalid/db",
+            5,
+            "no host of host.invalid:5432 is known",
+        ),
+        (
+            "host=/nonexistent user=ada password=marzipan",
+            5,
+            "there is no socket of PostgreSQL at /nonexistent:5432",
+        ),
+        ("postgres://ada:marzipan@host/db?x=1", 2, "has a parameter x"),
+        (
+            "postgres://ada:marzipan@host/db?sslcert=/nonexistent&sslkey=/nonexistent",
+            5,
+            "the file /nonexistent of sslcert",
         ),
         ("postgres://ada:marzipan@[/db", 2, "is not a PostgreSQL address"),
         ("mysql://ada:marzipan@host/db", 2, "is not a PostgreSQL address"),

@@ -25,6 +25,8 @@ pub(super) enum Mode {
     Cut,
     /// Closes a connection when this many more bytes were sent to the database, counted over all connections.
     CutAfter(i64),
+    /// Forwards the next message with this text to the database and closes the connection, so that the answer is lost.
+    CutAnswerTo(&'static str),
 }
 
 pub(super) struct Proxy {
@@ -88,6 +90,9 @@ impl Proxy {
         if let Mode::CutAfter(bytes) = mode {
             self.bytes_left.store(bytes, Ordering::SeqCst);
         }
+        if let Mode::CutAnswerTo(_) = mode {
+            self.bytes_left.store(1, Ordering::SeqCst);
+        }
         self.mode.send(mode).unwrap();
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
@@ -145,7 +150,14 @@ async fn pass(
             let before = left.fetch_sub(i64::try_from(count).unwrap(), Ordering::SeqCst);
             part = &part[..part.len().min(usize::try_from(before.max(0)).unwrap())];
         }
-        if to.write_all(part).await.is_err() || part.len() < count {
+        let loses_answer = match (*mode.borrow(), &bytes_left) {
+            (Mode::CutAnswerTo(text), Some(left)) => {
+                part.windows(text.len()).any(|bytes| bytes == text.as_bytes())
+                    && left.swap(0, Ordering::SeqCst) == 1
+            }
+            _ => false,
+        };
+        if to.write_all(part).await.is_err() || part.len() < count || loses_answer {
             return;
         }
     }

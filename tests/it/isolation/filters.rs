@@ -10,7 +10,7 @@ use super::values::{OtherTenantIds, Values};
 use crate::harness::{Client, Cluster};
 
 /// Queries without a tenant condition, with the reason.
-const WITHOUT: [(&str, &str); 31] = [
+const WITHOUT: [(&str, &str); 32] = [
     ("audit/insert", "inserts a row with the given tenant"),
     ("audit/insert_denial", "inserts a row with the given tenant"),
     ("installs/insert", "inserts a row with the given tenant"),
@@ -47,7 +47,11 @@ const WITHOUT: [(&str, &str); 31] = [
     ("usage/ensure_partitions", "changes no row"),
     ("usage/insert_event", "inserts a row with the given tenant"),
     ("usage/insert_feedback", "inserts a row with the given tenant"),
-    ("usage/prune", "months of all tenants, by the administrator"),
+    ("usage/prune_batch", "months of all tenants, by the administrator"),
+    (
+        "usage/prune_detach",
+        "months of all tenants, by the administrator",
+    ),
     ("users/upsert", "inserts a row with the given tenant"),
     ("versions/insert", "inserts a row with the given tenant"),
     ("versions/insert_blobs", "inserts rows with the given tenant"),
