@@ -50,11 +50,14 @@ impl FolderHandle {
         // Created by this process alone, or opened as it is: with O_CREAT alone, a name could be of either kind.
         for _ in 0..2 {
             let Err(error) = &opened else { break };
-            opened = match error.kind() {
-                io::ErrorKind::NotFound => open(flags | OFlag::O_CREAT | OFlag::O_EXCL),
-                io::ErrorKind::AlreadyExists => open(flags),
-                _ => break,
-            };
+            let kind = error.kind();
+            if kind == io::ErrorKind::NotFound {
+                opened = open(flags | OFlag::O_CREAT | OFlag::O_EXCL);
+            } else if kind == io::ErrorKind::AlreadyExists {
+                opened = open(flags);
+            } else {
+                break;
+            }
         }
         let file = regular(opened?)?;
         self.check_own(&file)?;

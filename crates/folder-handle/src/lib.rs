@@ -8,7 +8,7 @@ mod trust;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -108,10 +108,10 @@ impl FolderHandle {
             _ => return self.own_info(),
         };
         if parent.as_os_str().is_empty() {
-            return self.info_of(self.fd.as_fd(), name);
+            return info_of(self.fd.as_fd(), name);
         }
         let parent = resolve::open(self.fd.as_fd(), parent, FOLDER | SAFE, Mode::empty())?;
-        self.info_of(parent.as_fd(), name)
+        info_of(parent.as_fd(), name)
     }
 
     /// The folder's own metadata, by its handle.
@@ -120,12 +120,6 @@ impl FolderHandle {
     /// If the operating system does not tell.
     pub fn own_info(&self) -> io::Result<EntryInfo> {
         Ok(EntryInfo::from(&fstat(&self.fd)?))
-    }
-
-    #[expect(clippy::unused_self, reason = "a method reads better beside its callers")]
-    fn info_of(&self, folder: std::os::fd::BorrowedFd<'_>, name: &OsStr) -> io::Result<EntryInfo> {
-        let found = fstatat(folder, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
-        Ok(EntryInfo::from(&found))
     }
 
     /// Names and kinds of the first `limit` entries of a folder, in no order, without `.` and `..`. The path of this
@@ -155,7 +149,7 @@ impl FolderHandle {
             let kind = match entry.file_type() {
                 Some(kind) => EntryKind::from(kind),
                 // Some file systems do not tell the kind in the listing.
-                None => self.info_of(examined.as_fd(), name)?.kind,
+                None => info_of(examined.as_fd(), name)?.kind,
             };
             entries.push((name.to_owned(), kind));
         }
@@ -176,6 +170,11 @@ impl FolderHandle {
         resolve::check(relative)?;
         Ok(relative)
     }
+}
+
+fn info_of(folder: BorrowedFd<'_>, name: &OsStr) -> io::Result<EntryInfo> {
+    let found = fstatat(folder, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+    Ok(EntryInfo::from(&found))
 }
 
 /// The file, if it is a regular one.
