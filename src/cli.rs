@@ -166,7 +166,10 @@ fn run(cli: Cli) -> Result<(), CliError> {
     }
     telemetry::start(log_filter(&config, &command), config.log_format)
         .map_err(|message| CliError::new(CliErrorKind::Usage, message))?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        // Writing the answer of a large call keeps a thread busy for a second. The others must not wait for it.
+        .worker_threads(cores + crate::server::LARGE_CALLS.total)
         .enable_all()
         .build()
         .map_err(|error| CliError::new(CliErrorKind::Internal, format!("cannot start threads: {error}")))?;

@@ -29,5 +29,5 @@ pub use refused_call::RefusedCall;
 pub use request::{InvalidParams, RecordedRequest, RequestSummary};
 #[cfg(feature = "test-util")]
 pub use service::TestHook;
-pub use service::{CallService, ServiceLimits};
+pub use service::{CallService, LARGE_CALLS, ServiceLimits};
 pub use upload::{Upload, UploadError, UploadReply};

@@ -20,9 +20,9 @@ impl Default for AccessLimits {
         Self {
             calls: ShareLimits::of_tenant(64),
             unread_bytes: ShareLimits {
-                per_key: 64 << 20,
-                per_tenant: 128 << 20,
-                total: 256 << 20,
+                per_key: 48 << 20,
+                per_tenant: 96 << 20,
+                total: 192 << 20,
             },
             failed_key_window: Duration::from_secs(60),
         }

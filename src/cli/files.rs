@@ -1,19 +1,21 @@
 //! Files that commands read and write.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+
+use folder_handle::FolderHandle;
 
 use crate::error::{CliError, CliErrorKind};
 
-/// Creates a file that only its owner can read. An existing file is an error, so nothing is overwritten.
+/// Creates a file that only its owner can read. An existing file is an error, so nothing is overwritten, and so is a link in the path
+/// that another account could have made.
 pub(super) fn create_private(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
+    let path = std::path::absolute(path)?;
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    FolderHandle::open_where_trusted(folder)?.create_new(Path::new(name), 0o600)
 }
 
 /// `action` is for example `cannot read`.

@@ -15,7 +15,6 @@ use crate::db::AdminDb;
 use crate::error::{CliError, CliErrorKind};
 use crate::ids::Slug;
 use crate::registry::administration::{self, tenants::TenantError};
-use crate::shown_text::is_unsafe;
 use crate::tenancy::SearchText;
 use crate::tenancy::tenants::{self, Status};
 
@@ -106,10 +105,10 @@ fn tenant_failure(error: TenantError, slug: &str) -> CliError {
 
 fn validated_name(name: &str) -> Result<&str, CliError> {
     let name = name.trim();
-    if name.is_empty() || name.chars().count() > 200 || name.contains(is_unsafe) {
+    if name.is_empty() || name.chars().count() > 200 {
         return Err(CliError::new(
             CliErrorKind::Usage,
-            "the name of a tenant must have 1 to 200 visible characters",
+            "the name of a tenant must have 1 to 200 characters",
         ));
     }
     Ok(name)

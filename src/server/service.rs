@@ -31,9 +31,9 @@ use crate::tenancy::{ApiKey, AuthError, CallPermit, OverLimit, Principal, Share,
 use crate::tools::{CallContext, SideEffect};
 
 /// Calls at once that may hold all files of a skill in memory. With the largest skill, of 16 MiB, each may need 100 MiB.
-const LARGE_CALLS: ShareLimits = ShareLimits {
-    per_key: 2,
-    per_tenant: 3,
+pub const LARGE_CALLS: ShareLimits = ShareLimits {
+    per_key: 1,
+    per_tenant: 2,
     total: 4,
 };
 /// How long a call waits for its place among them.

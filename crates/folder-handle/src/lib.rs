@@ -44,12 +44,28 @@ impl FolderHandle {
     /// If the path leads to no folder, or if a folder in it is replaced with a link at the same time.
     pub fn open(path: &Path) -> io::Result<Self> {
         let path = path.canonicalize()?;
-        let root = File::open("/")?;
-        let below = path
-            .strip_prefix("/")
-            .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-        let fd = resolve::open(root.as_fd(), below, FOLDER | SAFE, Mode::empty())?;
+        let fd = resolve::open_canonical(&path)?;
         Ok(Self { path, fd })
+    }
+
+    /// Opens a folder whose path another account may be able to change: links are followed for as long as it cannot, see
+    /// [`trusted_prefix`]. After that a link is an error.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; and for a link that another account made, or could have made.
+    pub fn open_where_trusted(path: &Path) -> io::Result<Self> {
+        let prefix = trusted_prefix(&std::path::absolute(path)?, None).map_err(|problem| match problem {
+            Untrusted::Unreadable { source, .. } => source,
+            Untrusted::OtherOwner { .. } | Untrusted::Writable { .. } => {
+                io::ErrorKind::PermissionDenied.into()
+            }
+        })?;
+        let trusted = Self::open(&prefix.trusted)?;
+        if prefix.rest.as_os_str().is_empty() {
+            Ok(trusted)
+        } else {
+            trusted.subfolder(&prefix.rest)
+        }
     }
 
     /// The path with which the folder was opened, without links.

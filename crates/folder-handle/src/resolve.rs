@@ -10,6 +10,12 @@ use nix::sys::stat::Mode;
 
 use crate::{FOLDER, SAFE};
 
+/// Flags for a folder on the way. On Linux, the right to search it is enough.
+#[cfg(target_os = "linux")]
+const STEP: OFlag = FOLDER.union(SAFE).union(OFlag::O_PATH);
+#[cfg(not(target_os = "linux"))]
+const STEP: OFlag = FOLDER.union(SAFE);
+
 /// Rejects a path that could lead out by its text: absolute, or with `..`.
 pub(crate) fn check(relative: &Path) -> io::Result<()> {
     let stays_below = relative
@@ -39,6 +45,21 @@ pub(crate) fn open(folder: BorrowedFd<'_>, relative: &Path, flags: OFlag, mode: 
         opened => return Ok(opened?),
     }
     Ok(by_steps(folder, relative, flags, mode)?)
+}
+
+/// Opens a folder by its canonical path, which has no links unless something was replaced just now.
+#[cfg(target_os = "linux")]
+pub(crate) fn open_canonical(path: &Path) -> io::Result<OwnedFd> {
+    let root = std::fs::File::open("/")?;
+    let below = path.strip_prefix("/").unwrap_or(path);
+    open(root.as_fd(), below, FOLDER | SAFE, Mode::empty())
+}
+
+/// Opens a folder by its canonical path. Only the last folder is checked for a link: opening each folder on the way needs the right to
+/// read it here, which accounts do not have for the folders around their home.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn open_canonical(path: &Path) -> io::Result<OwnedFd> {
+    Ok(nix::fcntl::open(path, FOLDER | SAFE, Mode::empty())?)
 }
 
 /// One system call that refuses links and paths that lead out.
@@ -80,7 +101,7 @@ pub(crate) fn by_steps(
     while let Some(name) = names.next() {
         let from = reached.as_ref().map_or(folder, OwnedFd::as_fd);
         let opened = if names.peek().is_some() {
-            openat(from, name, FOLDER | SAFE, Mode::empty())?
+            openat(from, name, STEP, Mode::empty())?
         } else {
             openat(from, name, flags | OFlag::O_NOFOLLOW, mode)?
         };

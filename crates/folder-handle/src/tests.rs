@@ -210,3 +210,24 @@ fn trusted_prefix_follows_own_links_and_ends_where_nothing_is() {
         assert!(check_trusted_path(&path.join("link/new"), Some(65534)).is_ok());
     }
 }
+
+#[test]
+fn link_of_another_account_is_not_followed_to_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().canonicalize().unwrap();
+    fs::create_dir_all(path.join("own")).unwrap();
+    fs::create_dir_all(path.join("open/inner")).unwrap();
+    symlink(path.join("own"), path.join("link")).unwrap();
+    symlink(path.join("own"), path.join("open/link")).unwrap();
+    fs::set_permissions(path.join("open"), Permissions::from_mode(0o757)).unwrap();
+    for (name, is_opened) in [
+        ("own", true),
+        ("link", true),
+        ("open/inner", true),
+        ("open/link", false),
+        ("missing", false),
+    ] {
+        let opened = FolderHandle::open_where_trusted(&path.join(name));
+        assert_eq!(opened.is_ok(), is_opened, "{name}: {opened:?}");
+    }
+}

@@ -34,7 +34,7 @@ impl ExportFolder {
         let (Some(around), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(io::ErrorKind::AlreadyExists.into());
         };
-        let root = FolderHandle::open(around)?.create_folder(name, 0o700)?;
+        let root = FolderHandle::open_where_trusted(around)?.create_folder(name, 0o700)?;
         Ok(Self {
             tables_folder: root.create_folder("tables".as_ref(), 0o700)?,
             files_folder: root.create_folder("files".as_ref(), 0o700)?,

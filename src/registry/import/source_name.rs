@@ -7,6 +7,8 @@ use std::path::Path;
 use agent_skills::without_credentials;
 use folder_handle::FolderHandle;
 
+use crate::shown_text::is_unsafe;
+
 /// Maximum length of a name in characters, as in the table `skills`.
 const MAX_CHARS: usize = 300;
 /// Maximum size of a Git configuration that is read, in bytes.
@@ -15,7 +17,7 @@ const MAX_GIT_CONFIG_BYTES: u64 = 1024 * 1024;
 /// Why a text is not the name of a source.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SourceNameError {
-    #[error("the name of the source must have 1 to {MAX_CHARS} characters, none of them a control character")]
+    #[error("the name of the source must have 1 to {MAX_CHARS} characters, all of them visible")]
     Invalid,
     /// A derived name.
     #[error("the path of the source has more than {MAX_CHARS} characters; name the source with --source")]
@@ -26,7 +28,7 @@ pub enum SourceNameError {
 pub(super) fn given(name: &str) -> Result<String, SourceNameError> {
     let name = name.trim();
     let chars = name.chars().count();
-    if (1..=MAX_CHARS).contains(&chars) && !name.chars().any(char::is_control) {
+    if (1..=MAX_CHARS).contains(&chars) && !name.contains(is_unsafe) {
         Ok(name.to_owned())
     } else {
         Err(SourceNameError::Invalid)
@@ -39,7 +41,7 @@ pub(super) fn derived(path: &Path) -> Result<String, SourceNameError> {
     let name = git_name(path).unwrap_or_else(|| path.display().to_string());
     let name: String = name
         .chars()
-        .map(|c| if c.is_control() { '\u{FFFD}' } else { c })
+        .map(|c| if is_unsafe(c) { '\u{FFFD}' } else { c })
         .collect();
     if name.chars().count() > MAX_CHARS {
         return Err(SourceNameError::TooLong);
@@ -222,7 +224,7 @@ mod tests {
     #[test]
     fn names_are_limited_to_the_column() {
         assert_eq!(given(" team-a "), Ok("team-a".to_owned()));
-        for name in ["", " ", "a\nb", &"x".repeat(301)] {
+        for name in ["", " ", "a\nb", "a\u{202e}b", &"x".repeat(301)] {
             assert_eq!(given(name), Err(SourceNameError::Invalid), "{name:?}");
         }
         let long = PathBuf::from(format!("/{}", "x".repeat(300)));

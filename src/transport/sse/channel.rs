@@ -262,7 +262,7 @@ mod tests {
             "its id is not pending"
         );
         let response = serde_json::from_value(json!({"jsonrpc": "2.0", "id": 9, "result": {}})).unwrap();
-        assert_eq!(pending.track(&response, 2), Ok(()));
+        assert_eq!(pending.track(&response, None, 2), Ok(()));
         assert_eq!(pending.ids().len(), 2);
     }
 

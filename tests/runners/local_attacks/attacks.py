@@ -201,8 +201,14 @@ def exports(stage):
         folder = stage.new_folder()
         (folder / "link").symlink_to(stage.outside)
         stage.give(stage.attacker)
-        with Swaps(stage, folder / "out", folder / "link"):
-            done = stage.command("tenant", "export", "default", "--out", folder / "out")
+        # The export's own folder, or the one around it.
+        around = number % 2
+        if around:
+            (folder / "around").mkdir()
+            stage.give(stage.attacker)
+        place = folder / ("around" if around else "out")
+        with Swaps(stage, place, folder / "link"):
+            done = stage.command("tenant", "export", "default", "--out", folder / ("around/out" if around else "out"))
         yield f"export while its folder is exchanged, {number + 1}", stage.problems(done)
 
 
