@@ -1,7 +1,7 @@
 //! A proxy between the server and its database that simulates network faults.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use skillkeep::db::DatabaseUrl;
@@ -120,8 +120,15 @@ async fn connect(near: UnixStream, far: UnixStream, mode: watch::Receiver<Mode>,
     let (near_read, near_write) = near.into_split();
     let (far_read, far_write) = far.into_split();
     let mut ended = mode.clone();
-    let there = pass(near_read, far_write, mode.clone(), Some(bytes_left));
-    let back = pass(far_read, near_write, mode, None);
+    let loses_answers = AtomicBool::new(false);
+    let there = pass(
+        near_read,
+        far_write,
+        mode.clone(),
+        Some(bytes_left),
+        &loses_answers,
+    );
+    let back = pass(far_read, near_write, mode, None, &loses_answers);
     let cut = async {
         let end = |mode: &Mode| matches!(mode, Mode::Unreachable | Mode::Cut);
         let _ = ended.wait_for(end).await;
@@ -138,6 +145,7 @@ async fn pass(
     mut to: impl tokio::io::AsyncWrite + Unpin,
     mut mode: watch::Receiver<Mode>,
     bytes_left: Option<Arc<AtomicI64>>,
+    loses_answers: &AtomicBool,
 ) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
@@ -145,6 +153,9 @@ async fn pass(
             return;
         };
         let _ = mode.wait_for(|mode| *mode != Mode::Unresponsive).await;
+        if bytes_left.is_none() && loses_answers.load(Ordering::SeqCst) {
+            continue;
+        }
         let mut part = &buffer[..count];
         if let (Mode::CutAfter(_), Some(left)) = (*mode.borrow(), &bytes_left) {
             let before = left.fetch_sub(i64::try_from(count).unwrap(), Ordering::SeqCst);
@@ -157,7 +168,13 @@ async fn pass(
             }
             _ => false,
         };
-        if to.write_all(part).await.is_err() || part.len() < count || loses_answer {
+        loses_answers.fetch_or(loses_answer, Ordering::SeqCst);
+        if to.write_all(part).await.is_err() || part.len() < count {
+            return;
+        }
+        if loses_answer {
+            // Until the database has committed: it ends when it cannot send its answer.
+            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
             return;
         }
     }
