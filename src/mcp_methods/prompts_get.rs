@@ -112,6 +112,9 @@ impl Method for PromptsGet {
             return Err(self.unknown().into());
         }
         let version = self.version.as_deref();
+        if cx.is_hidden(&self.name, version).await? {
+            return Err(self.unknown().into());
+        }
         let (skill, skill_md) = futures::try_join!(
             listing::get_version(cx.tx, &self.name, version),
             versions::file(cx.tx, &self.name, version, SKILL_MD, Viewer::PUBLISHED),

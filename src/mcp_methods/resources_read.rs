@@ -37,6 +37,9 @@ impl Method for ResourcesRead {
         let uri = SkillUri::parse(&self.uri)
             .filter(|uri| !self.uri.ends_with('/') && !uri.path().is_empty())
             .ok_or_else(unknown)?;
+        if cx.is_hidden(uri.slug(), Some(uri.version())).await? {
+            return Err(unknown());
+        }
         let (found, file) = futures::try_join!(skill_entry::find(cx, &uri), async {
             Ok(versions::file(
                 cx.tx,

@@ -262,7 +262,7 @@ impl CallService {
         let begun = self.access.begin(api_key, source).await;
         begun.map_err(|error| {
             if let AuthError::Invalid(rejected) = &error {
-                tracing::warn!(why = rejected.why.as_str(), "a call came with an invalid API key");
+                self.access.denials().log_refusal(None, rejected.why.as_str());
             }
             errors::not_authenticated(&error)
         })

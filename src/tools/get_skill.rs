@@ -56,6 +56,9 @@ impl Tool for GetSkill {
 
     async fn run(self, cx: &CallContext<'_>) -> Result<Done<GetSkillOutput>, ToolError> {
         let version = requested_version(self.version.as_deref());
+        if cx.is_hidden(&self.skill, version).await? {
+            return Err(not_found::refusal(cx, &self.skill, version).await?.into());
+        }
         match &self.file {
             Some(path) => self.read_file(cx, version, path).await,
             None => self.details(cx, version).await,

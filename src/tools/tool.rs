@@ -13,6 +13,7 @@ use super::name::{SideEffect, ToolName};
 use super::schema;
 use crate::db::{DbError, TenantTx};
 use crate::registry::caller::Caller;
+use crate::registry::skills;
 use crate::registry::usage::Subject;
 use crate::search::SearchCache;
 use crate::tenancy::Principal;
@@ -33,6 +34,19 @@ impl CallContext<'_> {
     #[must_use]
     pub fn caller(&self) -> Caller {
         Caller::of_request(self.principal, self.source)
+    }
+
+    /// Whether a key that is limited to certain skills must not learn of this one, or there is none. Asked before anything
+    /// of the skill is read, because the time that its files take would tell that it exists.
+    ///
+    /// # Errors
+    /// [`DbError`] if the database refuses the statement.
+    pub async fn is_hidden(&self, slug: &str, version: Option<&str>) -> Result<bool, DbError> {
+        if self.principal.only_skills.is_none() {
+            return Ok(false);
+        }
+        let found = skills::find(self.tx, slug, version, self.caller().viewer()).await?;
+        Ok(!found.is_some_and(|found| self.principal.can_view_skill(&found.slug)))
     }
 }
 

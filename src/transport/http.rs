@@ -221,6 +221,7 @@ fn router<H: ServerHandler>(
     let allowed = AllowedNames {
         hosts: options.allowed_hosts.clone().into(),
         origins: options.allowed_origins.clone().into(),
+        access: Arc::clone(service.access()),
     };
     let cors = cors::layer(Arc::clone(&allowed.origins));
     let validate_jsonrpc = middleware::from_fn_with_state(Arc::clone(service), validate_jsonrpc);

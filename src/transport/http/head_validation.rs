@@ -22,6 +22,8 @@ use crate::tenancy::ApiKey;
 pub(super) struct AllowedNames {
     pub(super) hosts: Arc<[String]>,
     pub(super) origins: Arc<[String]>,
+    /// Logs refused requests.
+    pub(super) access: Arc<AccessControl>,
 }
 
 /// The client's address, as far as it is known. Behind a trusted proxy, the address that the proxy saw.
@@ -45,7 +47,14 @@ pub(super) async fn validate_names(
 ) -> Response {
     match allowed.check(&request) {
         Ok(()) => next.run(request).await,
-        Err(refusal) => *refusal,
+        Err(refusal) => {
+            let address = origin(request.extensions()).address;
+            allowed
+                .access
+                .denials()
+                .log_refusal(address, "Host or Origin not allowed");
+            *refusal
+        }
     }
 }
 
@@ -132,7 +141,6 @@ fn named_host(request: &Request) -> Result<Authority, &'static str> {
 }
 
 fn refuse(status: StatusCode, message: &str) -> Box<Response> {
-    tracing::warn!(status = status.as_u16(), "a request's Host or Origin was refused");
     let mut response = json_rpc_error(status, -32_600, message);
     // A cache must not keep it for the pages of other origins.
     response
