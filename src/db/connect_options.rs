@@ -356,7 +356,10 @@ mod tests {
         for (parameter, named) in [
             ("sslmode=on", "sslmode"),
             ("sslmode=verify-ca", "sslmode=verify-ca"),
-            ("target_session_attrs=standby", "target_session_attrs=standby"),
+            (
+                "target_session_attrs=standby",
+                "target_session_attrs in DATABASE_URL asks for a standby",
+            ),
             ("target_session_attrs=secret", "target_session_attrs"),
             ("channel_binding=secret", "channel_binding"),
             ("connect_timeout=secret", "connect_timeout"),
