@@ -112,7 +112,7 @@ impl Parameters {
     }
 }
 
-/// skillkeep needs a server that accepts writes, whatever else would do.
+/// skillkeep records each call, so it needs a server that accepts writes.
 fn check_session_attributes(value: &str) -> Result<(), String> {
     match value {
         "any" | "read-write" | "primary" => Ok(()),
