@@ -19,6 +19,8 @@ impl CallGuard {
     /// # Errors
     /// [`ShareExceeded`] if the client, its tenant or all together have too much to read already.
     pub fn take_bytes(&self, bytes: usize) -> Result<Share, ShareExceeded> {
-        self.unread_bytes.take(self.tenant, self.key, bytes)
+        // A single answer is always sent, also if it is larger than the limit.
+        let counted = bytes.min(self.unread_bytes.limits().per_key);
+        self.unread_bytes.take(self.tenant, self.key, counted)
     }
 }

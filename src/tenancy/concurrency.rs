@@ -72,6 +72,11 @@ impl ShareLimiter {
         }
     }
 
+    #[must_use]
+    pub const fn limits(&self) -> ShareLimits {
+        self.limits
+    }
+
     /// Takes `amount` for an API key, which is named by its hash, of a tenant.
     ///
     /// # Errors
