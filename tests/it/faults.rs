@@ -225,7 +225,8 @@ async fn exhausted_database_connections_ask_the_caller_to_retry() {
 async fn deadlock_fails_one_call_and_the_other_succeeds() {
     let db = TestDb::new().await;
     let tenant = tenant_with_skill(&db, "acme").await;
-    let key = db.full_key(tenant).await;
+    // Two keys: the installs of one key run one after the other.
+    let (key, other_key) = (db.full_key(tenant).await, db.full_key(tenant).await);
     let both_hold_one = Arc::new(tokio::sync::Barrier::new(2));
     let call_count = Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let hook = test_hook(move |tool, tx| {
@@ -253,7 +254,7 @@ async fn deadlock_fails_one_call_and_the_other_succeeds() {
     let service = db.service_with_faults(ServiceLimits::default(), hook);
     let (first, second) = (
         Client::connect(&service, &key).await,
-        Client::connect(&service, &key).await,
+        Client::connect(&service, &other_key).await,
     );
     let (first, second) = tokio::join!(
         first.call("install_skill", install_arguments()),

@@ -31,7 +31,10 @@ pub(super) fn write(base: &Path, account: &OsAccount, roles: &[String]) -> Resul
     }
     accounts.dedup();
     replace(base, IDENT_FILE, &map(&accounts, roles))?;
-    let hba = format!("# Written at each start.\nlocal all all peer map={MAP}\n");
+    // `all` does not include replication, which base backups use.
+    let hba = format!(
+        "# Written at each start.\nlocal all all peer map={MAP}\nlocal replication all peer map={MAP}\n"
+    );
     replace(base, HBA_FILE, &hba)
 }
 

@@ -116,8 +116,7 @@ async fn key_is_named_by_name_id_or_part_of_its_id() {
             name,
             "--json",
         ];
-        let id = admin(&db, &created).json()["id"].as_str().unwrap().to_owned();
-        id
+        admin(&db, &created).json()["id"].as_str().unwrap().to_owned()
     };
     let (laptop, desk, twin) = (create("laptop"), create("desk"), create("twin"));
     let other_twin = create("twin");

@@ -60,7 +60,15 @@ impl Standby {
             .arg(folder.path().join("data"))
             .arg("--dbname")
             .arg(Cluster::get().url(&superuser, "postgres")));
+        let (hba, ident): (String, String) = (
+            db.value("SELECT current_setting('hba_file')").await,
+            db.value("SELECT current_setting('ident_file')").await,
+        );
         let postgres = as_owner(&postgres_program(db, "postgres").await, &data)
+            .arg("-c")
+            .arg(format!("hba_file={hba}"))
+            .arg("-c")
+            .arg(format!("ident_file={ident}"))
             .arg("-D")
             .arg(folder.path().join("data"))
             .args(["-c", "listen_addresses=", "-c", "port=5432", "-c"])

@@ -15,21 +15,21 @@ use crate::harness::TestDb;
 use crate::helpers::test_hook;
 use crate::http_server::{Agent, PATIENCE, assert_call_succeeds, call, post};
 
-/// A server on which every call of `install_skill` blocks.
-struct BlockedInstalls {
+/// A server on which every call of `record_usage` blocks.
+struct BlockedReports {
     db: TestDb,
     service: Arc<CallService>,
     server: Server,
     key: ApiKey,
     /// The API key of another tenant.
     other: ApiKey,
-    /// One permit for each install that has started.
+    /// One permit for each report that has started.
     started: Arc<Semaphore>,
-    /// Releases one install with each permit.
+    /// Releases one report with each permit.
     release: Arc<Semaphore>,
 }
 
-async fn set_up(calls_per_tenant: usize) -> BlockedInstalls {
+async fn set_up(calls_per_tenant: usize) -> BlockedReports {
     let db = TestDb::new().await;
     let tenant = db.tenant("acme").await;
     db.skill(tenant, "fill-pdf", "Fills in forms.", &[]).await;
@@ -39,7 +39,7 @@ async fn set_up(calls_per_tenant: usize) -> BlockedInstalls {
     let (starting, released) = (Arc::clone(&started), Arc::clone(&release));
     let hook = test_hook(move |tool, _| {
         let (starting, released) = (Arc::clone(&starting), Arc::clone(&released));
-        let blocks = tool == "install_skill";
+        let blocks = tool == "record_usage";
         async move {
             if blocks {
                 starting.add_permits(1);
@@ -55,7 +55,7 @@ async fn set_up(calls_per_tenant: usize) -> BlockedInstalls {
     };
     let service = db.service_with_faults(limits, hook);
     let server = Server::start(Arc::clone(&service)).await;
-    BlockedInstalls {
+    BlockedReports {
         db,
         service,
         server,
@@ -66,27 +66,23 @@ async fn set_up(calls_per_tenant: usize) -> BlockedInstalls {
     }
 }
 
-fn install(id: i64) -> Value {
+fn report(id: i64) -> Value {
     call(
         id,
-        "install_skill",
-        &json!({"skill": "fill-pdf", "assistant": "codex"}),
+        "record_usage",
+        &json!({"skill": "fill-pdf", "outcome": "helped"}),
     )
 }
 
-impl BlockedInstalls {
-    /// Waits until one more install has started.
+impl BlockedReports {
+    /// Waits until one more report has started.
     async fn wait_for_start(&self) {
         let started = tokio::time::timeout(PATIENCE, self.started.acquire());
-        started
-            .await
-            .expect("the install did not start")
-            .unwrap()
-            .forget();
+        started.await.expect("the report did not start").unwrap().forget();
     }
 
     async fn assert_rejected(&self) {
-        let response = post(self.server.served.at, &self.key, &install(9))
+        let response = post(self.server.served.at, &self.key, &report(9))
             .send()
             .await
             .unwrap();
@@ -96,7 +92,7 @@ impl BlockedInstalls {
         assert!(body.to_string().contains("2 calls running"), "{body}");
     }
 
-    /// Releases the installs and waits until their permits are returned.
+    /// Releases the reports and waits until their permits are returned.
     async fn release_all(&self) {
         self.release.add_permits(1_000);
         let released_at = Instant::now();
@@ -118,7 +114,7 @@ impl BlockedInstalls {
 async fn running_call_of_disconnected_client_counts_until_it_ends() {
     let blocked = set_up(2).await;
     for id in 0..2 {
-        let running = tokio::spawn(post(blocked.server.served.at, &blocked.key, &install(id)).send());
+        let running = tokio::spawn(post(blocked.server.served.at, &blocked.key, &report(id)).send());
         blocked.wait_for_start().await;
         running.abort();
         let _aborted = running.await;
@@ -152,18 +148,13 @@ async fn cancelled_sse_call_counts_until_it_ends() {
     let blocked = set_up(2).await;
     let mut agent = Agent::greet(blocked.server.served.at, &blocked.key).await;
     for id in 1..=2 {
-        agent.say(&install(id)).await;
+        agent.say(&report(id)).await;
         blocked.wait_for_start().await;
         let cancel =
             json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}});
         agent.say(&cancel).await;
     }
-    let response = agent
-        .message(&blocked.key)
-        .json(&install(3))
-        .send()
-        .await
-        .unwrap();
+    let response = agent.message(&blocked.key).json(&report(3)).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(response.headers()["retry-after"], "1");
     blocked.assert_rejected().await;
@@ -176,15 +167,10 @@ async fn cancelled_sse_call_counts_until_it_ends() {
 async fn id_of_pending_sse_request_is_rejected_until_answered() {
     let blocked = set_up(10).await;
     let mut agent = Agent::greet(blocked.server.served.at, &blocked.key).await;
-    agent.say(&install(1)).await;
+    agent.say(&report(1)).await;
     blocked.wait_for_start().await;
     for _ in 0..3 {
-        let response = agent
-            .message(&blocked.key)
-            .json(&install(1))
-            .send()
-            .await
-            .unwrap();
+        let response = agent.message(&blocked.key).json(&report(1)).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::BAD_REQUEST);
         let body: Value = response.json().await.unwrap();
         assert!(body.to_string().contains("with this id"), "{body}");

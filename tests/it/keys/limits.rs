@@ -369,13 +369,13 @@ async fn running_calls_of_disconnected_clients_count_against_the_month() {
     let stumbling = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
     let block = InjectedFault::Wait.of(tenant, &stumbling);
     let at = serve(&db.service_with_faults(ServiceLimits::default(), block)).await;
-    let install = call(
+    let report = call(
         1,
-        "install_skill",
-        &json!({"skill": "fill-pdf", "assistant": "codex"}),
+        "record_usage",
+        &json!({"skill": "fill-pdf", "outcome": "helped"}),
     );
     for _ in 0..2 {
-        let request = tokio::spawn(post(at, &key, &install).send());
+        let request = tokio::spawn(post(at, &key, &report).send());
         stumbling.acquire().await.unwrap().forget();
         request.abort();
     }

@@ -224,6 +224,9 @@ impl Tenant {
         else {
             return refused("not_found");
         };
+        if origin.versions[number].state == "yanked" {
+            return refused("yanked");
+        }
         if !self.may_publish(caller) || self.find(&new_name).is_some() {
             return refused("not_published");
         }

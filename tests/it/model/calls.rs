@@ -200,8 +200,12 @@ impl Tenant {
             };
             assert!(wanted.contains(&event.as_str()), "{what}: {event} {response}");
         } else if event == "internal_error" {
-            // Not explained by a terminated session: the usage event would have been rolled back with it.
-            panic!("{what}: recorded as an internal error: {response}");
+            // The database session was terminated, and the call was recorded in a second transaction.
+            assert!(
+                response.to_string().contains("nothing was done"),
+                "{what}: recorded as an internal error: {response}"
+            );
+            self.counts.lost += 1;
         } else {
             assert_eq!(event, call.expected.outcome, "{what}: {response}");
             check(&what, &call.expected.response, &response);

@@ -169,17 +169,21 @@ async fn broken_connection_fails_one_call_only() {
         }
     };
     let (answer, ()) = tokio::join!(client.call("install_skill", install()), kill);
-    let error = answer.unwrap_err().to_string();
-    assert!(error.contains("lost its database"), "{error}");
+    let answer = answer.unwrap();
+    assert_eq!(answer.is_error, Some(true));
+    let text = answer.content[0].as_text().unwrap().text.clone();
+    assert!(text.contains("nothing was done"), "{text}");
     assert_eq!((marks(&db).await, installs(&db).await), (0, 0));
-    assert_eq!(db.events(tenant).await, []);
+    // Recorded in a second transaction.
+    let recorded = ("install_skill".to_owned(), "internal_error".to_owned());
+    assert_eq!(db.events(tenant).await, [recorded]);
     // A service of the same size without the fault.
     let healthy = single_connection_service(&db, ServiceLimits::default(), mark_then(Then::Nothing));
     Client::connect(&healthy, &key)
         .await
         .ok("install_skill", install())
         .await;
-    assert_eq!(db.events(tenant).await.len(), 1);
+    assert_eq!(db.events(tenant).await.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
