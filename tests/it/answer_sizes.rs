@@ -268,7 +268,9 @@ async fn median_search_answer_fits_into_3000_characters() {
         == Some(true)
     {}
     let mut sizes = Vec::new();
-    for query in queries(corpus.as_deref()) {
+    // Without optimisation, a search takes a second.
+    let every = if cfg!(debug_assertions) { 4 } else { 1 };
+    for query in queries(corpus.as_deref()).into_iter().step_by(every) {
         let answer = text(&client, "search_skills", json!({"query": query})).await;
         sizes.push(answer.chars().count());
         if sizes.len() == 1 {

@@ -202,7 +202,10 @@ async fn own_skills_are_listed_in_every_state() {
         .iter()
         .map(|hit| (hit["skill"].as_str().unwrap(), hit["state"].as_str()))
         .collect();
-    assert_eq!(rows, [("mine-draft", Some("draft")), ("mine-public", Some("published"))]);
+    assert_eq!(
+        rows,
+        [("mine-draft", Some("draft")), ("mine-public", Some("published"))]
+    );
     let page = client
         .ok("search_skills", json!({"mine": true, "limit": 1}))
         .await;

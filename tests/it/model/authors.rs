@@ -38,6 +38,12 @@ impl Tenant {
         } else {
             self.random_skill()
         };
+        // Imports have slugs of their own, which no publication may take first.
+        let slug = if self.find(&slug).is_some() {
+            slug
+        } else {
+            self.random_name()
+        };
         let existing = self.find(&slug).map(|key| self.skills[&key].clone());
         let name = existing.as_ref().map_or(&slug, |skill| &skill.slug).clone();
         let repeats = self.one_in(4);
@@ -224,6 +230,9 @@ impl Tenant {
         else {
             return refused("not_found");
         };
+        if origin.versions[number].state == "yanked" {
+            return refused("yanked");
+        }
         if !self.may_publish(caller) || self.find(&new_name).is_some() {
             return refused("not_published");
         }
