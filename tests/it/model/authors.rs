@@ -38,6 +38,12 @@ impl Tenant {
         } else {
             self.random_skill()
         };
+        // Imports have slugs of their own, which no publication may take first.
+        let slug = if self.find(&slug).is_some() {
+            slug
+        } else {
+            self.random_name()
+        };
         let existing = self.find(&slug).map(|key| self.skills[&key].clone());
         let name = existing.as_ref().map_or(&slug, |skill| &skill.slug).clone();
         let repeats = self.one_in(4);
