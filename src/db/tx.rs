@@ -224,6 +224,14 @@ impl TenantTx {
             .await??)
     }
 
+    /// Prepares statements, so that a `try_join` of their writes sends them in its order and in one round trip.
+    pub async fn prepare_all(&self, statements: &[Sql]) -> Result<(), DbError> {
+        for sql in statements {
+            self.prepare(*sql).await?;
+        }
+        Ok(())
+    }
+
     pub async fn query(&self, sql: Sql, params: &[Param<'_>]) -> Result<Vec<Row>, DbError> {
         let statement = self.prepare(sql).await?;
         self.answer(self.connection()?.query(&statement, params)).await

@@ -11,6 +11,7 @@ mod versioning;
 pub use diagnostic_line::DiagnosticLine;
 pub use placement::planned_slug;
 
+use futures::try_join;
 use serde_json::json;
 use skill_scanner::ScanReport;
 
@@ -306,16 +307,9 @@ async fn insert(
     let display = DisplayMetadata::new(new.document, &new.folder.diagnostics);
     let label = versioning::label(&target, &versions, label, new)?;
     let before = latest_of(&versions).map(|version| (version.version.clone(), version.digest));
-    let (skill, slug, outcome) = match target {
-        Target::Existing(skill) => {
-            placement::adopt(tx, &skill, new.placement).await?;
-            (skill.id, skill.slug, PublishOutcome::Updated)
-        }
-        Target::New(slug) => {
-            let skill = SkillId::new();
-            rows::insert_skill(tx, skill, &slug, new, &display, revision).await?;
-            (skill, slug.to_string(), PublishOutcome::Created)
-        }
+    let (skill, slug, outcome) = match &target {
+        Target::Existing(skill) => (skill.id, skill.slug.clone(), PublishOutcome::Updated),
+        Target::New(slug) => (SkillId::new(), slug.to_string(), PublishOutcome::Created),
     };
     let state = first_state(new.settings, new.draft);
     let quarantined =
@@ -332,17 +326,10 @@ async fn insert(
         yank_reason: None,
         was_published: state == VersionState::Published,
     };
-    rows::insert_version(tx, &version, new).await?;
-    rows::insert_files(tx, version.id, new.folder).await?;
-    scans::store(tx, digest, new.scan).await?;
     let version_id = version.id;
-    versions.push(version);
+    versions.push(version.clone());
     let latest = latest_of(&versions).map(|version| version.id);
     let is_latest = latest == Some(version_id);
-    // A skill without a published version shows the metadata of its newest draft to its author.
-    if is_latest || latest.is_none() {
-        set_latest(tx, skill, latest, &display, revision).await?;
-    }
     let stored = StoredVersion {
         outcome,
         skill,
@@ -354,6 +341,36 @@ async fn insert(
         quarantined,
         is_latest,
     };
-    audit_entry::write(tx, new, &stored, before).await?;
+    // Sent in this order, in one round trip: the later rows refer to the earlier ones.
+    tx.prepare_all(&rows::STATEMENTS).await?;
+    try_join!(
+        write_skill(tx, new, &target, skill, &display, revision),
+        rows::insert_version(tx, &version, new),
+        rows::insert_blobs(tx, new.folder),
+        rows::insert_files(tx, version_id, new.folder),
+        scans::store(tx, digest, new.scan),
+        async {
+            // A skill without a published version shows the metadata of its newest draft to its author.
+            if is_latest || latest.is_none() {
+                set_latest(tx, skill, latest, &display, revision).await?;
+            }
+            Ok(())
+        },
+        audit_entry::write(tx, new, &stored, before),
+    )?;
     Ok(stored)
+}
+
+async fn write_skill(
+    tx: &TenantTx,
+    new: &NewVersion<'_>,
+    target: &Target,
+    id: SkillId,
+    display: &DisplayMetadata,
+    revision: i64,
+) -> Result<(), DbError> {
+    match target {
+        Target::Existing(skill) => placement::adopt(tx, skill, new.placement).await,
+        Target::New(slug) => rows::insert_skill(tx, id, slug, new, display, revision).await,
+    }
 }

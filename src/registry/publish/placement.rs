@@ -68,17 +68,12 @@ pub(super) async fn find(
     tx: &TenantTx,
     new: &NewVersion<'_>,
 ) -> Result<(Target, Vec<VersionRow>), PublishError> {
-    let (candidates, source) = match new.placement {
-        Placement::Slug(slug) => (vec![slug.clone()], None),
-        Placement::Source(source) => {
-            let prefix = source.prefix.or(new.folder.parent_name.as_deref());
-            (slug_candidates(&new.document.name, prefix), Some(source))
+    let target = match new.placement {
+        Placement::Slug(slug) => {
+            let existing = find_existing(tx, &PreferredSlugs::new(slug, None), None).await?;
+            owned_or_new(existing, slug, new)?
         }
-    };
-    let existing = find_existing(tx, &candidates, source).await?;
-    let target = match source {
-        None => owned_or_new(existing, &candidates, new)?,
-        Some(source) => from_source(tx, existing, &candidates, &source, new).await?,
+        Placement::Source(source) => from_source(tx, &source, new).await?,
     };
     let versions = match &target {
         Target::Existing(skill) => versions::states(tx, &[skill.id]).await?,
@@ -103,28 +98,47 @@ pub async fn planned_slug(tx: &TenantTx, new: &NewVersion<'_>) -> Result<Slug, P
 
 async fn find_existing(
     tx: &TenantTx,
-    candidates: &[Slug],
-    source: Option<Source<'_>>,
+    slugs: &PreferredSlugs,
+    source: Option<&Source<'_>>,
 ) -> Result<Vec<Existing>, DbError> {
-    let slugs: Vec<&str> = candidates.iter().map(Slug::as_str).collect();
+    let prefixed = slugs.prefixed.as_ref().map(Slug::as_str);
     let (name, path) = (source.map(|source| source.name), source.map(|source| source.path));
     let rows = tx
         .query(
             sql!("skills/find_existing.sql"),
-            &[tx.tenant().as_uuid(), &slugs, &name, &path],
+            &[
+                tx.tenant().as_uuid(),
+                &slugs.name.as_str(),
+                &prefixed,
+                &name,
+                &path,
+            ],
         )
         .await?;
     rows.iter().map(Existing::from_row).collect()
 }
 
+/// The first slug with a number that no skill has or had.
+async fn free_numbered_slug(tx: &TenantTx, name: &Slug) -> Result<Option<Slug>, DbError> {
+    let candidates = numbered_slugs(name);
+    let slugs: Vec<&str> = candidates.iter().map(Slug::as_str).collect();
+    let rows = tx
+        .query(
+            sql!("skills/list_taken_slugs.sql"),
+            &[tx.tenant().as_uuid(), &slugs],
+        )
+        .await?;
+    let taken = rows
+        .iter()
+        .map(|row| row.try_get("slug"))
+        .collect::<Result<Vec<String>, _>>()?;
+    Ok(candidates
+        .into_iter()
+        .find(|slug| !taken.iter().any(|taken| taken == slug.as_str())))
+}
+
 /// The caller's skill with the slug, or a new one.
-fn owned_or_new(
-    existing: Vec<Existing>,
-    candidates: &[Slug],
-    new: &NewVersion<'_>,
-) -> Result<Target, PublishError> {
-    let no_slug = || PublishError::NoSlug(new.document.name.clone());
-    let slug = candidates.first().ok_or_else(no_slug)?;
+fn owned_or_new(existing: Vec<Existing>, slug: &Slug, new: &NewVersion<'_>) -> Result<Target, PublishError> {
     match existing.into_iter().find(|skill| skill.has_slug(slug.as_str())) {
         None => Ok(Target::New(slug.clone())),
         Some(skill) if !lifecycle::may(new.caller, Action::Publish, skill.owner) => {
@@ -140,11 +154,12 @@ fn owned_or_new(
 /// The skill that the source filled before, or a new one with a slug that is free.
 async fn from_source(
     tx: &TenantTx,
-    mut existing: Vec<Existing>,
-    candidates: &[Slug],
     source: &Source<'_>,
     new: &NewVersion<'_>,
 ) -> Result<Target, PublishError> {
+    let prefix = source.prefix.or(new.folder.parent_name.as_deref());
+    let preferred = PreferredSlugs::new(&new.document.name, prefix);
+    let mut existing = find_existing(tx, &preferred, Some(source)).await?;
     let same_source = existing
         .iter()
         .position(|skill| skill.comes_from(source))
@@ -165,10 +180,13 @@ async fn from_source(
             return Ok(Target::Existing(existing.swap_remove(index)));
         }
     }
-    candidates
-        .iter()
-        .find(|slug| existing.iter().all(|skill| !skill.has_slug(slug.as_str())))
-        .map(|slug| Target::New(slug.clone()))
+    let is_free = |slug: &Slug| existing.iter().all(|skill| !skill.has_slug(slug.as_str()));
+    if let Some(slug) = preferred.into_iter().find(is_free) {
+        return Ok(Target::New(slug));
+    }
+    free_numbered_slug(tx, &new.document.name)
+        .await?
+        .map(Target::New)
         .ok_or_else(|| PublishError::NoSlug(new.document.name.clone()))
 }
 
@@ -191,17 +209,34 @@ pub(super) async fn adopt(tx: &TenantTx, skill: &Existing, placement: Placement<
     }
 }
 
-/// In order of preference: the name, the name with the prefix, the name with a number.
-fn slug_candidates(name: &Slug, prefix: Option<&str>) -> Vec<Slug> {
-    let with_prefix = prefix.and_then(|prefix| Slug::derive(&format!("{prefix}-{name}")));
-    let numbered = (2..=MAX_SLUG_NUMBER).filter_map(|number| {
-        // Leaves space for `-` and two digits, because `derive` cuts at the maximum length.
-        let stem: String = name.as_str().chars().take(Slug::MAX_LEN - 3).collect();
-        Slug::derive(&format!("{stem}-{number}"))
-    });
-    std::iter::once(name.clone())
-        .chain(with_prefix)
-        .chain(numbered)
+/// The slugs that an imported skill gets if they are free.
+struct PreferredSlugs {
+    name: Slug,
+    /// The name with the prefix of the source.
+    prefixed: Option<Slug>,
+}
+
+impl PreferredSlugs {
+    fn new(name: &Slug, prefix: Option<&str>) -> Self {
+        Self {
+            name: name.clone(),
+            prefixed: prefix.and_then(|prefix| Slug::derive(&format!("{prefix}-{name}"))),
+        }
+    }
+
+    fn into_iter(self) -> impl Iterator<Item = Slug> {
+        std::iter::once(self.name).chain(self.prefixed)
+    }
+}
+
+/// The name with the numbers that are tried after the preferred slugs.
+fn numbered_slugs(name: &Slug) -> Vec<Slug> {
+    (2..=MAX_SLUG_NUMBER)
+        .filter_map(|number| {
+            // Leaves space for `-` and two digits, because `derive` cuts at the maximum length.
+            let stem: String = name.as_str().chars().take(Slug::MAX_LEN - 3).collect();
+            Slug::derive(&format!("{stem}-{number}"))
+        })
         .collect()
 }
 
@@ -210,17 +245,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prefix_is_tried_before_numbers() {
-        let slugs = slug_candidates(&"pdf".parse().unwrap(), Some("Acme Corp"));
-        let first: Vec<&str> = slugs.iter().take(3).map(Slug::as_str).collect();
-        assert_eq!(first, ["pdf", "acme-corp-pdf", "pdf-2"]);
+    fn name_is_tried_before_the_prefix() {
+        let slugs = PreferredSlugs::new(&"pdf".parse().unwrap(), Some("Acme Corp"));
+        let slugs: Vec<String> = slugs.into_iter().map(|slug| slug.to_string()).collect();
+        assert_eq!(slugs, ["pdf", "acme-corp-pdf"]);
     }
 
     #[test]
     fn slug_numbers_fit_after_the_longest_name() {
         let name: Slug = "a".repeat(64).parse().unwrap();
-        let slugs = slug_candidates(&name, None);
-        assert_eq!(slugs.len(), 99);
-        assert!(slugs[1].as_str().ends_with("-2"), "{:?}", slugs[1]);
+        let slugs = numbered_slugs(&name);
+        assert_eq!(slugs.len(), 98);
+        assert!(slugs[0].as_str().ends_with("-2"), "{:?}", slugs[0]);
+        assert!(slugs[97].as_str().ends_with("-99"), "{:?}", slugs[97]);
     }
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{NewVersion, Placement};
-use crate::db::{DbError, TenantTx};
+use crate::db::{DbError, Sql, TenantTx};
 use crate::ids::{SkillId, Slug, VersionId};
 use crate::registry::display_metadata::{DisplayMetadata, without_nul};
 use crate::registry::lifecycle::VersionState;
@@ -12,6 +12,17 @@ use crate::registry::versions::VersionRow;
 use crate::sql;
 use crate::tenancy::mask_keys;
 use agent_skills::SkillFolder;
+
+/// The statements that [`super::store`] sends in one round trip.
+pub(super) const STATEMENTS: [Sql; 7] = [
+    sql!("skills/insert.sql"),
+    sql!("versions/insert.sql"),
+    sql!("versions/insert_blobs.sql"),
+    sql!("versions/insert_files.sql"),
+    sql!("scans/upsert.sql"),
+    sql!("skills/set_latest.sql"),
+    sql!("audit/insert.sql"),
+];
 
 pub(super) async fn insert_skill(
     tx: &TenantTx,
@@ -92,23 +103,26 @@ pub(super) async fn insert_version(
     tx.execute_one(sql, &row).await
 }
 
-pub(super) async fn insert_files(
-    tx: &TenantTx,
-    version: VersionId,
-    folder: &SkillFolder,
-) -> Result<(), DbError> {
+/// Sent before [`insert_files`], whose rows refer to the blobs.
+pub(super) async fn insert_blobs(tx: &TenantTx, folder: &SkillFolder) -> Result<(), DbError> {
     let tenant = tx.tenant();
-    let digests: Vec<Vec<u8>> = folder
-        .files
-        .iter()
-        .map(|file| file.digest().as_bytes().to_vec())
-        .collect();
+    let digests = digests(folder);
     let bytes: Vec<&[u8]> = folder.files.iter().map(|file| file.bytes.as_slice()).collect();
     tx.execute(
         sql!("versions/insert_blobs.sql"),
         &[tenant.as_uuid(), &digests, &bytes],
     )
     .await?;
+    Ok(())
+}
+
+pub(super) async fn insert_files(
+    tx: &TenantTx,
+    version: VersionId,
+    folder: &SkillFolder,
+) -> Result<(), DbError> {
+    let tenant = tx.tenant();
+    let digests = digests(folder);
     let paths: Vec<&str> = folder.files.iter().map(|file| file.path.as_str()).collect();
     let sizes: Vec<i64> = folder.files.iter().map(|file| size(&file.bytes)).collect();
     let modes: Vec<&str> = folder
@@ -138,6 +152,14 @@ pub(super) async fn insert_files(
             actual: inserted,
         })
     }
+}
+
+fn digests(folder: &SkillFolder) -> Vec<Vec<u8>> {
+    folder
+        .files
+        .iter()
+        .map(|file| file.digest().as_bytes().to_vec())
+        .collect()
 }
 
 fn size(bytes: &[u8]) -> i64 {

@@ -112,10 +112,12 @@ impl OtherTenantIds {
                 Box::new(true),
             ],
             "skills/find_existing" => vec![
-                Box::new(vec!["only-theirs"]),
+                Box::new("only-theirs"),
+                Box::new("theirs"),
                 Box::new("theirs"),
                 Box::new("only-theirs"),
             ],
+            "skills/list_taken_slugs" => vec![Box::new(vec!["only-theirs", "theirs"])],
             "skills/overview" => vec![Box::new(String::new()), Box::new(true), Box::new(100_i64)],
             "skills/managed" => vec![Box::new("only-theirs")],
             "skills/mine" => vec![Box::new(self.user), Box::new(String::new()), Box::new(100_i64)],
