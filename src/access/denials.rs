@@ -1,7 +1,7 @@
 //! Records refused requests in the audit log: invalid keys, missing scopes, limits that are reached.
 //!
-//! The first denial of a kind is written at once. Those that follow within a minute are counted and written as one entry,
-//! so that repeated requests cannot fill the log. Writes happen in the background, so that the response time does not
+//! The first denial of a kind is written at once. Those that follow within a minute, or within ten minutes for requests without
+//! a valid key, are counted and written as one entry, so that repeated requests cannot fill the log. Writes happen in the background, so that the response time does not
 //! reveal whether the tenant exists.
 
 use std::collections::HashMap;
@@ -25,9 +25,12 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// Kinds of denials of one tenant that are kept apart within a window. Requests from ever new addresses would otherwise
 /// fill the log.
 const MAX_KINDS_PER_TENANT: usize = 100;
+/// The same for requests without a valid key: anyone can send them, for any tenant whose id they know.
+const UNPROVEN_WINDOW: Duration = Duration::from_secs(600);
+const MAX_UNPROVEN_KINDS: usize = 10;
 const FLUSH_INTERVAL: Duration = Duration::from_secs(15);
 const CONCURRENT_WRITES: usize = 4;
-/// Stands for the subject and source of denials beyond [`MAX_KINDS_PER_TENANT`].
+/// Stands for the subject and source of denials beyond the number that is kept apart.
 const AGGREGATED: &str = "many";
 
 /// Why a request was denied.
@@ -75,6 +78,32 @@ pub struct Denial {
     pub what: String,
     /// Transport and, over HTTP, address.
     pub source: String,
+}
+
+impl Denial {
+    /// Whether the request had no valid key, so that it may come from anyone.
+    const fn is_unproven(&self) -> bool {
+        match self.reason {
+            DenialReason::Key(_) | DenialReason::Unchecked => true,
+            DenialReason::Scope | DenialReason::Limit => false,
+        }
+    }
+
+    const fn window(&self) -> Duration {
+        if self.is_unproven() {
+            UNPROVEN_WINDOW
+        } else {
+            WINDOW
+        }
+    }
+
+    const fn max_kinds(&self) -> usize {
+        if self.is_unproven() {
+            MAX_UNPROVEN_KINDS
+        } else {
+            MAX_KINDS_PER_TENANT
+        }
+    }
 }
 
 struct Counted {
@@ -163,7 +192,10 @@ impl DenialRecorder {
         {
             let mut counts = self.counts();
             let of_tenant = counts.entry(denial.tenant).or_default();
-            if of_tenant.len() >= MAX_KINDS_PER_TENANT && !of_tenant.contains_key(&denial) {
+            let alike = |other: &&Denial| other.is_unproven() == denial.is_unproven();
+            if !of_tenant.contains_key(&denial)
+                && of_tenant.keys().filter(alike).count() >= denial.max_kinds()
+            {
                 denial = Denial {
                     api_key: None,
                     what: AGGREGATED.to_owned(),
@@ -195,10 +227,11 @@ impl DenialRecorder {
     pub async fn flush(&self, all: bool) {
         let due: Vec<(Denial, Counted)> = {
             let mut counts = self.counts();
-            let is_due = |counted: &Counted| all || counted.since.elapsed() >= WINDOW;
+            let is_due =
+                |denial: &Denial, counted: &Counted| all || counted.since.elapsed() >= denial.window();
             let due = counts
                 .values_mut()
-                .flat_map(|of_tenant| of_tenant.extract_if(|_, counted| is_due(counted)))
+                .flat_map(|of_tenant| of_tenant.extract_if(|denial, counted| is_due(denial, counted)))
                 .collect();
             counts.retain(|_, of_tenant| !of_tenant.is_empty());
             due
