@@ -40,6 +40,25 @@ pub enum CallOutcome {
 }
 
 impl CallOutcome {
+    /// Whether the call was answered without running a tool, so that anyone with a key can cause as many as they like.
+    #[must_use]
+    pub const fn is_refused(self) -> bool {
+        match self {
+            Self::InvalidArguments
+            | Self::UnknownTool
+            | Self::Malformed
+            | Self::MissingScope
+            | Self::OverLimit => true,
+            Self::Ok
+            | Self::ToolError
+            | Self::Panicked
+            | Self::TimedOut
+            | Self::Cancelled
+            | Self::ClientGone
+            | Self::InternalError => false,
+        }
+    }
+
     /// The spelling in the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::completion::Completion;
-use super::event_metadata::{RequestMetadata, keep_search_text, mark_weak};
+use super::event_metadata::{RequestMetadata, keep_search_text, mark_weak, shorten_search_text};
 use super::request::RequestSummary;
 use crate::ids::EventId;
 use crate::registry::usage::UsageEvent;
@@ -33,6 +33,10 @@ pub(super) fn usage_event<R>(
     started: &Started,
 ) -> UsageEvent {
     let metadata = metadata.recordable();
+    let mut arguments = summary.arguments;
+    if completion.outcome.is_refused() {
+        shorten_search_text(&mut arguments);
+    }
     UsageEvent {
         id: started.id,
         api_key: principal.api_key,
@@ -49,7 +53,7 @@ pub(super) fn usage_event<R>(
         request_id: metadata.request_id,
         trace_id: metadata.trace_id,
         idempotency_key: summary.idempotency_key,
-        arguments: mark_weak(keep_search_text(summary.arguments, principal), completion.is_weak),
+        arguments: mark_weak(keep_search_text(arguments, principal), completion.is_weak),
         result_count: completion.result_count,
         result_bytes: i64::try_from(completion.result_bytes).unwrap_or(i64::MAX),
     }

@@ -124,9 +124,10 @@ pub(super) fn tool_name(name: &str) -> String {
 const TOOL_NAME_BYTES: usize = 128;
 const INVALID_TOOL_NAME: &str = "(not a name)";
 
-const MAX_NAMES: usize = 32;
-const NAME_CHARS: usize = 64;
+/// All names together. Longer than those of every tool, so that only made-up names are left out.
+const NAME_BYTES: usize = 256;
 const SEARCH_TEXT_CHARS: usize = 500;
+const REFUSED_TEXT_BYTES: usize = 256;
 
 /// The arguments as they are recorded: `{"sizes": {name: size}, "search_text": …}`. See also [`mark_weak`].
 pub(super) fn redact(tool: &str, arguments: Option<&JsonObject>) -> Value {
@@ -134,14 +135,25 @@ pub(super) fn redact(tool: &str, arguments: Option<&JsonObject>) -> Value {
     let Some(arguments) = arguments else {
         return Value::Object(recorded);
     };
-    let sizes: Map<String, Value> = arguments
-        .iter()
-        .take(MAX_NAMES)
-        .map(|(name, value)| (recordable(name, NAME_CHARS), Value::from(size(value))))
-        .collect();
+    let mut sizes = Map::new();
+    let (mut left, mut more) = (NAME_BYTES, 0_usize);
+    for (name, value) in arguments {
+        // Cut before it is cleaned: a name can have the length of the message.
+        let name = recordable(
+            name.get(..name.floor_char_boundary(NAME_BYTES))
+                .unwrap_or_default(),
+            NAME_BYTES,
+        );
+        if let Some(rest) = left.checked_sub(name.len()) {
+            left = rest;
+            sizes.insert(name, Value::from(size(value)));
+        } else {
+            more += 1;
+        }
+    }
     recorded.insert("sizes".to_owned(), Value::Object(sizes));
-    if arguments.len() > MAX_NAMES {
-        recorded.insert("more".to_owned(), Value::from(arguments.len() - MAX_NAMES));
+    if more > 0 {
+        recorded.insert("more".to_owned(), Value::from(more));
     }
     if tool == "search_skills"
         && let Some(Value::String(query)) = arguments.get("query")
@@ -173,6 +185,13 @@ pub(super) fn keep_search_text(mut arguments: Value, principal: &Principal) -> V
         }
     }
     arguments
+}
+
+/// Cuts the search text of a refused call: such calls cost their caller nothing, so their records are small.
+pub(super) fn shorten_search_text(arguments: &mut Value) {
+    if let Some(Value::String(text)) = arguments.get_mut("search_text") {
+        text.truncate(text.floor_char_boundary(REFUSED_TEXT_BYTES));
+    }
 }
 
 /// Adds `"weak": true` for a search whose hits have probably nothing to do with its text.
@@ -270,6 +289,28 @@ mod tests {
         );
         assert_eq!(recorded["sizes"]["x"], 1);
         assert!(!recorded.to_string().contains("\\u0000"));
+    }
+
+    #[test]
+    fn invented_argument_names_are_recorded_up_to_256_bytes() {
+        let many: JsonObject = (0..1_000)
+            .map(|n| (format!("\u{1d56d}-{n:04}"), Value::from(1)))
+            .collect();
+        let long = arguments(json!({"\u{1d56d}".repeat(100_000): 1, "query": "pdf"}));
+        for hostile in [many, long] {
+            let recorded = redact("get_skill", Some(&hostile));
+            let names: usize = recorded["sizes"]
+                .as_object()
+                .unwrap()
+                .keys()
+                .map(String::len)
+                .sum();
+            assert!(names <= NAME_BYTES, "{names}");
+            let kept = recorded["sizes"].as_object().unwrap().len();
+            let more = recorded.get("more").and_then(Value::as_u64).unwrap_or(0);
+            assert_eq!(kept + usize::try_from(more).unwrap(), hostile.len());
+            assert!(recorded.to_string().len() < 1_000, "{recorded}");
+        }
     }
 
     #[test]

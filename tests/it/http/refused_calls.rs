@@ -122,6 +122,28 @@ async fn refused_call_is_recorded_with_tool_client_and_sizes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn record_of_a_refused_call_is_small_whatever_was_sent() {
+    let db = TestDb::new().await;
+    let key = limited_key(&db, "acme", 1).await;
+    let service = db.service();
+    let at = serve(&service).await;
+    let mut arguments = json!({"query": "\u{1d56d}".repeat(400)});
+    for number in 0..200 {
+        arguments[format!("{}{number}", "\u{1d56d}".repeat(60))] = json!(1);
+    }
+    for tool in ["search_skills", "search_skills", "no_such_tool"] {
+        post(at, &key, &call(7, tool, &arguments)).send().await.unwrap();
+    }
+    service.drain().await;
+    let events: i64 = db.value("SELECT count(*) FROM usage_events").await;
+    let largest: i64 = db
+        .value("SELECT max(octet_length(arguments::text))::bigint FROM usage_events WHERE outcome <> 'ok'")
+        .await;
+    assert_eq!(events, 3);
+    assert!(largest < 700, "{largest} bytes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn lists_do_not_count_so_a_client_can_connect_and_call() {
     let db = TestDb::new().await;
     let service = db.service();
