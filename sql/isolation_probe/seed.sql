@@ -34,4 +34,4 @@ INSERT INTO skill_feedback (tenant_id, id, idempotency_key, user_id, skill_id, v
 VALUES (current_tenant_id(), current_tenant_id(), 'probe', current_tenant_id(), current_tenant_id(), current_tenant_id(),
         'helped');
 INSERT INTO audit_logs (tenant_id, id, actor_kind, actor, action, subject)
-VALUES (current_tenant_id(), current_tenant_id(), 'system', 'doctor', 'probe', 'probe');
+VALUES (current_tenant_id(), current_tenant_id(), 'system', 'doctor', 'denied.probe', 'probe');

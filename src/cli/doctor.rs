@@ -70,6 +70,8 @@ async fn check_schema(database: &Database) -> Result<Vec<Check>, CliError> {
     };
     let egress = isolation_checks::check_data_egress(&admin).await;
     checks.push(egress.map_err(db_failure)?);
+    let large_objects = isolation_checks::check_large_objects(&admin).await;
+    checks.push(large_objects.map_err(db_failure)?);
     Ok(checks)
 }
 

@@ -15,10 +15,12 @@ use crate::sql;
 const MAX_CLOCK_SKEW_SECONDS: i64 = 30;
 
 /// Triggers that must fire for every value of `session_replication_role`.
-const ALWAYS_ENABLED_TRIGGERS: [&str; 6] = [
+const ALWAYS_ENABLED_TRIGGERS: [&str; 8] = [
+    "audit_actor",
     "audit_append_only",
     "audit_chain",
     "audit_no_truncate",
+    "catalog_revision",
     "forbid_blob_update",
     "forbid_file_update",
     "forbid_version_update",
@@ -115,6 +117,29 @@ pub async fn schema_lines(db: &AdminDb) -> Result<Vec<String>, DbError> {
     let found = schema::lines(&connection).await?;
     let lines: std::collections::BTreeSet<String> = found.into_values().flatten().collect();
     Ok(lines.into_iter().collect())
+}
+
+/// Lists the functions for large objects that the roles may call. Every role can read and write the large objects of every tenant.
+/// Reported as a warning: only a superuser can revoke them.
+///
+/// # Errors
+/// The database is unavailable or rejects a statement.
+pub async fn check_large_objects(db: &AdminDb) -> Result<Check, DbError> {
+    let connection = db.system_connection().await?;
+    let row = connection
+        .query_one(
+            sql!("pg_catalog/large_object_functions.sql").text(),
+            &[Roles::working().names()],
+        )
+        .await?;
+    let statement: Option<String> = row.try_get("revoke_statement")?;
+    let findings = statement.map(|statement| {
+        format!("every role may store large objects, which no policy covers; run as a superuser, in this database: {statement}")
+    });
+    Ok(Check::new(
+        "no large objects, which have no tenant",
+        findings.into_iter().collect(),
+    ))
 }
 
 async fn schema_checks(connection: &Object, roles: &Roles) -> Result<Vec<Check>, DbError> {

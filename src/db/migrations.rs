@@ -45,6 +45,7 @@ pub static MIGRATIONS: &[Migration] = migrations![
     10 "0010_default_tenant",
     11 "0011_lifecycle",
     12 "0012_edges",
+    13 "0013_least_rights",
 ];
 
 /// The table of applied migrations. It holds no tenant's data, so it has no policy; the server reads it at startup.

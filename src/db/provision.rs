@@ -2,6 +2,7 @@
 
 use super::migrations::{self, SchemaError};
 use super::{DatabaseUrl, DbError, connect_owner};
+use crate::sql;
 
 const DATABASE: &str = "skillkeep";
 /// Owns the schema. Neither a superuser nor BYPASSRLS: row level security applies to it too.
@@ -74,9 +75,26 @@ pub async fn provision_database(superuser: &DatabaseUrl, name: &str) -> Result<D
         .execute("SELECT pg_advisory_unlock($1)", &[&PROVISION_LOCK])
         .await?;
     let database = superuser.with_database(name);
+    revoke_large_objects(&database).await?;
     Ok(DatabaseUrls {
         server: database.with_user("skillkeep_app"),
         admin: database.with_user("skillkeep_admin"),
         owner: database.with_user(OWNER),
     })
+}
+
+/// Revokes the functions for large objects, through which the server's role could keep data that belongs to no tenant.
+async fn revoke_large_objects(superuser: &DatabaseUrl) -> Result<(), DbError> {
+    let client = connect_owner(superuser).await?;
+    let roles = ["skillkeep_app", "skillkeep_admin"];
+    let row = client
+        .query_one(
+            sql!("pg_catalog/large_object_functions.sql").text(),
+            &[&roles.as_slice()],
+        )
+        .await?;
+    if let Some(revoke) = row.try_get::<_, Option<String>>("revoke_statement")? {
+        client.batch_execute(&revoke).await?;
+    }
+    Ok(())
 }

@@ -44,6 +44,7 @@ async fn every_query_is_named_and_prepares_as_its_role() {
                 "settings/",
                 "usage/prune",
                 "skills/purge",
+                "skills/set_source",
             ];
             let client = if admin_queries.iter().any(|prefix| name.starts_with(prefix)) {
                 &admin

@@ -182,6 +182,27 @@ async fn server_role_cannot_escalate_or_disable_protections() {
         "UPDATE api_keys SET revoked_at = NULL",
         "INSERT INTO api_keys (tenant_id, id, user_id, name, key_hash, scopes) SELECT tenant_id, id, id, 'x', sha256('x'), '{admin}' FROM users",
         "UPDATE tenant_settings SET value = '1'",
+        "UPDATE tenants SET catalog_revision = 9223372036854775807",
+        "UPDATE tenants SET catalog_revision = catalog_revision - 1",
+        "UPDATE skills SET source_name = 'other'",
+        "INSERT INTO audit_logs (tenant_id, id, actor_kind, actor, action, subject)
+         VALUES (current_tenant_id(), gen_random_uuid(), 'admin', 'root', 'skill.publish', 'shared')",
+        "INSERT INTO audit_logs (tenant_id, id, actor_kind, actor, action, subject)
+         VALUES (current_tenant_id(), gen_random_uuid(), 'system', 'root', 'tenant.erase', 'mine')",
+        "INSERT INTO audit_logs (tenant_id, id, actor_kind, actor, action, subject)
+         VALUES (current_tenant_id(), gen_random_uuid(), 'key', 'root', 'skill.purge', 'shared')",
+        "INSERT INTO audit_logs (tenant_id, id, seq, actor_kind, actor, action, subject)
+         VALUES (current_tenant_id(), gen_random_uuid(), 9, 'key', 'eve', 'skill.publish', 'shared')",
+        "INSERT INTO audit_logs (tenant_id, id, actor_kind, actor, action, subject, created_at)
+         VALUES (current_tenant_id(), gen_random_uuid(), 'key', 'eve', 'skill.publish', 'shared', now())",
+        "SELECT check_audit_actor()",
+        "SELECT lo_from_bytea(0, 'kept for another tenant')",
+        "SELECT lo_create(0)",
+        "SELECT lo_creat(-1)",
+        "SELECT lo_get(1)",
+        "SELECT lo_put(1, 0, 'x')",
+        "SELECT lo_unlink(1)",
+        "SELECT loread(lo_open(1, 262144), 10)",
         "CREATE EXTENSION dblink",
         "CREATE EVENT TRIGGER peek ON ddl_command_end EXECUTE FUNCTION suppress_redundant_updates_trigger()",
         "REASSIGN OWNED BY skillkeep_owner TO skillkeep_app",
