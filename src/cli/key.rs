@@ -55,6 +55,8 @@ impl FromStr for ScopeList {
 #[derive(Debug, Subcommand)]
 pub(super) enum KeyCommand {
     /// Create an API key and print it; it cannot be shown again
+    ///
+    /// It may make 1200 calls a minute, unless --calls-per-minute says otherwise.
     Create(CreateArgs),
     /// List the API keys of a tenant
     List {
@@ -212,7 +214,7 @@ async fn create(config: &Config, db: &AdminDb, tx: TenantTx, args: CreateArgs) -
         only_skills: args.only_skills,
         only_tools: args.only_tools,
         expires_at: args.expires.map(|duration| Timestamp::now() + duration),
-        call_limits: args.limits.of(CallLimits::default()),
+        call_limits: args.limits.of(CallLimits::OF_NEW_KEY),
     };
     let (id, key) = administration::api_keys::create(&tx, &actor, &new)
         .await

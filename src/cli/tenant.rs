@@ -15,18 +15,22 @@ use crate::db::AdminDb;
 use crate::error::{CliError, CliErrorKind};
 use crate::ids::Slug;
 use crate::registry::administration::{self, tenants::TenantError};
-use crate::tenancy::SearchText;
 use crate::tenancy::tenants::{self, Status};
+use crate::tenancy::{CallLimits, SearchText};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TenantCommand {
     /// Create a tenant
+    ///
+    /// Its keys together may make 12000 calls a minute, unless --calls-per-minute says otherwise.
     Create {
         /// The slug: lowercase letters, digits and hyphens
         slug: Slug,
         /// The name, at most 200 characters; the slug by default
         #[arg(long)]
         name: Option<String>,
+        #[command(flatten)]
+        limits: Limits,
     },
     /// List all tenants
     List,
@@ -80,7 +84,9 @@ pub(super) async fn run(config: &Config, command: TenantCommand) -> Result<(), C
 
 async fn run_with(config: &Config, db: &AdminDb, command: TenantCommand) -> Result<(), CliError> {
     match command {
-        TenantCommand::Create { slug, name } => create(config, db, &slug, name.as_deref()).await,
+        TenantCommand::Create { slug, name, limits } => {
+            create(config, db, &slug, name.as_deref(), limits).await
+        }
         TenantCommand::List => list(config, db).await,
         TenantCommand::Set(args) => set(config, db, &args).await,
         TenantCommand::Export { slug, out } => data::export(config, db, &slug, &out).await,
@@ -114,15 +120,25 @@ fn validated_name(name: &str) -> Result<&str, CliError> {
     Ok(name)
 }
 
-async fn create(config: &Config, db: &AdminDb, slug: &Slug, name: Option<&str>) -> Result<(), CliError> {
+async fn create(
+    config: &Config,
+    db: &AdminDb,
+    slug: &Slug,
+    name: Option<&str>,
+    limits: Limits,
+) -> Result<(), CliError> {
+    let limits = limits.of(CallLimits::OF_NEW_TENANT);
     let name = validated_name(name.unwrap_or(slug.as_str()))?;
-    let id = administration::tenants::create(db, &database::operator(), slug, name)
+    let id = administration::tenants::create(db, &database::operator(), slug, name, limits)
         .await
         .map_err(|error| tenant_failure(error, slug.as_str()))?;
     if config.json {
-        return output::json(&json!({"id": id, "slug": slug, "name": name}));
+        return output::json(&json!({"id": id, "slug": slug, "name": name, "limits": limits}));
     }
-    output::line(&format!("Created the tenant {slug} ({id})."))
+    output::line(&format!(
+        "Created the tenant {slug} ({id}). It may make {}.",
+        describe_limits(limits)
+    ))
 }
 
 async fn list(config: &Config, db: &AdminDb) -> Result<(), CliError> {

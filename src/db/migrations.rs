@@ -46,6 +46,7 @@ pub static MIGRATIONS: &[Migration] = migrations![
     11 "0011_lifecycle",
     12 "0012_edges",
     13 "0013_least_rights",
+    14 "0014_storage",
 ];
 
 /// The table of applied migrations. It holds no tenant's data, so it has no policy; the server reads it at startup.

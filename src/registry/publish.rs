@@ -22,7 +22,7 @@ use super::caller::Caller;
 use super::display_metadata::DisplayMetadata;
 use super::latest::{latest_of, set_latest};
 use super::lifecycle::VersionState;
-use super::revision::next_revision;
+use super::revision::lock_catalog;
 use super::scans;
 use super::settings::Settings;
 use super::usage::Subject;
@@ -187,6 +187,10 @@ pub enum PublishError {
         "version {version} of \"{slug}\" already exists with other files; raise the version (`metadata.version` in SKILL.md, or the `version` argument)"
     )]
     VersionTaken { slug: String, version: String },
+    #[error(
+        "the tenant's storage is full; ask an administrator to purge skills or to raise the setting storage.max_mib"
+    )]
+    StorageFull,
     #[error(transparent)]
     Db(#[from] DbError),
 }
@@ -210,12 +214,19 @@ pub async fn store(tx: &TenantTx, new: &NewVersion<'_>) -> Result<StoredVersion,
     {
         return Ok(stored);
     }
-    let revision = next_revision(tx).await?;
+    let catalog = lock_catalog(tx).await?;
     let (target, versions) = placement::find(tx, new).await?;
     if let Some(unchanged) = versioning::unchanged(&target, &versions, digest, new) {
         return settle(tx, new, unchanged).await;
     }
-    insert(tx, new, target, versions, label, digest, revision).await
+    // Counts files again that the tenant has already: near the limit, exactness is not worth a query.
+    if !new
+        .settings
+        .allow_storing(catalog.stored_bytes, new.folder.total_bytes())
+    {
+        return Err(PublishError::StorageFull);
+    }
+    insert(tx, new, target, versions, label, digest, catalog.revision).await
 }
 
 /// The stored version with the same files as `new`, unless it is a draft to submit.

@@ -10,6 +10,10 @@ use crate::sql;
 /// The longest list in a setting.
 const MAX_ITEMS: usize = 1_000;
 
+/// 10 GiB: the files of about 200,000 skills of usual size.
+const DEFAULT_STORAGE_MIB: u64 = 10_240;
+const MAX_STORAGE_MIB: u64 = 100_000_000;
+
 /// A setting that administrators may change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SettingKey {
@@ -21,10 +25,11 @@ pub enum SettingKey {
     DefaultAssistant,
     CatalogLanguage,
     UsageRetention,
+    StorageLimit,
 }
 
 impl SettingKey {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::ReviewPolicy,
         Self::ReviewAssistants,
         Self::PublishUsers,
@@ -33,6 +38,7 @@ impl SettingKey {
         Self::DefaultAssistant,
         Self::CatalogLanguage,
         Self::UsageRetention,
+        Self::StorageLimit,
     ];
 
     /// The spelling in the database and on the command line.
@@ -47,6 +53,7 @@ impl SettingKey {
             Self::DefaultAssistant => "assistant.default",
             Self::CatalogLanguage => "catalog.language",
             Self::UsageRetention => "usage.retention_months",
+            Self::StorageLimit => "storage.max_mib",
         }
     }
 
@@ -68,6 +75,7 @@ impl SettingKey {
             Self::DefaultAssistant => "the assistant that install_skill assumes, such as `codex`; or `none`",
             Self::CatalogLanguage => "the language of most skills as a BCP 47 tag, such as `en` or `pt-BR`",
             Self::UsageRetention => "months that usage events are kept, 1 to 120; or `forever`",
+            Self::StorageLimit => "MiB that the files of all skills may take, 1 to 100000000; or `unlimited`",
         }
     }
 }
@@ -111,6 +119,8 @@ pub struct Settings {
     pub language: String,
     /// Months that usage events are kept; `None` for as long as the server keeps them.
     pub retention_months: Option<u32>,
+    /// MiB that the files of all skills may take; `None` for no limit.
+    pub max_storage_mib: Option<u64>,
 }
 
 impl Default for Settings {
@@ -124,6 +134,7 @@ impl Default for Settings {
             default_assistant: None,
             language: "en".to_owned(),
             retention_months: None,
+            max_storage_mib: Some(DEFAULT_STORAGE_MIB),
         }
     }
 }
@@ -158,6 +169,9 @@ impl Settings {
             SettingKey::UsageRetention => self
                 .retention_months
                 .map_or_else(|| "forever".to_owned(), |months| months.to_string()),
+            SettingKey::StorageLimit => self
+                .max_storage_mib
+                .map_or_else(|| "unlimited".to_owned(), |mib| mib.to_string()),
         }
     }
 
@@ -209,8 +223,28 @@ impl Settings {
                     ),
                 };
             }
+            SettingKey::StorageLimit => {
+                self.max_storage_mib = match value {
+                    "unlimited" => None,
+                    mib => Some(
+                        mib.parse()
+                            .ok()
+                            .filter(|mib| (1..=MAX_STORAGE_MIB).contains(mib))
+                            .ok_or_else(invalid)?,
+                    ),
+                };
+            }
         }
         Ok(())
+    }
+
+    /// Whether a tenant that stores `stored` bytes may store `added` more.
+    #[must_use]
+    pub const fn allow_storing(&self, stored: u64, added: u64) -> bool {
+        match self.max_storage_mib {
+            Some(mib) => stored.saturating_add(added) <= mib.saturating_mul(1024 * 1024),
+            None => true,
+        }
     }
 
     /// Whether the caller is one of those who may publish. Administrators always are.
@@ -344,6 +378,8 @@ mod tests {
             (SettingKey::DefaultAssistant, "claude-code"),
             (SettingKey::CatalogLanguage, "pt-BR"),
             (SettingKey::UsageRetention, "12"),
+            (SettingKey::StorageLimit, "1"),
+            (SettingKey::StorageLimit, "unlimited"),
         ];
         for (key, value) in values {
             let mut settings = Settings::default();

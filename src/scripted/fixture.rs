@@ -175,7 +175,7 @@ async fn create_tenant(db: &AdminDb, actor: &Actor, name: &str) -> Result<(Tenan
             format!("{name}-{number}")
         };
         let Ok(parsed) = slug.parse() else { break };
-        match administration::tenants::create(db, actor, &parsed, name).await {
+        match administration::tenants::create(db, actor, &parsed, name, CallLimits::default()).await {
             Ok(id) => return Ok((id, slug)),
             Err(TenantError::SlugTaken) => {}
             Err(error) => {

@@ -15,6 +15,17 @@ pub struct CallLimits {
 }
 
 impl CallLimits {
+    /// Of a new tenant, unless the administrator chooses others: 200 calls a second.
+    pub const OF_NEW_TENANT: Self = Self {
+        calls_per_minute: Some(12_000),
+        calls_per_month: None,
+    };
+    /// Of a new API key, unless the administrator chooses others: 20 calls a second, more than an assistant makes.
+    pub const OF_NEW_KEY: Self = Self {
+        calls_per_minute: Some(1_200),
+        calls_per_month: None,
+    };
+
     pub(super) fn from_row(row: &Row, per_minute: &str, per_month: &str) -> Result<Self, DbError> {
         Ok(Self {
             calls_per_minute: row.try_get(per_minute)?,

@@ -25,6 +25,8 @@ pub struct Tenant {
     #[serde(flatten)]
     pub call_limits: CallLimits,
     pub search_text: SearchText,
+    /// Bytes of the files of all skills; each content counts once.
+    pub stored_bytes: i64,
     pub created_at: Timestamp,
 }
 
@@ -46,6 +48,7 @@ impl Tenant {
                 .try_get::<_, &str>("search_text")?
                 .parse()
                 .map_err(DbError::Corrupt)?,
+            stored_bytes: row.try_get("stored_bytes")?,
             created_at: row.try_get("created_at")?,
         })
     }
@@ -75,11 +78,22 @@ impl Status {
 ///
 /// # Errors
 /// When the database is unavailable or rejects the statement.
-pub async fn create(tx: &TenantTx, slug: &Slug, name: &str) -> Result<bool, DbError> {
+pub async fn create(
+    tx: &TenantTx,
+    slug: &Slug,
+    name: &str,
+    call_limits: CallLimits,
+) -> Result<bool, DbError> {
     let inserted = tx
         .execute(
             sql!("tenants/insert.sql"),
-            &[tx.tenant().as_uuid(), &slug.as_str(), &name],
+            &[
+                tx.tenant().as_uuid(),
+                &slug.as_str(),
+                &name,
+                &call_limits.calls_per_minute,
+                &call_limits.calls_per_month,
+            ],
         )
         .await?;
     Ok(inserted == 1)

@@ -192,7 +192,11 @@ impl TestDb {
     pub(crate) async fn tenant(&self, slug: &str) -> TenantId {
         let tenant = TenantId::new();
         let tx = TenantTx::begin_as_admin(&self.admin, tenant).await.unwrap();
-        assert!(tenants::create(&tx, &slug.parse().unwrap(), slug).await.unwrap());
+        assert!(
+            tenants::create(&tx, &slug.parse().unwrap(), slug, CallLimits::default())
+                .await
+                .unwrap()
+        );
         tx.commit().await.unwrap();
         tenant
     }

@@ -57,6 +57,15 @@ impl SkillFolder {
             .map_or(&[], |file| &file.bytes)
     }
 
+    /// The sizes of all files together.
+    #[must_use]
+    pub fn total_bytes(&self) -> u64 {
+        let sizes = self.files.iter().map(|file| u64::try_from(file.bytes.len()));
+        sizes
+            .map(|size| size.unwrap_or(u64::MAX))
+            .fold(0, u64::saturating_add)
+    }
+
     /// The digest of all files, see [`manifest_digest`].
     #[must_use]
     pub fn manifest_digest(&self) -> Digest {

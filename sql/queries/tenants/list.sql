@@ -1,2 +1,2 @@
 -- tenants/list: Lists every tenant (admin role).
-SELECT id, slug, name, status, calls_per_minute, calls_per_month, search_text, created_at FROM tenants ORDER BY slug
+SELECT id, slug, name, status, calls_per_minute, calls_per_month, search_text, stored_bytes, created_at FROM tenants ORDER BY slug

@@ -75,6 +75,7 @@ fn failure(error: PublishError) -> CliError {
         | PublishError::Taken(_)
         | PublishError::Archived(_)
         | PublishError::NotAllowed
+        | PublishError::StorageFull
         | PublishError::VersionTaken { .. }) => CliError::new(CliErrorKind::Refused, error.to_string()),
     }
 }

@@ -54,6 +54,7 @@ fn loggable(key: SettingKey, settings: &Settings) -> String {
         | SettingKey::ScannerBaseline
         | SettingKey::DefaultAssistant
         | SettingKey::CatalogLanguage
-        | SettingKey::UsageRetention => settings.get(key),
+        | SettingKey::UsageRetention
+        | SettingKey::StorageLimit => settings.get(key),
     }
 }

@@ -12,6 +12,7 @@ use super::record;
 use crate::db::{AdminDb, DbError, ExportItem, TenantTx, export_tenant};
 use crate::ids::{Slug, TenantId};
 use crate::registry::audit::Actor;
+use crate::tenancy::CallLimits;
 use crate::tenancy::tenants::{self, Status, Tenant};
 
 /// Attempts to erase a tenant. Running calls end within 30 seconds, and the database detects a deadlock after one second.
@@ -38,7 +39,13 @@ pub enum TenantError {
 ///
 /// # Errors
 /// [`TenantError::SlugTaken`], [`TenantError::ReservedSlug`].
-pub async fn create(db: &AdminDb, actor: &Actor, slug: &Slug, name: &str) -> Result<TenantId, TenantError> {
+pub async fn create(
+    db: &AdminDb,
+    actor: &Actor,
+    slug: &Slug,
+    name: &str,
+    call_limits: CallLimits,
+) -> Result<TenantId, TenantError> {
     let erased_id = slug.as_str().strip_prefix("erased-");
     if erased_id.is_some_and(|id| Uuid::try_parse(id).is_ok()) {
         return Err(TenantError::ReservedSlug);
@@ -46,10 +53,10 @@ pub async fn create(db: &AdminDb, actor: &Actor, slug: &Slug, name: &str) -> Res
     // The transaction needs the id first, so that the tenant and the first entry of its log are committed together.
     let id = TenantId::new();
     let tx = TenantTx::begin_as_admin(db, id).await?;
-    if !tenants::create(&tx, slug, name).await? {
+    if !tenants::create(&tx, slug, name, call_limits).await? {
         return Err(TenantError::SlugTaken);
     }
-    let details = json!({"after": {"name": name, "status": Status::Active.as_str()}});
+    let details = json!({"after": {"name": name, "status": Status::Active.as_str(), "limits": call_limits}});
     record(&tx, actor, "tenant.create", slug.as_str(), details).await?;
     tx.commit().await?;
     Ok(id)

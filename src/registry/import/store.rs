@@ -201,6 +201,7 @@ fn refused(mut line: Line, skill: ReadSkill, error: PublishError) -> Result<Line
         | PublishError::Taken(_)
         | PublishError::Archived(_)
         | PublishError::NotAllowed
+        | PublishError::StorageFull
         | PublishError::Version(_)
         | PublishError::VersionTaken { .. }) => error.to_string(),
     });

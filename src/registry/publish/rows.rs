@@ -76,7 +76,7 @@ pub(super) async fn insert_version(
 ) -> Result<(), DbError> {
     let tenant = tx.tenant();
     let file_count = i32::try_from(new.folder.files.len()).unwrap_or(i32::MAX);
-    let total_bytes: i64 = new.folder.files.iter().map(|file| size(&file.bytes)).sum();
+    let total_bytes = i64::try_from(new.folder.total_bytes()).unwrap_or(i64::MAX);
     let front_matter = without_nul(&Value::Object(new.document.front_matter.clone()));
     let published_at = (version.state == VersionState::Published).then(jiff::Timestamp::now);
     let author = version.author.map(|user| *user.as_uuid());

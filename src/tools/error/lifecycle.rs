@@ -80,6 +80,7 @@ impl LifecycleRefusal {
             | PublishError::Taken(_)
             | PublishError::Archived(_)
             | PublishError::NotAllowed
+            | PublishError::StorageFull
             | PublishError::Version(_)
             | PublishError::VersionTaken { .. } => Self::Publish(error.to_string()).into(),
         }

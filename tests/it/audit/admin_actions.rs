@@ -136,7 +136,11 @@ async fn actions_are_logged_with_before_and_after_and_without_personal_data() {
     admin(&db, &["tenant", "create", "acme", "--name", "Acme"]);
     assert_eq!(
         log(&db, "acme")[0]["details"],
-        json!({"after": {"name": "Acme", "status": "active"}})
+        json!({"after": {
+            "name": "Acme",
+            "status": "active",
+            "limits": {"calls_per_minute": 12_000, "calls_per_month": null},
+        }})
     );
     assert_tenant_actions(&db);
     assert_user_actions(&db);
@@ -217,7 +221,7 @@ fn assert_key_actions(db: &TestDb) {
     let id = keys()[0]["id"].as_str().unwrap().to_owned();
     let limit = ["key", "limit", &id, "--calls-per-minute", "7", "--tenant", "acme"];
     let limited = entry_of(db, "key.limit", &limit);
-    assert_eq!(limited["before"]["calls_per_minute"], Value::Null);
+    assert_eq!(limited["before"]["calls_per_minute"], 1_200);
     assert_eq!(limited["after"]["calls_per_minute"], 7);
     let rotated = entry_of(
         db,

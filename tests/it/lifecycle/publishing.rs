@@ -3,6 +3,8 @@
 use base64::Engine as _;
 use serde_json::json;
 
+use crate::command::admin;
+
 use super::{Team, files, publish, skill_md};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -239,4 +241,53 @@ async fn upload_without_a_folder_has_no_note_about_a_folder() {
     let team = Team::new().await;
     let published = publish(&team.author, "sort-tides", None, "One.").await;
     assert!(!published["notes"].to_string().contains("folder"), "{published}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn full_storage_refuses_new_files_until_some_are_purged() {
+    let team = Team::new().await;
+    team.set(skillkeep::registry::settings::SettingKey::StorageLimit, "1")
+        .await;
+    let large = |name: &str, byte: &str| {
+        json!({"files": [
+            {"path": "SKILL.md", "text": skill_md(name, None, "Run it.")},
+            {"path": "assets/data.txt", "text": byte.repeat(600_000)},
+        ]})
+    };
+    let stored = "SELECT stored_bytes - (SELECT sum(octet_length(bytes)) FROM blobs b WHERE b.tenant_id = t.id)::bigint
+                  FROM tenants t WHERE slug = 'acme'";
+    team.author.ok("publish_skill", large("sort-tides", "a")).await;
+    // The same bytes again, in another version, take no more storage.
+    team.author.ok("publish_skill", large("sort-tides", "a")).await;
+    assert_eq!(team.db.value::<i64>(stored).await, 0);
+    let refused = team.author.error("publish_skill", large("sort-waves", "b")).await;
+    assert!(refused.contains("storage.max_mib"), "{refused}");
+    assert_eq!(
+        team.db
+            .value::<i64>("SELECT count(*) FROM skills WHERE slug = 'sort-waves'")
+            .await,
+        0
+    );
+    admin(
+        &team.db,
+        &[
+            "skill",
+            "purge",
+            "sort-tides",
+            "--reason",
+            "full",
+            "--tenant",
+            "acme",
+            "--confirm",
+            "sort-tides",
+        ],
+    );
+    assert_eq!(
+        team.db
+            .value::<i64>("SELECT stored_bytes FROM tenants WHERE slug = 'acme'")
+            .await,
+        0
+    );
+    team.author.ok("publish_skill", large("sort-waves", "b")).await;
+    assert_eq!(team.db.value::<i64>(stored).await, 0);
 }
