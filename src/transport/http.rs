@@ -55,6 +55,8 @@ pub struct HttpOptions {
     pub connections: usize,
     /// Connections of one address, unless it is a trusted proxy.
     pub connections_per_address: usize,
+    /// Connections whose last request had the same API key.
+    pub connections_per_key: usize,
     /// How long a client may take to send the head of a request, and again its body.
     pub request_timeout: Duration,
     /// Proxies whose `X-Forwarded-For` and `X-Forwarded-Prefix` are trusted.
@@ -73,6 +75,7 @@ impl Default for HttpOptions {
             allowed_origins: names(&["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"]),
             connections: 10_000,
             connections_per_address: 2_500,
+            connections_per_key: 1_000,
             request_timeout: Duration::from_secs(30),
             trusted_proxies: Vec::new(),
             path_prefix: PathPrefix::default(),

@@ -2,11 +2,14 @@
 //! connections cannot keep anybody out.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
+
+use crate::ids::ApiKeyId;
 
 /// Limits of connections.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +17,8 @@ pub(super) struct ConnectionLimits {
     pub(super) total: usize,
     /// Of one address. Not applied to trusted proxies.
     pub(super) per_address: usize,
+    /// Whose last request had one API key.
+    pub(super) per_key: usize,
 }
 
 #[derive(Clone)]
@@ -27,10 +32,13 @@ struct Open {
     last_id: u64,
     by_id: HashMap<u64, Connection>,
     by_address: HashMap<IpAddr, usize>,
+    by_key: HashMap<ApiKeyId, usize>,
 }
 
 struct Connection {
     address: IpAddr,
+    /// The key of the last request that had a valid one.
+    key: Option<ApiKeyId>,
     /// Since when no request is running; `None` while one is.
     idle_since: Option<Instant>,
     has_answered: bool,
@@ -44,6 +52,7 @@ pub(super) struct OpenConnection(Arc<Registered>);
 struct Registered {
     id: u64,
     closed: CancellationToken,
+    per_key: usize,
     open: Arc<Mutex<Open>>,
 }
 
@@ -63,12 +72,15 @@ impl Connections {
         let address = subscriber(address);
         let mut open = lock(&self.open);
         let of_address = open.by_address.get(&address).copied().unwrap_or_default();
-        if !is_trusted && of_address >= self.limits.per_address && !open.close_idle(Some(address)) {
+        if !is_trusted
+            && of_address >= self.limits.per_address
+            && !open.close_idle(|other| other.address == address)
+        {
             return None;
         }
         if open.by_id.len() >= self.limits.total {
             let crowded = open.crowded_address();
-            if !open.close_idle(crowded) && !open.close_idle(None) {
+            if !open.close_idle(|other| Some(other.address) == crowded) && !open.close_idle(|_| true) {
                 return None;
             }
         }
@@ -78,6 +90,7 @@ impl Connections {
             id,
             Connection {
                 address,
+                key: None,
                 idle_since: Some(Instant::now()),
                 has_answered: false,
                 closed: closed.clone(),
@@ -87,6 +100,7 @@ impl Connections {
         Some(OpenConnection(Arc::new(Registered {
             id,
             closed,
+            per_key: self.limits.per_key,
             open: Arc::clone(&self.open),
         })))
     }
@@ -114,13 +128,13 @@ impl Open {
         most.map(|(address, _)| *address)
     }
 
-    /// Closes the connection that is idle for the longest time, of an address or of all; first those without an answered
-    /// request. Returns whether there was one.
-    fn close_idle(&mut self, address: Option<IpAddr>) -> bool {
+    /// Closes the connection that is idle for the longest time, of those that `may_close` accepts; first those without an
+    /// answered request. Returns whether there was one.
+    fn close_idle(&mut self, may_close: impl Fn(&Connection) -> bool) -> bool {
         let idle = self
             .by_id
             .iter()
-            .filter(|(_, connection)| address.is_none_or(|address| connection.address == address))
+            .filter(|(_, connection)| may_close(connection))
             .filter_map(|(id, connection)| Some((connection.has_answered, connection.idle_since?, *id)))
             .min();
         let Some((_, _, id)) = idle else {
@@ -134,13 +148,20 @@ impl Open {
 
     fn remove(&mut self, id: u64) -> Option<Connection> {
         let connection = self.by_id.remove(&id)?;
-        if let Some(count) = self.by_address.get_mut(&connection.address) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.by_address.remove(&connection.address);
-            }
+        subtract(&mut self.by_address, &connection.address);
+        if let Some(key) = connection.key {
+            subtract(&mut self.by_key, &key);
         }
         Some(connection)
+    }
+}
+
+fn subtract<K: Eq + Hash>(counts: &mut HashMap<K, usize>, of: &K) {
+    if let Some(count) = counts.get_mut(of) {
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            counts.remove(of);
+        }
     }
 }
 
@@ -148,6 +169,27 @@ impl OpenConnection {
     /// Resolves when the connection must make room for another.
     pub(super) async fn closed(&self) {
         self.0.closed.cancelled().await;
+    }
+
+    /// Counts the connection for the key of its request. Closes the key's longest idle connection if it has too many.
+    pub(super) fn authenticated(&self, key: ApiKeyId) {
+        let mut open = lock(&self.0.open);
+        let Some(connection) = open.by_id.get_mut(&self.0.id) else {
+            return;
+        };
+        let before = connection.key.replace(key);
+        if before == Some(key) {
+            return;
+        }
+        if let Some(before) = before {
+            subtract(&mut open.by_key, &before);
+        }
+        let count = open.by_key.entry(key).or_default();
+        *count += 1;
+        if *count > self.0.per_key {
+            // Its running calls and streams have limits of their own.
+            let _none_is_idle = open.close_idle(|other| other.key == Some(key));
+        }
     }
 
     /// Marks the connection as busy.
@@ -186,6 +228,7 @@ mod tests {
         Connections::new(ConnectionLimits {
             total: 3,
             per_address: 2,
+            per_key: 1,
         })
     }
 
@@ -225,6 +268,26 @@ mod tests {
     }
 
     #[test]
+    fn key_with_too_many_connections_loses_its_longest_idle_one() {
+        let connections = connections();
+        let (key, other_key) = (ApiKeyId::new(), ApiKeyId::new());
+        let [first, other, second] = [ONE, TWO, TWO].map(|address| {
+            let connection = connections.register(address, false).unwrap();
+            let running = connection.begin_request();
+            connection.authenticated(if address == ONE { key } else { other_key });
+            drop(running);
+            connection
+        });
+        assert!(is_closed(&other) && !is_closed(&first));
+        let running = second.begin_request();
+        second.authenticated(key);
+        assert!(is_closed(&first) && !is_closed(&second));
+        drop(running);
+        drop((first, other, second));
+        assert!(lock(&connections.open).by_key.is_empty());
+    }
+
+    #[test]
     fn running_requests_are_never_closed() {
         let connections = connections();
         let open = [ONE, TWO, TWO].map(|address| connections.register(address, false).unwrap());
@@ -238,6 +301,6 @@ mod tests {
         let connections = connections();
         drop(connections.register(ONE, false));
         let open = lock(&connections.open);
-        assert!(open.by_id.is_empty() && open.by_address.is_empty());
+        assert!(open.by_id.is_empty() && open.by_address.is_empty() && open.by_key.is_empty());
     }
 }

@@ -13,6 +13,7 @@ use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
+use super::connections::OpenConnection;
 use super::error_response::{access_denied, json_rpc_error, unauthorized};
 use crate::access::{AccessControl, Origin};
 use crate::tenancy::ApiKey;
@@ -83,6 +84,10 @@ pub(super) async fn validate_key(
         Ok(principal) => principal,
         Err(error) => return access_denied(&error),
     };
+    // Removed, because a handle that outlives the connection would keep its place.
+    if let Some(connection) = request.extensions_mut().remove::<OpenConnection>() {
+        connection.authenticated(principal.api_key);
+    }
     request.extensions_mut().insert(key);
     request.extensions_mut().insert(principal);
     // Not needed any more, and a removed header cannot be logged.

@@ -40,6 +40,7 @@ pub(super) async fn serve(
     let connections = Connections::new(ConnectionLimits {
         total: options.connections,
         per_address: options.connections_per_address,
+        per_key: options.connections_per_key,
     });
     let trusted: Arc<[Network]> = options.trusted_proxies.clone().into();
     let graceful = GracefulShutdown::new();
@@ -64,6 +65,7 @@ pub(super) async fn serve(
         let service = tower::service_fn(move |mut request: Request<Incoming>| {
             let client = client_address(address.ip(), request.headers(), &trusted);
             request.extensions_mut().insert(ClientAddress(client));
+            request.extensions_mut().insert(requests.clone());
             keep_trusted_prefix(address.ip(), request.headers_mut(), &trusted);
             let (app, running) = (app.clone(), requests.begin_request());
             async move {

@@ -41,16 +41,52 @@ async fn idle_connections_give_way_to_new_ones() {
         "{:?}",
         started.elapsed()
     );
-    let closed = futures::future::join_all(idle.iter_mut().map(|connection| async move {
-        let mut byte = [0];
-        let read = tokio::time::timeout(Duration::from_millis(200), connection.read(&mut byte)).await;
-        matches!(read, Ok(Ok(0) | Err(_)))
-    }))
-    .await;
+    let closed = futures::future::join_all(idle.iter_mut().map(is_closed)).await;
     assert!(
         closed.iter().filter(|closed| **closed).count() >= 22,
         "{closed:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_of_one_key_are_bounded() {
+    let db = TestDb::new().await;
+    let acme = db.tenant("acme").await;
+    let (key, sibling) = (db.full_key(acme).await, db.full_key(acme).await);
+    let options = HttpOptions {
+        connections_per_key: 3,
+        ..HttpOptions::default()
+    };
+    let served = TestHttpServer::start(db.service(), options).await;
+    let mut of_sibling = answered(served.at, sibling.reveal()).await;
+    let mut open = Vec::new();
+    for _ in 0..10 {
+        open.push(answered(served.at, key.reveal()).await);
+    }
+    let mut closed = Vec::new();
+    for connection in &mut open {
+        closed.push(is_closed(connection).await);
+    }
+    assert_eq!(closed, [[true; 7].as_slice(), &[false; 3]].concat());
+    assert!(!is_closed(&mut of_sibling).await);
+}
+
+/// A connection after one answered request.
+async fn answered(at: std::net::SocketAddr, key: &str) -> TcpStream {
+    let mut connection = TcpStream::connect(at).await.unwrap();
+    let request = format!("GET /mcp HTTP/1.1\r\nhost: {at}\r\nauthorization: Bearer {key}\r\n\r\n");
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"}") {
+        assert_ne!(connection.read_buf(&mut answer).await.unwrap(), 0, "{answer:?}");
+    }
+    connection
+}
+
+async fn is_closed(connection: &mut TcpStream) -> bool {
+    let mut byte = [0];
+    let read = tokio::time::timeout(Duration::from_millis(200), connection.read(&mut byte)).await;
+    matches!(read, Ok(Ok(0) | Err(_)))
 }
 
 #[tokio::test(flavor = "multi_thread")]
