@@ -1,10 +1,12 @@
 //! `skillkeep serve`: serves many assistants over Streamable HTTP and HTTP+SSE.
 
+mod rights;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::unistd::Uid;
+use nix::unistd::{Uid, User};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::database::{Database, db_failure};
@@ -54,6 +56,12 @@ pub(super) struct ServeArgs {
     /// Without it or --trusted-proxy, an address that other machines can reach is warned of: API keys travel unencrypted.
     #[arg(long)]
     behind_proxy: bool,
+    /// Give up root's rights for those of this account
+    ///
+    /// After the start, and only with DATABASE_URL. Root becomes the account `skillkeep` by default, if there is one. Example:
+    /// --run-as skillkeep
+    #[arg(long, value_name = "ACCOUNT")]
+    run_as: Option<String>,
     /// Disable HTTP+SSE, which only old clients need
     ///
     /// Removes the paths /sse and /messages.
@@ -80,8 +88,9 @@ const PARTITION_INTERVAL: Duration = Duration::from_secs(6 * 60 * 60);
 pub(super) async fn run(config: &Config, args: ServeArgs) -> Result<(), CliError> {
     // Bind first, so that a second server on the same address fails before it waits for a database.
     let listener = http::bind(args.listen).await.map_err(http_failure)?;
+    let account = rights::choose_account(args.run_as.as_deref(), config.database_url.is_none())?;
     let database = Database::open(config).await?;
-    let outcome = serve(&database, listener, args).await;
+    let outcome = serve(&database, listener, account, args).await;
     database.close().await;
     outcome
 }
@@ -89,9 +98,13 @@ pub(super) async fn run(config: &Config, args: ServeArgs) -> Result<(), CliError
 async fn serve(
     database: &Database,
     listener: tokio::net::TcpListener,
+    account: Option<User>,
     args: ServeArgs,
 ) -> Result<(), CliError> {
     let db = database.server(usize::from(args.connections)).await?;
+    if let Some(account) = account {
+        rights::become_account(&account)?;
+    }
     let mut limits = ServiceLimits::default();
     limits.access.calls = ShareLimits::of_tenant(args.calls_per_tenant);
     let service = Arc::new(CallService::new(db.clone(), limits));
@@ -136,7 +149,8 @@ fn warnings(address: SocketAddr, is_behind_proxy: bool, is_root: bool) -> Vec<St
     }
     if is_root {
         warnings.push(
-            "skillkeep runs as root, which it does not need: run it as an account of its own".to_owned(),
+            "skillkeep runs as root: start it as an account of its own, or name one with --run-as and set DATABASE_URL"
+                .to_owned(),
         );
     }
     warnings

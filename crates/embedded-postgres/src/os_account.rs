@@ -12,8 +12,9 @@ use nix::unistd::{Uid, User};
 
 use super::error::EmbeddedError;
 
-/// Tried in this order when root creates a cluster. `_postgres` is the name on macOS.
-const SERVICE_ACCOUNTS: [&str; 3] = ["postgres", "_postgres", "nobody"];
+/// Tried in this order when root creates a cluster. The first is for administrators who want an account that owns nothing else;
+/// `_postgres` is the name on macOS.
+const SERVICE_ACCOUNTS: [&str; 4] = ["skillkeep-postgres", "postgres", "_postgres", "nobody"];
 
 /// Runs PostgreSQL's programs and owns the cluster.
 #[derive(Debug, Clone)]

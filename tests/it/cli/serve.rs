@@ -1,5 +1,6 @@
 //! `skillkeep serve` and `migrate`: conditions for a start, and the errors if they are not met.
 
+use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
 use super::assert_fails;
@@ -147,4 +148,57 @@ fn trusted_proxy_must_be_an_address_or_a_network() {
         let ran = CommandOutput::of(&mut program(&["serve", "--trusted-proxy", wrong]));
         assert_fails(&ran, 2, "is not an address or network");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn root_gives_up_its_rights_for_the_named_account() {
+    let db = TestDb::new().await;
+    let run_as = |account: &'static str| ["serve", "--listen", "127.0.0.1:0", "--run-as", account];
+    let with_database = |account| program_as("skillkeep_app", &db, &run_as(account));
+    if !nix::unistd::Uid::effective().is_root() {
+        let ran = CommandOutput::of(&mut with_database("nobody"));
+        assert_fails(&ran, 2, "only root can become another account");
+        return;
+    }
+    for (account, why) in [
+        ("no-such-account", "no account no-such-account"),
+        ("root", "root's rights"),
+    ] {
+        assert_fails(&CommandOutput::of(&mut with_database(account)), 2, why);
+    }
+    let embedded = CommandOutput::of(&mut program(&run_as("nobody")));
+    assert_fails(&embedded, 2, "the embedded PostgreSQL needs root");
+    let mut child = with_database("nobody").spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let line = lines.next().unwrap().unwrap();
+    let address = line
+        .strip_prefix("skillkeep serves http://")
+        .and_then(|rest| rest.strip_suffix("/mcp"))
+        .unwrap_or_else(|| panic!("{line}"))
+        .to_owned();
+    let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+    let mut threads = 0;
+    for thread in std::fs::read_dir(format!("/proc/{}/task", child.id())).unwrap() {
+        let status = std::fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        for (field, id) in [("Uid:", nobody.uid.as_raw()), ("Gid:", nobody.gid.as_raw())] {
+            let ids = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
+            assert!(
+                ids.split_whitespace().all(|found| found == id.to_string()),
+                "{status}"
+            );
+        }
+        let groups = status
+            .lines()
+            .find_map(|line| line.strip_prefix("Groups:"))
+            .unwrap();
+        assert!(!groups.split_whitespace().any(|group| group == "0"), "{status}");
+        threads += 1;
+    }
+    assert!(threads > 1, "{threads} threads");
+    let health = reqwest::get(format!("http://{address}/healthz")).await.unwrap();
+    assert!(health.status().is_success());
+    child.kill().unwrap();
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    assert!(rest.iter().all(|line| !line.contains("runs as root")), "{rest:?}");
+    child.wait().unwrap();
 }
