@@ -26,12 +26,17 @@ class MatrixTest(unittest.TestCase):
             INSPECTOR: 10, TYPESCRIPT_2: 5, TYPESCRIPT_1: 3, PYTHON_2: 5, PYTHON_1: 3, FASTMCP: 5, MCP_REMOTE: 2,
             BRIDGE: 2,
         }
-        self.assertEqual(Counter(row.package for row in rows()), expected)
-        self.assertEqual(len(rows()), 35)
-        self.assertEqual(len(set(rows())), 35)
+        self.assertEqual(Counter(row.package for row in rows(with_proxy=False)), expected)
+        self.assertEqual(len(rows(with_proxy=False)), 35)
+        self.assertEqual(len(set(rows(with_proxy=False))), 35)
+
+    def test_clients_behind_a_proxy_are_further_rows(self):
+        added = set(rows(with_proxy=True)) - set(rows(with_proxy=False))
+        self.assertEqual(Counter(row.package for row in added), {TYPESCRIPT_2: 3, PYTHON_2: 3, BRIDGE: 2})
+        self.assertEqual({row.transport for row in added}, {"http", "sse"})
 
     def test_http_sse_is_tested_with_the_older_version_only(self):
-        self.assertEqual({row.version for row in rows() if row.transport == "sse"}, {OLD})
+        self.assertEqual({row.version for row in rows(with_proxy=False) if row.transport == "sse"}, {OLD})
 
     def test_http_sse_client_gets_its_own_url(self):
         config = connection(SKILLKEEP, URL, 3, Row(PYTHON_1, "sse", OLD, None), "key")

@@ -7,6 +7,7 @@ import clients
 from clients.events import check_events
 from clients.inspector import InspectorClient
 from clients.matrix import INSPECTOR, connection, install_all, rows
+from clients.proxy import Nginx
 from clients.scenario import SCOPES, run_scenario
 from clients.sdk import SdkClient
 from common.errors import CheckFailed, expect_equal
@@ -47,14 +48,15 @@ def run_verify(skillkeep, url, number, row):
     return len(events)
 
 
-def run_all(skillkeep):
-    url = skillkeep.serve()
+def run_all(skillkeep, url, proxied_url):
     report, recorded = Report(), 0
     print(f"{'client':<48} {'transport':<10} {'version':<11} result")
-    for number, row in enumerate(rows()):
+    for number, row in enumerate(rows(proxied_url is not None)):
         print(f"{row.label:<48} {row.transport:<10} {row.version:<11} ", end="", flush=True)
         try:
-            recorded += (run_verify if row.verify else run_client)(skillkeep, url, number, row)
+            recorded += (run_verify if row.verify else run_client)(
+                skillkeep, proxied_url if row.behind_proxy else url, number, row
+            )
             report.passes("ok")
         except CheckFailed as failure:
             report.fails("FAILED", f"    {failure}")
@@ -65,9 +67,11 @@ def run_all(skillkeep):
 
 
 def main():
-    argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog="tests/clients/run", description=clients.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    ).parse_args()
+    )
+    parser.add_argument("--without-proxy", action="store_true", help="do not run the clients behind nginx")
+    options = parser.parse_args()
     program = find_program("debug")
     require_npm()
     install_all()
@@ -75,6 +79,13 @@ def main():
         skillkeep = Skillkeep(program, folder)
         try:
             skillkeep.import_samples()
-            return run_all(skillkeep)
+            url = skillkeep.serve("--trusted-proxy", "127.0.0.1")
+            if options.without_proxy:
+                return run_all(skillkeep, url, None)
+            nginx = Nginx(folder, url)
+            try:
+                return run_all(skillkeep, url, nginx.url)
+            finally:
+                nginx.stop()
         finally:
             skillkeep.stop()

@@ -42,27 +42,41 @@ CLIENTS = [
 ]
 
 
+# An SDK of each language, and the bridge.
+BEHIND_PROXY = {TYPESCRIPT_2, PYTHON_2, BRIDGE}
+
+
 @dataclass(frozen=True)
 class Row:
-    """One line of the result table. `verify` is the Inspector's own check of every file of every skill."""
+    """One line of the result table. `verify` is the Inspector's own check of every file of every skill; `behind_proxy` is with nginx
+    between client and server."""
 
     package: str
     transport: str
     version: str
     user_agent: str | None
     verify: bool = False
+    behind_proxy: bool = False
 
     @property
     def label(self):
+        if self.behind_proxy:
+            return f"{self.package} behind nginx"
         return f"{self.package} --verify" if self.verify else self.package
 
 
-def rows():
+def rows(with_proxy):
     scenarios = [
         Row(client.package, transport, version, client.user_agent)
         for client in CLIENTS
         for transport, version in client.connections
     ]
+    if with_proxy:
+        scenarios += [
+            Row(client.package, transport, version, client.user_agent, behind_proxy=True)
+            for client in CLIENTS if client.package in BEHIND_PROXY
+            for transport, version in client.connections if transport != "stdio"
+        ]
     return scenarios + [Row(INSPECTOR, transport, version, None, verify=True) for transport, version in ALL]
 
 

@@ -46,20 +46,20 @@ class Skillkeep:
         self.command("import", str(SAMPLES))
 
     def create_key(self, email, scopes):
-        return self.command("key", "create", "--user", email, "--scopes", scopes)
+        return self.command("key", "create", "--user", email, "--scopes", scopes, "--calls-per-minute", "none")
 
     def events(self):
         lines = self.command("usage", "events", "--lines", "100000", "--json").splitlines()
         return [json.loads(line) for line in lines if line.strip()]
 
-    def start_server(self, listen="127.0.0.1:0"):
+    def start_server(self, listen="127.0.0.1:0", *options):
         """Starts the HTTP server; port 0 lets the system choose one, so that runs do not collide."""
-        self.server = Background([self.program, "serve", "--listen", listen], self.log, env=self.env)
+        self.server = Background([self.program, "serve", "--listen", listen, *options], self.log, env=self.env)
         return self.server
 
-    def serve(self):
+    def serve(self, *options):
         """Starts the HTTP server and returns the URL of its MCP endpoint."""
-        return self.start_server().wait_for_output(r"http://\S+/mcp").group()
+        return self.start_server("127.0.0.1:0", *options).wait_for_output(r"http://\S+/mcp").group()
 
     def stop(self):
         if self.server is not None:

@@ -1,11 +1,13 @@
 """The entry point of tests/database/run."""
 
+import argparse
 import contextlib
 import os
 import subprocess
 import tempfile
 from pathlib import Path
 
+import database
 from common.errors import CannotRun
 from common.paths import find_program
 from common.report import Report
@@ -49,9 +51,15 @@ def check(report, program, cases, key):
 
 
 def main():
+    parser = argparse.ArgumentParser(
+        prog="tests/database/run", description=database.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--without-pgbouncer", action="store_true", help="test only the connections without a pooler")
+    options = parser.parse_args()
     require("openssl", "psql")
     os.environ["PATH"] += ":/usr/sbin"
-    require("pgbouncer")
+    if not options.without_pgbouncer:
+        require("pgbouncer")
     program = find_program("release", "debug")
     report = Report()
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
@@ -65,7 +73,7 @@ def main():
         stack.callback(postgres.stop)
         key = set_up(program, postgres)
         check(report, program, with_tls(postgres, certificates), key)
-        for pool_mode in POOL_MODES:
+        for pool_mode in () if options.without_pgbouncer else POOL_MODES:
             bouncer = PgBouncer(pooler, postgres, pool_mode)
             stack.callback(bouncer.stop)
             check(report, program, behind_pooler(pool_mode, bouncer.port), key)
