@@ -31,11 +31,12 @@ BEGIN
     IF NEW.catalog_revision NOT IN (OLD.catalog_revision, OLD.catalog_revision + 1) THEN
         RAISE EXCEPTION 'the catalog revision increases by one' USING ERRCODE = 'insufficient_privilege';
     END IF;
-    RETURN NEW;
+    RETURN NULL;
 END
 $$;
 REVOKE ALL ON FUNCTION check_catalog_revision() FROM PUBLIC;
-CREATE TRIGGER catalog_revision BEFORE UPDATE OF catalog_revision ON tenants
+-- AFTER: with a BEFORE trigger, every update of the status would lock the row against the key-share locks of running calls.
+CREATE TRIGGER catalog_revision AFTER UPDATE OF catalog_revision ON tenants
     FOR EACH ROW EXECUTE FUNCTION check_catalog_revision();
 ALTER TABLE tenants ENABLE ALWAYS TRIGGER catalog_revision;
 

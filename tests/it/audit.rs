@@ -158,7 +158,7 @@ async fn verify_detects_changes_by_the_database_owner() {
         ),
         ("SELECT 1", "a protection of the log was changed"),
         (
-            "ALTER TABLE audit_logs ENABLE ALWAYS TRIGGER audit_chain; DROP TRIGGER audit_append_only ON audit_logs",
+            "ALTER TABLE audit_logs ENABLE ALWAYS TRIGGER audit_actor; ALTER TABLE audit_logs ENABLE ALWAYS TRIGGER audit_chain; DROP TRIGGER audit_append_only ON audit_logs",
             "audit_append_only",
         ),
         ("CREATE TABLE more_logs () INHERITS (audit_logs)", "audit_logs"),
@@ -198,7 +198,7 @@ async fn rebuild_log(db: &TestDb, without: i64) {
             "ALTER TABLE audit_logs DISABLE TRIGGER USER;
              CREATE TEMP TABLE kept AS SELECT * FROM audit_logs WHERE seq <> {without} ORDER BY seq;
              DELETE FROM audit_logs;
-             ALTER TABLE audit_logs ENABLE ALWAYS TRIGGER audit_chain;
+             ALTER TABLE audit_logs ENABLE ALWAYS TRIGGER audit_actor; ALTER TABLE audit_logs ENABLE ALWAYS TRIGGER audit_chain;
              INSERT INTO audit_logs SELECT * FROM kept ORDER BY seq;
              ALTER TABLE audit_logs ENABLE ALWAYS TRIGGER audit_append_only;
              ALTER TABLE audit_logs ENABLE ALWAYS TRIGGER audit_no_truncate"
@@ -226,7 +226,7 @@ async fn checkpoint_detects_truncated_and_rebuilt_log() {
                 .await
                 .batch_execute(
                     "ALTER TABLE audit_logs DISABLE TRIGGER USER; DELETE FROM audit_logs WHERE seq > 9;
-                     ALTER TABLE audit_logs ENABLE ALWAYS TRIGGER audit_chain;
+                     ALTER TABLE audit_logs ENABLE ALWAYS TRIGGER audit_actor; ALTER TABLE audit_logs ENABLE ALWAYS TRIGGER audit_chain;
                      ALTER TABLE audit_logs ENABLE ALWAYS TRIGGER audit_append_only;
                      ALTER TABLE audit_logs ENABLE ALWAYS TRIGGER audit_no_truncate",
                 )

@@ -277,7 +277,7 @@ async fn audit_verification_finds_changes_made_without_triggers() {
     for subject in ["one", "two", "drei \u{fc}", "four"] {
         let entry = Entry {
             actor: &actor,
-            action: "test.done",
+            action: "skill.done",
             subject,
             details: json!({"b": 1, "a": [1.50, "\u{1F600}"]}),
             source: "test",

@@ -88,7 +88,7 @@ async fn checkpoint_signed_with_a_forged_key_is_rejected() {
 #[tokio::test(flavor = "multi_thread")]
 async fn log_with_a_wrong_beginning_or_missing_certificate_is_detected() {
     let off = "ALTER TABLE audit_logs DISABLE TRIGGER USER;";
-    let on = "ALTER TABLE audit_logs ENABLE ALWAYS TRIGGER audit_chain;
+    let on = "ALTER TABLE audit_logs ENABLE ALWAYS TRIGGER audit_actor; ALTER TABLE audit_logs ENABLE ALWAYS TRIGGER audit_chain;
               ALTER TABLE audit_logs ENABLE ALWAYS TRIGGER audit_append_only;
               ALTER TABLE audit_logs ENABLE ALWAYS TRIGGER audit_no_truncate";
     for (change, finding) in [
@@ -171,7 +171,7 @@ async fn unparseable_details_are_reported_and_do_not_stop_the_log() {
             .batch_execute(&format!(
                 "BEGIN; SET LOCAL app.current_tenant_id = '{tenant}';
                  INSERT INTO audit_logs (tenant_id, id, actor_kind, actor, action, subject, details)
-                 VALUES ('{tenant}', gen_random_uuid(), 'system', 'eve', 'test.poison', 'x', '{details}'); COMMIT"
+                 VALUES ('{tenant}', gen_random_uuid(), 'system', 'eve', 'scan.poison', 'x', '{details}'); COMMIT"
             ))
             .await
             .unwrap();

@@ -85,7 +85,7 @@ pub(super) async fn attempt(
 }
 
 pub(super) fn role_of(query: &str) -> &'static str {
-    if ["api_keys/", "users/", "settings/"]
+    if ["api_keys/", "users/", "settings/", "skills/set_source"]
         .iter()
         .any(|area| query.starts_with(area))
     {

@@ -16,10 +16,10 @@ use crate::helpers::{RawClient, events_after, single_connection_service, test_ho
 
 /// An effect that any call can have: an entry in the audit log.
 async fn write_mark(tx: &TenantTx) {
-    let actor = Actor::Admin("test".to_owned());
+    let actor = Actor::System("test".to_owned());
     let entry = Entry {
         actor: &actor,
-        action: "test.mark",
+        action: "skill.mark",
         subject: "mark",
         details: json!({}),
         source: "test",
@@ -28,7 +28,7 @@ async fn write_mark(tx: &TenantTx) {
 }
 
 async fn marks(db: &TestDb) -> i64 {
-    db.value("SELECT count(*) FROM audit_logs WHERE action = 'test.mark'")
+    db.value("SELECT count(*) FROM audit_logs WHERE action = 'skill.mark'")
         .await
 }
 

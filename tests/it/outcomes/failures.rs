@@ -188,7 +188,7 @@ async fn dropped_transaction_is_not_committed_by_the_next() {
     let actor = Actor::System("test".to_owned());
     let entry = |subject: &'static str| Entry {
         actor: &actor,
-        action: "test.done",
+        action: "skill.done",
         subject,
         details: json!({}),
         source: "test",
