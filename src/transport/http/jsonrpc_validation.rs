@@ -95,7 +95,8 @@ fn prefer_version_of_body(headers: &mut HeaderMap, bytes: &[u8]) {
     struct Params {
         protocol_version: String,
     }
-    if headers.remove(VERSION_HEADER).is_some()
+    // Without a version in its parameters it is no handshake: the version of the header says whether the method exists.
+    if headers.contains_key(VERSION_HEADER)
         && let Ok(Initialize { params }) = serde_json::from_slice(bytes)
         && let Ok(version) = HeaderValue::from_str(&params.protocol_version)
     {
