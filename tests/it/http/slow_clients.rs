@@ -94,10 +94,13 @@ async fn key_gets_half_of_the_calls_of_its_tenant() {
     let db = TestDb::new().await;
     let acme = db.tenant("acme").await;
     let (key, sibling) = (db.full_key(acme).await, db.full_key(acme).await);
-    let hook = test_hook(|tool, _| {
-        let blocks = tool == "usage_report";
+    let running = Arc::new(tokio::sync::Semaphore::new(0));
+    let begun = Arc::clone(&running);
+    let hook = test_hook(move |tool, _| {
+        let (blocks, begun) = (tool == "usage_report", Arc::clone(&begun));
         async move {
             if blocks {
+                begun.add_permits(1);
                 futures::future::pending::<()>().await;
             }
         }
@@ -109,6 +112,8 @@ async fn key_gets_half_of_the_calls_of_its_tenant() {
     let blocked: Vec<_> = (0..2)
         .map(|id| tokio::spawn(post(served.at, &key, &call(id, "usage_report", &json!({}))).send()))
         .collect();
+    // Or a call below would take the share of the second.
+    running.acquire_many(2).await.unwrap().forget();
     let whoami = call(9, "whoami", &json!({}));
     let started = Instant::now();
     let refused = loop {
