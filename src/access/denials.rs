@@ -1,8 +1,8 @@
 //! Records refused requests in the audit log: invalid keys, missing scopes, limits that are reached.
 //!
 //! The first denial of a kind is written at once. Those that follow within a minute, or within ten minutes for requests without
-//! a valid key, are counted and written as one entry, so that repeated requests cannot fill the log. Writes happen in the background, so that the response time does not
-//! reveal whether the tenant exists.
+//! a valid key, are counted and written as one entry, so that repeated requests cannot fill the log. Writes happen in the
+//! background, so that the response time does not reveal whether the tenant exists.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -354,11 +354,12 @@ async fn insert(
     };
     // Sent in this order, in one round trip: the later rows refer to the earlier ones.
     tx.prepare_all(&rows::STATEMENTS).await?;
+    let digests = rows::digests(new.folder);
     try_join!(
         write_skill(tx, new, &target, skill, &display, revision),
         rows::insert_version(tx, &version, new),
-        rows::insert_blobs(tx, new.folder),
-        rows::insert_files(tx, version_id, new.folder),
+        rows::insert_blobs(tx, new.folder, &digests),
+        rows::insert_files(tx, version_id, new.folder, &digests),
         scans::store(tx, digest, new.scan),
         async {
             // A skill without a published version shows the metadata of its newest draft to its author.

@@ -104,9 +104,12 @@ pub(super) async fn insert_version(
 }
 
 /// Sent before [`insert_files`], whose rows refer to the blobs.
-pub(super) async fn insert_blobs(tx: &TenantTx, folder: &SkillFolder) -> Result<(), DbError> {
+pub(super) async fn insert_blobs(
+    tx: &TenantTx,
+    folder: &SkillFolder,
+    digests: &[Vec<u8>],
+) -> Result<(), DbError> {
     let tenant = tx.tenant();
-    let digests = digests(folder);
     let bytes: Vec<&[u8]> = folder.files.iter().map(|file| file.bytes.as_slice()).collect();
     tx.execute(
         sql!("versions/insert_blobs.sql"),
@@ -120,9 +123,9 @@ pub(super) async fn insert_files(
     tx: &TenantTx,
     version: VersionId,
     folder: &SkillFolder,
+    digests: &[Vec<u8>],
 ) -> Result<(), DbError> {
     let tenant = tx.tenant();
-    let digests = digests(folder);
     let paths: Vec<&str> = folder.files.iter().map(|file| file.path.as_str()).collect();
     let sizes: Vec<i64> = folder.files.iter().map(|file| size(&file.bytes)).collect();
     let modes: Vec<&str> = folder
@@ -154,7 +157,8 @@ pub(super) async fn insert_files(
     }
 }
 
-fn digests(folder: &SkillFolder) -> Vec<Vec<u8>> {
+/// The digest of each file, in the order of the files.
+pub(super) fn digests(folder: &SkillFolder) -> Vec<Vec<u8>> {
     folder
         .files
         .iter()
