@@ -34,6 +34,7 @@ mod source;
 mod text;
 mod uploads;
 mod version;
+mod version_requirement;
 mod yaml;
 mod yaml_document;
 
@@ -59,4 +60,5 @@ pub use repair::repair_document;
 pub use slug::Slug;
 pub use source::{ReadOptions, SkillSource};
 pub use version::{SkillVersion, VersionError};
+pub use version_requirement::{VersionReq, VersionReqError};
 pub use yaml_document::{YamlSyntaxError, yaml_value};

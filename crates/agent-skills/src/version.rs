@@ -64,6 +64,29 @@ impl SkillVersion {
         !self.prerelease.is_empty()
     }
 
+    pub(crate) const fn numbers(&self) -> [u64; 4] {
+        self.numbers
+    }
+
+    pub(crate) const fn prerelease(&self) -> &Prerelease {
+        &self.prerelease
+    }
+
+    /// The build metadata, if there is any.
+    pub(crate) fn build(&self) -> Option<&str> {
+        split(&self.label, '+').1
+    }
+
+    /// How many numbers the label has, 1 to 4.
+    pub(crate) fn number_count(&self) -> usize {
+        let (version, _) = split(&self.label, '+');
+        if date(version).is_some() {
+            return 3;
+        }
+        let (core, _) = split(version, '-');
+        core.split('.').count()
+    }
+
     /// Compares by precedence: build metadata, a leading `v` and missing zeros do not count, so different labels can be
     /// equal.
     #[must_use]
