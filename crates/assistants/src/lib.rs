@@ -41,6 +41,7 @@ mod config_format;
 mod config_value;
 pub mod entry;
 mod prompt;
+pub mod skill_targets;
 
 pub use assistant::{Assistant, NextStep, Transport};
 pub use config_dirs::ConfigDirs;
