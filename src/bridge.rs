@@ -10,6 +10,7 @@ mod remote;
 mod session;
 mod sse_client;
 mod sse_decoder;
+mod tool_call;
 mod upload;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use tokio::sync::mpsc;
 
 pub use self::remote::{Remote, RemoteError, RemoteOptions, normalize_url};
 pub use self::sse_client::run_over_sse;
+pub use self::tool_call::{ToolAnswer, ToolCallError};
 pub use self::upload::{ArchiveUpload, UploadAnswer, UploadFailure};
 
 use self::message::Message;

@@ -12,6 +12,7 @@ pub mod cursor;
 mod display_metadata;
 pub mod fork;
 pub mod import;
+pub mod installed;
 pub mod installs;
 mod latest;
 pub mod lifecycle;

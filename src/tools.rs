@@ -5,8 +5,10 @@
 mod arguments;
 mod assistant;
 mod call;
+mod check_installed;
 mod confirm_install;
 mod error;
+mod file_differences;
 mod findings;
 mod fork_skill;
 mod get_skill;
@@ -28,6 +30,7 @@ mod text_page;
 mod tool;
 mod update_skill;
 mod usage_report;
+mod version_argument;
 mod whoami;
 mod yank_skill;
 

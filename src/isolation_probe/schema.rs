@@ -53,6 +53,7 @@ pub(super) fn variants(tool: ToolName) -> Vec<Map<String, Value>> {
         | ToolName::Whoami
         | ToolName::PublishSkill
         | ToolName::ForkSkill => vec![json!({})],
+        ToolName::CheckInstalled => vec![json!({"installed": [{"skill": SHARED_SKILL, "version": "1"}]})],
         ToolName::RateSkill => vec![json!({"stars": 3}), json!({"withdraw": true})],
         ToolName::ReviewSkill => vec![
             json!({}),

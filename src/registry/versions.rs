@@ -1,5 +1,7 @@
 //! Versions of a skill: manifests, files and history.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -252,6 +254,59 @@ pub async fn manifest(tx: &TenantTx, version: VersionId) -> Result<Vec<FileEntry
         )
         .await?;
     rows.iter().map(FileEntry::from_row).collect()
+}
+
+/// A part of a file that is to be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PieceRange {
+    pub path: String,
+    /// Bytes of the file before the part.
+    pub first_byte: u64,
+    /// The most bytes to read.
+    pub bytes: u64,
+}
+
+/// Reads these parts of a version's files; the result maps paths to bytes. A path that the version lacks is left out.
+pub async fn pieces(
+    tx: &TenantTx,
+    version: VersionId,
+    ranges: &[PieceRange],
+) -> Result<BTreeMap<String, Vec<u8>>, DbError> {
+    let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let paths: Vec<&str> = ranges.iter().map(|range| range.path.as_str()).collect();
+    let first_bytes: Vec<i64> = ranges.iter().map(|range| number(range.first_byte)).collect();
+    let lengths: Vec<i64> = ranges.iter().map(|range| number(range.bytes)).collect();
+    let rows = tx
+        .query(
+            sql!("versions/pieces.sql"),
+            &[
+                tx.tenant().as_uuid(),
+                version.as_uuid(),
+                &paths,
+                &first_bytes,
+                &lengths,
+            ],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get("path")?, row.try_get("piece")?)))
+        .collect()
+}
+
+/// The first `bytes` bytes of a file; empty if the version lacks it.
+pub async fn beginning(
+    tx: &TenantTx,
+    version: VersionId,
+    path: &str,
+    bytes: u64,
+) -> Result<Vec<u8>, DbError> {
+    let range = PieceRange {
+        path: path.to_owned(),
+        first_byte: 0,
+        bytes,
+    };
+    let mut pieces = pieces(tx, version, &[range]).await?;
+    Ok(pieces.remove(path).unwrap_or_default())
 }
 
 /// Every file of a version with its bytes.

@@ -9,8 +9,8 @@ use super::error::{Rejection, ToolError};
 use super::name::ToolName;
 use super::tool::{Answer, CallContext, Tool, describe};
 use super::{
-    arguments, confirm_install, fork_skill, get_skill, install_skill, publish_skill, rate_skill,
-    record_usage, review_skill, search_skills, update_skill, usage_report, whoami, yank_skill,
+    arguments, check_installed, confirm_install, fork_skill, get_skill, install_skill, publish_skill,
+    rate_skill, record_usage, review_skill, search_skills, update_skill, usage_report, whoami, yank_skill,
 };
 
 macro_rules! calls {
@@ -84,6 +84,7 @@ calls! {
     GetSkill => get_skill::GetSkill,
     InstallSkill => install_skill::InstallSkill,
     ConfirmInstall => confirm_install::ConfirmInstall,
+    CheckInstalled => check_installed::CheckInstalled,
     RecordUsage => record_usage::RecordUsage,
     UsageReport => usage_report::UsageReportInput,
     RateSkill => rate_skill::RateSkill,
@@ -176,10 +177,14 @@ mod tests {
                 "query": "forms", "tag": "pdf", "category": "office", "author": "Ada", "limit": 1, "cursor": "x"}),
             ToolName::GetSkill => json!({
                 "skill": "fill-pdf", "version": "1", "file": "SKILL.md", "offset": 1, "max_chars": 100}),
-            ToolName::InstallSkill => json!({"skill": "fill-pdf", "version": "1", "assistant": "codex"}),
+            ToolName::InstallSkill => json!({
+                "skill": "fill-pdf", "version": "1", "assistant": "codex", "max_chars": 1, "cursor": "x"}),
             ToolName::ConfirmInstall => json!({
                 "install_id": "0190b2c4-5d6e-7f80-9a1b-2c3d4e5f6071",
                 "files": [{"path": "SKILL.md", "digest": digest}]}),
+            ToolName::CheckInstalled => json!({
+                "installed": [{"skill": "fill-pdf", "version": "1", "digest": digest,
+                    "files": [{"path": "SKILL.md", "digest": digest}]}]}),
             ToolName::RecordUsage => json!({
                 "skill": "fill-pdf", "version": "1", "outcome": "helped", "minutes_saved": 1, "tokens": 1,
                 "comment": "x", "idempotency_key": "x"}),

@@ -8,21 +8,34 @@ use uuid::Uuid;
 
 use super::ToolError;
 use super::error::{ArgumentError, Refusal};
+use super::file_differences::FileDifferences;
 use super::tool::{CallContext, Done, Tool};
 use crate::ids::{Digest, InstallId};
 use crate::registry::installs::{self, Install, InstallState};
 use crate::registry::usage::Subject;
 use crate::registry::versions;
 
+/// Characters of paths that an answer lists.
+const MAX_PATH_CHARS: usize = 20_000;
+
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FileOnDisk {
     /// Relative to the `folder` of install_skill, e.g. `scripts/fill.sh`.
     #[schemars(length(min = 1, max = 1024))]
-    path: String,
+    pub(super) path: String,
     /// `sha256:` and the SHA-256 of the bytes on disk in hexadecimal.
     #[schemars(regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
-    digest: String,
+    pub(super) digest: String,
+}
+
+impl FileOnDisk {
+    pub(super) fn digest(&self) -> Result<Digest, ArgumentError> {
+        self.digest.parse().map_err(|error| ArgumentError::FileDigest {
+            path: self.path.clone(),
+            error,
+        })
+    }
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -42,15 +55,8 @@ pub(super) struct ConfirmInstallOutput {
     version: String,
     /// `confirmed` or `mismatched`.
     state: String,
-    // Not on disk.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    missing: Vec<String>,
-    // Other bytes on disk.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    changed: Vec<String>,
-    // On disk, but not in the version.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    unexpected: Vec<String>,
+    #[serde(flatten)]
+    differences: FileDifferences,
     // The latest version, if it is newer than the installed one.
     #[serde(skip_serializing_if = "Option::is_none")]
     newer_version: Option<String>,
@@ -67,12 +73,7 @@ impl Tool for ConfirmInstall {
         Uuid::try_parse(&self.install_id).map_err(|_| ArgumentError::InstallId)?;
         let mut seen = BTreeSet::new();
         for file in &self.files {
-            file.digest
-                .parse::<Digest>()
-                .map_err(|error| ArgumentError::FileDigest {
-                    path: file.path.clone(),
-                    error,
-                })?;
+            file.digest()?;
             if !seen.insert(&file.path) {
                 return Err(ArgumentError::DuplicateFile(file.path.clone()));
             }
@@ -94,21 +95,7 @@ impl Tool for ConfirmInstall {
             .iter()
             .map(|file| (file.path.as_str(), file.digest.as_str()))
             .collect();
-        let mut differences = Differences::default();
-        for entry in &manifest {
-            match on_disk.get(entry.path.as_str()) {
-                None => differences.missing.push(entry.path.clone()),
-                Some(digest) if *digest != entry.digest.to_string() => {
-                    differences.changed.push(entry.path.clone())
-                }
-                Some(_) => {}
-            }
-        }
-        differences.unexpected = on_disk
-            .keys()
-            .filter(|path| !manifest.iter().any(|entry| entry.path == **path))
-            .map(|path| (*path).to_owned())
-            .collect();
+        let differences = FileDifferences::new(&manifest, &on_disk);
         let (state, reported) = if differences.is_empty() {
             (InstallState::Confirmed, install.digest)
         } else {
@@ -121,9 +108,7 @@ impl Tool for ConfirmInstall {
             skill: install.slug,
             version: install.version,
             state: state.as_str().to_owned(),
-            missing: differences.missing,
-            changed: differences.changed,
-            unexpected: differences.unexpected,
+            differences: differences.shortened(MAX_PATH_CHARS),
             newer_version,
         };
         Ok(Done::new(output).with_subject(Subject {
@@ -134,29 +119,7 @@ impl Tool for ConfirmInstall {
     }
 }
 
-#[derive(Default)]
-struct Differences {
-    missing: Vec<String>,
-    changed: Vec<String>,
-    unexpected: Vec<String>,
-}
-
-impl Differences {
-    fn is_empty(&self) -> bool {
-        self.missing.is_empty() && self.changed.is_empty() && self.unexpected.is_empty()
-    }
-
-    /// Whether the caller seems to have sent paths from another folder than the skill's.
-    fn is_of_other_folder(&self) -> bool {
-        let is_below = |path: &String| {
-            let mut missing = self.missing.iter();
-            missing.any(|missing| path.ends_with(&format!("/{missing}")))
-        };
-        !self.unexpected.is_empty() && self.unexpected.iter().all(is_below)
-    }
-}
-
-fn next_step(differences: &Differences, install: &Install) -> String {
+fn next_step(differences: &FileDifferences, install: &Install) -> String {
     if differences.is_of_other_folder() {
         return format!("Send the paths relative to {}, e.g. SKILL.md.", install.target);
     }

@@ -135,6 +135,10 @@ pub(super) enum ArgumentError {
     InstallId,
     #[error("`digest` of \"{}\": {error}", echoed(.path))]
     FileDigest { path: String, error: IdError },
+    #[error(
+        "`installed` is missing: list the skills on disk, e.g. [{{\"skill\": \"fill-pdf\", \"version\": \"1.2\"}}]"
+    )]
+    NothingInstalled,
     #[error("`mine` takes no query and no filters; omit them")]
     MineWithFilters,
     #[error("`files` lists \"{}\" more than once", echoed(.0))]

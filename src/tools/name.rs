@@ -53,6 +53,7 @@ tool_names! {
     GetSkill       "get_skill"       Some(Scope::SkillsRead), Reads;
     InstallSkill   "install_skill"   Some(Scope::SkillsInstall), Adds;
     ConfirmInstall "confirm_install" Some(Scope::SkillsInstall), AddsOnce;
+    CheckInstalled "check_installed" Some(Scope::SkillsRead), Reads;
     RecordUsage    "record_usage"    Some(Scope::UsageWrite), AddsOnce;
     UsageReport    "usage_report"    Some(Scope::UsageRead), Reads;
     Whoami         "whoami"          None, Reads;
@@ -75,10 +76,12 @@ impl ToolName {
     #[must_use]
     pub const fn loads_skill(self) -> bool {
         match self {
-            Self::InstallSkill | Self::ReviewSkill | Self::ForkSkill | Self::PublishSkill => true,
+            Self::ReviewSkill | Self::ForkSkill | Self::PublishSkill => true,
             Self::SearchSkills
             | Self::GetSkill
+            | Self::InstallSkill
             | Self::ConfirmInstall
+            | Self::CheckInstalled
             | Self::RecordUsage
             | Self::UsageReport
             | Self::Whoami

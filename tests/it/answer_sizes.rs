@@ -128,6 +128,10 @@ async fn answers_match_their_schemas_and_name_next_step() {
             json!({"install_id": install["install_id"], "files": [files[0]]}),
         ),
         (
+            "check_installed",
+            json!({"installed": [{"skill": "fill-pdf", "version": "1", "files": files}, {"skill": "nothing"}]}),
+        ),
+        (
             "record_usage",
             json!({"skill": "fill-pdf", "outcome": "stale", "minutes_saved": 1}),
         ),

@@ -216,6 +216,7 @@ pub(crate) fn valid_arguments(tool: ToolName) -> Value {
         ToolName::SearchSkills | ToolName::UsageReport | ToolName::Whoami => json!({}),
         ToolName::GetSkill => json!({"skill": "x"}),
         ToolName::InstallSkill => json!({"skill": "x", "assistant": "codex"}),
+        ToolName::CheckInstalled => json!({"installed": [{"skill": "x"}]}),
         ToolName::RecordUsage => json!({"skill": "x", "outcome": "helped"}),
         ToolName::RateSkill => json!({"skill": "x", "stars": 5}),
         ToolName::PublishSkill => json!({"files": [{"path": "SKILL.md", "text": ""}]}),

@@ -235,7 +235,10 @@ async fn scope_permits_and_lists_exactly_its_tools() {
     let tenant = db.tenant("acme").await;
     let service = db.service();
     for (number, (scope, tools)) in [
-        (Scope::SkillsRead, vec!["search_skills", "get_skill", "whoami"]),
+        (
+            Scope::SkillsRead,
+            vec!["search_skills", "get_skill", "check_installed", "whoami"],
+        ),
         (
             Scope::SkillsInstall,
             vec!["install_skill", "confirm_install", "whoami"],

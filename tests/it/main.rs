@@ -33,6 +33,7 @@ mod import_archives;
 mod import_content;
 mod import_parallel;
 mod import_sources;
+mod installing;
 mod isolation;
 mod keys;
 mod lifecycle;

@@ -45,6 +45,7 @@ fn names_a_skill(tool: ToolName, variant: &Map<String, Value>, path: &[String]) 
         | ToolName::GetSkill
         | ToolName::InstallSkill
         | ToolName::ConfirmInstall
+        | ToolName::CheckInstalled
         | ToolName::RecordUsage
         | ToolName::UsageReport
         | ToolName::Whoami

@@ -82,6 +82,17 @@ impl OtherTenantIds {
             "audit/chain" => vec![Box::new(0_i64), Box::new(1_000_i64)],
             "audit/tail" | "usage/recent" => vec![Box::new(1_000_i64)],
             "installs/find" => vec![Box::new(self.install), Box::new(self.user)],
+            "installs/check" => vec![
+                Box::new(vec!["only-theirs"]),
+                Box::new(vec![None::<String>]),
+                Box::new(vec![None::<Vec<u8>>]),
+            ],
+            "versions/pieces" => vec![
+                Box::new(self.version),
+                Box::new(vec!["SKILL.md"]),
+                Box::new(vec![0_i64]),
+                Box::new(vec![100_i64]),
+            ],
             "installs/set_state" => vec![
                 Box::new(self.install),
                 Box::new("confirmed"),

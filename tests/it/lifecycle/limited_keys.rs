@@ -35,9 +35,11 @@ async fn limited(team: &Team) -> Client {
 /// Calls that succeed with a key that is not limited. Empty for tools that name no skill.
 fn calls(tool: ToolName, skill: &str) -> Vec<Value> {
     match tool {
-        ToolName::SearchSkills | ToolName::ConfirmInstall | ToolName::UsageReport | ToolName::Whoami => {
-            Vec::new()
-        }
+        ToolName::SearchSkills
+        | ToolName::ConfirmInstall
+        | ToolName::CheckInstalled
+        | ToolName::UsageReport
+        | ToolName::Whoami => Vec::new(),
         ToolName::GetSkill => vec![json!({"skill": skill})],
         ToolName::InstallSkill => vec![json!({"skill": skill, "assistant": "codex"})],
         ToolName::RecordUsage => vec![json!({"skill": skill, "outcome": "helped"})],
@@ -81,6 +83,14 @@ async fn key_limited_to_skills_neither_sees_nor_changes_others() {
             assert_eq!(refused, expected.replace("absent", "hidden"), "{what}");
         }
     }
+    let installed = |skill: &str| json!({"installed": [{"skill": skill, "version": "1"}]});
+    let hidden = client.ok("check_installed", installed("hidden")).await;
+    let missing = client.ok("check_installed", installed("absent")).await;
+    assert_eq!(
+        hidden.to_string(),
+        missing.to_string().replace("absent", "hidden")
+    );
+    assert_eq!(hidden["skills"][0]["state"], "unknown");
     assert_eq!(rows(&team).await, before);
     for (tool, arguments) in [
         ("rate_skill", json!({"skill": "visible", "stars": 4})),

@@ -110,6 +110,7 @@ impl Tenant {
             ToolName::GetSkill => self.get_skill(caller),
             ToolName::InstallSkill => self.install(),
             ToolName::ConfirmInstall => self.confirm(caller.user),
+            ToolName::CheckInstalled => self.check_installed(),
             ToolName::RecordUsage => self.report(caller.user),
             ToolName::UsageReport => self.usage_report(),
             ToolName::Whoami => self.whoami(),

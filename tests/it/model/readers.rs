@@ -7,7 +7,7 @@ use skillkeep::tenancy::Scope;
 use skillkeep::tools::ToolName;
 
 use super::plan::{Call, Effect, Expected, ExpectedResponse, call, fields, refused};
-use super::skill::{Caller, Skill};
+use super::skill::{Caller, Skill, order};
 use super::state::{Report, Tenant};
 
 impl Tenant {
@@ -151,6 +151,40 @@ impl Tenant {
         let files = json!([{"path": "SKILL.md", "digest": Digest::of(text.as_bytes()).to_string()}]);
         let arguments = json!({"install_id": id, "files": files});
         call(ToolName::ConfirmInstall, &arguments, expected)
+    }
+
+    pub(super) fn check_installed(&mut self) -> Call {
+        let slug = self.random_skill();
+        let label = self.random_label(&slug);
+        let mut installed = json!({"skill": slug});
+        if let Some(label) = &label {
+            installed["version"] = json!(label);
+        }
+        let found = self.find(&slug).and_then(|key| {
+            let skill = &self.skills[&key];
+            let number = match &label {
+                Some(label) => skill.with_label(label)?,
+                None => skill.with_label(&skill.latest()?.label)?,
+            };
+            let version = &skill.versions[number];
+            version.was_published.then_some((skill, version))
+        });
+        let state = match found {
+            None => "unknown",
+            Some((_, version)) if version.is_quarantined => "quarantined",
+            Some((_, version)) if version.state == "yanked" => "yanked",
+            Some((skill, _)) if skill.is_archived => "archived",
+            Some((skill, version)) => match skill.latest() {
+                Some(latest) if order(&latest.label) > order(&version.label) => "outdated",
+                Some(_) | None => "current",
+            },
+        };
+        let arguments = json!({"installed": [installed]});
+        call(
+            ToolName::CheckInstalled,
+            &arguments,
+            fields(vec![("state", json!(state))]),
+        )
     }
 
     pub(super) fn report(&mut self, user: usize) -> Call {

@@ -34,7 +34,7 @@ pub(super) struct Version {
 }
 
 /// Major, minor and patch of a label, and the number of a pre-release. A release is higher than its pre-releases.
-fn order(label: &str) -> ([u32; 3], u32) {
+pub(super) fn order(label: &str) -> ([u32; 3], u32) {
     let (core, pre) = label.split_once("-beta.").unwrap_or((label, ""));
     let mut numbers = core.split('.').map(|number| number.parse().unwrap());
     let mut next = || numbers.next().unwrap_or(0);

@@ -1,0 +1,98 @@
+//! What callers have installed, compared with the registry.
+
+use tokio_postgres::Row;
+
+use super::lifecycle::VersionState;
+use super::skills::{digest, state};
+use crate::db::{DbError, TenantTx};
+use crate::ids::{Digest, SkillId, VersionId};
+use crate::sql;
+
+/// An installed skill, as a caller describes it.
+#[derive(Debug, Clone, Copy)]
+pub struct InstalledRef<'a> {
+    pub slug: &'a str,
+    /// The label of the version. If there is none, the version with the digest is looked for, and without both the latest.
+    pub version: Option<&'a str>,
+    /// The digest of the manifest.
+    pub digest: Option<Digest>,
+}
+
+/// What the registry knows of an installed skill.
+#[derive(Debug, Clone)]
+pub struct InstalledSkill {
+    pub skill: SkillId,
+    /// The current slug, also if the caller named a former one.
+    pub slug: String,
+    pub is_archived: bool,
+    /// `None` if the skill has no such version, or it was never published.
+    pub version: Option<InstalledVersion>,
+    /// The label of the latest version; `None` if there is none that may be installed.
+    pub latest: Option<String>,
+}
+
+/// The installed version.
+#[derive(Debug, Clone)]
+pub struct InstalledVersion {
+    pub id: VersionId,
+    pub version: String,
+    pub digest: Digest,
+    pub is_quarantined: bool,
+    /// The reason if the version was withdrawn; empty if none was given.
+    pub yanked: Option<String>,
+}
+
+/// What the registry knows of these skills, in their order. A skill that does not exist has `None`.
+pub async fn look_up(
+    tx: &TenantTx,
+    installed: &[InstalledRef<'_>],
+) -> Result<Vec<Option<InstalledSkill>>, DbError> {
+    let slugs: Vec<&str> = installed.iter().map(|one| one.slug).collect();
+    let versions: Vec<Option<&str>> = installed.iter().map(|one| one.version).collect();
+    let digests: Vec<Option<&[u8]>> = installed
+        .iter()
+        .map(|one| one.digest.as_ref().map(|digest| digest.as_bytes().as_slice()))
+        .collect();
+    let rows = tx
+        .query(
+            sql!("installs/check.sql"),
+            &[tx.tenant().as_uuid(), &slugs, &versions, &digests],
+        )
+        .await?;
+    let mut found = vec![None; installed.len()];
+    for row in &rows {
+        let position: i64 = row.try_get("position")?;
+        let place = usize::try_from(position - 1)
+            .ok()
+            .and_then(|index| found.get_mut(index));
+        if let Some(place) = place {
+            *place = Some(installed_skill(row)?);
+        }
+    }
+    Ok(found)
+}
+
+fn installed_skill(row: &Row) -> Result<InstalledSkill, DbError> {
+    let version: Option<VersionId> = row
+        .try_get::<_, Option<uuid::Uuid>>("version_id")?
+        .map(VersionId::from_uuid);
+    Ok(InstalledSkill {
+        skill: SkillId::from_uuid(row.try_get("skill_id")?),
+        slug: row.try_get("slug")?,
+        is_archived: row.try_get::<_, &str>("status")? == "archived",
+        version: version.map(|id| installed_version(row, id)).transpose()?,
+        latest: row.try_get("latest_version")?,
+    })
+}
+
+fn installed_version(row: &Row, id: VersionId) -> Result<InstalledVersion, DbError> {
+    let is_yanked = state(row, "version_status")? == VersionState::Yanked;
+    let reason: Option<String> = row.try_get("yank_reason")?;
+    Ok(InstalledVersion {
+        id,
+        version: row.try_get("version")?,
+        digest: digest(row, "digest")?,
+        is_quarantined: row.try_get("quarantined")?,
+        yanked: is_yanked.then(|| reason.unwrap_or_default()),
+    })
+}

@@ -1,0 +1,258 @@
+//! `check_installed`: compares what is on the caller's disk with the registry, for many skills at once.
+
+use std::collections::BTreeMap;
+
+use agent_skills::{SkillVersion, Slug};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::ToolError;
+use super::arguments::MAX_VERSION_CHARS;
+use super::confirm_install::FileOnDisk;
+use super::error::ArgumentError;
+use super::file_differences::FileDifferences;
+use super::not_found::requested_version;
+use super::tool::{CallContext, Done, Tool};
+use crate::ids::Digest;
+use crate::registry::installed::{self, InstalledRef, InstalledSkill, InstalledVersion};
+use crate::registry::listing;
+use crate::registry::versions::FileEntry;
+
+/// Characters of paths that an answer lists.
+const MAX_PATH_CHARS: usize = 30_000;
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CheckInstalled {
+    /// The skills on disk.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 200))]
+    installed: Vec<Installed>,
+}
+
+/// One skill on disk.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Installed {
+    /// Slug, e.g. `fill-pdf`.
+    #[schemars(length(min = 1, max = Slug::MAX_LEN))]
+    skill: String,
+    /// E.g. `1.2`; default: the version with `digest`, or the latest.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = MAX_VERSION_CHARS))]
+    version: Option<String>,
+    /// `digest` of install_skill.
+    #[serde(default)]
+    #[schemars(regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
+    digest: Option<String>,
+    /// Files on disk, to find edited ones.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 512))]
+    files: Vec<FileOnDisk>,
+}
+
+/// How an installed skill compares with the registry. The first that applies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum State {
+    /// No such skill or version.
+    Unknown,
+    Quarantined,
+    Yanked,
+    /// The skill gets no more versions.
+    Archived,
+    /// Files differ from the version.
+    Drifted,
+    /// There is a newer version.
+    Outdated,
+    Current,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Checked {
+    skill: String,
+    // The present slug of a renamed skill.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    renamed_to: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    state: State,
+    // Why it was yanked or quarantined.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    // The version to update to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    update_to: Option<String>,
+    #[serde(flatten)]
+    differences: FileDifferences,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct CheckInstalledOutput {
+    /// In the order of `installed`.
+    skills: Vec<Checked>,
+    next_step: String,
+}
+
+impl Tool for CheckInstalled {
+    const TITLE: &'static str = "Check installed skills";
+    const DESCRIPTION: &'static str = "Compare skills on disk with the registry: current, outdated, edited, withdrawn (why) or unknown. Where this server may \
+         write to the user's disk, call it without arguments to check what it installed.";
+    type Output = CheckInstalledOutput;
+
+    fn check(&self) -> Result<(), ArgumentError> {
+        if self.installed.is_empty() {
+            return Err(ArgumentError::NothingInstalled);
+        }
+        for one in &self.installed {
+            one.digest()?;
+            for file in &one.files {
+                file.digest()?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn run(self, cx: &CallContext<'_>) -> Result<Done<CheckInstalledOutput>, ToolError> {
+        let mut references = Vec::new();
+        for one in &self.installed {
+            references.push(InstalledRef {
+                slug: &one.skill,
+                version: requested_version(one.version.as_deref()),
+                digest: one
+                    .digest()
+                    .map_err(|error| ToolError::InvalidArguments(error.to_string()))?,
+            });
+        }
+        let found = installed::look_up(cx.tx, &references).await?;
+        let found: Vec<Option<InstalledSkill>> = found
+            .into_iter()
+            .map(|skill| skill.filter(|skill| cx.principal.can_view_skill(&skill.slug)))
+            .collect();
+        let with_files = self
+            .installed
+            .iter()
+            .zip(&found)
+            .filter(|(one, _)| !one.files.is_empty());
+        let versions: Vec<_> = with_files
+            .filter_map(|(_, found)| Some(found.as_ref()?.version.as_ref()?.id))
+            .collect();
+        let manifests = listing::manifests(cx.tx, &versions).await?;
+        let max_path_chars = MAX_PATH_CHARS / self.installed.len().max(1);
+        let skills: Vec<Checked> = self
+            .installed
+            .iter()
+            .zip(found)
+            .map(|(one, found)| {
+                let version = found.as_ref().and_then(|found| found.version.as_ref());
+                let manifest = version.and_then(|version| manifests.get(&version.id));
+                let mut checked = one.compare(found, manifest.map_or(&[], Vec::as_slice));
+                checked.differences = checked.differences.shortened(max_path_chars);
+                checked
+            })
+            .collect();
+        let count = skills.len();
+        let next_step = next_step(&skills);
+        Ok(Done::new(CheckInstalledOutput { skills, next_step }).with_result_count(count))
+    }
+}
+
+impl Installed {
+    fn digest(&self) -> Result<Option<Digest>, ArgumentError> {
+        let parsed = self.digest.as_deref().map(str::parse).transpose();
+        parsed.map_err(|error| ArgumentError::FileDigest {
+            path: self.skill.clone(),
+            error,
+        })
+    }
+
+    fn compare(&self, found: Option<InstalledSkill>, manifest: &[FileEntry]) -> Checked {
+        let Some(found) = found else {
+            return self.unknown(None);
+        };
+        let renamed_to = (found.slug != self.skill).then(|| found.slug.clone());
+        let Some(version) = &found.version else {
+            return self.unknown(renamed_to);
+        };
+        let on_disk: BTreeMap<&str, &str> = self
+            .files
+            .iter()
+            .map(|file| (file.path.as_str(), file.digest.as_str()))
+            .collect();
+        let differences = if on_disk.is_empty() {
+            FileDifferences::default()
+        } else {
+            FileDifferences::new(manifest, &on_disk)
+        };
+        let named = self.digest().ok().flatten();
+        let is_edited = !differences.is_empty() || named.is_some_and(|digest| digest != version.digest);
+        let update_to = update_to(version, found.latest.as_deref());
+        let state = state(&found, version, is_edited, update_to.is_some());
+        let quarantine = "the scanner's findings or an administrator forbid it";
+        Checked {
+            skill: self.skill.clone(),
+            renamed_to,
+            version: Some(version.version.clone()),
+            state,
+            reason: match state {
+                State::Quarantined => Some(quarantine.to_owned()),
+                State::Yanked => version.yanked.clone().filter(|reason| !reason.is_empty()),
+                State::Unknown | State::Archived | State::Drifted | State::Outdated | State::Current => None,
+            },
+            update_to,
+            differences,
+        }
+    }
+
+    fn unknown(&self, renamed_to: Option<String>) -> Checked {
+        Checked {
+            skill: self.skill.clone(),
+            renamed_to,
+            version: self.version.clone(),
+            state: State::Unknown,
+            reason: None,
+            update_to: None,
+            differences: FileDifferences::default(),
+        }
+    }
+}
+
+fn state(found: &InstalledSkill, version: &InstalledVersion, is_edited: bool, is_outdated: bool) -> State {
+    match () {
+        () if version.is_quarantined => State::Quarantined,
+        () if version.yanked.is_some() => State::Yanked,
+        () if found.is_archived => State::Archived,
+        () if is_edited => State::Drifted,
+        () if is_outdated => State::Outdated,
+        () => State::Current,
+    }
+}
+
+/// The latest version, if it is newer than the installed one, or that one must not stay.
+fn update_to(version: &InstalledVersion, latest: Option<&str>) -> Option<String> {
+    let latest = latest.filter(|latest| *latest != version.version)?;
+    let parsed = latest
+        .parse::<SkillVersion>()
+        .ok()
+        .zip(version.version.parse::<SkillVersion>().ok());
+    let is_newer = parsed.is_some_and(|(latest, installed)| latest > installed);
+    (is_newer || version.yanked.is_some() || version.is_quarantined).then(|| latest.to_owned())
+}
+
+fn next_step(skills: &[Checked]) -> String {
+    let has = |wanted: &[State]| skills.iter().any(|skill| wanted.contains(&skill.state));
+    let mut steps = Vec::new();
+    if has(&[State::Quarantined, State::Yanked]) {
+        steps.push("Do not use the withdrawn skills: install `update_to`, or remove them.");
+    }
+    if has(&[State::Drifted]) {
+        steps.push("Edited skills: ask the user before you replace their files.");
+    }
+    if has(&[State::Outdated]) {
+        steps.push("Outdated skills: call install_skill with `update_to`.");
+    }
+    if steps.is_empty() {
+        steps.push("Nothing to do.");
+    }
+    steps.join(" ")
+}
