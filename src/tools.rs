@@ -13,7 +13,7 @@ mod get_skill;
 mod install_skill;
 mod labels;
 mod name;
-mod not_found;
+pub(crate) mod not_found;
 mod publish_skill;
 mod rate_skill;
 mod record_usage;
@@ -31,7 +31,9 @@ mod usage_report;
 mod whoami;
 mod yank_skill;
 
+pub(crate) use arguments::MAX_VERSION_CHARS;
 pub use call::Call;
+pub(crate) use error::Refusal;
 pub use error::{Rejection, ToolError};
 pub use findings::FindingLine;
 pub use name::{SideEffect, ToolName};
