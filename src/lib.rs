@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod db;
 pub mod error;
+pub mod fetches;
 pub mod ids;
 pub mod isolation_probe;
 pub mod json_rpc;

@@ -15,7 +15,7 @@ mod get_skill;
 mod install_skill;
 mod labels;
 mod name;
-mod not_found;
+pub(crate) mod not_found;
 mod publish_skill;
 mod rate_skill;
 mod record_usage;
@@ -34,7 +34,9 @@ mod version_argument;
 mod whoami;
 mod yank_skill;
 
+pub(crate) use arguments::MAX_VERSION_CHARS;
 pub use call::Call;
+pub(crate) use error::Refusal;
 pub use error::{Rejection, ToolError};
 pub use findings::FindingLine;
 pub use name::{SideEffect, ToolName};

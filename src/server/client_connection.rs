@@ -59,13 +59,13 @@ impl ClientConnection {
         }
     }
 
-    /// The client of an upload.
-    pub(super) fn without_peer(guard: Arc<CallGuard>) -> Self {
+    /// The client of an upload or a fetch.
+    pub(super) fn without_peer(guard: Option<Arc<CallGuard>>) -> Self {
         Self {
             cancelled: CancellationToken::new(),
             peer: None,
             progress: None,
-            _guard: Some(guard),
+            _guard: guard,
         }
     }
 

@@ -70,12 +70,22 @@ impl RefusedCall {
         }
     }
 
+    /// A fetch with this name.
+    #[must_use]
+    pub fn fetch(name: &str, headers: &http::HeaderMap) -> Self {
+        Self::without_arguments(name, headers)
+    }
+
     /// An upload, whose body was not read.
     #[must_use]
     pub fn upload(headers: &http::HeaderMap) -> Self {
+        Self::without_arguments(ToolName::PublishSkill.as_str(), headers)
+    }
+
+    fn without_arguments(name: &str, headers: &http::HeaderMap) -> Self {
         Self {
             summary: RequestSummary {
-                name: ToolName::PublishSkill.as_str().to_owned(),
+                name: name.to_owned(),
                 arguments: json!({}),
                 idempotency_key: None,
             },

@@ -353,7 +353,7 @@ pub(super) fn method_error<M: Method>(error: &MethodError) -> ErrorData {
     }
 }
 
-fn missing_permission(tool: ToolName, needed_by: &str, principal: &Principal) -> String {
+pub(super) fn missing_permission(tool: ToolName, needed_by: &str, principal: &Principal) -> String {
     match tool.scope() {
         Some(scope) if !principal.scopes.allow(scope) => format!(
             "This API key lacks the scope {scope}, which {needed_by} needs. Ask your administrator for a key that has it.",

@@ -203,7 +203,7 @@ impl CallService {
         metadata: RequestMetadata,
         guard: CallGuard,
     ) -> UploadReply {
-        let client = ClientConnection::without_peer(Arc::new(guard));
+        let client = ClientConnection::without_peer(Some(Arc::new(guard)));
         self.execute(api_key, upload, metadata, client)
             .await
             .unwrap_or_else(|error| UploadReply::of_error(&error))

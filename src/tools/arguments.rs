@@ -13,7 +13,7 @@ use crate::shown_text::echoed;
 /// Maximum length of the path of a known argument in characters, such as `files[511].is_executable`.
 const MAX_PATH_CHARS: usize = 64;
 /// The longest version label, in characters.
-pub(super) const MAX_VERSION_CHARS: usize = 64;
+pub(crate) const MAX_VERSION_CHARS: usize = 64;
 
 /// The schema keywords that [`check_limits`] enforces.
 #[cfg(test)]

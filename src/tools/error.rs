@@ -9,6 +9,7 @@ use agent_skills::{IdError, VersionError};
 use super::name::ToolName;
 use crate::db::DbError;
 use crate::registry::cursor::InvalidCursor;
+use crate::registry::lifecycle::VersionState;
 use crate::shown_text::echoed;
 
 /// Why a tool failed.
@@ -45,7 +46,7 @@ impl From<InvalidCursor> for ToolError {
 
 /// What a tool refuses, with the message for the caller.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// The same for a skill that does not exist, that belongs to another tenant, and that the key cannot view.
     #[error("There is no skill \"{}\" in this registry.{} Call search_skills to find skills.", echoed(.slug), named("Similar", .near))]
     UnknownSkill {
@@ -89,6 +90,13 @@ pub(super) enum Refusal {
         /// Empty if none was given.
         reason: String,
     },
+    /// Only for those who may read the version in every state.
+    #[error("Version {version} of \"{slug}\" cannot be installed: {}. Call get_skill to see its state.", why_not(*.state))]
+    NotPublished {
+        slug: String,
+        version: String,
+        state: VersionState,
+    },
     #[error("The idempotency key \"{}\" was already used for a different report. Use a new key.", echoed(.key))]
     IdempotencyConflict { key: String },
     #[error(
@@ -106,6 +114,7 @@ impl Refusal {
             Self::NotText { .. } => "not_text",
             Self::PastTheEnd { .. } => "past_the_end",
             Self::Yanked { .. } => "yanked",
+            Self::NotPublished { .. } => "not_published",
             Self::IdempotencyConflict { .. } => "idempotency_conflict",
             Self::LimitedKey => "limited_key",
         }
@@ -183,6 +192,15 @@ fn named(what: &str, names: &[String]) -> String {
     }
 }
 
+const fn why_not(state: VersionState) -> &'static str {
+    match state {
+        VersionState::Draft => "it is a draft",
+        VersionState::InReview => "it waits for a review",
+        VersionState::Published => "it is quarantined, or its skill is archived",
+        VersionState::Yanked => "it was withdrawn",
+    }
+}
+
 fn in_parentheses(text: &str) -> String {
     if text.is_empty() {
         String::new()
@@ -230,6 +248,11 @@ mod tests {
                 slug: slug.clone(),
                 version: "2.0".to_owned(),
                 reason: String::new(),
+            },
+            Refusal::NotPublished {
+                slug: slug.clone(),
+                version: "2.0".to_owned(),
+                state: VersionState::Draft,
             },
             Refusal::Yanked {
                 slug,

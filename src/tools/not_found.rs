@@ -17,7 +17,7 @@ const MAX_VERSIONS: i64 = 10;
 const CHARS_PER_TYPO: usize = 5;
 
 /// `None` for `latest`, which every tool takes as the latest version.
-pub(super) fn requested_version(version: Option<&str>) -> Option<&str> {
+pub(crate) fn requested_version(version: Option<&str>) -> Option<&str> {
     version.filter(|version| !version.trim().eq_ignore_ascii_case("latest"))
 }
 
@@ -25,7 +25,7 @@ pub(super) fn requested_version(version: Option<&str>) -> Option<&str> {
 ///
 /// # Errors
 /// When the database is unavailable or rejects a statement.
-pub(super) async fn refusal(
+pub(crate) async fn refusal(
     cx: &CallContext<'_>,
     slug: &str,
     version: Option<&str>,

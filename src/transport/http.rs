@@ -1,12 +1,15 @@
-//! Streamable HTTP on `/mcp` for all protocol versions, HTTP+SSE and the upload of archives beside it, and `/healthz` and
-//! `/readyz`. Each path may end with a slash.
+//! Streamable HTTP on `/mcp` for all protocol versions, HTTP+SSE, the upload of archives and the download of versions beside it,
+//! and `/healthz` and `/readyz`. Each path may end with a slash.
 //!
 //! Invariant: `/mcp` has no sessions. Each request carries its key, so no caller can take over another's session.
 
 mod batch;
+mod call_status;
 mod connections;
 mod cors;
+mod download;
 pub(super) mod error_response;
+mod fetch;
 pub(super) mod forwarded;
 pub(super) mod head_validation;
 mod health;
@@ -236,7 +239,9 @@ fn router<H: ServerHandler>(
         Some(sessions) => routes.merge(sse::routes(sessions, handlers)),
         None => routes,
     };
-    let routes = routes.merge(upload::routes(service));
+    let routes = routes
+        .merge(upload::routes(service))
+        .merge(download::routes(service));
     // On these routes alone: a 401 for other paths makes clients look for an OAuth server.
     routes
         .layer(Extension(BodyTimeout(options.request_timeout)))

@@ -3,6 +3,7 @@
 //! The attacks are those of `skillkeep doctor`, generated from the tools' schemas and the server's list of methods.
 
 pub(crate) mod clients;
+mod download;
 mod headers;
 mod method_inventory;
 mod query_count;

@@ -19,7 +19,18 @@ pub(in crate::transport) fn json_rpc_error(status: StatusCode, code: i32, messag
         .into_response()
 }
 
-/// The same, with `Retry-After` in seconds.
+/// An error outside of the protocol.
+pub(super) fn json_error(status: StatusCode, code: &str, message: &str) -> Response {
+    let body = json!({"error": {"code": code, "message": message}});
+    (
+        status,
+        [(header::CONTENT_TYPE, "application/json")],
+        body.to_string(),
+    )
+        .into_response()
+}
+
+/// A JSON-RPC error with `Retry-After` in seconds.
 pub(in crate::transport) fn try_later(status: StatusCode, seconds: u32, message: &str) -> Response {
     let mut response = json_rpc_error(status, -32_603, message);
     response

@@ -17,10 +17,10 @@ use axum::routing::post;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::call_status::call_status;
 use super::error_response::{access_denied, share_exceeded};
 use super::head_validation::origin;
 use super::jsonrpc_validation::{BodyTimeout, is_encoded};
-use crate::registry::usage::CallOutcome;
 use crate::server::{CallService, RefusedCall, RequestMetadata, Upload, UploadError, UploadReply};
 use crate::tenancy::{ApiKey, Principal, ShareLimiter, ShareLimits};
 
@@ -174,31 +174,6 @@ fn unread(error: &axum::Error) -> UploadError {
 
 fn respond(reply: &UploadReply) -> Response {
     let content_type = [(header::CONTENT_TYPE, "application/json")];
-    (status(reply), content_type, reply.body.to_string()).into_response()
-}
-
-fn status(reply: &UploadReply) -> StatusCode {
-    match (reply.outcome, reply.error_code) {
-        (_, Some("invalid_key")) => StatusCode::UNAUTHORIZED,
-        (_, Some("archive_too_large")) => StatusCode::PAYLOAD_TOO_LARGE,
-        (_, Some("upload_timed_out")) => StatusCode::REQUEST_TIMEOUT,
-        (_, Some("unsupported_encoding")) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        (CallOutcome::Ok, _) => StatusCode::OK,
-        (CallOutcome::ToolError, Some("not_found")) => StatusCode::NOT_FOUND,
-        (CallOutcome::ToolError, Some("invalid_skill")) => StatusCode::UNPROCESSABLE_ENTITY,
-        (CallOutcome::ToolError, Some("not_permitted" | "limited_key")) => StatusCode::FORBIDDEN,
-        (CallOutcome::ToolError, _) => StatusCode::CONFLICT,
-        (CallOutcome::InvalidArguments, _) => StatusCode::UNPROCESSABLE_ENTITY,
-        (CallOutcome::MissingScope, _) => StatusCode::FORBIDDEN,
-        (CallOutcome::OverLimit, _) => StatusCode::TOO_MANY_REQUESTS,
-        (CallOutcome::TimedOut, _) => StatusCode::SERVICE_UNAVAILABLE,
-        (
-            CallOutcome::ClientGone
-            | CallOutcome::Cancelled
-            | CallOutcome::Malformed
-            | CallOutcome::UnknownTool,
-            _,
-        ) => StatusCode::BAD_REQUEST,
-        (CallOutcome::Panicked | CallOutcome::InternalError, _) => StatusCode::INTERNAL_SERVER_ERROR,
-    }
+    let status = call_status(reply.outcome, reply.error_code);
+    (status, content_type, reply.body.to_string()).into_response()
 }

@@ -1,0 +1,90 @@
+//! `GET /skills/{slug}/{version}.zip`: a version as a zip archive, in the same bytes every time.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use super::error_response::json_error;
+use super::fetch::{self, entity_tag, known_digests};
+use crate::fetches::{Archive, ArchiveBytes, Download};
+use crate::server::CallService;
+
+/// The route: the last segment is a version, or `latest`, and `.zip`.
+const PATH: &str = "/skills/{slug}/{file}";
+/// The label of the version that is sent.
+const VERSION_HEADER: HeaderName = HeaderName::from_static("x-skillkeep-version");
+/// The digest of the manifest of the version that is sent.
+const DIGEST_HEADER: HeaderName = HeaderName::from_static("x-skillkeep-digest");
+/// A version never changes. For an hour only, because it may be yanked, and private, because only this key may have it.
+const KEEP: HeaderValue = HeaderValue::from_static("private, max-age=3600, immutable");
+const ASK_AGAIN: HeaderValue = HeaderValue::from_static("private, no-cache");
+
+pub(super) fn routes(service: &Arc<CallService>) -> Router {
+    Router::new()
+        .route(PATH, get(download))
+        .with_state(Arc::clone(service))
+}
+
+async fn download(
+    State(service): State<Arc<CallService>>,
+    Path((slug, file)): Path<(String, String)>,
+    request: Request,
+) -> Response {
+    let Some(version) = file.strip_suffix(".zip") else {
+        let message = "There is nothing at this path. A skill is downloaded from /skills/SLUG/VERSION.zip, or latest.zip.";
+        return json_error(StatusCode::NOT_FOUND, "not_found", message);
+    };
+    let (parts, _body) = request.into_parts();
+    let asked = (slug.clone(), version.to_owned());
+    let download = Download {
+        skill: slug,
+        version: Some(version.to_owned()),
+        known: known_digests(&parts.headers),
+    };
+    let respond = |archive: Archive| {
+        // `latest` and a former slug may mean something else in a moment.
+        let is_exact = (&archive.slug, &archive.version) == (&asked.0, &asked.1);
+        respond(archive, if is_exact { KEEP } else { ASK_AGAIN })
+    };
+    fetch::answer(&service, &parts, download, respond).await
+}
+
+fn respond(archive: Archive, cache_control: HeaderValue) -> Response {
+    let name = format!("{}-{}.zip", archive.slug, archive.version);
+    let (digest, tag) = (archive.digest.to_string(), entity_tag(archive.digest));
+    let mut response = match archive.bytes {
+        ArchiveBytes::Zip(bytes) => {
+            let mut response = bytes.into_response();
+            let headers = response.headers_mut();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/zip"));
+            let disposition = format!("attachment; filename=\"{name}\"");
+            insert(headers, header::CONTENT_DISPOSITION, &disposition);
+            response
+        }
+        ArchiveBytes::Known => StatusCode::NOT_MODIFIED.into_response(),
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, cache_control);
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.append(header::VARY, HeaderValue::from_static("authorization, x-api-key"));
+    if let Some(tag) = tag {
+        headers.insert(header::ETAG, tag);
+    }
+    insert(headers, VERSION_HEADER, &archive.version);
+    insert(headers, DIGEST_HEADER, &digest);
+    response
+}
+
+/// Labels and slugs have only characters that a header may have.
+fn insert(headers: &mut axum::http::HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
