@@ -5,14 +5,25 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, renameat};
-use nix::sys::stat::{Mode, mkdirat};
-use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
+use nix::fcntl::{AtFlags, OFlag, readlinkat, renameat};
+use nix::sys::stat::{Mode, fchmod, mkdirat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, linkat, symlinkat, unlinkat};
+use rustix::fs::{RenameFlags, renameat_with};
 
 use crate::{FolderHandle, SAFE, regular, resolve};
+
+/// What [`FolderHandle::rename_to`] does with an entry that has the new name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RenameMode {
+    Replace,
+    /// Linux: `RENAME_NOREPLACE`; macOS: `RENAME_EXCL`.
+    KeepExisting,
+    /// Gives it the old name, in one step. Linux: `RENAME_EXCHANGE`; macOS: `RENAME_SWAP`.
+    Exchange,
+}
 
 /// The permission bits of a file or folder.
 #[allow(
@@ -126,6 +137,81 @@ impl FolderHandle {
             resolve::check(Path::new(name))?;
         }
         Ok(renameat(&self.fd, from, &self.fd, to)?)
+    }
+
+    /// Renames an entry of this folder to an entry of another folder of the same file system.
+    ///
+    /// # Errors
+    /// Those of `renameat2`: [`io::ErrorKind::AlreadyExists`] for [`RenameMode::KeepExisting`] if there is anything of the
+    /// new name. [`io::ErrorKind::Unsupported`] if the file system knows only [`RenameMode::Replace`].
+    pub fn rename_to(&self, from: &OsStr, folder: &Self, to: &OsStr, mode: RenameMode) -> io::Result<()> {
+        for name in [from, to] {
+            resolve::check(Path::new(name))?;
+        }
+        let flags = match mode {
+            RenameMode::Replace => RenameFlags::empty(),
+            RenameMode::KeepExisting => RenameFlags::NOREPLACE,
+            RenameMode::Exchange => RenameFlags::EXCHANGE,
+        };
+        match renameat_with(&self.fd, from, &folder.fd, to, flags) {
+            Ok(()) => Ok(()),
+            // A folder below itself is an EINVAL too, but then a rename without flags fails as well.
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::OPNOTSUPP)
+                if mode != RenameMode::Replace =>
+            {
+                Err(io::ErrorKind::Unsupported.into())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Gives a file of this folder a second name (hard link) in another folder. A link is not followed.
+    ///
+    /// # Errors
+    /// Those of `linkat`, and [`io::ErrorKind::AlreadyExists`] if there is anything of the new name.
+    pub fn link_to(&self, from: &OsStr, folder: &Self, to: &OsStr) -> io::Result<()> {
+        for name in [from, to] {
+            resolve::check(Path::new(name))?;
+        }
+        Ok(linkat(&self.fd, from, &folder.fd, to, AtFlags::empty())?)
+    }
+
+    /// Creates a symbolic link with this text, which is not checked.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] if there is anything of this name.
+    pub fn create_link(&self, name: &OsStr, target: &Path) -> io::Result<()> {
+        resolve::check(Path::new(name))?;
+        Ok(symlinkat(target, &self.fd, name)?)
+    }
+
+    /// The text of a symbolic link.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] if the entry is no link.
+    pub fn read_link(&self, name: &OsStr) -> io::Result<PathBuf> {
+        resolve::check(Path::new(name))?;
+        Ok(readlinkat(&self.fd, name)?.into())
+    }
+
+    /// Removes an empty folder of this folder. One that does not exist is no error.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::DirectoryNotEmpty`], and the others of `unlinkat`.
+    pub fn remove_folder(&self, name: &OsStr) -> io::Result<()> {
+        resolve::check(Path::new(name))?;
+        match unlinkat(&self.fd, name, UnlinkatFlags::RemoveDir) {
+            Ok(()) | Err(Errno::ENOENT) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Sets the permission bits of the folder itself, without regard to the umask.
+    ///
+    /// # Errors
+    /// Those of `fchmod`.
+    pub fn set_mode(&self, mode: u32) -> io::Result<()> {
+        Ok(fchmod(&self.fd, mode_bits(mode))?)
     }
 
     /// Removes a file or link of this folder. One that does not exist is no error.

@@ -16,8 +16,11 @@ use nix::dir::Dir;
 use nix::fcntl::{AtFlags, OFlag};
 use nix::sys::stat::{Mode, fstat, fstatat};
 
+pub use create::RenameMode;
 pub use entry::{EntryInfo, EntryKind};
-pub use trust::{TrustedPrefix, Untrusted, check_trusted_path, trusted_prefix};
+pub use trust::{
+    TrustedPrefix, Untrusted, check_trusted_path, is_writable_by_others, own_user, trusted_prefix,
+};
 
 /// Flags with which a folder is opened.
 const FOLDER: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY);

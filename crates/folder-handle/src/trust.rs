@@ -1,7 +1,7 @@
 //! Whether another account can change what a path leads to.
 
 use std::ffi::OsString;
-use std::fs::{self, Metadata};
+use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
@@ -93,7 +93,7 @@ pub fn trusted_prefix(path: &Path, also_trusted: Option<u32>) -> Result<TrustedP
             continue;
         }
         at = next;
-        if found.is_dir() && is_writable_by_others(&found, own) {
+        if found.is_dir() && is_writable_by_others(found.mode(), found.gid()) {
             problem = Some(Untrusted::Writable {
                 path: at.clone(),
                 mode: found.mode() & 0o7777,
@@ -139,10 +139,19 @@ fn unreadable(path: &Path, source: io::Error) -> Untrusted {
     }
 }
 
-fn is_writable_by_others(folder: &Metadata, own: u32) -> bool {
-    let is_sticky = folder.mode() & 0o1000 != 0;
-    let by_all = folder.mode() & 0o002 != 0;
-    let by_group = folder.mode() & 0o020 != 0 && !is_private_group(folder.gid(), own);
+/// The effective user id of this process.
+#[must_use]
+pub fn own_user() -> u32 {
+    Uid::effective().as_raw()
+}
+
+/// Whether another account than the owner and root can replace what is in a folder with this mode and group.
+#[must_use]
+pub fn is_writable_by_others(mode: u32, group: u32) -> bool {
+    let own = Uid::effective().as_raw();
+    let is_sticky = mode & 0o1000 != 0;
+    let by_all = mode & 0o002 != 0;
+    let by_group = mode & 0o020 != 0 && !is_private_group(group, own);
     (by_all || by_group) && !is_sticky
 }
 
