@@ -5,6 +5,7 @@
 
 mod error;
 mod http_client;
+mod local_calls;
 mod message;
 mod remote;
 mod session;
@@ -20,12 +21,12 @@ use tokio::sync::mpsc;
 
 pub use self::remote::{Remote, RemoteError, RemoteOptions, normalize_url};
 pub use self::sse_client::run_over_sse;
-pub use self::tool_call::{ToolAnswer, ToolCallError};
 pub use self::upload::{ArchiveUpload, UploadAnswer, UploadFailure};
 
 use self::message::Message;
 use self::session::Session;
 use crate::json_rpc::{Line, LineReader};
+use crate::local_install::LocalTools;
 
 /// The longest message of a client, in bytes; the same as over stdio without the bridge.
 const MAX_MESSAGE: usize = 16 << 20;
@@ -36,7 +37,9 @@ const OUTPUT_QUEUE: usize = 64;
 ///
 /// Requests in flight at the end of `input` get 5 s to finish. Each failure is reported as the response to its request,
 /// so no failure of the registry ends the bridge.
-pub async fn run<R, W>(remote: Remote, input: R, output: W)
+///
+/// With `tools`, `install_skill` and `check_installed` write and read the skills folders of this machine.
+pub async fn run<R, W>(remote: Remote, tools: Option<LocalTools>, input: R, output: W)
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin + Send + 'static,
@@ -44,7 +47,7 @@ where
     let grace = remote.timeouts.drain;
     let (out, queue) = mpsc::channel(OUTPUT_QUEUE);
     let writer = tokio::spawn(write(output, queue));
-    let session = Arc::new(Session::new(remote, out.clone()));
+    let session = Arc::new(Session::new(remote, tools, out.clone()));
     let mut lines = LineReader::new(input, MAX_MESSAGE);
     loop {
         let line = tokio::select! {
@@ -152,7 +155,7 @@ mod tests {
             remote.timeouts.stream_idle = Duration::from_millis(50);
             let (mut stdin, input) = tokio::io::duplex(1024);
             let (output, stdout) = tokio::io::duplex(4096);
-            let bridge = tokio::spawn(run(remote, input, output));
+            let bridge = tokio::spawn(run(remote, None, input, output));
             let call = b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{}}\n";
             stdin.write_all(call).await.unwrap();
             let line = BufReader::new(stdout).lines().next_line().await.unwrap().unwrap();
@@ -170,7 +173,7 @@ mod tests {
         let remote = remote(&url);
         let (mut stdin, input) = tokio::io::duplex(1024);
         let (output, stdout) = tokio::io::duplex(16);
-        let bridge = tokio::spawn(run(remote, input, output));
+        let bridge = tokio::spawn(run(remote, None, input, output));
         stdin
             .write_all(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\nhello\n")
             .await
@@ -189,7 +192,7 @@ mod tests {
         remote.timeouts.drain = Duration::from_secs(3600);
         let (mut stdin, input) = tokio::io::duplex(1024);
         let (output, stdout) = tokio::io::duplex(4096);
-        let bridge = tokio::spawn(run(remote, input, output));
+        let bridge = tokio::spawn(run(remote, None, input, output));
         let listen = b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"subscriptions/listen\"}\n";
         stdin.write_all(listen).await.unwrap();
         let mut lines = BufReader::new(stdout).lines();

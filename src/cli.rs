@@ -7,6 +7,7 @@ mod call;
 mod completions;
 mod connect;
 mod database;
+mod disk;
 mod doctor;
 mod embedded_errors;
 mod files;
@@ -15,6 +16,8 @@ mod key;
 mod key_name;
 mod limit_args;
 mod local_registry;
+mod local_tool_args;
+mod login;
 mod migrate;
 mod new_key;
 mod output;
@@ -75,6 +78,47 @@ enum Command {
     ///
     /// Needs no database. Example: SKILLKEEP_API_KEY=skeep_... skillkeep bridge https://skills.example.com
     Bridge(bridge::BridgeArgs),
+    /// Install skills on this machine
+    ///
+    /// Writes them where assistants look for skills, verified byte for byte, and records them in skillkeep.toml and
+    /// skillkeep.lock. Example: skillkeep add fill-pdf@^1.2 --for claude-code
+    Add(disk::AddArgs),
+    /// Remove installed skills
+    ///
+    /// Files that you edited stay. Example: skillkeep remove fill-pdf
+    Remove(disk::RemoveArgs),
+    /// List installed skills
+    List(disk::ListArgs),
+    /// Update installed skills to the newest version that is wanted
+    ///
+    /// Files that you edited stay. Example: skillkeep update --dry-run
+    Update(disk::UpdateArgs),
+    /// Show which installed skills have a newer version or were withdrawn
+    ///
+    /// Exits with 1 if there are any.
+    Outdated(disk::OutdatedArgs),
+    /// Compare installed skills with what was installed, without a network
+    ///
+    /// Exits with 1 if files were edited, removed or added.
+    Verify(disk::VerifyArgs),
+    /// Install, update and remove skills as skillkeep.toml and skillkeep.lock say
+    ///
+    /// Exits with 1 if an installed version was withdrawn, or with --frozen if the two files do not fit. Example: skillkeep
+    /// sync --frozen
+    Sync(disk::SyncArgs),
+    /// Show why a skill is installed and which copies there are
+    Why(disk::WhyArgs),
+    /// Go back to the version that was installed before, and pin it
+    Rollback(disk::RollbackArgs),
+    /// Keep the installed version when other skills are updated
+    Pin(disk::PinArgs),
+    /// Keep the API key of a registry for the commands that install skills
+    ///
+    /// Reads the API key from stdin, a file or SKILLKEEP_API_KEY. Example: skillkeep login https://skills.example.com
+    /// --api-key-file key.txt
+    Login(login::LoginArgs),
+    /// Forget the API key of a registry
+    Logout(login::LogoutArgs),
     /// Call a tool and print its result as JSON
     ///
     /// Calls the registry of this machine or, with --url, a remote one, as an assistant does. Exit codes: 0 success, 1 tool
@@ -198,6 +242,18 @@ async fn dispatch(config: &Config, command: Command) -> Result<(), CliError> {
         Command::Serve(args) => serve::run(config, args).await,
         Command::Stdio(args) => stdio::run(config, args).await,
         Command::Bridge(args) => bridge::run(args).await,
+        Command::Add(args) => disk::add(config, args).await,
+        Command::Remove(args) => disk::remove(&args),
+        Command::List(args) => disk::list(&args),
+        Command::Update(args) => disk::update(config, args).await,
+        Command::Outdated(args) => disk::outdated(config, args).await,
+        Command::Verify(args) => disk::verify(&args),
+        Command::Sync(args) => disk::sync(config, args).await,
+        Command::Why(args) => disk::why(&args),
+        Command::Rollback(args) => disk::rollback(config, args).await,
+        Command::Pin(args) => disk::pin(&args),
+        Command::Login(args) => login::login(args).await,
+        Command::Logout(args) => login::logout(&args),
         Command::Call(args) => call::run(config, args).await,
         Command::Test(args) => test::run(config, args).await,
         Command::Connect(args) => connect::run(config, &args),

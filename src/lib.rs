@@ -12,6 +12,7 @@ pub mod fetches;
 pub mod ids;
 pub mod isolation_probe;
 pub mod json_rpc;
+pub mod local_install;
 pub mod mcp_methods;
 pub mod registry;
 pub mod scripted;

@@ -94,7 +94,7 @@ impl ToolClient {
             Endpoint::Http(remote) => {
                 let (near, far) = tokio::io::duplex(BUFFER);
                 let (input, output) = tokio::io::split(far);
-                let task = tokio::spawn(bridge::run(remote, input, output));
+                let task = tokio::spawn(bridge::run(remote, None, input, output));
                 Self::over_bridge(near, task, ProtocolVersion::default()).await
             }
             Endpoint::Sse(remote) => {

@@ -10,9 +10,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::http_client::{self, NegotiatedProtocol};
+use super::local_calls;
 use super::message::{Kind, Message, RequestId, error_response};
 use super::remote::Remote;
 use crate::json_rpc::INVALID_REQUEST;
+use crate::local_install::LocalTools;
 
 /// Requests that are sent to the registry at the same time; more would only fill its queue.
 const MAX_CONCURRENT_REQUESTS: usize = 32;
@@ -22,6 +24,8 @@ const MAX_PENDING_MESSAGES: usize = 1024;
 /// The session of one client.
 pub(super) struct Session {
     remote: Remote,
+    /// Set if the bridge may write skills to its machine's disk.
+    tools: Option<LocalTools>,
     out: mpsc::Sender<Vec<u8>>,
     in_flight: Mutex<InFlight>,
     state: watch::Sender<SessionState>,
@@ -53,9 +57,10 @@ struct InFlightRequest {
 }
 
 impl Session {
-    pub(super) fn new(remote: Remote, out: mpsc::Sender<Vec<u8>>) -> Self {
+    pub(super) fn new(remote: Remote, tools: Option<LocalTools>, out: mpsc::Sender<Vec<u8>>) -> Self {
         Self {
             remote,
+            tools,
             out,
             in_flight: Mutex::default(),
             state: watch::Sender::default(),
@@ -170,9 +175,30 @@ impl Session {
         } else {
             self.concurrent_requests.acquire().await.ok()
         };
+        let Some(tools) = &self.tools else {
+            return self.exchange(id, message).await;
+        };
+        let response = match local_calls::prepare(&self.remote, tools, message, id).await {
+            Ok(None) => self.exchange(id, message).await,
+            Ok(Some(call)) => {
+                let response = self.exchange(id, &call.message).await;
+                call.complete(&self.remote, id, response).await
+            }
+            Err(response) => response,
+        };
+        if message.method == "tools/call" {
+            if tools.is_check_due() {
+                tools.check_withdrawn(&self.remote).await;
+            }
+            if let Some(notice) = tools.take_notice() {
+                return local_calls::with_notice(response, &notice);
+            }
+        }
+        response
+    }
+
+    async fn exchange(&self, id: &RequestId, message: &Message) -> Vec<u8> {
         let protocol = self.negotiated_protocol(message).await;
-        // Extension point: responses to install_skill pass here, on the machine where the files belong. Code that writes
-        // the files can read the response here and add what it wrote.
         http_client::request(&self.remote, message, id, &protocol, &self.out)
             .await
             .unwrap_or_else(|error| {

@@ -12,6 +12,7 @@ use super::error::{describe, tls_cause};
 use super::http_client::{self, NegotiatedProtocol};
 use super::message::{Kind, Message};
 use super::remote::Remote;
+use crate::local_install::{RegistryClient, ToolAnswer, ToolCallError};
 
 /// The protocol version of the calls. With it, a call needs no handshake before it.
 const PROTOCOL_VERSION: &str = "2026-07-28";
@@ -20,28 +21,8 @@ const NOTICE_QUEUE: usize = 16;
 /// The largest archive that is read, in bytes: the largest skill, uncompressed, and its list of files.
 const MAX_ARCHIVE: usize = 20 << 20;
 
-/// The registry's answer to a tool call: its structured content, or the text of its error.
-pub type ToolAnswer = Result<Value, ToolCallError>;
-
-/// Why a tool call has no result.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ToolCallError {
-    /// The tool refused the call. The text says what to do.
-    #[error("{message}")]
-    Refused {
-        /// Stable identifier, as in `_meta`; empty if there is none.
-        code: String,
-        message: String,
-    },
-    /// No answer, or none of a registry.
-    #[error("{0}")]
-    Failed(String),
-}
-
-impl Remote {
-    /// The address of the registry without `/mcp`, which identifies it in lock files and markers.
-    #[must_use]
-    pub fn base_url(&self) -> String {
+impl RegistryClient for Remote {
+    fn id(&self) -> String {
         let url = self.url.as_str();
         url.strip_suffix("/mcp")
             .unwrap_or(url)
@@ -49,11 +30,21 @@ impl Remote {
             .to_owned()
     }
 
+    async fn call(&self, tool: &str, arguments: Map<String, Value>) -> ToolAnswer {
+        self.call_tool(tool, &arguments).await
+    }
+
+    async fn download(&self, slug: &str, version: &str) -> Result<Vec<u8>, ToolCallError> {
+        self.get_archive(slug, version).await
+    }
+}
+
+impl Remote {
     /// Calls a tool over Streamable HTTP.
     ///
     /// # Errors
     /// [`ToolCallError`].
-    pub async fn call_tool(&self, tool: &str, arguments: &Map<String, Value>) -> ToolAnswer {
+    async fn call_tool(&self, tool: &str, arguments: &Map<String, Value>) -> ToolAnswer {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let message = json!({
@@ -92,7 +83,7 @@ impl Remote {
     ///
     /// # Errors
     /// [`ToolCallError`].
-    pub async fn download(&self, slug: &str, version: &str) -> Result<Vec<u8>, ToolCallError> {
+    async fn get_archive(&self, slug: &str, version: &str) -> Result<Vec<u8>, ToolCallError> {
         let url = self.download_url(slug, version);
         let user_agent = concat!("skillkeep/", env!("CARGO_PKG_VERSION"));
         let sending = self.client.get(url).header(header::USER_AGENT, user_agent).send();

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::api_key::KeyArgs;
+use super::local_tool_args::LocalToolArgs;
 use crate::bridge::{self, Remote, RemoteOptions};
 use crate::error::{CliError, CliErrorKind};
 
@@ -24,6 +25,8 @@ pub(super) struct BridgeArgs {
     /// The API key then travels unencrypted. Default: only https:, and http: for this machine.
     #[arg(long)]
     allow_http: bool,
+    #[command(flatten)]
+    local: LocalToolArgs,
 }
 
 pub(super) async fn run(args: BridgeArgs) -> Result<(), CliError> {
@@ -35,6 +38,7 @@ pub(super) async fn run(args: BridgeArgs) -> Result<(), CliError> {
     };
     let remote = Remote::new(&options, key.reveal())
         .map_err(|error| CliError::new(CliErrorKind::Usage, error.to_string()))?;
-    bridge::run(remote, tokio::io::stdin(), tokio::io::stdout()).await;
+    let tools = args.local.tools()?;
+    bridge::run(remote, Some(tools), tokio::io::stdin(), tokio::io::stdout()).await;
     Ok(())
 }

@@ -65,6 +65,15 @@ impl RegistryArgs {
         }
     }
 
+    /// Options for one remote registry.
+    pub(super) const fn remote_only(ca_file: Option<PathBuf>, allow_http: bool) -> Self {
+        Self {
+            url: None,
+            ca_file,
+            allow_http,
+        }
+    }
+
     /// How to reach the registry at `url` with these options.
     pub(super) fn endpoint(
         &self,

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use super::api_key::{self, KeyArgs};
 use super::database::{Database, db_failure};
+use super::local_tool_args::LocalToolArgs;
 use crate::config::Config;
 use crate::error::{CliError, CliErrorKind};
+use crate::local_install::LocalTools;
 use crate::server::{CallService, ServiceLimits};
 use crate::tenancy::{ApiKey, AuthError};
 use crate::transport::stdio;
@@ -14,6 +16,8 @@ use crate::transport::stdio;
 pub(super) struct StdioArgs {
     #[command(flatten)]
     key: KeyArgs,
+    #[command(flatten)]
+    local: LocalToolArgs,
 }
 
 /// Few, because one assistant makes few concurrent calls, and several assistants share one database.
@@ -22,12 +26,12 @@ const CONNECTIONS: usize = 4;
 pub(super) async fn run(config: &Config, args: StdioArgs) -> Result<(), CliError> {
     let key = args.key.required()?;
     let database = Database::open(config).await?;
-    let outcome = serve(&database, key).await;
+    let outcome = serve(&database, key, args.local.tools()?).await;
     database.close().await;
     outcome
 }
 
-async fn serve(database: &Database, key: ApiKey) -> Result<(), CliError> {
+async fn serve(database: &Database, key: ApiKey, tools: LocalTools) -> Result<(), CliError> {
     let db = database.server(CONNECTIONS).await?;
     let service = Arc::new(CallService::new(db.clone(), ServiceLimits::default()));
     // Authenticate before the first call, so that a rejected key is reported on stderr at once.
@@ -48,7 +52,7 @@ async fn serve(database: &Database, key: ApiKey) -> Result<(), CliError> {
     }
     let denials = service.access().denials().clone();
     let denials = tokio::spawn(async move { denials.run().await });
-    let outcome = stdio::serve(service, key)
+    let outcome = stdio::serve(service, key, tools)
         .await
         .map_err(|error| CliError::new(CliErrorKind::Internal, error.to_string()));
     denials.abort();

@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult, CustomRequest,
-    CustomResult, DiscoverResult, GetPromptRequestParams, GetPromptResponse, GetSkillRequestParams,
-    GetSkillResult, Implementation, InitializeRequestParams, InitializeResult, ListPromptsResult,
-    ListResourceTemplatesResult, ListResourcesResult, ListSkillsResult, ListToolsResult,
+    CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams, CompleteResult,
+    CustomRequest, CustomResult, DiscoverResult, GetPromptRequestParams, GetPromptResponse,
+    GetSkillRequestParams, GetSkillResult, Implementation, InitializeRequestParams, InitializeResult,
+    ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListSkillsResult, ListToolsResult,
     PaginatedRequestParams, ReadResourceDirectoryRequestParams, ReadResourceRequestParams,
     ReadResourceResponse, ServerCapabilities, ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool,
     UnsubscribeRequestParams,
@@ -19,16 +19,21 @@ use rmcp::{ErrorData, RoleServer, ServerHandler};
 
 use super::client_connection::ClientConnection;
 use super::credentials::CredentialSource;
+use super::fetch::RefusedFetch;
+use super::local_calls;
 use super::methods;
 use super::notifications::{self, ResourceSubscriptions};
 use super::request::{
     InvalidParams, InvalidRequest, MalformedRequest, ReadRequest, RecordedRequest, ToolCall, malformed,
 };
 use super::service::CallService;
+use crate::fetches::{Archive, Download};
+use crate::local_install::LocalTools;
 use crate::mcp_methods::{
     Complete, DirectoryRead, LIST_TTL_MS, Method, PromptsGet, PromptsList, ResourcesList, ResourcesRead,
     SkillsGet, SkillsList, ToolsList, resource_templates,
 };
+use crate::tenancy::ApiKey;
 use crate::tools::ToolName;
 
 const INSTRUCTIONS: &str = "This is your organisation's private registry of skills: tested instructions for tasks. Before a task that somebody may \
@@ -45,6 +50,8 @@ pub struct McpHandler {
     service: Arc<CallService>,
     credentials: CredentialSource,
     subscribed: ResourceSubscriptions,
+    /// Set if this process runs on the caller's machine.
+    local: Option<LocalTools>,
 }
 
 impl McpHandler {
@@ -55,7 +62,43 @@ impl McpHandler {
             service,
             credentials,
             subscribed: ResourceSubscriptions::default(),
+            local: None,
         }
+    }
+
+    /// The same for a process on the caller's machine: it installs skills to disk.
+    #[must_use]
+    pub fn with_local_tools(mut self, tools: LocalTools) -> Self {
+        self.local = Some(tools);
+        self
+    }
+
+    /// The key of a request's client.
+    pub(super) fn api_key(&self, context: &RequestContext<RoleServer>) -> Result<ApiKey, ErrorData> {
+        self.credentials.api_key(&context.extensions)
+    }
+
+    /// Runs a tool call that belongs to another one of the same client.
+    pub(super) async fn execute_beside(
+        &self,
+        call: ToolCall,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResult, ErrorData> {
+        let key = self.credentials.api_key(&context.extensions)?;
+        let metadata = self.credentials.metadata(context);
+        let client = ClientConnection::without_peer(None);
+        self.service.execute(key, call, metadata, client).await
+    }
+
+    /// Downloads a version for the client.
+    pub(super) async fn download(
+        &self,
+        download: Download,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Result<Archive, RefusedFetch>, ErrorData> {
+        let key = self.credentials.api_key(&context.extensions)?;
+        let metadata = self.credentials.metadata(context);
+        Ok(self.service.download(key, download, metadata, None).await)
     }
 
     /// Runs a request for its caller and records it.
@@ -168,7 +211,11 @@ impl ServerHandler for McpHandler {
             name: request.name.into_owned(),
             arguments: request.arguments,
         };
-        self.execute(call, &context).await.map(CallToolResponse::from)
+        let result = match &self.local {
+            Some(tools) => local_calls::call(self, tools, call, &context).await,
+            None => self.execute(call, &context).await,
+        };
+        result.map(CallToolResponse::from)
     }
 
     async fn on_custom_request(

@@ -14,7 +14,7 @@ use super::file_differences::FileDifferences;
 use super::not_found::requested_version;
 use super::tool::{CallContext, Done, Tool};
 use crate::ids::Digest;
-use crate::registry::installed::{self, InstalledRef, InstalledSkill, InstalledVersion};
+use crate::registry::installed::{self as known, InstalledRef, InstalledSkill, InstalledVersion};
 use crate::registry::listing;
 use crate::registry::versions::FileEntry;
 
@@ -26,8 +26,8 @@ const MAX_PATH_CHARS: usize = 30_000;
 pub struct CheckInstalled {
     /// The skills on disk.
     #[serde(default)]
-    #[schemars(length(min = 1, max = 200))]
-    installed: Vec<Installed>,
+    #[schemars(length(max = 200))]
+    installed: Option<Vec<Installed>>,
 }
 
 /// One skill on disk.
@@ -63,6 +63,9 @@ pub(super) enum State {
     Archived,
     /// Files differ from the version.
     Drifted,
+    /// Another copy is used instead.
+    #[expect(dead_code, reason = "stated by processes on the caller's machine, see crate::local_install")]
+    Shadowed,
     /// There is a newer version.
     Outdated,
     Current,
@@ -85,12 +88,22 @@ pub(super) struct Checked {
     update_to: Option<String>,
     #[serde(flatten)]
     differences: FileDifferences,
+    // Set by a process that runs on the caller's machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    folder: Option<String>,
+    // The user wants to keep this version.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pinned: bool,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(transform = super::schema::without_descriptions)]
 pub(super) struct CheckInstalledOutput {
     /// In the order of `installed`.
     skills: Vec<Checked>,
+    // Skills that this machine has; `skills` lists those that need something first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    installed: Option<usize>,
     next_step: String,
 }
 
@@ -101,10 +114,10 @@ impl Tool for CheckInstalled {
     type Output = CheckInstalledOutput;
 
     fn check(&self) -> Result<(), ArgumentError> {
-        if self.installed.is_empty() {
+        let Some(installed) = &self.installed else {
             return Err(ArgumentError::NothingInstalled);
-        }
-        for one in &self.installed {
+        };
+        for one in installed {
             one.digest()?;
             for file in &one.files {
                 file.digest()?;
@@ -114,8 +127,9 @@ impl Tool for CheckInstalled {
     }
 
     async fn run(self, cx: &CallContext<'_>) -> Result<Done<CheckInstalledOutput>, ToolError> {
+        let installed = self.installed.unwrap_or_default();
         let mut references = Vec::new();
-        for one in &self.installed {
+        for one in &installed {
             references.push(InstalledRef {
                 slug: &one.skill,
                 version: requested_version(one.version.as_deref()),
@@ -124,13 +138,12 @@ impl Tool for CheckInstalled {
                     .map_err(|error| ToolError::InvalidArguments(error.to_string()))?,
             });
         }
-        let found = installed::look_up(cx.tx, &references).await?;
+        let found = known::look_up(cx.tx, &references).await?;
         let found: Vec<Option<InstalledSkill>> = found
             .into_iter()
             .map(|skill| skill.filter(|skill| cx.principal.can_view_skill(&skill.slug)))
             .collect();
-        let with_files = self
-            .installed
+        let with_files = installed
             .iter()
             .zip(&found)
             .filter(|(one, _)| !one.files.is_empty());
@@ -138,9 +151,8 @@ impl Tool for CheckInstalled {
             .filter_map(|(_, found)| Some(found.as_ref()?.version.as_ref()?.id))
             .collect();
         let manifests = listing::manifests(cx.tx, &versions).await?;
-        let max_path_chars = MAX_PATH_CHARS / self.installed.len().max(1);
-        let skills: Vec<Checked> = self
-            .installed
+        let max_path_chars = MAX_PATH_CHARS / installed.len().max(1);
+        let skills: Vec<Checked> = installed
             .iter()
             .zip(found)
             .map(|(one, found)| {
@@ -153,7 +165,12 @@ impl Tool for CheckInstalled {
             .collect();
         let count = skills.len();
         let next_step = next_step(&skills);
-        Ok(Done::new(CheckInstalledOutput { skills, next_step }).with_result_count(count))
+        Ok(Done::new(CheckInstalledOutput {
+            skills,
+            installed: None,
+            next_step,
+        })
+        .with_result_count(count))
     }
 }
 
@@ -197,10 +214,17 @@ impl Installed {
             reason: match state {
                 State::Quarantined => Some(quarantine.to_owned()),
                 State::Yanked => version.yanked.clone().filter(|reason| !reason.is_empty()),
-                State::Unknown | State::Archived | State::Drifted | State::Outdated | State::Current => None,
+                State::Unknown
+                | State::Archived
+                | State::Drifted
+                | State::Shadowed
+                | State::Outdated
+                | State::Current => None,
             },
             update_to,
             differences,
+            folder: None,
+            pinned: false,
         }
     }
 
@@ -213,6 +237,8 @@ impl Installed {
             reason: None,
             update_to: None,
             differences: FileDifferences::default(),
+            folder: None,
+            pinned: false,
         }
     }
 }

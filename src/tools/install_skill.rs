@@ -62,7 +62,21 @@ pub struct InstallSkill {
     cursor: Option<String>,
 }
 
+/// What was written to one skills folder; see [`crate::local_install::Written`].
 #[derive(Debug, Serialize, JsonSchema)]
+struct WrittenFolder {
+    folder: String,
+    /// `new`, `update`, `current`, `repair` or `link`.
+    change: String,
+    /// Edited files that stayed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    kept: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    backed_up: Vec<String>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(transform = super::schema::without_descriptions)]
 pub(super) struct InstallSkillOutput {
     install_id: String,
     skill: String,
@@ -77,10 +91,15 @@ pub(super) struct InstallSkillOutput {
     // Set if files, or the rest of the last one, follow: call again with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<String>,
+    // Set by a process that runs on the caller's machine and wrote the files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    written: Option<Vec<WrittenFolder>>,
     /// Writes and verifies all of it, where the user has the program skillkeep.
-    command: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<String>,
     /// GET at the registry's address with the same key: all files as a zip archive.
-    download: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    download: Option<String>,
     // What the user should know before this assistant uses the skill.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
@@ -216,8 +235,9 @@ impl InstallSkill {
         Ok(InstallSkillOutput {
             install_id: request.install.to_string(),
             next_step: next_step(max_chars, next_cursor.is_some()).to_owned(),
-            command: self.command(&resolved),
-            download: format!("/skills/{}/{}.zip", resolved.slug, resolved.version),
+            written: None,
+            command: Some(self.command(&resolved)),
+            download: Some(format!("/skills/{}/{}.zip", resolved.slug, resolved.version)),
             skill: resolved.slug,
             version: resolved.version,
             digest: resolved.digest.to_string(),

@@ -10,6 +10,7 @@ use rmcp::ServiceExt as _;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::channel::channel;
+use crate::local_install::LocalTools;
 use crate::server::{CallService, CredentialSource, McpHandler};
 use crate::tenancy::ApiKey;
 
@@ -31,12 +32,17 @@ pub enum StdioError {
 ///
 /// # Errors
 /// When the connection is not initialized or fails.
-pub async fn serve(call_service: Arc<CallService>, key: ApiKey) -> Result<(), StdioError> {
+pub async fn serve(call_service: Arc<CallService>, key: ApiKey, tools: LocalTools) -> Result<(), StdioError> {
     let (input, output) = rmcp::transport::stdio_pipes();
-    serve_on(call_service, key, input, output).await
+    let handler = handler(&call_service, key).with_local_tools(tools);
+    serve_handler(call_service, handler, input, output).await
 }
 
-/// As [`serve`], on any pair of streams.
+fn handler(call_service: &Arc<CallService>, key: ApiKey) -> McpHandler {
+    McpHandler::new(Arc::clone(call_service), CredentialSource::Stdio(key))
+}
+
+/// As [`serve`], on any pair of streams, and without writing to this machine's disk.
 ///
 /// # Errors
 /// When the connection is not initialized or fails.
@@ -50,7 +56,20 @@ where
     R: AsyncRead + Send + Unpin + 'static,
     W: AsyncWrite + Send + Unpin + 'static,
 {
-    let handler = McpHandler::new(Arc::clone(&call_service), CredentialSource::Stdio(key));
+    let handler = handler(&call_service, key);
+    serve_handler(call_service, handler, input, output).await
+}
+
+async fn serve_handler<R, W>(
+    call_service: Arc<CallService>,
+    handler: McpHandler,
+    input: R,
+    output: W,
+) -> Result<(), StdioError>
+where
+    R: AsyncRead + Send + Unpin + 'static,
+    W: AsyncWrite + Send + Unpin + 'static,
+{
     let (transport, mut writer) = channel(input, output);
     let ended = match handler.serve(transport).await {
         Ok(service) => {

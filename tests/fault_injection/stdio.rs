@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures::FutureExt as _;
 use skillkeep::config::LogFormat;
 use skillkeep::db::{DatabaseUrl, ServerDb, Sql};
+use skillkeep::local_install::{LocalTools, ProjectFolders};
 use skillkeep::server::{CallService, ServiceLimits, TestHook};
 use skillkeep::telemetry;
 use skillkeep::tenancy::ApiKey;
@@ -39,6 +40,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
     let service =
         CallService::new(ServerDb::new(&url, CONNECTIONS)?, ServiceLimits::default()).with_test_hook(faults);
-    stdio::serve(Arc::new(service), key).await?;
+    stdio::serve(Arc::new(service), key, LocalTools::new(ProjectFolders::default())).await?;
     Ok(())
 }

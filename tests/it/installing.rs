@@ -67,7 +67,11 @@ async fn install_in_pages(
 }
 
 fn skill_md(version: &str, text: &str) -> Vec<u8> {
-    format!("---\nname: tides\ndescription: Reads tide tables.\nmetadata:\n  version: \"{version}\"\n---\n\n{text}\n").into_bytes()
+    named("tides", version, text)
+}
+
+fn named(name: &str, version: &str, text: &str) -> Vec<u8> {
+    format!("---\nname: {name}\ndescription: Reads tide tables.\nmetadata:\n  version: \"{version}\"\n---\n\n{text}\n").into_bytes()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -250,11 +254,23 @@ async fn check_names_what_is_outdated_edited_withdrawn_or_unknown() {
             json!({"skill": "tides", "version": "1.1", "reason": "wrong tides"}),
         )
         .await;
-    store(&db, acme, "old-tides", &[("SKILL.md", &skill_md("1", "old"))]).await;
+    store(
+        &db,
+        acme,
+        "old-tides",
+        &[("SKILL.md", &named("old-tides", "1", "old"))],
+    )
+    .await;
     client
         .ok("update_skill", json!({"skill": "old-tides", "action": "archive"}))
         .await;
-    store(&db, acme, "bad-tides", &[("SKILL.md", &skill_md("1", "bad"))]).await;
+    store(
+        &db,
+        acme,
+        "bad-tides",
+        &[("SKILL.md", &named("bad-tides", "1", "bad"))],
+    )
+    .await;
     db.superuser()
         .await
         .execute(
@@ -265,7 +281,13 @@ async fn check_names_what_is_outdated_edited_withdrawn_or_unknown() {
         .await
         .unwrap();
     let globex = db.tenant("globex").await;
-    store(&db, globex, "only-theirs", &[("SKILL.md", &skill_md("1", "x"))]).await;
+    store(
+        &db,
+        globex,
+        "only-theirs",
+        &[("SKILL.md", &named("only-theirs", "1", "x"))],
+    )
+    .await;
     let right = Digest::of(&skill_md("1.2", "1.2")).to_string();
     let wrong = Digest::of(b"edited").to_string();
     let manifest = client

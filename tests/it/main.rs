@@ -39,6 +39,7 @@ mod isolation;
 mod keys;
 mod lifecycle;
 mod local_accounts;
+mod local_install;
 mod malformed_input;
 mod methods;
 mod model;

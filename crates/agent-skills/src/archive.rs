@@ -21,7 +21,7 @@ mod zip_writer;
 pub use error::{ArchiveError, EntryProblem};
 pub use extract::{ExtractReport, SkippedLink, extract_archive};
 pub(crate) use names::ignored_prefix;
-pub use skill::read_skill_archive;
+pub use skill::{read_archive_files, read_skill_archive};
 pub use zip_writer::{ZipError, write_zip};
 
 use crate::limits::{MAX_ARCHIVE_BYTES, MAX_FILES, MAX_TOTAL_BYTES};

@@ -40,7 +40,7 @@ mod yaml_document;
 
 pub use archive::{
     ArchiveError, ArchiveLimits, EntryProblem, ExtractReport, SkippedLink, ZipError, extract_archive,
-    read_skill_archive, write_zip,
+    read_archive_files, read_skill_archive, write_zip,
 };
 pub use diagnostics::{Diagnostic, Severity};
 pub use digest::Digest;

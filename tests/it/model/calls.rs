@@ -376,6 +376,7 @@ fn check(what: &str, expected: &ExpectedResponse, response: &Value) {
                         .unwrap_or_default(),
                     "uri" => content.pointer("/contents/0/uri").cloned().unwrap_or_default(),
                     "content" => content.pointer("/files/0/content").cloned().unwrap_or_default(),
+                    "installed_state" => content.pointer("/skills/0/state").cloned().unwrap_or_default(),
                     name => content[name].clone(),
                 };
                 assert_eq!(&found, value, "{what}: {name} in {response}");

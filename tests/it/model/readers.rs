@@ -183,7 +183,7 @@ impl Tenant {
         call(
             ToolName::CheckInstalled,
             &arguments,
-            fields(vec![("state", json!(state))]),
+            fields(vec![("installed_state", json!(state))]),
         )
     }
 

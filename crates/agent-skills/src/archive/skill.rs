@@ -36,6 +36,19 @@ pub fn read_skill_archive(bytes: &[u8], hint_name: Option<&str>) -> Result<Skill
     files.into_skill(hint_name)
 }
 
+/// Reads the files of an archive as they are, without looking for a skill in it: for an archive that a registry sent, whose
+/// digest the caller checks.
+///
+/// # Errors
+/// As [`read_skill_archive`], except that the archive need not contain a skill.
+pub fn read_archive_files(bytes: &[u8]) -> Result<Vec<SkillFile>, ArchiveError> {
+    let archive_bytes = bytes.len() as u64;
+    let mut checks = Checks::new(&ArchiveLimits::SKILL, archive_bytes)?;
+    let mut files = Memory::default();
+    read_archive(Cursor::new(bytes), archive_bytes, &mut checks, &mut files)?;
+    Ok(files.files)
+}
+
 #[derive(Default)]
 struct Memory {
     files: Vec<SkillFile>,

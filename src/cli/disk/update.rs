@@ -1,0 +1,200 @@
+//! `skillkeep update`: brings installed skills to the newest version that is wanted.
+
+use assistants::skill_targets::SkillAssistant;
+use serde_json::{Value, json};
+use skill_installer::{Difference, FolderName, Options, Plan, SkillsFolder, plan_install};
+
+use super::add::{as_json, print};
+use super::client::{Client, ClientArgs};
+use super::scope::{Scope, ScopeArgs};
+use super::state_files::State;
+use super::wanted::{SkillArg, locked};
+use super::{failed, installer_failed};
+use crate::cli::output;
+use crate::config::Config;
+use crate::error::{CliError, CliErrorKind};
+use crate::local_install::{
+    CheckedSkill, Destination, InstallOptions, InstalledHere, RegistryClient as _, check, fetch, finish, scan,
+};
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct UpdateArgs {
+    /// Update only these skills; NAME@VERSION or NAME@RANGE changes what is wanted
+    #[arg(value_name = "SKILL")]
+    skills: Vec<SkillArg>,
+    #[command(flatten)]
+    scope: ScopeArgs,
+    /// Show what would change, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Replace edited files; a backup is kept
+    #[arg(long)]
+    force: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+pub(in crate::cli) async fn run(config: &Config, args: UpdateArgs) -> Result<(), CliError> {
+    let scope = args.scope.scope()?;
+    let mut state = State::read(&scope)?;
+    let mut found = scan(&scope.machine).map_err(failed)?;
+    found.retain(|here| scope.contains(here));
+    for arg in &args.skills {
+        if !found.iter().any(|here| here.installed.marker.skill == arg.name.as_str()) {
+            let message = format!("{} is not installed here; `skillkeep add {0}` installs it", arg.name);
+            return Err(CliError::new(CliErrorKind::NotFound, message));
+        }
+    }
+    let client = args.client.connect(config, state.manifest.registry()).await?;
+    let outcome = update_all(&args, &scope, &mut state, &found, &client).await;
+    client.close().await;
+    outcome
+}
+
+async fn update_all(
+    args: &UpdateArgs,
+    scope: &Scope,
+    state: &mut State,
+    found: &[InstalledHere],
+    client: &Client,
+) -> Result<(), CliError> {
+    let checked = check(client, &scope.machine, found).await.map_err(failed)?;
+    let own = found.iter().filter(|here| here.installed.marker.registry == client.id());
+    let mut changed = Vec::new();
+    let mut skipped = 0;
+    for (here, said) in own.zip(&checked) {
+        let arg = args.skills.iter().find(|arg| arg.name.as_str() == said.skill);
+        if !args.skills.is_empty() && arg.is_none() {
+            continue;
+        }
+        match target(state, arg, said) {
+            Target::None => {}
+            Target::Pinned => skipped += 1,
+            Target::Version(version) => {
+                let update = Update { here, version: &version };
+                if let Some(value) = update.run(args, scope, state, client).await? {
+                    changed.push(value);
+                }
+            }
+        }
+    }
+    if args.json {
+        return output::json(&changed);
+    }
+    if changed.is_empty() {
+        output::line("Everything is up to date.")?;
+    }
+    if skipped > 0 {
+        output::note(&format!("{skipped} pinned skills were left as they are; `skillkeep pin --undo NAME` allows updates"));
+    }
+    Ok(())
+}
+
+enum Target {
+    None,
+    Pinned,
+    /// A label or range for the registry.
+    Version(String),
+}
+
+fn target(state: &State, arg: Option<&SkillArg>, said: &CheckedSkill) -> Target {
+    if let Some(version) = arg.and_then(SkillArg::version) {
+        return Target::Version(version.to_owned());
+    }
+    let wanted = state.manifest.skills().iter().find(|wanted| wanted.name.as_str() == said.skill);
+    if said.update_to.is_none() {
+        return Target::None;
+    }
+    if said.pinned || wanted.is_some_and(|wanted| wanted.pinned) {
+        return Target::Pinned;
+    }
+    Target::Version(wanted.map_or_else(|| "latest".to_owned(), |wanted| wanted.version.as_str().to_owned()))
+}
+
+/// The update of one copy.
+struct Update<'a> {
+    here: &'a InstalledHere,
+    version: &'a str,
+}
+
+impl Update<'_> {
+    /// Returns what changed; `None` if the wanted version is installed already.
+    async fn run(
+        &self,
+        args: &UpdateArgs,
+        scope: &Scope,
+        state: &mut State,
+        client: &Client,
+    ) -> Result<Option<Value>, CliError> {
+        let marker = &self.here.installed.marker;
+        let assistant = SkillAssistant::Agents.name();
+        let fetched = fetch(client, &marker.skill, Some(self.version), assistant, scope.location()).await;
+        let (offer, release) = match fetched {
+            Ok(fetched) => fetched,
+            Err(error) if error.code() == "not_found" => {
+                output::note(&format!("{}: {error}", marker.skill));
+                return Ok(None);
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        if offer.digest == marker.digest {
+            return Ok(None);
+        }
+        if args.dry_run {
+            let place = &self.here.place;
+            let folder = SkillsFolder::open(&place.base, &place.relative).map_err(installer_failed)?;
+            let options = Options {
+                force: args.force,
+                ..Options::default()
+            };
+            let name: &FolderName = &self.here.installed.name;
+            let plan = plan_install(&folder, name, &release, &options).map_err(installer_failed)?;
+            if !args.json {
+                print_plan(&folder, &plan, &release)?;
+            }
+            return Ok(Some(json!(plan)));
+        }
+        let destination = Destination {
+            machine: scope.machine.clone(),
+            assistants: vec![SkillAssistant::Agents],
+            level: scope.level,
+            options: InstallOptions {
+                force: args.force,
+                folder_name: Some(self.here.installed.name.clone()),
+                pinned: None,
+            },
+            place: Some(self.here.place.clone()),
+        };
+        let report = finish(client, offer, release, &destination).await.map_err(failed)?;
+        if state.lock.get(&report.offer.skill.parse().map_err(|_| super::usage("invalid slug"))?).is_some() {
+            state.set_locked(locked(&client.id(), &report)?);
+            state.write(scope)?;
+        }
+        if !args.json {
+            print(&report)?;
+        }
+        Ok(Some(as_json(&report)))
+    }
+}
+
+fn print_plan(
+    folder: &SkillsFolder,
+    plan: &Plan,
+    release: &skill_installer::VerifiedRelease,
+) -> Result<(), CliError> {
+    let installed = plan.installed.as_ref().map_or("-", |installed| installed.version.as_str());
+    output::line(&format!("{} {installed} -> {}: {}", plan.skill, plan.version, plan.reason))?;
+    for file in plan.difference(folder, release).map_err(installer_failed)? {
+        match file.difference {
+            Difference::Text(text) => output::line(&format!("{}\n{}", file.path, text.trim_end()))?,
+            Difference::Sizes { before, after } => {
+                let size = |size: Option<u64>| size.map_or_else(|| "-".to_owned(), |size| format!("{size} bytes"));
+                output::line(&format!("{}: {} -> {}", file.path, size(before), size(after)))?;
+            }
+        }
+    }
+    Ok(())
+}

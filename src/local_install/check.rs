@@ -1,0 +1,145 @@
+//! Compares what is installed on this machine with the registry.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use skill_installer::{Installed, SkillsFolder, list};
+
+use super::error::LocalInstallError;
+use super::machine::{LocalFolder, Machine};
+use super::overlaps::shadowed;
+use super::registry_client::RegistryClient;
+
+/// Skills in one call of `check_installed`.
+pub(super) const MAX_PER_CALL: usize = 200;
+
+/// An installed skill and the skills folder that it is in.
+#[derive(Debug, Clone)]
+pub struct InstalledHere {
+    pub place: LocalFolder,
+    pub installed: Installed,
+    /// Why the assistants do not use this copy; `None` if they do.
+    pub shadowed: Option<String>,
+}
+
+/// An installed skill, compared with the registry.
+#[derive(Debug, Clone, Serialize)]
+pub struct CheckedSkill {
+    pub skill: String,
+    pub version: String,
+    /// The skill's folder, relative to the project or with `~/`.
+    pub folder: String,
+    /// `current`, `outdated`, `drifted`, `shadowed`, `archived`, `yanked`, `quarantined`, or `unknown`.
+    pub state: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub update_to: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub renamed_to: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub pinned: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unexpected: Vec<String>,
+}
+
+/// Everything that this program installed in the folders that assistants read. Each file is hashed. Blocks.
+///
+/// # Errors
+/// If a folder cannot be read.
+pub fn scan(machine: &Machine) -> Result<Vec<InstalledHere>, LocalInstallError> {
+    let mut found = Vec::new();
+    for place in machine.all_folders()? {
+        let Some(opened) = SkillsFolder::open_existing(&place.base, &place.relative)? else {
+            continue;
+        };
+        found.extend(list(&opened)?.into_iter().map(|installed| InstalledHere {
+            place: place.clone(),
+            installed,
+            shadowed: None,
+        }));
+    }
+    for (here, sentence) in shadowed(machine, &found)? {
+        if let Some(here) = found.get_mut(here) {
+            here.shadowed = Some(sentence);
+        }
+    }
+    Ok(found)
+}
+
+/// Asks the registry about the skills of this machine that come from it.
+///
+/// # Errors
+/// If the registry refuses or does not answer.
+pub async fn check(
+    client: &impl RegistryClient,
+    machine: &Machine,
+    found: &[InstalledHere],
+) -> Result<Vec<CheckedSkill>, LocalInstallError> {
+    let registry = client.id();
+    let own: Vec<&InstalledHere> = found
+        .iter()
+        .filter(|here| here.installed.marker.registry == registry)
+        .collect();
+    let mut checked = Vec::new();
+    // No call, and so no usage event, if nothing is installed.
+    for part in own.chunks(MAX_PER_CALL) {
+        let answer = client.call("check_installed", arguments(part)).await?;
+        checked.extend(merge(machine, part, &answer)?);
+    }
+    Ok(checked)
+}
+
+pub(super) fn arguments(part: &[&InstalledHere]) -> Map<String, Value> {
+    let installed: Vec<Value> = part
+        .iter()
+        .map(|here| {
+            let marker = &here.installed.marker;
+            json!({"skill": marker.skill, "version": marker.version, "digest": marker.digest.to_string()})
+        })
+        .collect();
+    let mut arguments = Map::new();
+    arguments.insert("installed".to_owned(), installed.into());
+    arguments
+}
+
+/// What the registry says of a version, and what this machine says of its files.
+pub(super) fn merge(
+    machine: &Machine,
+    part: &[&InstalledHere],
+    answer: &Value,
+) -> Result<Vec<CheckedSkill>, LocalInstallError> {
+    let skills = answer.get("skills").and_then(Value::as_array);
+    let skills = skills
+        .filter(|skills| skills.len() == part.len())
+        .ok_or(LocalInstallError::Answer("skills"))?;
+    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+    part.iter()
+        .zip(skills)
+        .map(|(here, said)| {
+            let Installed { name, marker, drift } = &here.installed;
+            let state = text(said, "state").ok_or(LocalInstallError::Answer("state"))?;
+            let (state, reason) = match (state.as_str(), &here.shadowed) {
+                ("current" | "outdated", Some(sentence)) => ("shadowed".to_owned(), Some(sentence.clone())),
+                ("current" | "outdated", None) if !drift.is_clean() => ("drifted".to_owned(), None),
+                _ => (state, text(said, "reason")),
+            };
+            Ok(CheckedSkill {
+                skill: marker.skill.clone(),
+                version: marker.version.clone(),
+                folder: machine.shown(&here.place.path().join(name.as_str())),
+                state,
+                reason,
+                update_to: text(said, "update_to"),
+                renamed_to: text(said, "renamed_to"),
+                pinned: marker.pinned,
+                changed: drift.modified.clone(),
+                missing: drift.missing.clone(),
+                unexpected: drift.extra.clone(),
+            })
+        })
+        .collect()
+}

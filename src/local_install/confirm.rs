@@ -1,0 +1,68 @@
+//! Reports to the registry what is on disk after an install.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use agent_skills::Digest;
+use agent_skills::limits::{MAX_FILES, MAX_TOTAL_BYTES};
+use folder_handle::FolderHandle;
+use serde_json::{Map, Value, json};
+use skill_installer::{FolderName, InstalledState, SkillsFolder, inspect};
+
+use super::error::LocalInstallError;
+use super::install::Written;
+
+/// The arguments of `confirm_install`: the path and digest of each file on disk.
+///
+/// Blocks.
+///
+/// # Errors
+/// If the folder cannot be read.
+pub(super) fn arguments(
+    install_id: &str,
+    written: &Written,
+) -> Result<Option<Map<String, Value>>, LocalInstallError> {
+    let place = &written.place;
+    let opened = SkillsFolder::open_existing(&place.base, &place.relative)?;
+    let name: FolderName = written.name.parse()?;
+    let Some(InstalledState::Installed(installed)) =
+        opened.map(|opened| inspect(&opened, &name)).transpose()?
+    else {
+        return Ok(None);
+    };
+    let drift = &installed.drift;
+    let is_release = |path: &String| !drift.missing.contains(path) && !drift.modified.contains(path);
+    let mut files: Vec<Value> = installed
+        .marker
+        .files
+        .iter()
+        .filter(|file| is_release(&file.path))
+        .map(|file| json!({"path": file.path, "digest": file.digest.to_string()}))
+        .collect();
+    if !drift.modified.is_empty() || !drift.extra.is_empty() {
+        let folder = place.path().join(&written.name);
+        let edited = drift.modified.iter().chain(&drift.extra);
+        files.extend(edited.filter_map(|path| {
+            let digest = digest_of(&folder, path)?;
+            Some(json!({"path": path, "digest": digest.to_string()}))
+        }));
+    }
+    files.truncate(MAX_FILES);
+    if files.is_empty() {
+        return Ok(None);
+    }
+    let mut arguments = Map::new();
+    arguments.insert("install_id".to_owned(), json!(install_id));
+    arguments.insert("files".to_owned(), files.into());
+    Ok(Some(arguments))
+}
+
+/// The digest of a person's file; `None` if it cannot be read, or is larger than a file of a skill may be.
+fn digest_of(folder: &Path, path: &str) -> Option<Digest> {
+    let file = FolderHandle::open(folder).ok()?.open_file(Path::new(path)).ok()?;
+    let mut bytes = Vec::new();
+    file.take(MAX_TOTAL_BYTES + 1).read_to_end(&mut bytes).ok()?;
+    u64::try_from(bytes.len())
+        .is_ok_and(|len| len <= MAX_TOTAL_BYTES)
+        .then(|| Digest::of(&bytes))
+}

@@ -1,0 +1,119 @@
+//! The folders of this machine that skills may be written to.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use assistants::skill_targets::{Dirs, Level, SkillAssistant, SkillsFolder};
+
+use super::error::LocalInstallError;
+
+/// The folders of a user and, if there is one, of a project.
+#[derive(Debug, Clone, Default)]
+pub struct Machine {
+    pub home: Option<PathBuf>,
+    pub project: Option<PathBuf>,
+}
+
+/// Which projects a process may write to.
+#[derive(Debug, Clone, Default)]
+pub struct ProjectFolders(pub Vec<PathBuf>);
+
+/// A skills folder as the installer opens it: a folder that exists, and a path below it that is created without following links.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalFolder {
+    pub base: PathBuf,
+    pub relative: PathBuf,
+}
+
+impl LocalFolder {
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.base.join(&self.relative)
+    }
+}
+
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
+impl Machine {
+    /// The machine of this process: the home folder of the environment, and a project.
+    #[must_use]
+    pub fn of_environment(project: Option<PathBuf>) -> Self {
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        Self {
+            home: home.filter(|home| home.is_absolute()),
+            project,
+        }
+    }
+
+    /// The folders, as the table of assistants takes them.
+    ///
+    /// # Errors
+    /// [`LocalInstallError::NoHome`].
+    pub fn dirs(&self) -> Result<Dirs<'_>, LocalInstallError> {
+        Ok(Dirs {
+            home: self.home.as_deref().ok_or(LocalInstallError::NoHome)?,
+            project: self.project.as_deref(),
+            variable: &variable,
+        })
+    }
+
+    /// Where the installer opens a skills folder of an assistant.
+    ///
+    /// # Errors
+    /// If there is no home folder, or no project for a project's folder.
+    pub fn local_folder(&self, folder: SkillsFolder) -> Result<LocalFolder, LocalInstallError> {
+        let path = folder.path(&self.dirs()?).ok_or(LocalInstallError::NoProject)?;
+        self.split(&path).ok_or(LocalInstallError::NoProject)
+    }
+
+    /// Splits a path into the folder that exists and the rest: below the project or home folder, or, for a folder that an
+    /// environment variable moved, its parent.
+    fn split(&self, path: &Path) -> Option<LocalFolder> {
+        let known = [self.project.as_deref(), self.home.as_deref()];
+        for base in known.into_iter().flatten() {
+            if let Ok(relative) = path.strip_prefix(base) {
+                return Some(LocalFolder {
+                    base: base.to_owned(),
+                    relative: relative.to_owned(),
+                });
+            }
+        }
+        Some(LocalFolder {
+            base: path.parent()?.to_owned(),
+            relative: PathBuf::from(path.file_name()?),
+        })
+    }
+
+    /// Every skills folder that some assistant reads, once: those of the user, and of the project if there is one.
+    ///
+    /// # Errors
+    /// [`LocalInstallError::NoHome`].
+    pub fn all_folders(&self) -> Result<Vec<LocalFolder>, LocalInstallError> {
+        let dirs = self.dirs()?;
+        let mut folders = Vec::new();
+        for assistant in SkillAssistant::ALL {
+            for level in [Level::Project, Level::User] {
+                let paths = assistant.folders(level).filter_map(|folder| folder.path(&dirs));
+                for folder in paths.filter_map(|path| self.split(&path)) {
+                    if !folders.contains(&folder) {
+                        folders.push(folder);
+                    }
+                }
+            }
+        }
+        Ok(folders)
+    }
+
+    /// A path as it is shown: relative to the project, or with `~/`.
+    #[must_use]
+    pub fn shown(&self, path: &Path) -> String {
+        let below = |base: Option<&Path>| path.strip_prefix(base?).ok().map(Path::to_path_buf);
+        match (below(self.project.as_deref()), below(self.home.as_deref())) {
+            (Some(rest), _) => rest.display().to_string(),
+            (None, Some(rest)) => format!("~/{}", rest.display()),
+            (None, None) => path.display().to_string(),
+        }
+    }
+}

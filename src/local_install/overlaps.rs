@@ -1,0 +1,79 @@
+//! Skills that an assistant sees twice, or of which it uses another copy.
+
+use std::path::PathBuf;
+
+use assistants::skill_targets::{Found, Os, SkillAssistant, seen_twice, shadowed as shadowed_for};
+
+use super::check::InstalledHere;
+use super::error::LocalInstallError;
+use super::machine::Machine;
+
+const OS: Os = if cfg!(target_os = "macos") {
+    Os::Macos
+} else {
+    Os::Linux
+};
+
+fn found(here: &InstalledHere) -> Found {
+    let folder = here.place.path();
+    let name = here.installed.name.to_string();
+    Found {
+        real_path: std::fs::canonicalize(folder.join(&name)).ok(),
+        folder,
+        name,
+    }
+}
+
+/// The skills that some assistant does not use because of another copy: the index in `installed`, and a sentence.
+pub(super) fn shadowed(
+    machine: &Machine,
+    installed: &[InstalledHere],
+) -> Result<Vec<(usize, String)>, LocalInstallError> {
+    let dirs = machine.dirs()?;
+    let all: Vec<Found> = installed.iter().map(found).collect();
+    let mut result = Vec::new();
+    for assistant in SkillAssistant::ALL {
+        for one in shadowed_for(assistant, &all, &dirs, OS) {
+            let index = all
+                .iter()
+                .position(|found| found.folder == one.hidden && found.name == one.name);
+            if let Some(index) = index.filter(|index| !result.iter().any(|(known, _)| known == index)) {
+                result.push((index, one.sentence));
+            }
+        }
+    }
+    Ok(result)
+}
+
+/// What the user should know of the copies of one skill's folder: one sentence for each assistant that lists it twice, or uses
+/// another copy.
+///
+/// # Errors
+/// [`LocalInstallError::NoHome`].
+pub fn overlaps(
+    machine: &Machine,
+    installed: &[InstalledHere],
+    name: &str,
+) -> Result<Vec<String>, LocalInstallError> {
+    let dirs = machine.dirs()?;
+    let same: Vec<Found> = installed
+        .iter()
+        .map(found)
+        .filter(|found| found.name == name)
+        .collect();
+    let folders: Vec<PathBuf> = same.iter().map(|found| found.folder.clone()).collect();
+    if folders.len() < 2 {
+        return Ok(Vec::new());
+    }
+    let mut sentences = Vec::new();
+    for assistant in SkillAssistant::ALL {
+        let hidden = shadowed_for(assistant, &same, &dirs, OS)
+            .into_iter()
+            .map(|one| one.sentence);
+        let twice = seen_twice(assistant, &same, &dirs, OS)
+            .into_iter()
+            .map(|one| one.sentence);
+        sentences.extend(hidden.chain(twice));
+    }
+    Ok(sentences)
+}

@@ -1,0 +1,4 @@
+//! Installing to disk through the program, as an assistant on the caller's machine uses it.
+
+mod assistant;
+mod sessions;
