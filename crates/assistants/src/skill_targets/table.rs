@@ -65,7 +65,7 @@ pub(super) const CLAUDE_CODE: Row = Row {
         program: "Claude Code 2.1.332",
         date: "2026-11-26",
         how: How::Ran,
-        what: "folders, parents, variable, order of equal names, links, nesting, name, cut of descriptions; not the administrator's folders",
+        what: "folders, parents, variable, order of equal names, links, nesting, name, cut of descriptions, the administrator's folder on Linux",
     }),
     ..UNKNOWN
 };
@@ -102,7 +102,7 @@ pub(super) const CODEX: Row = Row {
         program: "Codex 0.171.0",
         date: "2026-11-26",
         how: How::Ran,
-        what: "folders, parents, variable, equal names, links, nesting, name; cut of descriptions; not the administrator's folder",
+        what: "folders, parents, variable, equal names, links, nesting, name; cut of descriptions, the administrator's folder on Linux",
     }),
     ..UNKNOWN
 };
@@ -164,10 +164,6 @@ pub(super) const VSCODE: Row = Row {
     title: "VS Code",
     project: &[".github/skills", ".claude/skills", ".agents/skills"],
     user: &["~/.copilot/skills", "~/.claude/skills", "~/.agents/skills"],
-    moved: &[MovedFolder {
-        variable: "COPILOT_HOME",
-        replaces: "~/.copilot",
-    }],
     added: &[AddedFolders {
         variable: "COPILOT_SKILLS_DIRS",
         separator: Some(','),
