@@ -154,6 +154,8 @@ PROGRAMS = [
             "user": ["~/.copilot/skills", "~/.agents/skills"],
             "skill_name": "front-matter",
             "reads_parents": True,
+            "links": "followed-once",
+            "depth": -1,
             "moved": [{"variable": "COPILOT_HOME", "replaces": "~/.copilot"}],
         },
     ),

@@ -117,6 +117,11 @@ fn by_name(
             names.push(&skill.name);
         }
     }
+    // If one of equal names is used, it does not matter over which of two links to the same files.
+    let is_one_skill = match assistant.row().equal_names {
+        EqualNames::UserHidesProject | EqualNames::ProjectHidesUser | EqualNames::Undetermined => true,
+        EqualNames::AllShown | EqualNames::Unknown => assistant.row().links == Links::FollowedOnce,
+    };
     let one = |name: &str| {
         let mut folders = Vec::new();
         let mut real_paths = Vec::new();
@@ -127,11 +132,11 @@ fn by_name(
             else {
                 continue;
             };
-            match (&skill.real_path, assistant.row().links) {
-                (Some(real), Links::FollowedOnce) if real_paths.contains(&real) => continue,
-                (Some(real), Links::FollowedOnce) => real_paths.push(real),
-                (Some(_) | None, Links::Followed | Links::NotFollowed | Links::Unknown)
-                | (None, Links::FollowedOnce) => {}
+            if let Some(real) = skill.real_path.as_deref().filter(|_| is_one_skill) {
+                if real_paths.contains(&real) {
+                    continue;
+                }
+                real_paths.push(real);
             }
             folders.push(folder.clone());
         }

@@ -65,7 +65,8 @@ pub(super) const CLAUDE_CODE: Row = Row {
         program: "Claude Code 2.1.332",
         date: "2026-11-26",
         how: How::Ran,
-        what: "folders, parents, variable, order of equal names, links, nesting, name, cut of descriptions, the administrator's folder on Linux",
+        what: "folders, parents, variable, order of equal names, links, nesting, name, cut of descriptions, \
+               the administrator's folder on Linux",
     }),
     ..UNKNOWN
 };
@@ -102,7 +103,8 @@ pub(super) const CODEX: Row = Row {
         program: "Codex 0.171.0",
         date: "2026-11-26",
         how: How::Ran,
-        what: "folders, parents, variable, equal names, links, nesting, name; cut of descriptions, the administrator's folder on Linux",
+        what: "folders, parents, variable, equal names, links, nesting, name, cut of descriptions, \
+               the administrator's folder on Linux",
     }),
     ..UNKNOWN
 };
@@ -171,15 +173,14 @@ pub(super) const VSCODE: Row = Row {
     }],
     skill_name: SkillName::FrontMatterAndFolder,
     equal_names: EqualNames::ProjectHidesUser,
-    links: Links::FollowedOnce,
-    nesting: Nesting::Recursive,
     source: "microsoft/vscode-docs, agent skills",
     source_date: "2026-05-28",
     checked: Some(Checked {
         program: "Copilot CLI 1.0.102",
         date: "2026-11-26",
         how: How::Ran,
-        what: "folders, variables, order of equal names, links, nesting. It does not read ~/.claude/skills, nor ~/.agents/skills with COPILOT_HOME, and accepts any folder name; VS Code itself was not started. Its stored source uses the first of equal names",
+        what: "folders, variable, order of equal names. It does not read ~/.claude/skills and accepts any folder name. VS Code \
+               itself was not started; its stored source uses the first of equal names too",
     }),
     ..UNKNOWN
 };
@@ -218,7 +219,8 @@ pub(super) const OPENCODE: Row = Row {
         program: "OpenCode 1.18.33",
         date: "2026-11-26",
         how: How::Ran,
-        what: "folders, parents, variables, equal names, links, nesting. Any folder name and descriptions of 4,000 characters are accepted",
+        what: "folders, parents, variables, equal names, links, nesting. Any folder name and \
+               descriptions of 4,000 characters are accepted",
     }),
     ..UNKNOWN
 };
