@@ -67,9 +67,7 @@ def folder_name(probe: Probe, row: dict) -> str | None:
 
 
 def description(probe: Probe, row: dict) -> str | None:
-    """Where a description is cut. Only if the table names a limit: programs wrap long texts in their lists."""
-    if row["description_limit"] is None:
-        return None
+    """Where a description is cut."""
     limit = row["description_limit"]["chars"]
     shown = chars_shown(probe, row["project"][0], limit * 2)
     is_cut_there = limit - CUT_MARK_CHARS <= shown <= limit
@@ -111,8 +109,14 @@ CHECKS = (folders, equal_names, links, depth, folder_name, description, moved, a
 
 
 def every_check(probe: Probe, row: dict) -> Iterator[tuple[str, str | None]]:
-    """Each check's name, and what differs."""
+    """Each check's name, and what differs. A check for which the row has no value is left out."""
+    without_value = {column for column in ("moved", "added") if not row[column]}
+    if row["description_limit"] is None:
+        # Programs wrap long texts in their lists, so that no cut would not be seen.
+        without_value.add("description")
     for check in CHECKS:
+        if check.__name__ in without_value:
+            continue
         yield check.__name__.replace("_", " "), attempt(check, probe, row)
 
 
