@@ -38,3 +38,6 @@ pub use row::{
     AddedFolders, Checked, DescriptionLimit, EqualNames, How, Level, Links, MovedFolder, Nesting, Os,
     OverLimit, Row, SkillName,
 };
+
+#[cfg(test)]
+mod tests;

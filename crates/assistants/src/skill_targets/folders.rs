@@ -132,8 +132,16 @@ pub fn folders_read(assistant: SkillAssistant, level: Level, dirs: &Dirs<'_>) ->
             else {
                 continue;
             };
-            let folders = value.split(added.separator).map(str::trim).map(PathBuf::from);
-            paths.extend(folders.filter(|folder| folder.is_absolute()));
+            let folders: Vec<&str> = match added.separator {
+                Some(separator) => value.split(separator).map(str::trim).collect(),
+                None => vec![&value],
+            };
+            let absolute = folders
+                .into_iter()
+                .map(Path::new)
+                .filter(|folder| folder.is_absolute());
+            // `join` would end the path of an empty `below` with a slash.
+            paths.extend(absolute.map(|folder| folder.join(added.below).components().collect::<PathBuf>()));
         }
     }
     let mut unique = Vec::with_capacity(paths.len());

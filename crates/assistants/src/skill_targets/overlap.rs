@@ -17,7 +17,7 @@ pub struct Found {
     pub real_path: Option<PathBuf>,
 }
 
-/// The assistant lists a skill more than once.
+/// The assistant reads a skill of the same name in several folders, and none reliably hides the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeenTwice {
     pub name: String,
@@ -41,14 +41,16 @@ pub struct Shadowed {
 
 /// The skills that the assistant lists more than once, by name. Folders that it does not read are ignored.
 ///
-/// Empty if the assistant uses one of equal names (then see [`shadowed`]), or if its behaviour is not known.
+/// Also those of which it uses one, but not always the same one. Empty if the assistant always uses the same one (then see
+/// [`shadowed`]), or if its behaviour is not known.
 pub fn seen_twice(assistant: SkillAssistant, found: &[Found], dirs: &Dirs<'_>, os: Os) -> Vec<SeenTwice> {
-    match assistant.row().equal_names {
-        EqualNames::AllShown => {}
+    let does = match assistant.row().equal_names {
+        EqualNames::AllShown => "lists each of",
+        EqualNames::Undetermined => "uses any one of",
         EqualNames::UserHidesProject | EqualNames::ProjectHidesUser | EqualNames::Unknown => {
             return Vec::new();
         }
-    }
+    };
     let seen = by_name(assistant, found, dirs, os)
         .into_iter()
         .filter(|(_, folders)| folders.len() > 1);
@@ -58,7 +60,7 @@ pub fn seen_twice(assistant: SkillAssistant, found: &[Found], dirs: &Dirs<'_>, o
             .map(|folder| folder.display().to_string())
             .collect();
         format!(
-            "{} lists the skill \"{name}\" {} times, because it reads {}: remove all but one.",
+            "{} {does} the {} skills \"{name}\" in {}: remove all but one.",
             assistant.title(),
             folders.len(),
             folders.join(" and ")
@@ -79,7 +81,7 @@ pub fn seen_twice(assistant: SkillAssistant, found: &[Found], dirs: &Dirs<'_>, o
 pub fn shadowed(assistant: SkillAssistant, found: &[Found], dirs: &Dirs<'_>, os: Os) -> Vec<Shadowed> {
     match assistant.row().equal_names {
         EqualNames::UserHidesProject | EqualNames::ProjectHidesUser => {}
-        EqualNames::AllShown | EqualNames::Unknown => return Vec::new(),
+        EqualNames::Undetermined | EqualNames::AllShown | EqualNames::Unknown => return Vec::new(),
     }
     let mut shadowed = Vec::new();
     for (name, folders) in by_name(assistant, found, dirs, os) {
@@ -115,6 +117,11 @@ fn by_name(
             names.push(&skill.name);
         }
     }
+    // If one of equal names is used, it does not matter over which of two links to the same files.
+    let is_one_skill = match assistant.row().equal_names {
+        EqualNames::UserHidesProject | EqualNames::ProjectHidesUser | EqualNames::Undetermined => true,
+        EqualNames::AllShown | EqualNames::Unknown => assistant.row().links == Links::FollowedOnce,
+    };
     let one = |name: &str| {
         let mut folders = Vec::new();
         let mut real_paths = Vec::new();
@@ -125,11 +132,11 @@ fn by_name(
             else {
                 continue;
             };
-            match (&skill.real_path, assistant.row().links) {
-                (Some(real), Links::FollowedOnce) if real_paths.contains(&real) => continue,
-                (Some(real), Links::FollowedOnce) => real_paths.push(real),
-                (Some(_) | None, Links::Followed | Links::NotFollowed | Links::Unknown)
-                | (None, Links::FollowedOnce) => {}
+            if let Some(real) = skill.real_path.as_deref().filter(|_| is_one_skill) {
+                if real_paths.contains(&real) {
+                    continue;
+                }
+                real_paths.push(real);
             }
             folders.push(folder.clone());
         }
@@ -145,8 +152,9 @@ fn all_folders(assistant: SkillAssistant, dirs: &Dirs<'_>, os: Os) -> Vec<PathBu
     let project = folders_read(assistant, Level::Project, dirs);
     match assistant.row().equal_names {
         EqualNames::UserHidesProject => [admin, user, project].concat(),
-        EqualNames::ProjectHidesUser | EqualNames::AllShown | EqualNames::Unknown => {
-            [project, user, admin].concat()
-        }
+        EqualNames::ProjectHidesUser
+        | EqualNames::Undetermined
+        | EqualNames::AllShown
+        | EqualNames::Unknown => [project, user, admin].concat(),
     }
 }

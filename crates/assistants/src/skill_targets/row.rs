@@ -36,11 +36,14 @@ pub struct MovedFolder {
     pub replaces: &'static str,
 }
 
-/// An environment variable that lists more skills folders.
+/// An environment variable that names more folders of the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AddedFolders {
     pub variable: &'static str,
-    pub separator: char,
+    /// Between several folders. `None` if it names one.
+    pub separator: Option<char>,
+    /// Where the skills folder is, relative to the folder that the variable names; may be empty.
+    pub below: &'static str,
 }
 
 /// What names a skill for the assistant.
@@ -61,6 +64,8 @@ pub enum EqualNames {
     UserHidesProject,
     /// One is used: project before user before administrator; within a level, in the order of the row.
     ProjectHidesUser,
+    /// One is used, and which one can differ from one start to the next.
+    Undetermined,
     /// Each is shown.
     AllShown,
     Unknown,
@@ -81,7 +86,7 @@ pub enum Nesting {
 /// Whether a symbolic link to the folder of a skill is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Links {
-    /// Followed; a skill that is reached over several folders is shown each time.
+    /// Followed; whether a skill that is reached over several folders is shown once is not known.
     Followed,
     /// Followed; a skill that is reached over several folders is shown once.
     FollowedOnce,
@@ -135,7 +140,8 @@ pub struct Row {
     pub project: &'static [&'static str],
     /// The user's skills folders that it reads. The first one wins where one of equal names is used.
     pub user: &'static [&'static str],
-    /// Whether it also reads the project's folders in the folders between the working folder and the repository's root.
+    /// Whether it also reads the project's folders in the folders between the working folder and the repository's root. False
+    /// if that is not known.
     pub reads_parents: bool,
     /// Skills folders of the administrator, absolute.
     pub admin_linux: &'static [&'static str],

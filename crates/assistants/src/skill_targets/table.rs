@@ -1,7 +1,8 @@
 //! The rows. `tests/assistants/run` compares them with the programs.
 
 use super::row::{
-    AddedFolders, DescriptionLimit, EqualNames, Links, MovedFolder, Nesting, OverLimit, Row, SkillName,
+    AddedFolders, Checked, DescriptionLimit, EqualNames, How, Links, MovedFolder, Nesting, OverLimit, Row,
+    SkillName,
 };
 
 /// Values for what is not known.
@@ -24,12 +25,6 @@ const UNKNOWN: Row = Row {
     source_date: "",
     checked: None,
 };
-
-/// The limit of the Agent Skills format.
-const FORMAT_LIMIT: Option<DescriptionLimit> = Some(DescriptionLimit {
-    chars: 1024,
-    over: OverLimit::Refused,
-});
 
 const XDG_CONFIG: MovedFolder = MovedFolder {
     variable: "XDG_CONFIG_HOME",
@@ -66,6 +61,13 @@ pub(super) const CLAUDE_CODE: Row = Row {
     }),
     source: "code.claude.com/docs, skills",
     source_date: "2026-08-22",
+    checked: Some(Checked {
+        program: "Claude Code 2.1.332",
+        date: "2026-11-26",
+        how: How::Ran,
+        what: "folders, parents, variable, order of equal names, links, nesting, name, cut of descriptions, \
+               the administrator's folder on Linux",
+    }),
     ..UNKNOWN
 };
 
@@ -89,11 +91,21 @@ pub(super) const CODEX: Row = Row {
     }],
     equal_names: EqualNames::AllShown,
     nesting: Nesting::Depth(6),
-    links: Links::Followed,
-    description_limit: FORMAT_LIMIT,
+    links: Links::FollowedOnce,
+    description_limit: Some(DescriptionLimit {
+        chars: 1024,
+        over: OverLimit::Cut,
+    }),
     catalogue_limit: Some("2 % of the context, or 8,000 characters"),
     source: "openai/codex, source; learn.chatgpt.com/docs/build-skills",
     source_date: "2026-11",
+    checked: Some(Checked {
+        program: "Codex 0.171.0",
+        date: "2026-11-26",
+        how: How::Ran,
+        what: "folders, parents, variable, equal names, links, nesting, name, cut of descriptions, \
+               the administrator's folder on Linux",
+    }),
     ..UNKNOWN
 };
 
@@ -125,8 +137,19 @@ pub(super) const GEMINI_CLI: Row = Row {
     user: &["~/.agents/skills", "~/.gemini/skills"],
     equal_names: EqualNames::ProjectHidesUser,
     nesting: Nesting::OneLevel,
+    links: Links::FollowedOnce,
+    moved: &[MovedFolder {
+        variable: "GEMINI_CLI_HOME",
+        replaces: "~",
+    }],
     source: "google-gemini/gemini-cli, source",
     source_date: "2026-08-21",
+    checked: Some(Checked {
+        program: "Gemini CLI 0.61.0",
+        date: "2026-11-26",
+        how: How::Ran,
+        what: "folders, parents, variable, order of equal names, links, nesting, name",
+    }),
     ..UNKNOWN
 };
 
@@ -145,12 +168,20 @@ pub(super) const VSCODE: Row = Row {
     user: &["~/.copilot/skills", "~/.claude/skills", "~/.agents/skills"],
     added: &[AddedFolders {
         variable: "COPILOT_SKILLS_DIRS",
-        separator: ',',
+        separator: Some(','),
+        below: "",
     }],
     skill_name: SkillName::FrontMatterAndFolder,
-    equal_names: EqualNames::AllShown,
+    equal_names: EqualNames::ProjectHidesUser,
     source: "microsoft/vscode-docs, agent skills",
     source_date: "2026-05-28",
+    checked: Some(Checked {
+        program: "Copilot CLI 1.0.102",
+        date: "2026-11-26",
+        how: How::Ran,
+        what: "folders, variable, order of equal names. It does not read ~/.claude/skills and accepts any folder name. VS Code \
+               itself was not started; its stored source uses the first of equal names too",
+    }),
     ..UNKNOWN
 };
 
@@ -173,11 +204,24 @@ pub(super) const OPENCODE: Row = Row {
         "~/.claude/skills",
     ],
     moved: &[XDG_CONFIG],
-    skill_name: SkillName::FrontMatterAndFolder,
-    equal_names: EqualNames::ProjectHidesUser,
-    description_limit: FORMAT_LIMIT,
+    added: &[AddedFolders {
+        variable: "OPENCODE_CONFIG_DIR",
+        separator: None,
+        below: "skills",
+    }],
+    equal_names: EqualNames::Undetermined,
+    links: Links::FollowedOnce,
+    nesting: Nesting::Recursive,
+    reads_parents: true,
     source: "anomalyco/opencode, documentation and source",
     source_date: "2026-11",
+    checked: Some(Checked {
+        program: "OpenCode 1.18.33",
+        date: "2026-11-26",
+        how: How::Ran,
+        what: "folders, parents, variables, equal names, links, nesting. Any folder name and \
+               descriptions of 4,000 characters are accepted",
+    }),
     ..UNKNOWN
 };
 
@@ -224,11 +268,22 @@ pub(super) const KIRO: Row = Row {
 
 pub(super) const DROID: Row = Row {
     title: "Factory Droid",
-    project: &[".factory/skills", ".agents/skills"],
-    user: &["~/.factory/skills", "~/.agents/skills"],
-    nesting: Nesting::OneLevel,
+    project: &[".factory/skills", ".agents/skills", ".agent/skills"],
+    user: &["~/.factory/skills", "~/.agents/skills", "~/.agent/skills"],
+    nesting: Nesting::Recursive,
+    links: Links::Followed,
+    moved: &[MovedFolder {
+        variable: "FACTORY_HOME_OVERRIDE",
+        replaces: "~",
+    }],
     source: "package skills 1.7.4 on npm; crate agent-config 0.3.3",
     source_date: "2026-10-19",
+    checked: Some(Checked {
+        program: "Factory Droid 0.225.2",
+        date: "2026-11-26",
+        how: How::ReadCode,
+        what: "folders, variable, links, nesting",
+    }),
     ..UNKNOWN
 };
 
