@@ -23,6 +23,6 @@ pub use flow::{Destination, InstallReport, finish, install};
 pub use install::{InstallOptions, Written, write};
 pub use machine::{LocalFolder, Machine, ProjectFolders};
 pub use overlaps::overlaps;
-pub use removal::{RemovedCopy, remove_copy, remove_links};
 pub use registry_client::{RegistryClient, ToolAnswer, ToolCallError};
+pub use removal::{RemovedCopy, remove_copy, remove_links};
 pub use tool_answers::{LocalTools, PreparedCheck, PreparedInstall};

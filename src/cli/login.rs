@@ -54,11 +54,20 @@ pub(super) async fn login(args: LoginArgs) -> Result<(), CliError> {
     };
     let connection = RegistryArgs::remote_only(args.connection.ca_file, args.connection.allow_http);
     let remote = connection.remote(&args.url, &key)?;
-    let answer = remote.call("whoami", Map::new()).await.map_err(|error| match error {
-        ToolCallError::Refused { message, .. } => CliError::new(CliErrorKind::Refused, message),
-        ToolCallError::Failed(message) => CliError::new(CliErrorKind::Unavailable, message),
-    })?;
-    let text = |name: &str| answer.get(name).and_then(|value| value.as_str()).unwrap_or("?").to_owned();
+    let answer = remote
+        .call("whoami", Map::new())
+        .await
+        .map_err(|error| match error {
+            ToolCallError::Refused { message, .. } => CliError::new(CliErrorKind::Refused, message),
+            ToolCallError::Failed(message) => CliError::new(CliErrorKind::Unavailable, message),
+        })?;
+    let text = |name: &str| {
+        answer
+            .get(name)
+            .and_then(|value| value.as_str())
+            .unwrap_or("?")
+            .to_owned()
+    };
     let mut logins = Logins::read()?;
     let place = logins.set(&remote.id(), &key, !args.no_keyring)?;
     output::line(&format!(
@@ -89,6 +98,11 @@ fn asked() -> Result<ApiKey, CliError> {
     let _flushed = std::io::stderr().flush();
     let mut line = String::new();
     let read = stdin.lock().read_line(&mut line);
-    read.map_err(|error| CliError::new(CliErrorKind::Usage, format!("the API key cannot be read from stdin: {error}")))?;
+    read.map_err(|error| {
+        CliError::new(
+            CliErrorKind::Usage,
+            format!("the API key cannot be read from stdin: {error}"),
+        )
+    })?;
     api_key::parse(line.trim())
 }

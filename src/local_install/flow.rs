@@ -3,7 +3,6 @@
 use assistants::skill_targets::{Level, SkillAssistant};
 use skill_installer::VerifiedRelease;
 
-use super::check;
 use super::confirm;
 use super::error::LocalInstallError;
 use super::fetch::{Offer, download, fetch};
@@ -92,9 +91,11 @@ pub async fn finish(
             (Some(_), None) | (None, _) => write(&machine, &release, &assistants, level, &options)?,
         };
         let first = written.first();
-        let confirmation = first.map(|first| confirm::arguments(&install_id, first)).transpose()?;
+        let confirmation = first
+            .map(|first| confirm::arguments(&install_id, first))
+            .transpose()?;
         let overlapping = match first {
-            Some(first) => overlaps(&machine, &check::scan(&machine)?, &first.name)?,
+            Some(first) => overlaps(&machine, &first.name)?,
             None => Vec::new(),
         };
         Ok((written, confirmation.flatten(), overlapping))

@@ -1,7 +1,5 @@
 //! Skills that an assistant sees twice, or of which it uses another copy.
 
-use std::path::PathBuf;
-
 use assistants::skill_targets::{Found, Os, SkillAssistant, seen_twice, shadowed as shadowed_for};
 
 use super::check::InstalledHere;
@@ -45,24 +43,26 @@ pub(super) fn shadowed(
     Ok(result)
 }
 
-/// What the user should know of the copies of one skill's folder: one sentence for each assistant that lists it twice, or uses
-/// another copy.
+/// What the user should know of the copies of one skill's folder, also of those that this program did not install: one sentence
+/// for each assistant that lists it twice, or uses another copy.
 ///
 /// # Errors
 /// [`LocalInstallError::NoHome`].
-pub fn overlaps(
-    machine: &Machine,
-    installed: &[InstalledHere],
-    name: &str,
-) -> Result<Vec<String>, LocalInstallError> {
+pub fn overlaps(machine: &Machine, name: &str) -> Result<Vec<String>, LocalInstallError> {
     let dirs = machine.dirs()?;
-    let same: Vec<Found> = installed
-        .iter()
-        .map(found)
-        .filter(|found| found.name == name)
-        .collect();
-    let folders: Vec<PathBuf> = same.iter().map(|found| found.folder.clone()).collect();
-    if folders.len() < 2 {
+    let mut same = Vec::new();
+    for folder in machine.all_folders()? {
+        let folder = folder.path();
+        let skill = folder.join(name);
+        if skill.join(agent_skills::SKILL_MD).is_file() {
+            same.push(Found {
+                real_path: std::fs::canonicalize(&skill).ok(),
+                folder,
+                name: name.to_owned(),
+            });
+        }
+    }
+    if same.len() < 2 {
         return Ok(Vec::new());
     }
     let mut sentences = Vec::new();

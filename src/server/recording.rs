@@ -11,7 +11,7 @@ use tokio_postgres::error::SqlState;
 use super::completion::{Completion, TxDisposition};
 use super::errors;
 use crate::db::{DbError, ServerDb, TenantTx};
-use crate::registry::usage::{self, CallOutcome, UsageEvent};
+use crate::registry::usage::{self, CallOutcome, Subject, UsageEvent};
 
 /// The longest that a tool or method may run.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(25);
@@ -67,6 +67,8 @@ pub(super) async fn record<R>(
 fn mark_lost(event: &mut UsageEvent) {
     event.outcome = CallOutcome::InternalError;
     event.error_code = Some("not_committed");
+    // The skill may be one that the lost transaction created.
+    event.subject = Subject::default();
     event.result_count = None;
     event.result_bytes = 0;
 }

@@ -24,7 +24,6 @@ const MAX_PATH_CHARS: usize = 30_000;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CheckInstalled {
-    /// The skills on disk.
     #[serde(default)]
     #[schemars(length(max = 200))]
     installed: Option<Vec<Installed>>,
@@ -41,11 +40,11 @@ pub(super) struct Installed {
     #[serde(default)]
     #[schemars(length(min = 1, max = MAX_VERSION_CHARS))]
     version: Option<String>,
-    /// `digest` of install_skill.
+    /// From install_skill.
     #[serde(default)]
-    #[schemars(regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
+    #[schemars(length(max = 71))]
     digest: Option<String>,
-    /// Files on disk, to find edited ones.
+    /// To find edited files.
     #[serde(default)]
     #[schemars(length(min = 1, max = 512))]
     files: Vec<FileOnDisk>,
@@ -64,7 +63,10 @@ pub(super) enum State {
     /// Files differ from the version.
     Drifted,
     /// Another copy is used instead.
-    #[expect(dead_code, reason = "stated by processes on the caller's machine, see crate::local_install")]
+    #[expect(
+        dead_code,
+        reason = "stated by processes on the caller's machine, see crate::local_install"
+    )]
     Shadowed,
     /// There is a newer version.
     Outdated,
@@ -109,8 +111,8 @@ pub(super) struct CheckInstalledOutput {
 
 impl Tool for CheckInstalled {
     const TITLE: &'static str = "Check installed skills";
-    const DESCRIPTION: &'static str = "Compare skills on disk with the registry: current, outdated, edited, withdrawn (why) or unknown. Where this server may \
-         write to the user's disk, call it without arguments to check what it installed.";
+    const DESCRIPTION: &'static str = "Compare skills on disk with the registry: current, outdated, edited, withdrawn (why) or unknown. Without arguments: \
+         what this server wrote to the user's disk.";
     type Output = CheckInstalledOutput;
 
     fn check(&self) -> Result<(), ArgumentError> {

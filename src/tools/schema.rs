@@ -10,8 +10,8 @@ use serde_json::Value;
 
 /// Keywords without meaning for a caller: the dialect is the protocol's default, and `format` names Rust's number types.
 const OMITTED: [&str; 2] = ["$schema", "format"];
-/// Limits that no output exceeds because its type cannot.
-const OMITTED_IN_OUTPUTS: [&str; 2] = ["minimum", "maximum"];
+/// Limits that no output exceeds because its type cannot; and which fields are always there, which the text of an answer shows.
+const OMITTED_IN_OUTPUTS: [&str; 3] = ["minimum", "maximum", "required"];
 
 /// The schema of a tool's input. Draft 2020-12, without references: several clients do not follow them.
 pub(super) fn of_input<T: JsonSchema>() -> Arc<JsonObject> {
@@ -74,8 +74,8 @@ fn simplify(schema: &mut Value, omitted: &[&str]) {
     let Some(schema) = schema.as_object_mut() else {
         return;
     };
-    schema.retain(|keyword, _| !omitted.contains(&keyword.as_str()));
     remove_null_types_of_properties(schema);
+    schema.retain(|keyword, _| !omitted.contains(&keyword.as_str()));
     for (keyword, value) in schema.iter_mut() {
         match (keyword.as_str(), value) {
             ("properties", Value::Object(properties)) => {

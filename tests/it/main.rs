@@ -22,6 +22,7 @@ mod command;
 mod connect;
 mod corpus;
 mod cursors;
+mod disk_commands;
 mod download;
 mod embedded;
 mod faults;

@@ -125,9 +125,14 @@ pub(super) fn print(report: &InstallReport) -> Result<(), CliError> {
             "link" => "linked",
             _ => "already installed",
         };
-        output::line(&format!("{done} {} {} in {}", offer.skill, offer.version, written.folder))?;
+        output::line(&format!(
+            "{done} {} {} in {}",
+            offer.skill, offer.version, written.folder
+        ))?;
         for path in &written.kept {
-            output::line(&format!("  kept {path}: it was edited here (--force replaces it)"))?;
+            output::line(&format!(
+                "  kept {path}: it was edited here (--force replaces it)"
+            ))?;
         }
         for path in &written.backed_up {
             output::line(&format!("  moved to backup: {path}"))?;

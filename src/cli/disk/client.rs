@@ -18,7 +18,7 @@ use crate::tenancy::ApiKey;
 /// Calls of one command are made one after the other; the server's checks use a second connection.
 const CONNECTIONS: usize = 2;
 
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, clap::Args)]
 pub(super) struct ClientArgs {
     #[command(flatten)]
     registry: RegistryArgs,
@@ -39,10 +39,18 @@ pub(super) struct Client {
 impl ClientArgs {
     /// The registry of the command line, else that of the manifest, else the one that the user is logged in to, else that of this
     /// machine.
-    pub(super) async fn connect(&self, config: &Config, of_manifest: Option<&str>) -> Result<Client, CliError> {
+    pub(super) async fn connect(
+        &self,
+        config: &Config,
+        of_manifest: Option<&str>,
+    ) -> Result<Client, CliError> {
         let logins = store::Logins::read()?;
         let of_manifest = of_manifest.filter(|_| !self.local);
-        let given = self.registry.url.as_deref().or(of_manifest.filter(|url| !url.starts_with("local:")));
+        let given = self
+            .registry
+            .url
+            .as_deref()
+            .or(of_manifest.filter(|url| !url.starts_with("local:")));
         let url = match given {
             Some(url) => Some(url.to_owned()),
             None if self.local || of_manifest.is_some() => None,

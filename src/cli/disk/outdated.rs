@@ -45,7 +45,10 @@ pub(in crate::cli) async fn run(config: &Config, args: OutdatedArgs) -> Result<(
     if checked.is_empty() {
         Ok(())
     } else {
-        let message = format!("{} skills are outdated or withdrawn; run `skillkeep update`", checked.len());
+        let message = format!(
+            "{} skills are outdated or withdrawn; run `skillkeep update`",
+            checked.len()
+        );
         Err(CliError::new(CliErrorKind::Findings, message))
     }
 }
@@ -57,7 +60,11 @@ fn is_withdrawn(skill: &CheckedSkill) -> bool {
 /// `wanted` is the latest version where the range of the manifest includes it, else the installed one.
 fn row(state: &State, skill: &CheckedSkill) -> Vec<String> {
     let latest = skill.update_to.as_deref().unwrap_or("-");
-    let range = state.manifest.skills().iter().find(|wanted| wanted.name.as_str() == skill.skill);
+    let range = state
+        .manifest
+        .skills()
+        .iter()
+        .find(|wanted| wanted.name.as_str() == skill.skill);
     let parsed = latest.parse::<SkillVersion>().ok();
     let is_wanted = match (range, parsed) {
         (Some(wanted), Some(latest)) => wanted.version.matches(&latest) && !wanted.pinned,
@@ -65,7 +72,10 @@ fn row(state: &State, skill: &CheckedSkill) -> Vec<String> {
         (_, None) => false,
     };
     let wanted = if is_wanted { latest } else { &skill.version };
-    let reason = skill.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+    let reason = skill
+        .reason
+        .as_ref()
+        .map_or_else(String::new, |reason| format!(": {reason}"));
     vec![
         skill.skill.clone(),
         skill.version.clone(),

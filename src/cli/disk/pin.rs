@@ -33,16 +33,26 @@ pub(in crate::cli) fn run(args: &PinArgs) -> Result<(), CliError> {
             .filter(|here| scope.contains(here) && is_meant(&here.installed.marker.skill))
             .collect();
         if copies.is_empty() {
-            let message = format!("{} is not installed here; `skillkeep list` shows what is", arg.name);
+            let message = format!(
+                "{} is not installed here; `skillkeep list` shows what is",
+                arg.name
+            );
             return Err(CliError::new(CliErrorKind::NotFound, message));
         }
         for here in copies {
-            let folder = SkillsFolder::open(&here.place.base, &here.place.relative).map_err(installer_failed)?;
-            set_pinned(&folder, &here.installed.name, !args.undo, &Options::default()).map_err(installer_failed)?;
+            let folder =
+                SkillsFolder::open(&here.place.base, &here.place.relative).map_err(installer_failed)?;
+            set_pinned(&folder, &here.installed.name, !args.undo, &Options::default())
+                .map_err(installer_failed)?;
             let done = if args.undo { "unpinned" } else { "pinned" };
             output::line(&format!("{done} {} {}", arg.name, here.installed.marker.version))?;
         }
-        let wanted = state.manifest.skills().iter().find(|wanted| wanted.name == arg.name).cloned();
+        let wanted = state
+            .manifest
+            .skills()
+            .iter()
+            .find(|wanted| wanted.name == arg.name)
+            .cloned();
         if let Some(mut wanted) = wanted {
             wanted.pinned = !args.undo;
             state.manifest.set_skill(wanted);

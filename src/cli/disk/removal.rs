@@ -35,7 +35,10 @@ pub(in crate::cli) fn run(args: &RemoveArgs) -> Result<(), CliError> {
         let was_locked = state.lock.remove(&arg.name);
         state.write(&scope)?;
         if copies.is_empty() && !was_wanted && !was_locked {
-            let message = format!("{} is not installed here; `skillkeep list` shows what is", arg.name);
+            let message = format!(
+                "{} is not installed here; `skillkeep list` shows what is",
+                arg.name
+            );
             return Err(CliError::new(CliErrorKind::NotFound, message));
         }
         for copy in &copies {
@@ -65,9 +68,14 @@ pub(super) fn remove_skill(scope: &Scope, skill: &str, force: bool) -> Result<Ve
 }
 
 fn print(skill: &str, copy: &RemovedCopy) -> Result<(), CliError> {
-    output::line(&format!("removed {skill} {} from {}", copy.removed.version, copy.folder))?;
+    output::line(&format!(
+        "removed {skill} {} from {}",
+        copy.removed.version, copy.folder
+    ))?;
     for path in &copy.removed.kept {
-        output::line(&format!("  kept {path}: it was edited or added here (--force removes it)"))?;
+        output::line(&format!(
+            "  kept {path}: it was edited or added here (--force removes it)"
+        ))?;
     }
     for path in &copy.removed.backed_up {
         output::line(&format!("  moved to backup: {path}"))?;

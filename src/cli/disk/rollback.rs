@@ -34,7 +34,10 @@ pub(in crate::cli) async fn run(config: &Config, args: RollbackArgs) -> Result<(
     let mut found = scan(&scope.machine).map_err(failed)?;
     found.retain(|here| scope.contains(here) && here.installed.marker.skill == args.skill.name.as_str());
     if found.is_empty() {
-        let message = format!("{} is not installed here; `skillkeep list` shows what is", args.skill.name);
+        let message = format!(
+            "{} is not installed here; `skillkeep list` shows what is",
+            args.skill.name
+        );
         return Err(CliError::new(CliErrorKind::NotFound, message));
     }
     found.retain(|here| here.installed.marker.previous.is_some());
@@ -73,7 +76,12 @@ pub(in crate::cli) async fn run(config: &Config, args: RollbackArgs) -> Result<(
     client.close().await;
     outcome?;
     for report in &reports {
-        let known = state.manifest.skills().iter().find(|wanted| wanted.name == args.skill.name).cloned();
+        let known = state
+            .manifest
+            .skills()
+            .iter()
+            .find(|wanted| wanted.name == args.skill.name)
+            .cloned();
         if let Some(mut wanted) = known {
             wanted.pinned = true;
             state.manifest.set_skill(wanted);

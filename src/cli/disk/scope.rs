@@ -37,7 +37,10 @@ impl ScopeArgs {
     pub(super) fn scope(&self) -> Result<Scope, CliError> {
         if self.user {
             let machine = Machine::of_environment(None);
-            let home = machine.home.clone().ok_or_else(|| usage("the home folder is not known: set HOME"))?;
+            let home = machine
+                .home
+                .clone()
+                .ok_or_else(|| usage("the home folder is not known: set HOME"))?;
             return Ok(Scope {
                 level: Level::User,
                 state_folder: config_folder(&home),
@@ -46,7 +49,10 @@ impl ScopeArgs {
         }
         let project = match &self.project_dir {
             Some(folder) => folder.canonicalize().map_err(|error| {
-                usage(format!("the project folder {} cannot be used: {error}", folder.display()))
+                usage(format!(
+                    "the project folder {} cannot be used: {error}",
+                    folder.display()
+                ))
             })?,
             None => nearest_project()?,
         };
@@ -78,7 +84,9 @@ impl Scope {
 pub(in crate::cli) fn config_folder(home: &Path) -> PathBuf {
     let configured = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
     let configured = configured.filter(|folder| folder.is_absolute());
-    configured.unwrap_or_else(|| home.join(".config")).join("skillkeep")
+    configured
+        .unwrap_or_else(|| home.join(".config"))
+        .join("skillkeep")
 }
 
 fn nearest_project() -> Result<PathBuf, CliError> {
@@ -87,7 +95,11 @@ fn nearest_project() -> Result<PathBuf, CliError> {
         .map_err(|error| usage(format!("the current folder cannot be used: {error}")))?;
     let home = std::env::var_os("HOME").map(PathBuf::from);
     // The home folder is no project, also if it is a repository.
-    let folders = || current.ancestors().filter(|folder| Some(*folder) != home.as_deref());
+    let folders = || {
+        current
+            .ancestors()
+            .filter(|folder| Some(*folder) != home.as_deref())
+    };
     let with_file = |name: &str| folders().find(|folder| folder.join(name).exists());
     let found = with_file(MANIFEST_FILE).or_else(|| with_file(".git"));
     Ok(found.unwrap_or(&current).to_owned())
@@ -115,7 +127,9 @@ impl ForArgs {
         if of_manifest.is_empty() {
             return Ok(vec![SkillAssistant::Agents]);
         }
-        let parsed = of_manifest.iter().map(|name| parse_assistant(name).map_err(usage));
+        let parsed = of_manifest
+            .iter()
+            .map(|name| parse_assistant(name).map_err(usage));
         parsed.collect()
     }
 

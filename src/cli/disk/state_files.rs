@@ -18,8 +18,6 @@ const MAX_BYTES: u64 = 4 << 20;
 pub(super) struct State {
     pub(super) manifest: Manifest,
     pub(super) lock: LockFile,
-    /// Whether the user has a manifest: a command does not create one where only an install is asked for.
-    pub(super) has_manifest: bool,
     manifest_text: String,
     lock_text: String,
 }
@@ -29,8 +27,8 @@ impl State {
         let manifest_text = read(&scope.state_folder, MANIFEST_FILE)?;
         let lock_text = read(&scope.state_folder, LOCK_FILE)?.unwrap_or_default();
         Ok(Self {
-            has_manifest: manifest_text.is_some(),
-            manifest: Manifest::parse(manifest_text.as_deref().unwrap_or_default()).map_err(installer_failed)?,
+            manifest: Manifest::parse(manifest_text.as_deref().unwrap_or_default())
+                .map_err(installer_failed)?,
             lock: LockFile::parse(&lock_text).map_err(installer_failed)?,
             manifest_text: manifest_text.unwrap_or_default(),
             lock_text,
@@ -70,7 +68,9 @@ fn read(folder: &Path, name: &str) -> Result<Option<String>, CliError> {
         Err(error) => return Err(failed(&error)),
     };
     let mut text = String::new();
-    file.take(MAX_BYTES).read_to_string(&mut text).map_err(|error| failed(&error))?;
+    file.take(MAX_BYTES)
+        .read_to_string(&mut text)
+        .map_err(|error| failed(&error))?;
     Ok(Some(text))
 }
 

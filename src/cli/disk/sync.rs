@@ -72,12 +72,14 @@ pub(in crate::cli) async fn run(config: &Config, args: SyncArgs) -> Result<(), C
 /// Reads the skills that the npm package `skills` installed. They name no version, so the newest one is wanted.
 fn take_over(scope: &Scope, state: &mut State) -> Result<(), CliError> {
     let path = scope.state_folder.join(NPM_LOCK_FILE);
-    let text = std::fs::read_to_string(&path).map_err(|error| {
-        crate::cli::files::file_error("cannot read", &path, &error)
-    })?;
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| crate::cli::files::file_error("cannot read", &path, &error))?;
     for skill in read_npm_lock(&text).map_err(installer_failed)? {
         let Ok(name) = skill.name.parse() else {
-            output::note(&format!("{} is not taken over: no registry has such a name", crate::shown_text::visible(&skill.name)));
+            output::note(&format!(
+                "{} is not taken over: no registry has such a name",
+                crate::shown_text::visible(&skill.name)
+            ));
             continue;
         };
         let is_known = state.manifest.skills().iter().any(|wanted| wanted.name == name);
@@ -113,7 +115,12 @@ fn check_frozen(state: &State) -> Result<(), CliError> {
         }
     }
     for locked in state.lock.skills() {
-        if !state.manifest.skills().iter().any(|wanted| wanted.name == locked.name) {
+        if !state
+            .manifest
+            .skills()
+            .iter()
+            .any(|wanted| wanted.name == locked.name)
+        {
             problems.push(format!("{} is in skillkeep.lock, but not wanted", locked.name));
         }
     }
@@ -147,13 +154,24 @@ impl Sync<'_> {
         }
         let mut found = scan(&self.scope.machine).map_err(failed)?;
         found.retain(|here| self.scope.contains(here));
-        let checked = check(self.client, &self.scope.machine, &found).await.map_err(failed)?;
-        Ok(checked.into_iter().filter(|skill| matches!(skill.state.as_str(), "yanked" | "quarantined")).collect())
+        let checked = check(self.client, &self.scope.machine, &found)
+            .await
+            .map_err(failed)?;
+        Ok(checked
+            .into_iter()
+            .filter(|skill| matches!(skill.state.as_str(), "yanked" | "quarantined"))
+            .collect())
     }
 
     /// Removes what the lock file has and the manifest has no more. Other installed skills stay.
     fn remove_unwanted(&mut self, found: &[InstalledHere]) -> Result<(), CliError> {
-        let wanted: BTreeSet<String> = self.state.manifest.skills().iter().map(|one| one.name.to_string()).collect();
+        let wanted: BTreeSet<String> = self
+            .state
+            .manifest
+            .skills()
+            .iter()
+            .map(|one| one.name.to_string())
+            .collect();
         let unwanted: Vec<LockedSkill> = self
             .state
             .lock
@@ -163,12 +181,19 @@ impl Sync<'_> {
             .cloned()
             .collect();
         for locked in unwanted {
-            if found.iter().any(|here| here.installed.marker.skill == locked.name.as_str()) {
+            if found
+                .iter()
+                .any(|here| here.installed.marker.skill == locked.name.as_str())
+            {
                 for copy in remove_skill(self.scope, locked.name.as_str(), self.args.force)? {
                     if !self.args.json {
-                        output::line(&format!("removed {} {} from {}", locked.name, copy.removed.version, copy.folder))?;
+                        output::line(&format!(
+                            "removed {} {} from {}",
+                            locked.name, copy.removed.version, copy.folder
+                        ))?;
                     }
-                    self.changed.push(json!({"skill": locked.name.as_str(), "removed": copy.folder}));
+                    self.changed
+                        .push(json!({"skill": locked.name.as_str(), "removed": copy.folder}));
                 }
             }
             self.state.lock.remove(&locked.name);
@@ -177,7 +202,12 @@ impl Sync<'_> {
     }
 
     async fn install(&mut self, wanted: &WantedSkill, found: &[InstalledHere]) -> Result<(), CliError> {
-        let locked_version = self.state.lock.get(&wanted.name).filter(|locked| fits(wanted, locked)).cloned();
+        let locked_version = self
+            .state
+            .lock
+            .get(&wanted.name)
+            .filter(|locked| fits(wanted, locked))
+            .cloned();
         if let Some(locked) = &locked_version {
             let is_there = |here: &&InstalledHere| {
                 here.installed.marker.skill == wanted.name.as_str()
@@ -225,11 +255,19 @@ impl Sync<'_> {
     }
 }
 
-fn report(args: &SyncArgs, state: &State, changed: &[Value], withdrawn: &[CheckedSkill]) -> Result<(), CliError> {
+fn report(
+    args: &SyncArgs,
+    state: &State,
+    changed: &[Value],
+    withdrawn: &[CheckedSkill],
+) -> Result<(), CliError> {
     if args.json {
         output::json(&json!({"changed": changed, "withdrawn": withdrawn}))?;
     } else if changed.is_empty() {
-        output::line(&format!("{} skills are as skillkeep.lock says", state.lock.skills().len()))?;
+        output::line(&format!(
+            "{} skills are as skillkeep.lock says",
+            state.lock.skills().len()
+        ))?;
     }
     if withdrawn.is_empty() {
         return Ok(());
@@ -241,6 +279,9 @@ fn report(args: &SyncArgs, state: &State, changed: &[Value], withdrawn: &[Checke
             format!("{} {} was withdrawn: {reason}", skill.skill, skill.version)
         })
         .collect();
-    let message = format!("{}. Run `skillkeep update`, or `skillkeep remove NAME`", named.join("; "));
+    let message = format!(
+        "{}. Run `skillkeep update`, or `skillkeep remove NAME`",
+        named.join("; ")
+    );
     Err(CliError::new(CliErrorKind::Findings, message))
 }

@@ -43,8 +43,14 @@ pub(in crate::cli) async fn run(config: &Config, args: UpdateArgs) -> Result<(),
     let mut found = scan(&scope.machine).map_err(failed)?;
     found.retain(|here| scope.contains(here));
     for arg in &args.skills {
-        if !found.iter().any(|here| here.installed.marker.skill == arg.name.as_str()) {
-            let message = format!("{} is not installed here; `skillkeep add {0}` installs it", arg.name);
+        if !found
+            .iter()
+            .any(|here| here.installed.marker.skill == arg.name.as_str())
+        {
+            let message = format!(
+                "{} is not installed here; `skillkeep add {0}` installs it",
+                arg.name
+            );
             return Err(CliError::new(CliErrorKind::NotFound, message));
         }
     }
@@ -62,7 +68,9 @@ async fn update_all(
     client: &Client,
 ) -> Result<(), CliError> {
     let checked = check(client, &scope.machine, found).await.map_err(failed)?;
-    let own = found.iter().filter(|here| here.installed.marker.registry == client.id());
+    let own = found
+        .iter()
+        .filter(|here| here.installed.marker.registry == client.id());
     let mut changed = Vec::new();
     let mut skipped = 0;
     for (here, said) in own.zip(&checked) {
@@ -74,7 +82,10 @@ async fn update_all(
             Target::None => {}
             Target::Pinned => skipped += 1,
             Target::Version(version) => {
-                let update = Update { here, version: &version };
+                let update = Update {
+                    here,
+                    version: &version,
+                };
                 if let Some(value) = update.run(args, scope, state, client).await? {
                     changed.push(value);
                 }
@@ -88,7 +99,9 @@ async fn update_all(
         output::line("Everything is up to date.")?;
     }
     if skipped > 0 {
-        output::note(&format!("{skipped} pinned skills were left as they are; `skillkeep pin --undo NAME` allows updates"));
+        output::note(&format!(
+            "{skipped} pinned skills were left as they are; `skillkeep pin --undo NAME` allows updates"
+        ));
     }
     Ok(())
 }
@@ -104,14 +117,21 @@ fn target(state: &State, arg: Option<&SkillArg>, said: &CheckedSkill) -> Target 
     if let Some(version) = arg.and_then(SkillArg::version) {
         return Target::Version(version.to_owned());
     }
-    let wanted = state.manifest.skills().iter().find(|wanted| wanted.name.as_str() == said.skill);
+    let wanted = state
+        .manifest
+        .skills()
+        .iter()
+        .find(|wanted| wanted.name.as_str() == said.skill);
     if said.update_to.is_none() {
         return Target::None;
     }
     if said.pinned || wanted.is_some_and(|wanted| wanted.pinned) {
         return Target::Pinned;
     }
-    Target::Version(wanted.map_or_else(|| "latest".to_owned(), |wanted| wanted.version.as_str().to_owned()))
+    Target::Version(wanted.map_or_else(
+        || "latest".to_owned(),
+        |wanted| wanted.version.as_str().to_owned(),
+    ))
 }
 
 /// The update of one copy.
@@ -131,7 +151,14 @@ impl Update<'_> {
     ) -> Result<Option<Value>, CliError> {
         let marker = &self.here.installed.marker;
         let assistant = SkillAssistant::Agents.name();
-        let fetched = fetch(client, &marker.skill, Some(self.version), assistant, scope.location()).await;
+        let fetched = fetch(
+            client,
+            &marker.skill,
+            Some(self.version),
+            assistant,
+            scope.location(),
+        )
+        .await;
         let (offer, release) = match fetched {
             Ok(fetched) => fetched,
             Err(error) if error.code() == "not_found" => {
@@ -168,8 +195,20 @@ impl Update<'_> {
             },
             place: Some(self.here.place.clone()),
         };
-        let report = finish(client, offer, release, &destination).await.map_err(failed)?;
-        if state.lock.get(&report.offer.skill.parse().map_err(|_| super::usage("invalid slug"))?).is_some() {
+        let report = finish(client, offer, release, &destination)
+            .await
+            .map_err(failed)?;
+        if state
+            .lock
+            .get(
+                &report
+                    .offer
+                    .skill
+                    .parse()
+                    .map_err(|_| super::usage("invalid slug"))?,
+            )
+            .is_some()
+        {
             state.set_locked(locked(&client.id(), &report)?);
             state.write(scope)?;
         }
@@ -185,13 +224,20 @@ fn print_plan(
     plan: &Plan,
     release: &skill_installer::VerifiedRelease,
 ) -> Result<(), CliError> {
-    let installed = plan.installed.as_ref().map_or("-", |installed| installed.version.as_str());
-    output::line(&format!("{} {installed} -> {}: {}", plan.skill, plan.version, plan.reason))?;
+    let installed = plan
+        .installed
+        .as_ref()
+        .map_or("-", |installed| installed.version.as_str());
+    output::line(&format!(
+        "{} {installed} -> {}: {}",
+        plan.skill, plan.version, plan.reason
+    ))?;
     for file in plan.difference(folder, release).map_err(installer_failed)? {
         match file.difference {
             Difference::Text(text) => output::line(&format!("{}\n{}", file.path, text.trim_end()))?,
             Difference::Sizes { before, after } => {
-                let size = |size: Option<u64>| size.map_or_else(|| "-".to_owned(), |size| format!("{size} bytes"));
+                let size =
+                    |size: Option<u64>| size.map_or_else(|| "-".to_owned(), |size| format!("{size} bytes"));
                 output::line(&format!("{}: {} -> {}", file.path, size(before), size(after)))?;
             }
         }

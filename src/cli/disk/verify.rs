@@ -32,20 +32,41 @@ pub(in crate::cli) fn run(args: &VerifyArgs) -> Result<(), CliError> {
         }
     }
     found.retain(|here| args.skills.is_empty() || args.skills.contains(&here.installed.marker.skill));
-    let edited: Vec<&InstalledHere> = found.iter().filter(|here| !here.installed.drift.is_clean()).collect();
+    let edited: Vec<&InstalledHere> = found
+        .iter()
+        .filter(|here| !here.installed.drift.is_clean())
+        .collect();
     if args.json {
-        output::json(&found.iter().map(|here| as_json(&scope.machine, here)).collect::<Vec<Value>>())?;
+        output::json(
+            &found
+                .iter()
+                .map(|here| as_json(&scope.machine, here))
+                .collect::<Vec<Value>>(),
+        )?;
     } else {
         for here in &edited {
             let (marker, drift) = (&here.installed.marker, &here.installed.drift);
-            output::line(&format!("{} {} in {}", marker.skill, marker.version, folder(&scope.machine, here)))?;
-            for (what, paths) in [("edited", &drift.modified), ("missing", &drift.missing), ("added", &drift.extra)] {
+            output::line(&format!(
+                "{} {} in {}",
+                marker.skill,
+                marker.version,
+                folder(&scope.machine, here)
+            ))?;
+            for (what, paths) in [
+                ("edited", &drift.modified),
+                ("missing", &drift.missing),
+                ("added", &drift.extra),
+            ] {
                 for path in paths {
                     output::line(&format!("  {what} {path}"))?;
                 }
             }
         }
-        output::line(&format!("{} of {} skills are as installed", found.len() - edited.len(), found.len()))?;
+        output::line(&format!(
+            "{} of {} skills are as installed",
+            found.len() - edited.len(),
+            found.len()
+        ))?;
     }
     if edited.is_empty() {
         return Ok(());

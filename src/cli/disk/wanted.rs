@@ -45,13 +45,19 @@ impl SkillArg {
 /// The entry of the lock file for what was installed.
 pub(super) fn locked(registry: &str, report: &InstallReport) -> Result<LockedSkill, CliError> {
     let offer = &report.offer;
-    let name: Slug = offer.skill.parse().map_err(|_| usage("the registry sent an invalid slug"))?;
+    let name: Slug = offer
+        .skill
+        .parse()
+        .map_err(|_| usage("the registry sent an invalid slug"))?;
     let folder = report.written.first().map(|written| written.name.as_str());
     let folder = folder.filter(|folder| *folder != name.as_str());
     let folder = folder.map(str::parse::<FolderName>).transpose();
     Ok(LockedSkill {
         registry: registry.to_owned(),
-        version: offer.version.parse().map_err(|_| usage("the registry sent an invalid version"))?,
+        version: offer
+            .version
+            .parse()
+            .map_err(|_| usage("the registry sent an invalid version"))?,
         digest: offer.digest,
         signer: offer.signature.as_ref().map(|signature| signature.key_id.clone()),
         folder: folder.map_err(|error| failed(error.into()))?,
@@ -60,11 +66,19 @@ pub(super) fn locked(registry: &str, report: &InstallReport) -> Result<LockedSki
 }
 
 /// The entry of the manifest: the range that the user wrote, else `^` and the installed version.
-pub(super) fn wanted(arg: &SkillArg, report: &InstallReport, folder: Option<FolderName>) -> Result<WantedSkill, CliError> {
-    let name: Slug = report.offer.skill.parse().map_err(|_| usage("the registry sent an invalid slug"))?;
+pub(super) fn wanted(
+    arg: &SkillArg,
+    report: &InstallReport,
+    folder: Option<FolderName>,
+) -> Result<WantedSkill, CliError> {
+    let name: Slug = report
+        .offer
+        .skill
+        .parse()
+        .map_err(|_| usage("the registry sent an invalid slug"))?;
     let version = match &arg.version {
         Some(version) => version.clone(),
-        None => compatible(&report.offer.version),
+        None => compatible(&report.offer.version)?,
     };
     Ok(WantedSkill {
         name,
@@ -75,8 +89,11 @@ pub(super) fn wanted(arg: &SkillArg, report: &InstallReport, folder: Option<Fold
     })
 }
 
-fn compatible(version: &str) -> VersionReq {
+/// `^` and the version, or everything where the label permits no such range.
+fn compatible(version: &str) -> Result<VersionReq, CliError> {
     let label = version.trim_start_matches(['v', 'V']);
     let caret = format!("^{label}").parse::<VersionReq>();
-    caret.or_else(|_| "*".parse()).unwrap_or_default()
+    caret
+        .or_else(|_| "*".parse())
+        .map_err(|error| usage(error.to_string()))
 }

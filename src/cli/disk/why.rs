@@ -35,7 +35,10 @@ pub(in crate::cli) fn run(args: &WhyArgs) -> Result<(), CliError> {
     match wanted {
         Some(wanted) => {
             let pinned = if wanted.pinned { ", pinned" } else { "" };
-            output::line(&format!("wanted: {}{pinned} (skillkeep.toml)", wanted.version.as_str()))?;
+            output::line(&format!(
+                "wanted: {}{pinned} (skillkeep.toml)",
+                wanted.version.as_str()
+            ))?;
         }
         None => output::line("wanted: not in skillkeep.toml")?,
     }
@@ -61,7 +64,7 @@ pub(in crate::cli) fn run(args: &WhyArgs) -> Result<(), CliError> {
         }
     }
     if let Some(first) = copies.first() {
-        for sentence in overlaps(&scope.machine, &found, first.installed.name.as_str()).map_err(failed)? {
+        for sentence in overlaps(&scope.machine, first.installed.name.as_str()).map_err(failed)? {
             output::line(&sentence)?;
         }
     }

@@ -47,7 +47,11 @@ struct Login {
 
 impl std::fmt::Debug for Login {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.api_key.is_some() { "Login(file)" } else { "Login(keyring)" })
+        f.write_str(if self.api_key.is_some() {
+            "Login(file)"
+        } else {
+            "Login(keyring)"
+        })
     }
 }
 
@@ -55,7 +59,10 @@ impl Logins {
     /// # Errors
     /// If the file cannot be read, or other accounts can read or change it.
     pub(in crate::cli) fn read() -> Result<Self, CliError> {
-        let Some(home) = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute()) else {
+        let Some(home) = std::env::var_os("HOME")
+            .map(PathBuf::from)
+            .filter(|home| home.is_absolute())
+        else {
             return Ok(Self::default());
         };
         let folder = config_folder(&home);
@@ -63,7 +70,10 @@ impl Logins {
         let stored = match read(&folder) {
             Ok(None) => Stored::default(),
             Ok(Some(text)) => serde_json::from_str(&text).map_err(|error| {
-                let message = format!("{} is not readable: {error}; remove it and log in again", path.display());
+                let message = format!(
+                    "{} is not readable: {error}; remove it and log in again",
+                    path.display()
+                );
                 CliError::new(CliErrorKind::Refused, message)
             })?,
             Err(error) => return Err(file_error("cannot read", &path, &error)),
@@ -88,7 +98,8 @@ impl Logins {
             Some(Login { api_key: None }) => match keyring::get(&url) {
                 Some(text) => api_key::parse(text.trim()).map(Some),
                 None => {
-                    let message = format!("the keyring does not give the API key of {url}; unlock it, or log in again");
+                    let message =
+                        format!("the keyring does not give the API key of {url}; unlock it, or log in again");
                     Err(CliError::new(CliErrorKind::Refused, message))
                 }
             },
@@ -99,7 +110,12 @@ impl Logins {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub(in crate::cli) fn set(&mut self, url: &str, key: &ApiKey, uses_keyring: bool) -> Result<String, CliError> {
+    pub(in crate::cli) fn set(
+        &mut self,
+        url: &str,
+        key: &ApiKey,
+        uses_keyring: bool,
+    ) -> Result<String, CliError> {
         let url = normal(url);
         let in_keyring = uses_keyring && keyring::set(&url, key.reveal());
         let api_key = (!in_keyring).then(|| key.reveal().to_owned());
@@ -135,7 +151,10 @@ impl Logins {
     fn write(&self) -> Result<(), CliError> {
         let path = self.folder.join(FILE);
         if self.folder.as_os_str().is_empty() {
-            return Err(CliError::new(CliErrorKind::Usage, "the home folder is not known: set HOME"));
+            return Err(CliError::new(
+                CliErrorKind::Usage,
+                "the home folder is not known: set HOME",
+            ));
         }
         let text = serde_json::to_string_pretty(&self.stored)
             .map_err(|error| CliError::new(CliErrorKind::Internal, error.to_string()))?;
@@ -155,7 +174,10 @@ impl Logins {
 /// An address as the registry's clients identify it: without `/mcp` and without a slash at the end.
 fn normal(url: &str) -> String {
     let url = url.trim_end_matches('/');
-    url.strip_suffix("/mcp").unwrap_or(url).trim_end_matches('/').to_owned()
+    url.strip_suffix("/mcp")
+        .unwrap_or(url)
+        .trim_end_matches('/')
+        .to_owned()
 }
 
 fn read(folder: &Path) -> std::io::Result<Option<String>> {
@@ -202,7 +224,15 @@ mod keyring {
             return false;
         }
         let child = Command::new("secret-tool")
-            .args(["store", "--label", &format!("skillkeep: {url}"), "service", SERVICE, "registry", url])
+            .args([
+                "store",
+                "--label",
+                &format!("skillkeep: {url}"),
+                "service",
+                SERVICE,
+                "registry",
+                url,
+            ])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -210,7 +240,10 @@ mod keyring {
         let Ok(mut child) = child else {
             return false;
         };
-        let is_written = child.stdin.take().is_some_and(|mut stdin| stdin.write_all(key.as_bytes()).is_ok());
+        let is_written = child
+            .stdin
+            .take()
+            .is_some_and(|mut stdin| stdin.write_all(key.as_bytes()).is_ok());
         let is_stored = child.wait().is_ok_and(|status| status.success());
         is_written && is_stored && get(url).is_some_and(|stored| stored.trim() == key)
     }
