@@ -6,7 +6,6 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use agent_skills::Digest;
 use folder_handle::{EntryInfo, EntryKind, FolderHandle, RenameMode};
 
 use crate::error::Error;
@@ -39,7 +38,7 @@ impl Folder {
     }
 
     /// The same folder, whose entries are shown without a path before them.
-    pub(crate) fn as_root(self) -> Self {
+    pub(crate) fn into_root(self) -> Self {
         Self {
             shown: PathBuf::new(),
             ..self
@@ -159,7 +158,7 @@ impl Folder {
             file.rewind()?;
             let mut written = Vec::with_capacity(bytes.len());
             file.read_to_end(&mut written)?;
-            if Digest::of(&written) == Digest::of(bytes) {
+            if written == bytes {
                 Ok(())
             } else {
                 Err(io::Error::other(
