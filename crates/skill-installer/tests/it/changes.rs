@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use skill_installer::{
-    Conflict, Difference, Error, FileAction, InstalledState, Options, PlanKind, inspect, list, remove,
-    set_pinned, verify,
+    Conflict, Difference, Error, FileAction, InstalledState, Options, PlanKind, ReleaseSignature, inspect,
+    list, remove, set_pinned, verify,
 };
 
 use super::fixture::{NOW, Project, content, force, name, release, v1, v2};
@@ -222,6 +222,11 @@ fn plan_that_is_out_of_date_is_refused() {
         .apply(&project.folder, &v1(), NOW, &Options::default())
         .unwrap_err();
     assert_eq!(error.code(), "changed", "another release than planned");
+    for time in ["", "now\n", "2026-11-26 12:00"] {
+        let plan = project.plan(&v2(), &Options::default()).unwrap();
+        let applied = plan.apply(&project.folder, &v2(), time, &Options::default());
+        assert_eq!(applied.unwrap_err().code(), "bad_time", "{time:?}");
+    }
     assert_eq!(project.read("pdf/scripts/run.sh"), "echo one\n");
 }
 
@@ -319,4 +324,31 @@ fn second_process_waits_and_then_says_that_another_works() {
     assert!(error.to_string().contains("another skillkeep is working in"));
     drop(lock);
     project.install(&v2(), &options).unwrap();
+}
+
+#[test]
+fn signature_is_kept_in_the_marker() {
+    let signature = ReleaseSignature {
+        key_id: "0123456789abcdef".to_owned(),
+        algorithm: "ed25519".to_owned(),
+        bytes: "AAAA".to_owned(),
+    };
+    let mut release = super::fixture::raw_release("1", vec![super::fixture::file("SKILL.md", b"a", false)]);
+    let unsigned = release.clone().verify().unwrap();
+    release.signature = Some(signature.clone());
+    let signed = release.verify().unwrap();
+    let project = Project::with(&unsigned);
+    // The version is there, but its marker says nothing of the signature yet.
+    assert_eq!(
+        project.install(&signed, &Options::default()).unwrap().kind,
+        PlanKind::Update
+    );
+    assert_eq!(
+        list(&project.folder).unwrap()[0].marker.signature,
+        Some(signature)
+    );
+    assert_eq!(
+        project.install(&signed, &Options::default()).unwrap().kind,
+        PlanKind::Current
+    );
 }

@@ -8,6 +8,9 @@
     reason = "a test ends at the first error"
 )]
 
+#[cfg(not(feature = "test-util"))]
+compile_error!("these tests need the feature test-util: pass --all-features");
+
 mod changes;
 mod crashes;
 mod fixture;

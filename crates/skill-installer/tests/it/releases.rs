@@ -235,6 +235,7 @@ fn broken_markers(valid: &str) -> Vec<(String, &'static str)> {
         ),
         (valid.replacen("\"1.0.0\"", "\"one\"", 1), "version"),
         (valid.replacen("sha256:", "sha512:", 1), "digest"),
+        (valid.replacen("2026-11-26", "\\u001b[2J", 1), "short word"),
         (" ".repeat(2 * 1024 * 1024 + 1), "bytes"),
         (format!("{valid}{valid}"), "trailing"),
     ];
