@@ -102,7 +102,9 @@ impl Folder {
     /// The bytes of a file; `None` if it has more than `limit`.
     pub(crate) fn read(&self, path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
         let file = self.open_file(path)?;
-        let mut bytes = Vec::new();
+        // With room for the whole file, two reads are enough.
+        let size = file.metadata().map_or(0, |info| info.len().min(limit));
+        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0).saturating_add(1));
         file.take(limit.saturating_add(1))
             .read_to_end(&mut bytes)
             .map_err(self.error("read", path.as_os_str()))?;
