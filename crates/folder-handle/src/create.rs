@@ -153,12 +153,16 @@ impl FolderHandle {
             RenameMode::KeepExisting => RenameFlags::NOREPLACE,
             RenameMode::Exchange => RenameFlags::EXCHANGE,
         };
+        // INVAL stands for a folder below itself too, but then a rename without flags fails as well.
+        let unsupported = [
+            rustix::io::Errno::INVAL,
+            rustix::io::Errno::NOSYS,
+            rustix::io::Errno::NOTSUP,
+            rustix::io::Errno::OPNOTSUPP,
+        ];
         match renameat_with(&self.fd, from, &folder.fd, to, flags) {
             Ok(()) => Ok(()),
-            // A folder below itself is an EINVAL too, but then a rename without flags fails as well.
-            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::OPNOTSUPP)
-                if mode != RenameMode::Replace =>
-            {
+            Err(error) if mode != RenameMode::Replace && unsupported.contains(&error) => {
                 Err(io::ErrorKind::Unsupported.into())
             }
             Err(error) => Err(error.into()),

@@ -231,3 +231,55 @@ fn link_of_another_account_is_not_followed_to_a_folder() {
         assert_eq!(opened.is_ok(), is_opened, "{name}: {opened:?}");
     }
 }
+
+#[test]
+fn entries_are_exchanged_and_existing_ones_are_kept() {
+    let (folder, handle) = folder();
+    fs::write(folder.path().join("file"), "file").unwrap();
+    let inner = handle.subfolder(Path::new("a")).unwrap();
+    let kept = handle.rename_to("file".as_ref(), &inner, "b".as_ref(), RenameMode::KeepExisting);
+    assert_eq!(kept.unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    handle
+        .rename_to("a".as_ref(), &handle, "file".as_ref(), RenameMode::Exchange)
+        .unwrap();
+    assert_eq!(fs::read_to_string(folder.path().join("a")).unwrap(), "file");
+    assert_eq!(fs::read_to_string(folder.path().join("file/b")).unwrap(), "text");
+    handle
+        .rename_to("a".as_ref(), &inner, "b".as_ref(), RenameMode::Replace)
+        .unwrap();
+    assert_eq!(fs::read_to_string(folder.path().join("file/b")).unwrap(), "file");
+    for (from, to) in [("../x", "y"), ("file", "../y"), ("/etc", "y")] {
+        let renamed = handle.rename_to(from.as_ref(), &handle, to.as_ref(), RenameMode::Replace);
+        assert_eq!(renamed.unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+}
+
+#[test]
+fn links_are_created_and_read_but_never_followed() {
+    let (folder, handle) = folder();
+    let inner = handle.subfolder(Path::new("a")).unwrap();
+    handle.create_link("link".as_ref(), Path::new("a/b")).unwrap();
+    assert_eq!(handle.read_link("link".as_ref()).unwrap(), Path::new("a/b"));
+    let again = handle.create_link("link".as_ref(), Path::new("x"));
+    assert_eq!(again.unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    assert_eq!(
+        handle.read_link("a".as_ref()).unwrap_err().kind(),
+        io::ErrorKind::InvalidInput
+    );
+    // The link itself gets the second name, not the file behind it.
+    handle
+        .link_to("link".as_ref(), &inner, "second".as_ref())
+        .unwrap();
+    assert!(folder.path().join("a/second").is_symlink());
+    inner.link_to("b".as_ref(), &handle, "third".as_ref()).unwrap();
+    assert_eq!(handle.info(Path::new("third")).unwrap().names, 2);
+    handle.set_mode(0o700).unwrap();
+    assert_eq!(handle.own_info().unwrap().mode, 0o700);
+    assert!(handle.remove_folder("a".as_ref()).is_err(), "it is not empty");
+    for name in ["b", "second"] {
+        inner.remove_file(name.as_ref()).unwrap();
+    }
+    handle.remove_folder("a".as_ref()).unwrap();
+    handle.remove_folder("a".as_ref()).unwrap();
+    assert!(handle.remove_folder("../a".as_ref()).is_err());
+}

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::marker::Marker;
+use crate::marker::{Marker, is_word};
 use crate::own_names::new_id;
 use crate::plan::{FileAction, Options, Plan, PlanKind, make};
 use crate::recover::{Recovered, recover_locked, retire};
@@ -32,7 +32,7 @@ impl Plan {
     /// `installed_at` is a time in RFC 3339, for the marker file. With [`PlanKind::Current`] nothing is written.
     ///
     /// # Errors
-    /// [`Error::Changed`] if a new plan would do something else; [`Error::Conflict`]; [`Error::Busy`]; [`Error::Io`]. The skill is
+    /// [`Error::Changed`] if a new plan would do something else; [`Error::Conflict`]; [`Error::BadTime`]; [`Error::Busy`]; [`Error::Io`]. The skill is
     /// then as it was before. (If only the last wait for the disk failed, it is the new version.)
     pub fn apply(
         &self,
@@ -41,6 +41,12 @@ impl Plan {
         installed_at: &str,
         options: &Options,
     ) -> Result<Applied, Error> {
+        // A marker with it could not be read again.
+        if !is_word(installed_at) {
+            return Err(Error::BadTime {
+                text: installed_at.chars().take(64).collect(),
+            });
+        }
         let lock = folder.lock(options.wait)?;
         let target = Target::read(&folder.folder, &self.name)?;
         let mut now = make(&self.name, release, target.as_ref(), self.force)?;

@@ -6,7 +6,6 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use agent_skills::Digest;
 use folder_handle::{EntryInfo, EntryKind, FolderHandle, RenameMode};
 
 use crate::error::Error;
@@ -39,7 +38,7 @@ impl Folder {
     }
 
     /// The same folder, whose entries are shown without a path before them.
-    pub(crate) fn as_root(self) -> Self {
+    pub(crate) fn into_root(self) -> Self {
         Self {
             shown: PathBuf::new(),
             ..self
@@ -103,7 +102,9 @@ impl Folder {
     /// The bytes of a file; `None` if it has more than `limit`.
     pub(crate) fn read(&self, path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
         let file = self.open_file(path)?;
-        let mut bytes = Vec::new();
+        // With room for the whole file, two reads are enough.
+        let size = file.metadata().map_or(0, |info| info.len().min(limit));
+        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0).saturating_add(1));
         file.take(limit.saturating_add(1))
             .read_to_end(&mut bytes)
             .map_err(self.error("read", path.as_os_str()))?;
@@ -159,7 +160,7 @@ impl Folder {
             file.rewind()?;
             let mut written = Vec::with_capacity(bytes.len());
             file.read_to_end(&mut written)?;
-            if Digest::of(&written) == Digest::of(bytes) {
+            if written == bytes {
                 Ok(())
             } else {
                 Err(io::Error::other(

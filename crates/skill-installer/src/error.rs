@@ -27,6 +27,8 @@ pub enum Error {
     BadFolderPath { path: PathBuf },
     #[error("{} is {problem}: {}", path.display(), problem.advice())]
     Unsafe { path: PathBuf, problem: FileProblem },
+    #[error("{text:?} is no time in RFC 3339, such as 2026-11-26T12:00:00Z")]
+    BadTime { text: String },
     /// Another process holds the lock. The path is absolute.
     #[error("another skillkeep is working in {}: try again when it has ended", path.display())]
     Busy { path: PathBuf },
@@ -164,6 +166,7 @@ impl Error {
             Self::NoBase { .. } => "no_base",
             Self::BadFolderPath { .. } => "bad_folder_path",
             Self::Unsafe { .. } => "unsafe_path",
+            Self::BadTime { .. } => "bad_time",
             Self::Busy { .. } => "busy",
             Self::NotInstalled { .. } => "not_installed",
             Self::Conflict { conflict, .. } => conflict.code(),

@@ -11,6 +11,9 @@ use crate::recover::MAX_SKILLS;
 use crate::skills_folder::SkillsFolder;
 use crate::tree::{Content, Target};
 
+/// Maximum number of threads that verify skills. Most of the time is spent in system calls for many small files.
+const MAX_THREADS: usize = 4;
+
 /// How the folder of a skill differs from the release that it was installed from. Paths are relative to it, and sorted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Drift {
@@ -107,18 +110,40 @@ pub fn verify(folder: &SkillsFolder, name: &FolderName) -> Result<Drift, Error> 
 /// # Errors
 /// As [`inspect`].
 pub fn list(folder: &SkillsFolder) -> Result<Vec<Installed>, Error> {
-    let mut skills = Vec::new();
+    let mut names = Vec::new();
     for (name, kind) in folder.folder.entries(MAX_SKILLS)? {
         let name = name.to_str().and_then(|name| name.parse::<FolderName>().ok());
-        let (Some(name), true) = (name, kind.is_folder()) else {
-            continue;
-        };
-        match inspect(folder, &name)? {
+        if let (Some(name), true) = (name, kind.is_folder()) {
+            names.push(name);
+        }
+    }
+    names.sort();
+    let threads = std::thread::available_parallelism().map_or(1, |count| count.get().min(MAX_THREADS));
+    let share = names.len().div_ceil(threads).max(1);
+    std::thread::scope(|scope| {
+        let shares: Vec<_> = names
+            .chunks(share)
+            .map(|names| scope.spawn(move || installed_of(folder, names)))
+            .collect();
+        let mut skills = Vec::new();
+        for share in shares {
+            match share.join() {
+                Ok(found) => skills.extend(found?),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        Ok(skills)
+    })
+}
+
+fn installed_of(folder: &SkillsFolder, names: &[FolderName]) -> Result<Vec<Installed>, Error> {
+    let mut skills = Vec::new();
+    for name in names {
+        match inspect(folder, name)? {
             InstalledState::Installed(installed) => skills.push(*installed),
             InstalledState::Absent | InstalledState::Link { .. } | InstalledState::NotOurs { .. } => {}
         }
     }
-    skills.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(skills)
 }
 

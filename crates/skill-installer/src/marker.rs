@@ -14,6 +14,8 @@ pub const MARKER_FILE: &str = ".skillkeep.json";
 /// Maximum size of a marker file in bytes: 512 paths of maximum length, escaped.
 pub(crate) const MAX_MARKER_BYTES: u64 = 2 * 1024 * 1024;
 const FORMAT: u32 = 1;
+/// Maximum length of a time or id in bytes.
+const MAX_WORD_BYTES: usize = 64;
 
 /// What the marker file of an installed skill says. It names the content of the release, not edits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -190,6 +192,11 @@ impl Raw {
         if let Some(signature) = &self.signature {
             check_signature(signature).map_err(|problem| problem.to_string())?;
         }
+        for text in [&self.installed_at, &self.install_id] {
+            if !is_word(text) {
+                return Err("its time or id is no short word".to_owned());
+            }
+        }
         if self.files.len() > MAX_FILES {
             return Err(format!("it names more than {MAX_FILES} files"));
         }
@@ -245,6 +252,11 @@ impl RawPrevious {
             version: self.version,
         })
     }
+}
+
+/// Whether a text can be a time or id in a marker.
+pub(crate) fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_WORD_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn parse_digest(text: &str) -> Result<Digest, String> {

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::disk::Folder;
 use crate::error::Error;
+use crate::folder_name::FolderName;
 use crate::marker::{MARKER_FILE, Marker};
 use crate::own_names::{BACKUP, OLD, STAGE, SWAP, TEMPORARY, parse};
 use crate::tree::{MAX_DEPTH, MAX_ENTRIES, read_marker};
@@ -41,13 +42,13 @@ pub(crate) fn recover_locked(skills: &Folder) -> Result<Recovered, Error> {
     names.sort_by(|a, b| a.0.cmp(&b.0));
     // First, because the other folders are compared with the folders of the skills.
     for (name, kind) in &names {
-        if let (Some((skill, id)), EntryKind::Folder) = (parse(name, SWAP), kind) {
+        if let (Some((skill, id)), EntryKind::Folder) = (of_skill(name, SWAP), kind) {
             let from = OsStr::new(name);
             if !skills.rename_new(from, skills, OsStr::new(skill))? {
                 let old = format!("{OLD}{skill}.{id}");
-                // The exchange was complete. A folder of that name is the new one, and was not exchanged.
+                // The new folder is in place, or a person put another one there. One of that name was not exchanged.
                 if !skills.rename_new(from, skills, OsStr::new(&old))? {
-                    delete_copies(skills, OsStr::new(&old))?;
+                    recovered.backed_up.extend(retire(skills, skill, id)?);
                     skills.rename_new(from, skills, OsStr::new(&old))?;
                 }
                 recovered.backed_up.extend(retire(skills, skill, id)?);
@@ -59,7 +60,7 @@ pub(crate) fn recover_locked(skills: &Folder) -> Result<Recovered, Error> {
         let name_os = OsStr::new(name);
         if name.starts_with(STAGE) && kind.is_folder() {
             delete_copies(skills, name_os)?;
-        } else if let Some((skill, id)) = parse(name, OLD) {
+        } else if let Some((skill, id)) = of_skill(name, OLD) {
             recovered.backed_up.extend(retire(skills, skill, id)?);
         } else if name.starts_with(TEMPORARY) && (kind.is_file() || kind.is_link()) {
             skills.remove_file(name_os)?;
@@ -72,6 +73,12 @@ pub(crate) fn recover_locked(skills: &Folder) -> Result<Recovered, Error> {
         skills.sync()?;
     }
     Ok(recovered)
+}
+
+/// The skill's folder name and the id in a name. A name that this crate did not write, such as one that leads out, is left
+/// alone.
+fn of_skill<'a>(name: &'a str, prefix: &str) -> Option<(&'a str, &'a str)> {
+    parse(name, prefix).filter(|(skill, _)| skill.parse::<FolderName>().is_ok())
 }
 
 /// Removes a folder in which every file is a copy, or has a second name elsewhere.
@@ -141,8 +148,11 @@ pub(crate) fn retire(skills: &Folder, skill: &str, id: &str) -> Result<Vec<Strin
     let folder = skills.subfolder(Path::new(&name))?;
     let marker = read_marker(&folder);
     if marker.as_ref().is_some_and(|marker| marker.install_id == id) {
-        // The new folder, which the run did not exchange.
-        delete_copies(skills, &name)?;
+        // The new folder, which the run did not exchange. The name says so until the last file is gone.
+        let stage = OsString::from(format!("{STAGE}{id}"));
+        if skills.rename_new(&name, skills, &stage)? {
+            delete_copies(skills, &stage)?;
+        }
         return Ok(Vec::new());
     }
     let live_info = skills.info(OsStr::new(skill))?;

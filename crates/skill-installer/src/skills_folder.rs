@@ -98,7 +98,7 @@ impl SkillsFolder {
             folder = opened;
         }
         let relative = names.iter().collect();
-        let folder = folder.as_root();
+        let folder = folder.into_root();
         Ok(Some(Self {
             base: handle,
             relative,

@@ -110,10 +110,9 @@ impl Target {
         let mut tree = Tree::read(&folder, name.as_str())?;
         if marker.is_none()
             && let Some(info) = folder.info(OsStr::new(MARKER_FILE))?
+            && info.kind.is_file()
         {
-            if info.kind.is_file() {
-                tree.files.insert(MARKER_FILE.into(), info);
-            }
+            tree.files.insert(MARKER_FILE.into(), info);
         }
         Ok(Some(Self { folder, marker, tree }))
     }
