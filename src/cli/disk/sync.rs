@@ -60,13 +60,19 @@ pub(in crate::cli) async fn run(config: &Config, args: SyncArgs) -> Result<(), C
         assistants,
         client: &client,
         changed: Vec::new(),
+        failed: Vec::new(),
     };
     let outcome = sync.run().await;
-    let changed = std::mem::take(&mut sync.changed);
+    let (changed, not_installed) = (std::mem::take(&mut sync.changed), std::mem::take(&mut sync.failed));
     client.close().await;
     let withdrawn = outcome?;
     state.write(&scope)?;
-    report(&args, &state, &changed, &withdrawn)
+    report(&args, &state, &changed, &withdrawn)?;
+    if not_installed.is_empty() {
+        return Ok(());
+    }
+    let message = format!("not installed: {}", not_installed.join(", "));
+    Err(CliError::new(CliErrorKind::Refused, message))
 }
 
 /// Reads the skills that the npm package `skills` installed. They name no version, so the newest one is wanted.
@@ -141,6 +147,8 @@ struct Sync<'a> {
     assistants: Vec<SkillAssistant>,
     client: &'a Client,
     changed: Vec<Value>,
+    /// Skills that could not be installed, and were named.
+    failed: Vec<String>,
 }
 
 impl Sync<'_> {
@@ -150,7 +158,15 @@ impl Sync<'_> {
         found.retain(|here| self.scope.contains(here));
         self.remove_unwanted(&found)?;
         for wanted in self.state.manifest.skills().to_vec() {
-            self.install(&wanted, &found).await?;
+            match self.install(&wanted, &found).await {
+                Ok(()) => {}
+                // The next one may work; without a registry none does.
+                Err(error) if error.kind() != CliErrorKind::Unavailable => {
+                    output::note(&format!("{}: {error}", wanted.name));
+                    self.failed.push(wanted.name.to_string());
+                }
+                Err(error) => return Err(error),
+            }
         }
         let mut found = scan(&self.scope.machine).map_err(failed)?;
         found.retain(|here| self.scope.contains(here));
