@@ -41,6 +41,7 @@ mod local_accounts;
 mod malformed_input;
 mod methods;
 mod model;
+mod native_clients;
 mod outcomes;
 mod pasted_texts;
 mod privacy;

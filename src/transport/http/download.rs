@@ -7,9 +7,10 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use serde::Deserialize;
 
 use super::error_response::json_error;
-use super::fetch::{self, entity_tag, known_digests};
+use super::fetch::{self, ASK_AGAIN, KEEP, known_digests};
 use crate::fetches::{Archive, ArchiveBytes, Download};
 use crate::server::CallService;
 
@@ -19,9 +20,11 @@ const PATH: &str = "/skills/{slug}/{file}";
 const VERSION_HEADER: HeaderName = HeaderName::from_static("x-skillkeep-version");
 /// The digest of the manifest of the version that is sent.
 const DIGEST_HEADER: HeaderName = HeaderName::from_static("x-skillkeep-digest");
-/// A version never changes. For an hour only, because it may be yanked, and private, because only this key may have it.
-const KEEP: HeaderValue = HeaderValue::from_static("private, max-age=3600, immutable");
-const ASK_AGAIN: HeaderValue = HeaderValue::from_static("private, no-cache");
+#[derive(Deserialize)]
+struct Params {
+    slug: String,
+    file: String,
+}
 
 pub(super) fn routes(service: &Arc<CallService>) -> Router {
     Router::new()
@@ -31,7 +34,7 @@ pub(super) fn routes(service: &Arc<CallService>) -> Router {
 
 async fn download(
     State(service): State<Arc<CallService>>,
-    Path((slug, file)): Path<(String, String)>,
+    Path(Params { slug, file }): Path<Params>,
     request: Request,
 ) -> Response {
     let Some(version) = file.strip_suffix(".zip") else {
@@ -55,7 +58,7 @@ async fn download(
 
 fn respond(archive: Archive, cache_control: HeaderValue) -> Response {
     let name = format!("{}-{}.zip", archive.slug, archive.version);
-    let (digest, tag) = (archive.digest.to_string(), entity_tag(archive.digest));
+    let digest = archive.digest.to_string();
     let mut response = match archive.bytes {
         ArchiveBytes::Zip(bytes) => {
             let mut response = bytes.into_response();
@@ -68,15 +71,7 @@ fn respond(archive: Archive, cache_control: HeaderValue) -> Response {
         ArchiveBytes::Known => StatusCode::NOT_MODIFIED.into_response(),
     };
     let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, cache_control);
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    headers.append(header::VARY, HeaderValue::from_static("authorization, x-api-key"));
-    if let Some(tag) = tag {
-        headers.insert(header::ETAG, tag);
-    }
+    fetch::set_validators(headers, archive.digest, cache_control);
     insert(headers, VERSION_HEADER, &archive.version);
     insert(headers, DIGEST_HEADER, &digest);
     response

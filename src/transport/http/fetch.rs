@@ -16,6 +16,11 @@ use crate::ids::Digest;
 use crate::server::{CallService, RefusedCall, RefusedFetch, RequestMetadata};
 use crate::tenancy::{ApiKey, Principal};
 
+/// For a version, which never changes. For an hour only, because it may be yanked, and private, because only this key may have it.
+pub(super) const KEEP: HeaderValue = HeaderValue::from_static("private, max-age=3600, immutable");
+/// For an answer that changes when something is published.
+pub(super) const ASK_AGAIN: HeaderValue = HeaderValue::from_static("private, no-cache");
+
 /// Runs and records a fetch, and answers what `respond` makes of its output.
 pub(super) async fn answer<F: Fetch>(
     service: &Arc<CallService>,
@@ -59,9 +64,17 @@ fn refusal(refused: &RefusedFetch) -> Response {
     (status, headers, body.to_string()).into_response()
 }
 
-/// The strong entity tag of something with this digest (RFC 9110, section 8.8.3).
-pub(super) fn entity_tag(digest: Digest) -> Option<HeaderValue> {
-    HeaderValue::from_str(&format!("\"{digest}\"")).ok()
+/// Marks an answer with the digest of its content as a strong entity tag (RFC 9110, section 8.8.3).
+pub(super) fn set_validators(headers: &mut HeaderMap, digest: Digest, cache_control: HeaderValue) {
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{digest}\"")) {
+        headers.insert(header::ETAG, tag);
+    }
+    headers.insert(header::CACHE_CONTROL, cache_control);
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.append(header::VARY, HeaderValue::from_static("authorization, x-api-key"));
 }
 
 /// The digests in `If-None-Match` (RFC 9110, section 13.1.2). Tags of other servers are left out.
