@@ -4,11 +4,17 @@
 //! permission of the tool that returns the same data, and refuses in the words of that tool.
 
 mod catalog;
+mod clawhub;
+mod clawhub_fingerprint;
 mod download;
 mod fetch;
 mod file;
 mod index;
 
+pub use clawhub::{
+    ClawhubHit, ClawhubList, ClawhubResolve, ClawhubResolved, ClawhubSearch, ClawhubShow, ClawhubSkill,
+    ClawhubVersion, ClawhubVersions, ClawhubWhoami,
+};
 pub use download::{Archive, ArchiveBytes, Download};
 pub use fetch::{Fetch, Fetched};
 pub use file::{FetchedFile, File};

@@ -5,6 +5,7 @@
 
 mod batch;
 mod call_status;
+mod clawhub;
 mod connections;
 mod cors;
 mod download;
@@ -36,6 +37,7 @@ use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use self::fetch::Fetches;
 pub use self::forwarded::{Network, PathPrefix};
 use self::head_validation::{AllowedNames, validate_key, validate_names};
 use self::jsonrpc_validation::BodyTimeout;
@@ -242,8 +244,12 @@ fn router<H: ServerHandler>(
         Some(sessions) => routes.merge(sse::routes(sessions, handlers)),
         None => routes,
     };
-    let fetches = download::routes(service).merge(well_known::routes(service));
-    let routes = routes.merge(upload::routes(service)).merge(fetches.clone());
+    let shared = Fetches::new(service);
+    let fetches = download::routes(&shared).merge(well_known::routes(&shared));
+    let routes = routes
+        .merge(upload::routes(service))
+        .merge(fetches.clone())
+        .merge(clawhub::routes(&shared));
     let below_secrets =
         Router::new()
             .nest(secret_path::PATH, fetches)
@@ -256,6 +262,8 @@ fn router<H: ServerHandler>(
         .layer(Extension(BodyTimeout(options.request_timeout)))
         .route_layer(middleware::from_fn_with_state(Arc::clone(access), validate_key))
         .merge(below_secrets)
+        .merge(clawhub::discovery(options.path_prefix.clone()))
+        .route_layer(middleware::from_fn(clawhub::plain_errors))
         .route_layer(cors)
         .route_layer(middleware::from_fn_with_state(allowed, validate_names))
 }

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Deserialize;
 
 use super::error_response::json_error;
-use super::fetch::{self, ASK_AGAIN, KEEP, known_digests};
+use super::fetch::{self, ASK_AGAIN, Fetches, KEEP, known_digests};
 use crate::fetches::{Archive, ArchiveBytes, Download};
-use crate::server::CallService;
 
 /// The route: the last segment is a version, or `latest`, and `.zip`.
 const PATH: &str = "/skills/{slug}/{file}";
@@ -26,14 +26,14 @@ struct Params {
     file: String,
 }
 
-pub(super) fn routes(service: &Arc<CallService>) -> Router {
+pub(super) fn routes(fetches: &Arc<Fetches>) -> Router {
     Router::new()
         .route(PATH, get(download))
-        .with_state(Arc::clone(service))
+        .with_state(Arc::clone(fetches))
 }
 
 async fn download(
-    State(service): State<Arc<CallService>>,
+    State(fetches): State<Arc<Fetches>>,
     Path(Params { slug, file }): Path<Params>,
     request: Request,
 ) -> Response {
@@ -42,18 +42,23 @@ async fn download(
         return json_error(StatusCode::NOT_FOUND, "not_found", message);
     };
     let (parts, _body) = request.into_parts();
-    let asked = (slug.clone(), version.to_owned());
     let download = Download {
         skill: slug,
         version: Some(version.to_owned()),
         known: known_digests(&parts.headers),
     };
+    answer(&fetches, &parts, download).await
+}
+
+/// Answers a download.
+pub(super) async fn answer(fetches: &Fetches, parts: &Parts, download: Download) -> Response {
+    let asked = (download.skill.clone(), download.version.clone());
     let respond = |archive: Archive| {
         // `latest` and a former slug may mean something else in a moment.
-        let is_exact = (&archive.slug, &archive.version) == (&asked.0, &asked.1);
+        let is_exact = asked.0 == archive.slug && asked.1.as_ref() == Some(&archive.version);
         respond(archive, if is_exact { KEEP } else { ASK_AGAIN })
     };
-    fetch::answer(&service, &parts, download, respond).await
+    fetch::answer(fetches, parts, download, respond).await
 }
 
 fn respond(archive: Archive, cache_control: HeaderValue) -> Response {

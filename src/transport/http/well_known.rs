@@ -14,10 +14,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error_response::try_later;
-use super::fetch::{self, ASK_AGAIN, KEEP, known_digests};
+use super::fetch::{self, ASK_AGAIN, Fetches, KEEP, known_digests};
 use crate::fetches::{Artifact, FetchedFile, File, FileIndex, FileIndexEntry, Index, IndexEntry, SkillIndex};
 use crate::ids::Digest;
-use crate::server::CallService;
 
 const SCHEMA: &str = "https://schemas.agentskills.io/discovery/0.2.0/schema.json";
 /// The longest description, in UTF-16 code units, as clients count it.
@@ -30,16 +29,16 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 /// The routes, all of which need a caller.
-pub(super) fn routes(service: &Arc<CallService>) -> Router {
+pub(super) fn routes(fetches: &Arc<Fetches>) -> Router {
     Router::new()
         .route("/.well-known/agent-skills/index.json", get(skill_index))
         .route("/.well-known/skills/index.json", get(file_index))
         .route("/.well-known/skills/{slug}/{*path}", get(latest_file))
         .route("/skills/{slug}/{version}/{*path}", get(file))
-        .with_state(Arc::clone(service))
+        .with_state(Arc::clone(fetches))
 }
 
-async fn skill_index(State(service): State<Arc<CallService>>, request: Request) -> Response {
+async fn skill_index(State(fetches): State<Arc<Fetches>>, request: Request) -> Response {
     let (parts, _body) = request.into_parts();
     let respond = |index| match index {
         Index::Complete(entries) => {
@@ -53,7 +52,7 @@ async fn skill_index(State(service): State<Arc<CallService>>, request: Request) 
             try_later(StatusCode::SERVICE_UNAVAILABLE, 1, &message)
         }
     };
-    fetch::answer(&service, &parts, SkillIndex, respond).await
+    fetch::answer(&fetches, &parts, SkillIndex, respond).await
 }
 
 /// An entry of version 0.2.0. Clients skip an entry without a description.
@@ -86,13 +85,13 @@ fn shortened(description: &str) -> String {
     description.trim().chars().take_while(fits).collect()
 }
 
-async fn file_index(State(service): State<Arc<CallService>>, request: Request) -> Response {
+async fn file_index(State(fetches): State<Arc<Fetches>>, request: Request) -> Response {
     let (parts, _body) = request.into_parts();
     let respond = |entries: Vec<FileIndexEntry>| {
         let skills: Vec<Value> = entries.iter().filter_map(listed).collect();
         json_index(&parts.headers, &json!({"skills": skills}))
     };
-    fetch::answer(&service, &parts, FileIndex, respond).await
+    fetch::answer(&fetches, &parts, FileIndex, respond).await
 }
 
 /// An entry of version 0.1.0. One that is not valid would make clients refuse the whole index.
@@ -123,22 +122,22 @@ struct FileParams {
 }
 
 async fn latest_file(
-    State(service): State<Arc<CallService>>,
+    State(fetches): State<Arc<Fetches>>,
     Path(params): Path<FileParams>,
     request: Request,
 ) -> Response {
-    send_file(&service, params, request).await
+    send_file(&fetches, params, request).await
 }
 
 async fn file(
-    State(service): State<Arc<CallService>>,
+    State(fetches): State<Arc<Fetches>>,
     Path(params): Path<FileParams>,
     request: Request,
 ) -> Response {
-    send_file(&service, params, request).await
+    send_file(&fetches, params, request).await
 }
 
-async fn send_file(service: &Arc<CallService>, params: FileParams, request: Request) -> Response {
+async fn send_file(fetches: &Fetches, params: FileParams, request: Request) -> Response {
     let (parts, _body) = request.into_parts();
     let asked = (params.slug.clone(), params.version.clone());
     let file = File {
@@ -158,7 +157,7 @@ async fn send_file(service: &Arc<CallService>, params: FileParams, request: Requ
         fetch::set_validators(response.headers_mut(), digest, kept);
         response
     };
-    fetch::answer(service, &parts, file, respond).await
+    fetch::answer(fetches, &parts, file, respond).await
 }
 
 /// Never a type that a browser runs: the files are written by users.

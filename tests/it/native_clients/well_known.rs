@@ -62,6 +62,33 @@ async fn every_artifact_has_the_digest_of_the_index() {
     assert_eq!(known, 1);
 }
 
+/// Clients fetch all skills at the same time, and leave out what is refused without a word.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_skills_are_fetched_at_the_same_time() {
+    let fixture = Fixture::new().await;
+    for number in 0..100 {
+        let name = format!("skill-{number}");
+        fixture
+            .db
+            .skill(
+                fixture.tenant,
+                &name,
+                &format!("Number {number}."),
+                &[("a.txt", b"a")],
+            )
+            .await;
+    }
+    let secret = fixture.share(&[]);
+    let index = fixture.json(&format!("{secret}{INDEX}")).await;
+    let fetched = names(&index).into_iter().map(|name| {
+        let path = format!("{secret}/skills/{name}/latest.zip");
+        let fixture = &fixture;
+        async move { fixture.open(&path).await.status() }
+    });
+    let statuses = futures::future::join_all(fetched).await;
+    assert_eq!(statuses, [StatusCode::OK; 102]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn index_changes_with_the_catalog_and_is_otherwise_not_sent_again() {
     let fixture = Fixture::new().await;
