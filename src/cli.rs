@@ -9,6 +9,7 @@ mod connect;
 mod database;
 mod disk;
 mod doctor;
+mod duration;
 mod embedded_errors;
 mod files;
 mod import;
@@ -28,6 +29,7 @@ mod registry_args;
 mod scan;
 mod serve;
 mod settings;
+mod share;
 mod skill;
 mod stdio;
 mod tenant;
@@ -147,6 +149,11 @@ enum Command {
     /// Create, list, limit, inspect, revoke and rotate API keys
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Create, list and revoke secret paths to skills
+    ///
+    /// For clients that can send no API key in a header. Example: skillkeep share create --key laptop --expires 30d
+    #[command(subcommand)]
+    Share(share::ShareCommand),
     /// Import all skills of a folder or an archive
     ///
     /// Safe to repeat: a changed skill gets a new version, an unchanged one is skipped. Example: skillkeep import
@@ -261,6 +268,7 @@ async fn dispatch(config: &Config, command: Command) -> Result<(), CliError> {
         Command::Tenant(command) => tenant::run(config, command).await,
         Command::User(command) => user::run(config, command).await,
         Command::Key(command) => key::run(config, command).await,
+        Command::Share(command) => share::run(config, command).await,
         Command::Import(args) => import::run(config, args).await,
         Command::Publish(args) => publish::run(config, args).await,
         Command::Skill(command) => skill::run(config, command).await,

@@ -1,10 +1,21 @@
-//! Reads over plain HTTP, for clients that install skills themselves: the download of a version. One file each.
+//! Reads over plain HTTP, for clients that install skills themselves: downloads, files and indexes. One file each.
 //!
 //! Invariants: as with tools, a fetch gets the caller's open transaction, never a connection or the pool. It needs the
 //! permission of the tool that returns the same data, and refuses in the words of that tool.
 
+mod catalog;
+mod clawhub;
+mod clawhub_fingerprint;
 mod download;
 mod fetch;
+mod file;
+mod index;
 
+pub use clawhub::{
+    ClawhubHit, ClawhubList, ClawhubResolve, ClawhubResolved, ClawhubSearch, ClawhubShow, ClawhubSkill,
+    ClawhubVersion, ClawhubVersions, ClawhubWhoami,
+};
 pub use download::{Archive, ArchiveBytes, Download};
 pub use fetch::{Fetch, Fetched};
+pub use file::{FetchedFile, File};
+pub use index::{Artifact, FileIndex, FileIndexEntry, Index, IndexEntry, SkillIndex};

@@ -96,6 +96,10 @@ uuid_id!(
     ApiKeyId
 );
 uuid_id!(
+    /// The id of a secret path, not its secret.
+    SecretPathId
+);
+uuid_id!(
     /// A skill with all its versions.
     SkillId
 );

@@ -6,6 +6,7 @@
 //! be rolled back.
 
 pub mod administration;
+pub mod archives;
 pub mod audit;
 pub mod caller;
 pub mod cursor;

@@ -7,10 +7,11 @@ mod concurrency;
 mod principal;
 mod rate_limit;
 mod scope;
+pub mod secret_paths;
 pub mod tenants;
 pub mod users;
 
-pub use api_key::{ApiKey, ApiKeyError, PREFIX, mask_keys};
+pub use api_key::{ApiKey, ApiKeyError, KeyKind, PREFIX, SECRET_PATH_PREFIX, mask_keys, split_at_prefix};
 pub use call_limits::CallLimits;
 pub use concurrency::{Share, ShareExceeded, ShareLimiter, ShareLimits};
 pub use principal::{

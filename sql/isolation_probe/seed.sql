@@ -3,10 +3,14 @@ INSERT INTO users (tenant_id, id, email)
 VALUES (current_tenant_id(), current_tenant_id(), 'probe@example.com');
 INSERT INTO api_keys (tenant_id, id, user_id, name, key_hash, scopes)
 VALUES (current_tenant_id(), current_tenant_id(), current_tenant_id(), 'probe', sha256('probe'), '{skills:read}');
+INSERT INTO secret_paths (tenant_id, id, api_key_id, name, secret_hash, created_by, expires_at)
+VALUES (current_tenant_id(), current_tenant_id(), current_tenant_id(), 'probe', sha256('probe'), 'probe', now() + interval '1 day');
 INSERT INTO skills (tenant_id, id, slug, name, description, conformant, revision)
 VALUES (current_tenant_id(), current_tenant_id(), 'probe', 'probe', 'A skill of the isolation probe.', true, 1);
 INSERT INTO skill_versions (tenant_id, id, skill_id, ordinal, version, digest, front_matter, file_count, total_bytes)
 VALUES (current_tenant_id(), current_tenant_id(), current_tenant_id(), 1, '1', sha256('probe'), '{}', 1, 5);
+INSERT INTO archive_digests (tenant_id, version_id, digest)
+VALUES (current_tenant_id(), current_tenant_id(), sha256('probe'));
 INSERT INTO blobs (tenant_id, digest, bytes)
 VALUES (current_tenant_id(), sha256('probe'), 'probe');
 INSERT INTO skill_files (tenant_id, version_id, path, digest, size, mode)

@@ -11,7 +11,7 @@ const ROWS_PER_FETCH: usize = 500;
 /// Number of files that one FETCH reads; a file has up to 16 MiB.
 const FILES_PER_FETCH: usize = 4;
 /// Credential columns, omitted from exports.
-pub const REDACTED_COLUMNS: [&str; 2] = ["key_hash", "cursor_secret"];
+pub const REDACTED_COLUMNS: [&str; 3] = ["key_hash", "secret_hash", "cursor_secret"];
 /// The table whose column `bytes` is exported as files.
 const BLOBS: &str = "blobs";
 

@@ -62,6 +62,7 @@ impl Fetch for Download {
         };
         Ok(Fetched {
             subject: version.subject(),
+            count: None,
             bytes: match &bytes {
                 ArchiveBytes::Zip(bytes) => bytes.len(),
                 ArchiveBytes::Known => 0,

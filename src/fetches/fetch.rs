@@ -34,6 +34,8 @@ pub struct Fetched<T> {
     pub output: T,
     /// The version that was read.
     pub subject: Subject,
+    /// Number of skills that were listed.
+    pub count: Option<usize>,
     /// Size of the content in bytes.
     pub bytes: usize,
 }

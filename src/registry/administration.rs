@@ -5,6 +5,7 @@
 
 pub mod api_keys;
 pub mod audit_log;
+pub mod secret_paths;
 pub mod settings;
 pub mod skills;
 pub mod tenants;

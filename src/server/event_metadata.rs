@@ -5,7 +5,7 @@ use ring::hmac;
 use rmcp::model::JsonObject;
 use serde_json::{Map, Value};
 
-use crate::tenancy::{PREFIX, Principal, SearchText};
+use crate::tenancy::{Principal, SearchText, split_at_prefix};
 
 /// The transport of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,14 +95,19 @@ pub(super) fn recordable(text: &str, max: usize) -> String {
 
 /// The text with the rest of each API key hidden.
 fn without_keys(text: &str) -> String {
-    let mut parts = text.split(PREFIX);
-    let mut shown = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let rest = part.trim_start_matches(|c: char| c.is_ascii_alphanumeric());
-        shown.push_str(PREFIX);
+    let (mut shown, mut rest) = (String::new(), text);
+    while let Some((before, prefix, after)) = split_at_prefix(rest) {
+        shown.push_str(before);
+        shown.push_str(prefix);
         shown.push_str("(hidden)");
-        shown.push_str(rest);
+        let next = split_at_prefix(after).map_or(after.len(), |(between, _, _)| between.len());
+        let run = after.len()
+            - after
+                .trim_start_matches(|c: char| c.is_ascii_alphanumeric())
+                .len();
+        rest = after.get(next.min(run)..).unwrap_or_default();
     }
+    shown.push_str(rest);
     shown
 }
 
@@ -112,7 +117,7 @@ pub(super) fn tool_name(name: &str) -> String {
         && name
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
-        && !name.contains(PREFIX);
+        && split_at_prefix(name).is_none();
     if is_valid {
         name.to_owned()
     } else {

@@ -98,7 +98,12 @@ impl<F: Fetch> RecordedRequest for FetchRequest<F> {
     async fn run(fetch: F, cx: &CallContext<'_>) -> Result<Completion<Self::Reply>, DbError> {
         Ok(match fetch.run(cx).await {
             Ok(fetched) => {
-                Completion::success(Ok(fetched.output), fetched.bytes).with_subject(fetched.subject)
+                let count = fetched
+                    .count
+                    .map(|count| i32::try_from(count).unwrap_or(i32::MAX));
+                Completion::success(Ok(fetched.output), fetched.bytes)
+                    .with_subject(fetched.subject)
+                    .with_count(count)
             }
             Err(ToolError::Refused { code, message }) => refused(CallOutcome::ToolError, code, message),
             Err(ToolError::InvalidArguments(message)) => {

@@ -1,4 +1,5 @@
-//! The text of an API key: `skeep_`, then in base 62 the tenant's id, a secret of about 190 random bits, and a checksum.
+//! The text of an API key: `skeep_`, then in base 62 the tenant's id, a secret of about 190 random bits, and a checksum. The secret
+//! of a secret path has the same form and begins with `skeepd_`.
 //!
 //! The fixed prefix lets secret scanners find a leaked key; the checksum detects a typing error without a query.
 //! The tenant's id in the key is a claim: it only selects the tenant in which the key's hash is looked up.
@@ -18,7 +19,9 @@ pub const PREFIX: &str = "skeep_";
 const TENANT_LEN: usize = 22;
 const SECRET_LEN: usize = 32;
 const CHECKSUM_LEN: usize = 6;
-const LEN: usize = PREFIX.len() + TENANT_LEN + SECRET_LEN + CHECKSUM_LEN;
+const BODY_LEN: usize = TENANT_LEN + SECRET_LEN + CHECKSUM_LEN;
+/// Prefix of the secret of a secret path.
+pub const SECRET_PATH_PREFIX: &str = "skeepd_";
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// A well-formed API key. Only the database knows whether it is valid. `Debug` prints no part of it.
@@ -39,6 +42,25 @@ const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 pub struct ApiKey {
     text: String,
     tenant: TenantId,
+    kind: KeyKind,
+}
+
+/// What a key is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyKind {
+    /// Sent in a header, with every request.
+    Header,
+    /// A part of a path, for clients that can send no header. It stands for an API key, and opens less.
+    SecretPath,
+}
+
+impl KeyKind {
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Header => PREFIX,
+            Self::SecretPath => SECRET_PATH_PREFIX,
+        }
+    }
 }
 
 /// Why a text is not an API key. The message never contains the text, which may be a secret.
@@ -59,13 +81,58 @@ impl ApiKey {
     /// Generates a key for a tenant.
     #[must_use]
     pub fn generate(tenant: TenantId, rng: &mut (impl rand::CryptoRng + ?Sized)) -> Self {
+        Self::generate_kind(KeyKind::Header, tenant, rng)
+    }
+
+    /// Generates the secret of a secret path for a tenant.
+    #[must_use]
+    pub fn generate_secret_path(tenant: TenantId, rng: &mut (impl rand::CryptoRng + ?Sized)) -> Self {
+        Self::generate_kind(KeyKind::SecretPath, tenant, rng)
+    }
+
+    fn generate_kind(kind: KeyKind, tenant: TenantId, rng: &mut (impl rand::CryptoRng + ?Sized)) -> Self {
         let secret = (0..SECRET_LEN).map(|_| char::from(rng.sample(Alphanumeric)));
-        let mut text = String::with_capacity(LEN);
-        text.push_str(PREFIX);
+        let mut text = String::with_capacity(kind.prefix().len() + BODY_LEN);
+        text.push_str(kind.prefix());
         text.push_str(&encode(tenant.as_uuid().as_u128(), TENANT_LEN));
         text.extend(secret);
         text.push_str(&checksum(&text));
-        Self { text, tenant }
+        Self { text, tenant, kind }
+    }
+
+    /// Parses the secret of a secret path.
+    ///
+    /// # Errors
+    /// [`ApiKeyError`] if the text is not one, also if it is an API key.
+    pub fn parse_secret_path(text: &str) -> Result<Self, ApiKeyError> {
+        Self::parse_kind(KeyKind::SecretPath, text)
+    }
+
+    #[must_use]
+    pub const fn kind(&self) -> KeyKind {
+        self.kind
+    }
+
+    fn parse_kind(kind: KeyKind, text: &str) -> Result<Self, ApiKeyError> {
+        let body = text.strip_prefix(kind.prefix()).ok_or(ApiKeyError::Shape)?;
+        if body.contains(char::is_whitespace) {
+            return Err(ApiKeyError::WhiteSpace);
+        }
+        if body.len() != BODY_LEN || !body.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            return Err(ApiKeyError::Shape);
+        }
+        // The text is ASCII, so both splits are at character boundaries.
+        let (covered, sum) = text.split_at(text.len() - CHECKSUM_LEN);
+        if checksum(covered) != sum {
+            return Err(ApiKeyError::Checksum);
+        }
+        let (tenant, _) = body.split_at(TENANT_LEN);
+        let tenant = decode(tenant).ok_or(ApiKeyError::Shape)?;
+        Ok(Self {
+            text: text.to_owned(),
+            tenant: TenantId::from_uuid(Uuid::from_u128(tenant)),
+            kind,
+        })
     }
 
     /// The tenant that the key claims to belong to; not verified.
@@ -92,25 +159,7 @@ impl FromStr for ApiKey {
 
     /// White space around the key is ignored: files and secrets of an orchestrator often end with a line feed.
     fn from_str(text: &str) -> Result<Self, ApiKeyError> {
-        let text = text.trim();
-        let body = text.strip_prefix(PREFIX).ok_or(ApiKeyError::Shape)?;
-        if body.contains(char::is_whitespace) {
-            return Err(ApiKeyError::WhiteSpace);
-        }
-        if text.len() != LEN || !body.bytes().all(|b| b.is_ascii_alphanumeric()) {
-            return Err(ApiKeyError::Shape);
-        }
-        // The text is ASCII and `LEN` bytes long, so both splits are at character boundaries.
-        let (covered, sum) = text.split_at(LEN - CHECKSUM_LEN);
-        if checksum(covered) != sum {
-            return Err(ApiKeyError::Checksum);
-        }
-        let (tenant, _) = body.split_at(TENANT_LEN);
-        let tenant = decode(tenant).ok_or(ApiKeyError::Shape)?;
-        Ok(Self {
-            text: text.to_owned(),
-            tenant: TenantId::from_uuid(Uuid::from_u128(tenant)),
-        })
+        Self::parse_kind(KeyKind::Header, text.trim())
     }
 }
 
@@ -120,10 +169,22 @@ impl fmt::Debug for ApiKey {
     }
 }
 
-/// Stands for an API key in a text that is stored.
-const MASKED: &str = "skeep_(hidden)";
+/// Splits a text at the first prefix of a key: the text before it, the prefix, and the text after it.
+#[must_use]
+pub fn split_at_prefix(text: &str) -> Option<(&str, &'static str, &str)> {
+    [PREFIX, SECRET_PATH_PREFIX]
+        .into_iter()
+        .filter_map(|prefix| {
+            text.split_once(prefix)
+                .map(|(before, after)| (before, prefix, after))
+        })
+        .min_by_key(|(before, _, _)| before.len())
+}
 
-/// Replaces every API key in a text that a caller wrote, so that a key that was pasted by mistake is not stored. What looks like a key
+/// Stands for what follows the prefix of a key in a text that is stored.
+const HIDDEN: &str = "(hidden)";
+
+/// Replaces every API key and every secret of a secret path in a text that a caller wrote, so that a key that was pasted by mistake is not stored. What looks like a key
 /// with a part of its secret, such as one with a typing error, counts as one.
 ///
 /// # Examples
@@ -138,20 +199,23 @@ const MASKED: &str = "skeep_(hidden)";
 /// ```
 #[must_use]
 pub fn mask_keys(text: &str) -> Cow<'_, str> {
-    if !text.contains(PREFIX) {
+    if split_at_prefix(text).is_none() {
         return Cow::Borrowed(text);
     }
     let mut masked = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some((before, after)) = rest.split_once(PREFIX) {
+    while let Some((before, prefix, after)) = split_at_prefix(rest) {
         masked.push_str(before);
+        masked.push_str(prefix);
         let is_letter_or_digit = |c: char| c.is_ascii_alphanumeric();
         let run = after.len() - after.trim_start_matches(is_letter_or_digit).len();
         // The next key may follow without a space.
-        let end = after.find(PREFIX).map_or(run, |next| next.min(run));
+        let next = split_at_prefix(after).map(|(between, _, _)| between.len());
+        let end = next.map_or(run, |next| next.min(run));
         let (body, following) = after.split_at(end);
-        masked.push_str(if body.len() > TENANT_LEN { MASKED } else { PREFIX });
-        rest = if body.len() > TENANT_LEN { following } else { after };
+        let is_key = body.len() > TENANT_LEN;
+        masked.push_str(if is_key { HIDDEN } else { "" });
+        rest = if is_key { following } else { after };
     }
     masked.push_str(rest);
     Cow::Owned(masked)
@@ -213,6 +277,22 @@ mod tests {
     }
 
     #[test]
+    fn secret_of_a_path_is_no_api_key_and_the_reverse() {
+        let tenant = TenantId::new();
+        let secret = ApiKey::generate_secret_path(tenant, &mut rand::rng());
+        assert!(secret.reveal().starts_with("skeepd_") && secret.reveal().len() == 67);
+        assert_eq!(ApiKey::parse_secret_path(secret.reveal()), Ok(secret.clone()));
+        assert_eq!(
+            (secret.claimed_tenant(), secret.kind()),
+            (tenant, KeyKind::SecretPath)
+        );
+        assert_eq!(secret.reveal().parse::<ApiKey>(), Err(ApiKeyError::Shape));
+        assert_eq!(ApiKey::parse_secret_path(key().reveal()), Err(ApiKeyError::Shape));
+        let text = format!("from /d/{}/skills", secret.reveal());
+        assert_eq!(mask_keys(&text), "from /d/skeepd_(hidden)/skills");
+    }
+
+    #[test]
     fn truncated_or_extended_key_is_rejected() {
         let key = key();
         for len in 0..key.reveal().len() {
@@ -252,6 +332,7 @@ mod tests {
             (text[..40].to_owned(), "skeep_(hidden)"),
             ("skeep_ skeep_skeep_abc".to_owned(), "skeep_ skeep_skeep_abc"),
             (format!("skeep_{text}"), "skeep_skeep_(hidden)"),
+            (format!("skeepd_{text}"), "skeepd_skeep_(hidden)"),
         ] {
             assert_eq!(mask_keys(&before), after, "{before}");
         }

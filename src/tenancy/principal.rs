@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
-use super::{ApiKey, CallLimits, Scopes};
+use super::{ApiKey, CallLimits, KeyKind, Scopes};
 use crate::db::{DbError, ServerDb, TenantTx};
 use crate::ids::{ApiKeyId, TenantId, UserId};
 use crate::sql;
@@ -196,10 +196,14 @@ pub enum AuthError {
 pub async fn authenticate(db: &ServerDb, key: &ApiKey) -> Result<(TenantTx, Principal), AuthError> {
     let tenant = key.claimed_tenant();
     let hash = key.hash();
+    let statement = match key.kind() {
+        KeyKind::Header => sql!("api_keys/authenticate.sql"),
+        KeyKind::SecretPath => sql!("secret_paths/authenticate.sql"),
+    };
     let (tx, rows) = TenantTx::begin(
         db,
         tenant,
-        sql!("api_keys/authenticate.sql"),
+        statement,
         &[tenant.as_uuid(), &hash.as_bytes().as_slice()],
     )
     .await?;
@@ -220,11 +224,12 @@ pub async fn authenticate(db: &ServerDb, key: &ApiKey) -> Result<(TenantTx, Prin
 /// time does not reveal which tenants exist.
 async fn rejected_key(tx: &TenantTx, key: &ApiKey) -> Result<RejectedKey, DbError> {
     let tenant = tx.tenant();
+    let statement = match key.kind() {
+        KeyKind::Header => sql!("api_keys/rejection_reason.sql"),
+        KeyKind::SecretPath => sql!("secret_paths/rejection_reason.sql"),
+    };
     let row = tx
-        .query_opt(
-            sql!("api_keys/rejection_reason.sql"),
-            &[tenant.as_uuid(), &key.hash().as_bytes().as_slice()],
-        )
+        .query_opt(statement, &[tenant.as_uuid(), &key.hash().as_bytes().as_slice()])
         .await?;
     let Some(row) = row else {
         return Ok(RejectedKey {

@@ -90,6 +90,10 @@ pub(crate) enum Refusal {
         /// Empty if none was given.
         reason: String,
     },
+    #[error(
+        "An index lists at most {max} skills, and this key sees more. Use a key or a secret path that is limited to some skills."
+    )]
+    TooManySkills { max: usize },
     /// Only for those who may read the version in every state.
     #[error("Version {version} of \"{slug}\" cannot be installed: {}. Call get_skill to see its state.", why_not(*.state))]
     NotPublished {
@@ -114,6 +118,7 @@ impl Refusal {
             Self::NotText { .. } => "not_text",
             Self::PastTheEnd { .. } => "past_the_end",
             Self::Yanked { .. } => "yanked",
+            Self::TooManySkills { .. } => "too_many_skills",
             Self::NotPublished { .. } => "not_published",
             Self::IdempotencyConflict { .. } => "idempotency_conflict",
             Self::LimitedKey => "limited_key",
@@ -249,6 +254,7 @@ mod tests {
                 version: "2.0".to_owned(),
                 reason: String::new(),
             },
+            Refusal::TooManySkills { max: 5_000 },
             Refusal::NotPublished {
                 slug: slug.clone(),
                 version: "2.0".to_owned(),

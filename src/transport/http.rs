@@ -5,6 +5,7 @@
 
 mod batch;
 mod call_status;
+mod clawhub;
 mod connections;
 mod cors;
 mod download;
@@ -18,7 +19,9 @@ pub(super) mod jsonrpc_validation;
 mod listener;
 mod mcp_route;
 mod paced_stream;
+mod secret_path;
 mod upload;
+mod well_known;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -34,10 +37,12 @@ use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use self::fetch::Fetches;
 pub use self::forwarded::{Network, PathPrefix};
 use self::head_validation::{AllowedNames, validate_key, validate_names};
 use self::jsonrpc_validation::BodyTimeout;
 use self::mcp_route::validate_jsonrpc;
+use self::secret_path::validate_secret;
 pub use self::upload::PATH as UPLOAD_PATH;
 use super::sse::{self, Sessions, SseOptions};
 use crate::server::{CallService, CredentialSource, McpHandler};
@@ -239,13 +244,26 @@ fn router<H: ServerHandler>(
         Some(sessions) => routes.merge(sse::routes(sessions, handlers)),
         None => routes,
     };
+    let shared = Fetches::new(service);
+    let fetches = download::routes(&shared).merge(well_known::routes(&shared));
     let routes = routes
         .merge(upload::routes(service))
-        .merge(download::routes(service));
+        .merge(fetches.clone())
+        .merge(clawhub::routes(&shared));
+    let below_secrets =
+        Router::new()
+            .nest(secret_path::PATH, fetches)
+            .route_layer(middleware::from_fn_with_state(
+                Arc::clone(access),
+                validate_secret,
+            ));
     // On these routes alone: a 401 for other paths makes clients look for an OAuth server.
     routes
         .layer(Extension(BodyTimeout(options.request_timeout)))
         .route_layer(middleware::from_fn_with_state(Arc::clone(access), validate_key))
+        .merge(below_secrets)
+        .merge(clawhub::discovery(options.path_prefix.clone()))
+        .route_layer(middleware::from_fn(clawhub::plain_errors))
         .route_layer(cors)
         .route_layer(middleware::from_fn_with_state(allowed, validate_names))
 }

@@ -44,6 +44,7 @@ mod local_install;
 mod malformed_input;
 mod methods;
 mod model;
+mod native_clients;
 mod outcomes;
 mod pasted_texts;
 mod privacy;

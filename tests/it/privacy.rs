@@ -152,6 +152,10 @@ async fn search_text_setting_hashes_or_omits_the_text() {
 async fn export_contains_all_rows_and_files_of_the_tenant_only() {
     let db = TestDb::new().await;
     let fixtures = Fixtures::create(&db.admin, &db.service()).await.unwrap();
+    let rows = "INSERT INTO secret_paths (tenant_id, id, api_key_id, name, secret_hash, created_by, expires_at)
+                    SELECT tenant_id, id, id, 'share', key_hash, 'root', now() + interval '1 day' FROM api_keys;
+                INSERT INTO archive_digests SELECT tenant_id, id, digest FROM skill_versions";
+    db.superuser().await.batch_execute(rows).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("export");
     let exported = admin(

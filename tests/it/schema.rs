@@ -42,6 +42,8 @@ async fn every_query_is_named_and_prepares_as_its_role() {
                 "users/",
                 "pg_catalog/",
                 "settings/",
+                "secret_paths/insert",
+                "secret_paths/revoke",
                 "usage/prune",
                 "skills/purge",
                 "skills/set_source",

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use serde::Deserialize;
 
 use super::error_response::json_error;
-use super::fetch::{self, entity_tag, known_digests};
+use super::fetch::{self, ASK_AGAIN, Fetches, KEEP, known_digests};
 use crate::fetches::{Archive, ArchiveBytes, Download};
-use crate::server::CallService;
 
 /// The route: the last segment is a version, or `latest`, and `.zip`.
 const PATH: &str = "/skills/{slug}/{file}";
@@ -19,19 +20,21 @@ const PATH: &str = "/skills/{slug}/{file}";
 const VERSION_HEADER: HeaderName = HeaderName::from_static("x-skillkeep-version");
 /// The digest of the manifest of the version that is sent.
 const DIGEST_HEADER: HeaderName = HeaderName::from_static("x-skillkeep-digest");
-/// A version never changes. For an hour only, because it may be yanked, and private, because only this key may have it.
-const KEEP: HeaderValue = HeaderValue::from_static("private, max-age=3600, immutable");
-const ASK_AGAIN: HeaderValue = HeaderValue::from_static("private, no-cache");
+#[derive(Deserialize)]
+struct Params {
+    slug: String,
+    file: String,
+}
 
-pub(super) fn routes(service: &Arc<CallService>) -> Router {
+pub(super) fn routes(fetches: &Arc<Fetches>) -> Router {
     Router::new()
         .route(PATH, get(download))
-        .with_state(Arc::clone(service))
+        .with_state(Arc::clone(fetches))
 }
 
 async fn download(
-    State(service): State<Arc<CallService>>,
-    Path((slug, file)): Path<(String, String)>,
+    State(fetches): State<Arc<Fetches>>,
+    Path(Params { slug, file }): Path<Params>,
     request: Request,
 ) -> Response {
     let Some(version) = file.strip_suffix(".zip") else {
@@ -39,23 +42,28 @@ async fn download(
         return json_error(StatusCode::NOT_FOUND, "not_found", message);
     };
     let (parts, _body) = request.into_parts();
-    let asked = (slug.clone(), version.to_owned());
     let download = Download {
         skill: slug,
         version: Some(version.to_owned()),
         known: known_digests(&parts.headers),
     };
+    answer(&fetches, &parts, download).await
+}
+
+/// Answers a download.
+pub(super) async fn answer(fetches: &Fetches, parts: &Parts, download: Download) -> Response {
+    let asked = (download.skill.clone(), download.version.clone());
     let respond = |archive: Archive| {
         // `latest` and a former slug may mean something else in a moment.
-        let is_exact = (&archive.slug, &archive.version) == (&asked.0, &asked.1);
+        let is_exact = asked.0 == archive.slug && asked.1.as_ref() == Some(&archive.version);
         respond(archive, if is_exact { KEEP } else { ASK_AGAIN })
     };
-    fetch::answer(&service, &parts, download, respond).await
+    fetch::answer(fetches, parts, download, respond).await
 }
 
 fn respond(archive: Archive, cache_control: HeaderValue) -> Response {
     let name = format!("{}-{}.zip", archive.slug, archive.version);
-    let (digest, tag) = (archive.digest.to_string(), entity_tag(archive.digest));
+    let digest = archive.digest.to_string();
     let mut response = match archive.bytes {
         ArchiveBytes::Zip(bytes) => {
             let mut response = bytes.into_response();
@@ -68,15 +76,7 @@ fn respond(archive: Archive, cache_control: HeaderValue) -> Response {
         ArchiveBytes::Known => StatusCode::NOT_MODIFIED.into_response(),
     };
     let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, cache_control);
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    headers.append(header::VARY, HeaderValue::from_static("authorization, x-api-key"));
-    if let Some(tag) = tag {
-        headers.insert(header::ETAG, tag);
-    }
+    fetch::set_validators(headers, archive.digest, cache_control);
     insert(headers, VERSION_HEADER, &archive.version);
     insert(headers, DIGEST_HEADER, &digest);
     response

@@ -1,6 +1,7 @@
 //! What the routes of fetches share: the limits, the record of a refusal, and conditional answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -14,11 +15,41 @@ use super::held_body;
 use crate::fetches::Fetch;
 use crate::ids::Digest;
 use crate::server::{CallService, RefusedCall, RefusedFetch, RequestMetadata};
-use crate::tenancy::{ApiKey, Principal};
+use crate::tenancy::{ApiKey, Principal, ShareLimiter, ShareLimits};
+
+/// For a version, which never changes. For an hour only, because it may be yanked, and private, because only this key may have it.
+pub(super) const KEEP: HeaderValue = HeaderValue::from_static("private, max-age=3600, immutable");
+/// For an answer that changes when something is published.
+pub(super) const ASK_AGAIN: HeaderValue = HeaderValue::from_static("private, no-cache");
+
+/// Fetches at once. Clients fetch all skills of an index at the same time, and leave out those that are refused: further
+/// fetches wait.
+const TURNS: ShareLimits = ShareLimits {
+    per_key: 4,
+    per_tenant: 16,
+    total: 64,
+};
+/// How long a fetch waits for its turn.
+const TURN_WAIT: Duration = Duration::from_secs(20);
+
+/// What the fetches of a process share.
+pub(super) struct Fetches {
+    service: Arc<CallService>,
+    turns: ShareLimiter,
+}
+
+impl Fetches {
+    pub(super) fn new(service: &Arc<CallService>) -> Arc<Self> {
+        Arc::new(Self {
+            service: Arc::clone(service),
+            turns: ShareLimiter::new(TURNS),
+        })
+    }
+}
 
 /// Runs and records a fetch, and answers what `respond` makes of its output.
 pub(super) async fn answer<F: Fetch>(
-    service: &Arc<CallService>,
+    fetches: &Fetches,
     parts: &Parts,
     fetch: F,
     respond: impl FnOnce(F::Output) -> Response,
@@ -29,6 +60,10 @@ pub(super) async fn answer<F: Fetch>(
     ) else {
         return StatusCode::UNAUTHORIZED.into_response();
     };
+    let service = &fetches.service;
+    let turn = fetches.turns.take_when_free(principal.tenant, key.hash(), 1);
+    // Without a turn, the limits of calls decide.
+    let _turn = tokio::time::timeout(TURN_WAIT, turn).await.ok();
     let source = origin(&parts.extensions).source;
     let guard = match service.access().admit(key, principal, &source).await {
         Ok(guard) => Arc::new(guard),
@@ -59,9 +94,17 @@ fn refusal(refused: &RefusedFetch) -> Response {
     (status, headers, body.to_string()).into_response()
 }
 
-/// The strong entity tag of something with this digest (RFC 9110, section 8.8.3).
-pub(super) fn entity_tag(digest: Digest) -> Option<HeaderValue> {
-    HeaderValue::from_str(&format!("\"{digest}\"")).ok()
+/// Marks an answer with the digest of its content as a strong entity tag (RFC 9110, section 8.8.3).
+pub(super) fn set_validators(headers: &mut HeaderMap, digest: Digest, cache_control: HeaderValue) {
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{digest}\"")) {
+        headers.insert(header::ETAG, tag);
+    }
+    headers.insert(header::CACHE_CONTROL, cache_control);
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.append(header::VARY, HeaderValue::from_static("authorization, x-api-key"));
 }
 
 /// The digests in `If-None-Match` (RFC 9110, section 13.1.2). Tags of other servers are left out.

@@ -16,7 +16,7 @@ use axum::response::Response;
 use super::connections::OpenConnection;
 use super::error_response::{access_denied, json_rpc_error, unauthorized};
 use crate::access::{AccessControl, Origin};
-use crate::tenancy::ApiKey;
+use crate::tenancy::{ApiKey, Principal};
 
 /// The hosts and origins that requests may name.
 #[derive(Clone)]
@@ -84,6 +84,12 @@ pub(super) async fn validate_key(
         Ok(principal) => principal,
         Err(error) => return access_denied(&error),
     };
+    insert_caller(&mut request, key, principal);
+    next.run(request).await
+}
+
+/// Puts the caller of a request into its extensions.
+pub(super) fn insert_caller(request: &mut Request, key: ApiKey, principal: Arc<Principal>) {
     // Removed, because a handle that outlives the connection would keep its place.
     if let Some(connection) = request.extensions_mut().remove::<OpenConnection>() {
         connection.authenticated(principal.api_key);
@@ -93,7 +99,6 @@ pub(super) async fn validate_key(
     // Not needed any more, and a removed header cannot be logged.
     request.headers_mut().remove(header::AUTHORIZATION);
     request.headers_mut().remove("x-api-key");
-    next.run(request).await
 }
 
 impl AllowedNames {

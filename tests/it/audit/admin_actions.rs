@@ -48,7 +48,9 @@ fn subcommands(command: &[&str]) -> BTreeSet<String> {
 
 #[test]
 fn every_subcommand_is_known_to_write_an_entry_or_not() {
-    let groups = ["tenant", "user", "key", "audit", "usage", "skill", "settings"];
+    let groups = [
+        "tenant", "user", "key", "audit", "usage", "skill", "settings", "share",
+    ];
     let mut found = subcommands(&[]);
     for group in groups {
         assert!(found.remove(group), "{found:?}");
@@ -69,6 +71,8 @@ fn every_subcommand_is_known_to_write_an_entry_or_not() {
         "key limit",
         "key rotate",
         "key revoke",
+        "share create",
+        "share revoke",
         "import",
         "usage prune",
         "audit export",
@@ -95,6 +99,7 @@ fn every_subcommand_is_known_to_write_an_entry_or_not() {
         "user list",
         "key list",
         "key inspect",
+        "share list",
         "usage events",
         "audit tail",
         "audit verify",
@@ -200,6 +205,29 @@ fn assert_user_actions(db: &TestDb) {
     }
 }
 
+fn assert_share_actions(db: &TestDb, key: &Value) {
+    let id = key.as_str().unwrap();
+    let create = [
+        "share",
+        "create",
+        "--key",
+        id,
+        "--name",
+        "Ada's share",
+        "--tenant",
+        "acme",
+    ];
+    let created = entry_of(db, "share.create", &create);
+    assert_eq!(
+        (&created["after"]["key"], &created["after"]["only_skills"]),
+        (key, &Value::Null)
+    );
+    assert!(!created.to_string().contains("Ada"), "{created}");
+    let revoke = ["share", "revoke", "Ada's share", "--tenant", "acme"];
+    let revoked = entry_of(db, "share.revoke", &revoke);
+    assert_eq!(revoked["after"], json!({"revoked": true}));
+}
+
 /// Leaves the user suspended.
 fn assert_key_actions(db: &TestDb) {
     let create = [
@@ -239,6 +267,7 @@ fn assert_key_actions(db: &TestDb) {
     );
     assert_eq!(rotated["after"]["ends"], keys()[1]["revoked_at"]);
     assert_eq!(rotated["successor"]["ends"], Value::Null);
+    assert_share_actions(db, &new);
     admin(db, &["user", "suspend", ADA, "--tenant", "acme"]);
     let revoked = entry_of(db, "key.revoke", &["key", "revoke", &id, "--tenant", "acme"]);
     assert_eq!(

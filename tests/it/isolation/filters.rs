@@ -10,11 +10,13 @@ use super::values::{OtherTenantIds, Values};
 use crate::harness::{Client, Cluster};
 
 /// Queries without a tenant condition, with the reason.
-const WITHOUT: [(&str, &str); 32] = [
+const WITHOUT: [(&str, &str); 34] = [
     ("audit/insert", "inserts a row with the given tenant"),
     ("audit/insert_denial", "inserts a row with the given tenant"),
     ("installs/insert", "inserts a row with the given tenant"),
     ("api_keys/insert", "inserts a row with the given tenant"),
+    ("secret_paths/insert", "inserts a row with the given tenant"),
+    ("archives/insert", "inserts a row with the given tenant"),
     ("skills/insert", "inserts a row with the given tenant"),
     ("aliases/insert", "inserts a row with the given tenant"),
     ("ratings/upsert", "inserts a row with the given tenant"),

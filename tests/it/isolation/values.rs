@@ -39,6 +39,11 @@ async fn insert_lifecycle_rows(two: &TwoTenants) {
              INSERT INTO ratings (tenant_id, id, skill_id, user_id, stars, comment)
                  SELECT tenant_id, id, skill_id, user_id, 5, 'theirs' FROM installs WHERE tenant_id = '{tenant}'
                  ON CONFLICT DO NOTHING;
+             INSERT INTO secret_paths (tenant_id, id, api_key_id, name, secret_hash, created_by, expires_at)
+                 SELECT tenant_id, id, api_key_id, 'theirs', decode(repeat('ab', 32), 'hex'), 'root', now() + interval '1 day'
+                 FROM installs WHERE tenant_id = '{tenant}' ON CONFLICT DO NOTHING;
+             INSERT INTO archive_digests (tenant_id, version_id, digest)
+                 SELECT tenant_id, id, digest FROM skill_versions WHERE tenant_id = '{tenant}' ON CONFLICT DO NOTHING;
              INSERT INTO tenant_settings (tenant_id, key, value) VALUES ('{tenant}', 'review.policy', '\"required\"')
                  ON CONFLICT DO NOTHING;"
         ))
@@ -101,6 +106,13 @@ impl OtherTenantIds {
             "api_keys/authenticate" | "api_keys/inspect" | "api_keys/rejection_reason" => {
                 vec![Box::new(self.key_hash.clone())]
             }
+            "secret_paths/authenticate" | "secret_paths/rejection_reason" => {
+                vec![Box::new(vec![0xab_u8; 32])]
+            }
+            "secret_paths/list" => vec![],
+            // A row of its own for the path has the id of the install.
+            "secret_paths/revoke" => vec![Box::new(self.install)],
+            "archives/digests" => vec![Box::new(vec![self.version])],
             "api_keys/get_for_update" | "api_keys/revoke" => vec![Box::new(self.key)],
             "api_keys/set_limits" => vec![Box::new(self.key), Box::new(1_i32), Box::new(1_i64)],
             "usage/count_minute" => vec![Box::new(self.key), Box::new(from)],
