@@ -59,6 +59,26 @@ impl SigningKey {
             .map_err(|_| SignatureError::PrivateKey)
     }
 
+    /// Parses a text with one PKCS #8 PEM block or several, as during the rotation of a key.
+    ///
+    /// # Errors
+    /// [`SignatureError::PrivateKey`] if the text is longer than [`Self::MAX_PEM_BYTES`], has no block, or has anything but
+    /// Ed25519 keys.
+    pub fn all_from_pem(text: &str) -> Result<Vec<Self>, SignatureError> {
+        if text.len() > Self::MAX_PEM_BYTES {
+            return Err(SignatureError::PrivateKey);
+        }
+        let keys: Vec<Self> = text
+            .trim()
+            .split_inclusive(PEM_END)
+            .map(Self::from_pem)
+            .collect::<Result<_, _>>()?;
+        if keys.is_empty() {
+            return Err(SignatureError::PrivateKey);
+        }
+        Ok(keys)
+    }
+
     #[must_use]
     pub fn public_key(&self) -> PublicKey {
         let mut bytes = [0_u8; PublicKey::LEN];
@@ -98,6 +118,26 @@ mod tests {
             "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46b\
              d25bf5f0595bbe24655141438e7a100b"
         );
+    }
+
+    #[test]
+    fn text_with_several_keys_is_parsed_and_one_with_anything_else_is_not() {
+        let (one, other) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
+        let keys = SigningKey::all_from_pem(&format!("{one}\n{other}")).unwrap();
+        let expected = [&one, &other].map(|text| SigningKey::from_pem(text).unwrap().public_key());
+        let found: Vec<PublicKey> = keys.iter().map(SigningKey::public_key).collect();
+        assert_eq!(found, expected);
+        for text in [
+            "".to_owned(),
+            " \n".to_owned(),
+            format!("{one}comment"),
+            format!("{one}{PEM_BEGIN}"),
+        ] {
+            assert_eq!(
+                SigningKey::all_from_pem(&text).unwrap_err(),
+                SignatureError::PrivateKey
+            );
+        }
     }
 
     #[test]
