@@ -12,10 +12,12 @@ use super::arguments::MAX_VERSION_CHARS;
 use super::assistant::{Assistant, Installed, Location};
 use super::error::Refusal;
 use super::not_found::{self, requested_version};
+use super::signature::SignatureOutput;
 use super::tool::{CallContext, Done, Tool};
 use crate::registry::caller::Viewer;
 use crate::registry::installs::{self, NewInstall};
 use crate::registry::management::{self, Deprecation};
+use crate::registry::signing;
 use crate::registry::skills;
 use crate::registry::versions::{self, FileContents};
 
@@ -55,6 +57,9 @@ pub(super) struct InstallSkillOutput {
     skill: String,
     version: String,
     digest: String,
+    // Of skill, version and digest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signature: Option<SignatureOutput>,
     /// Relative to the project root, or to the home directory with `~/`. Ends with the slug.
     folder: String,
     files: Vec<InstallFile>,
@@ -89,9 +94,10 @@ impl Tool for InstallSkill {
             self.assistant.skills_folder(self.location),
             resolved.slug
         );
-        let (contents, managed) = futures::try_join!(
+        let (contents, managed, signature) = futures::try_join!(
             versions::contents(cx.tx, resolved.version_id),
             management::find(cx.tx, &resolved.slug),
+            signing::of_version(cx.tx, resolved.version_id),
         )?;
         let id = installs::create(
             cx.tx,
@@ -114,6 +120,7 @@ impl Tool for InstallSkill {
             skill: resolved.slug,
             version: resolved.version,
             digest: resolved.digest.to_string(),
+            signature: signature.map(SignatureOutput::from),
             files: contents.into_iter().map(install_file).collect(),
             notes,
             next_step: "Write the files to `folder`, then call confirm_install with `install_id` and the path, relative to \

@@ -48,6 +48,7 @@ mod publishing;
 mod scan;
 mod schema;
 mod scripted;
+mod signing;
 mod smoke;
 mod sse;
 mod stdio;

@@ -10,7 +10,7 @@ use super::values::{OtherTenantIds, Values};
 use crate::harness::{Client, Cluster};
 
 /// Queries without a tenant condition, with the reason.
-const WITHOUT: [(&str, &str); 32] = [
+const WITHOUT: [(&str, &str); 34] = [
     ("audit/insert", "inserts a row with the given tenant"),
     ("audit/insert_denial", "inserts a row with the given tenant"),
     ("installs/insert", "inserts a row with the given tenant"),
@@ -22,6 +22,8 @@ const WITHOUT: [(&str, &str); 32] = [
     ("scans/insert_override", "inserts a row with the given tenant"),
     ("scans/upsert", "inserts a row with the given tenant"),
     ("settings/set", "inserts a row with the given tenant"),
+    ("signatures/insert", "inserts a row with the given tenant"),
+    ("signing_keys/insert", "inserts a row with the given tenant"),
     (
         "skills/purge",
         "a function that compares the given tenant with the setting",
@@ -60,7 +62,7 @@ const WITHOUT: [(&str, &str); 32] = [
 const ALSO_WITHOUT: &str = "versions/insert_files";
 
 /// The tables with rows of tenants.
-const TABLES: [&str; 17] = [
+const TABLES: [&str; 19] = [
     "users",
     "api_keys",
     "skills",
@@ -72,6 +74,8 @@ const TABLES: [&str; 17] = [
     "skill_aliases",
     "skill_scans",
     "scan_overrides",
+    "signing_keys",
+    "version_signatures",
     "ratings",
     "installs",
     "tenant_settings",

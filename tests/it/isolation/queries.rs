@@ -37,7 +37,7 @@ fn queries() -> BTreeMap<String, String> {
 fn without_filter(sql: &str) -> String {
     let mut bare = sql.to_owned();
     for alias in [
-        "", "a.", "c.", "e.", "f.", "i.", "k.", "o.", "r.", "s.", "t.", "u.", "v.", "w.",
+        "", "a.", "c.", "e.", "f.", "g.", "i.", "k.", "o.", "r.", "s.", "t.", "u.", "v.", "w.",
     ] {
         for before in [" ", "("] {
             bare = bare.replace(
@@ -85,9 +85,15 @@ pub(super) async fn attempt(
 }
 
 pub(super) fn role_of(query: &str) -> &'static str {
-    if ["api_keys/", "users/", "settings/", "skills/set_source"]
-        .iter()
-        .any(|area| query.starts_with(area))
+    if [
+        "api_keys/",
+        "users/",
+        "settings/",
+        "skills/set_source",
+        "signing_keys/retire",
+    ]
+    .iter()
+    .any(|area| query.starts_with(area))
     {
         "skillkeep_admin"
     } else {
