@@ -30,6 +30,8 @@ mod scan;
 mod serve;
 mod settings;
 mod share;
+mod signing_key;
+mod signing_keys;
 mod skill;
 mod stdio;
 mod tenant;
@@ -170,6 +172,9 @@ enum Command {
     /// Read and change the settings of a tenant
     #[command(subcommand)]
     Settings(settings::SettingsCommand),
+    /// Create, list, retire and export the keys that sign versions
+    #[command(subcommand)]
+    SigningKey(signing_key::SigningKeyCommand),
     /// Look for malicious and risky content in skills
     ///
     /// Needs no database and no network, and executes nothing. Exit codes: 0 no finding of the severity of --fail-on or worse, 1
@@ -273,6 +278,7 @@ async fn dispatch(config: &Config, command: Command) -> Result<(), CliError> {
         Command::Publish(args) => publish::run(config, args).await,
         Command::Skill(command) => skill::run(config, command).await,
         Command::Settings(command) => settings::run(config, command).await,
+        Command::SigningKey(command) => signing_key::run(config, command).await,
         Command::Scan(args) => scan::run(config, &args),
         Command::Usage(args) => usage::run(config, args).await,
         Command::Audit(command) => audit::run(config, command).await,

@@ -71,6 +71,12 @@ pub struct Config {
     /// /usr/lib/postgresql/17/bin
     #[arg(long, env = "SKILLKEEP_PG_BIN", global = true, value_name = "FOLDER")]
     pub pg_bin: Option<PathBuf>,
+    /// Sign published versions with the private keys in this folder
+    ///
+    /// One file for each tenant, TENANT.key, which other accounts cannot read. A registry with one tenant can have its key in
+    /// the environment variable SKILLKEEP_SIGNING_KEY instead (PEM).
+    #[arg(long, env = "SKILLKEEP_SIGNING_KEYS", global = true, value_name = "FOLDER")]
+    pub signing_keys: Option<PathBuf>,
     /// Log messages of this level and above to stderr
     ///
     /// error, warn, info, debug or trace; or a filter, for example skillkeep=debug

@@ -28,6 +28,7 @@ mod revision;
 pub mod samples;
 pub mod scans;
 pub mod settings;
+pub mod signing;
 pub mod skill_uri;
 pub mod skills;
 pub mod usage;

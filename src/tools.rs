@@ -24,6 +24,7 @@ mod schema;
 mod search_answer;
 mod search_filter;
 mod search_skills;
+mod signature;
 mod skill_answer;
 mod skill_life;
 mod text_page;

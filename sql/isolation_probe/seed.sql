@@ -25,6 +25,11 @@ INSERT INTO skill_scans (tenant_id, digest, ruleset)
 VALUES (current_tenant_id(), sha256('probe'), 'probe');
 INSERT INTO scan_overrides (tenant_id, digest, reviewer_id, reason)
 VALUES (current_tenant_id(), sha256('probe'), current_tenant_id(), 'probe');
+INSERT INTO signing_keys (tenant_id, id, public_key, created_by)
+VALUES (current_tenant_id(), left(encode(sha256(sha256('probe')), 'hex'), 16), sha256('probe'), 'probe');
+INSERT INTO version_signatures (tenant_id, version_id, slug, key_id, signature)
+VALUES (current_tenant_id(), current_tenant_id(), 'probe', left(encode(sha256(sha256('probe')), 'hex'), 16),
+        sha256('probe') || sha256('probe'));
 INSERT INTO ratings (tenant_id, id, skill_id, user_id, stars)
 VALUES (current_tenant_id(), current_tenant_id(), current_tenant_id(), current_tenant_id(), 5);
 INSERT INTO installs (tenant_id, id, skill_id, version_id, user_id, api_key_id, assistant, target)

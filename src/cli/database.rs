@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use super::embedded_errors::embedded_failure;
+use super::signing_keys;
 use crate::config::Config;
 use crate::db::migrations::{self, SchemaError};
 use crate::db::provision::{DatabaseUrls, provision};
 use crate::db::{AdminDb, DatabaseUrl, DbError, ServerDb, TenantTx, isolation_checks, shares_sessions};
 use crate::error::{CliError, CliErrorKind};
 use crate::registry::audit::Actor;
+use crate::registry::signing::SigningKeys;
 use crate::tenancy::api_keys::KeyError;
 use crate::tenancy::tenants::{self, Tenant};
 use embedded_postgres::{self, Embedded, EmbeddedOptions};
@@ -19,11 +21,13 @@ const SHARED_SESSIONS: &str = "DATABASE_URL leads to a connection pooler that gi
 pub(super) struct Database {
     urls: DatabaseUrls,
     embedded: Option<Embedded>,
+    signing_keys: SigningKeys,
 }
 
 impl Database {
     /// Opens the configured database. Starts the embedded one and brings its schema up to date.
     pub(super) async fn open(config: &Config) -> Result<Self, CliError> {
+        let signing_keys = signing_keys::configured(config)?;
         if let Some(url) = &config.database_url {
             let url: DatabaseUrl = url
                 .reveal()
@@ -37,7 +41,11 @@ impl Database {
                 admin: url.clone(),
                 owner: url,
             };
-            return Ok(Self { urls, embedded: None });
+            return Ok(Self {
+                urls,
+                embedded: None,
+                signing_keys,
+            });
         }
         let options = embedded_options(config)?;
         let embedded = tokio::task::spawn_blocking(move || Embedded::start(&options))
@@ -56,6 +64,7 @@ impl Database {
         Ok(Self {
             urls,
             embedded: Some(embedded),
+            signing_keys,
         })
     }
 
@@ -71,6 +80,11 @@ impl Database {
         };
         database.close().await;
         outcome
+    }
+
+    /// The private keys of this process, for the service that signs.
+    pub(super) fn signing_keys(&self) -> SigningKeys {
+        self.signing_keys.clone()
     }
 
     /// For migrations.

@@ -10,10 +10,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use self::report::Summary;
 use super::database::{self, Database, db_failure};
 use super::output;
+use super::signing_keys;
 use crate::config::Config;
 use crate::db::AdminDb;
 use crate::error::{CliError, CliErrorKind};
 use crate::registry::import::{self, ImportError, Job, OpenError, Opened};
+use crate::registry::signing::SigningKeys;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ImportArgs {
@@ -57,7 +59,7 @@ pub(super) struct ImportArgs {
 }
 
 impl ImportArgs {
-    fn job(&self) -> Job {
+    fn job(&self, signing_keys: SigningKeys) -> Job {
         Job {
             path: self.path.clone(),
             source: self.source.clone(),
@@ -66,12 +68,13 @@ impl ImportArgs {
             prune: self.prune,
             dry_run: self.dry_run,
             actor: database::operator(),
+            signing_keys,
         }
     }
 }
 
 pub(super) async fn run(config: &Config, args: ImportArgs) -> Result<(), CliError> {
-    let job = args.job();
+    let job = args.job(signing_keys::configured(config)?);
     let opened = open(job.clone()).await?;
     let database = Database::open(config).await?;
     let outcome = async {

@@ -37,11 +37,12 @@ pub(super) fn this_program() -> Result<PathBuf, CliError> {
     })
 }
 
-/// The environment variables that select the embedded PostgreSQL, as far as they are set.
+/// The environment variables with the paths that a child process needs, as far as they are set.
 pub(super) fn path_settings(config: &Config) -> impl Iterator<Item = (&'static str, &PathBuf)> {
     [
         ("SKILLKEEP_DATA_DIR", &config.data_dir),
         ("SKILLKEEP_PG_BIN", &config.pg_bin),
+        ("SKILLKEEP_SIGNING_KEYS", &config.signing_keys),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some((name, value.as_ref()?)))
@@ -70,7 +71,8 @@ impl LocalServer {
             )
         })?;
         let db = database.server(connections).await?;
-        let service = Arc::new(CallService::new(db.clone(), ServiceLimits::default()));
+        let service = CallService::new(db.clone(), ServiceLimits::default());
+        let service = Arc::new(service.with_signing_keys(database.signing_keys()));
         let denials = service.access().denials().clone();
         let denials = tokio::spawn(async move { denials.run().await });
         let stop = CancellationToken::new();

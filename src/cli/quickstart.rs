@@ -11,11 +11,11 @@ use super::database::{self, Database, db_failure};
 use super::local_registry;
 use super::new_key;
 use super::output;
+use super::signing_keys;
 use crate::config::Config;
 use crate::db::{AdminDb, TenantTx};
 use crate::error::{CliError, CliErrorKind};
 use crate::ids::ApiKeyId;
-use crate::registry::caller::Caller;
 use crate::registry::publish::{self, NewVersion, Placement, Source};
 use crate::registry::settings::Settings;
 use crate::registry::{administration, samples, scans, usage};
@@ -48,7 +48,7 @@ pub(super) async fn run(config: &Config, args: QuickstartArgs) -> Result<(), Cli
 async fn set_up_and_call(config: &Config, database: &Database, query: &str) -> Result<(), CliError> {
     let db = database.admin().await?;
     output::line("1. PostgreSQL runs on a private socket, with row level security in force.")?;
-    let names = store_samples(&db, TENANT).await?;
+    let names = store_samples(config, &db, TENANT).await?;
     output::line(&format!(
         "2. The tenant {TENANT} holds these sample skills: {}.",
         names.join(", ")
@@ -75,9 +75,13 @@ async fn set_up_and_call(config: &Config, database: &Database, query: &str) -> R
 }
 
 /// Publishes the sample skills in a tenant and returns their slugs.
-pub(super) async fn store_samples(db: &AdminDb, tenant: &str) -> Result<Vec<String>, CliError> {
+pub(super) async fn store_samples(
+    config: &Config,
+    db: &AdminDb,
+    tenant: &str,
+) -> Result<Vec<String>, CliError> {
     let tenant = database::tenant(db, tenant).await?;
-    let caller = Caller::administrator(database::operator());
+    let caller = signing_keys::administrator(config)?;
     let settings = Settings::default();
     let mut names = Vec::new();
     for sample in samples::all().map_err(|error| CliError::new(CliErrorKind::Internal, error))? {

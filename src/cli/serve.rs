@@ -107,7 +107,7 @@ async fn serve(
     }
     let mut limits = ServiceLimits::default();
     limits.access.calls = ShareLimits::of_tenant(args.calls_per_tenant);
-    let service = Arc::new(CallService::new(db.clone(), limits));
+    let service = Arc::new(CallService::new(db.clone(), limits).with_signing_keys(database.signing_keys()));
     let mut options = HttpOptions::default();
     options.allowed_hosts.extend(args.allow_host);
     options.allowed_origins.extend(args.allow_origin);

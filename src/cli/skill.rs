@@ -244,7 +244,7 @@ pub(super) async fn run(config: &Config, command: SkillCommand) -> Result<(), Cl
         if read::is_read(&command) {
             return read::run(config, &tx, command).await;
         }
-        let message = change::run(&tx, command).await?;
+        let message = change::run(config, &tx, command).await?;
         tx.commit().await.map_err(db_failure)?;
         message.print(config)
     })
@@ -261,9 +261,10 @@ fn manage_failure(error: ManageError) -> CliError {
         ManageError::UnknownVersion(_) | ManageError::UnknownSuccessor(_) | ManageError::UnknownUser(_) => {
             CliError::new(CliErrorKind::NotFound, error.to_string())
         }
-        ManageError::NotPermitted(_) | ManageError::WrongState { .. } | ManageError::Taken(_) => {
-            CliError::new(CliErrorKind::Refused, error.to_string())
-        }
+        ManageError::Signing(_)
+        | ManageError::NotPermitted(_)
+        | ManageError::WrongState { .. }
+        | ManageError::Taken(_) => CliError::new(CliErrorKind::Refused, error.to_string()),
     }
 }
 

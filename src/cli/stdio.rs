@@ -33,7 +33,8 @@ pub(super) async fn run(config: &Config, args: StdioArgs) -> Result<(), CliError
 
 async fn serve(database: &Database, key: ApiKey, tools: LocalTools) -> Result<(), CliError> {
     let db = database.server(CONNECTIONS).await?;
-    let service = Arc::new(CallService::new(db.clone(), ServiceLimits::default()));
+    let service = CallService::new(db.clone(), ServiceLimits::default());
+    let service = Arc::new(service.with_signing_keys(database.signing_keys()));
     // Authenticate before the first call, so that a rejected key is reported on stderr at once.
     match service.access().begin(&key, "stdio").await {
         Ok((tx, _principal)) => tx.rollback().await.map_err(db_failure)?,

@@ -47,6 +47,7 @@ pub static MIGRATIONS: &[Migration] = migrations![
     12 "0012_edges",
     13 "0013_least_rights",
     14 "0014_storage",
+    16 "0016_signatures",
     18 "0018_secret_paths",
 ];
 

@@ -7,6 +7,7 @@ pub mod api_keys;
 pub mod audit_log;
 pub mod secret_paths;
 pub mod settings;
+pub mod signing_keys;
 pub mod skills;
 pub mod tenants;
 pub mod usage;

@@ -1,6 +1,7 @@
 //! Who changes the registry: a user with an API key, or an administrator at the command line.
 
 use super::audit::Actor;
+use super::signing::SigningKeys;
 use crate::ids::UserId;
 use crate::tenancy::{Principal, Scope};
 
@@ -14,6 +15,8 @@ pub struct Caller {
     pub actor: Actor,
     /// `cli` or the transport.
     pub source: &'static str,
+    /// With which versions are signed that the caller publishes.
+    pub(super) signing_keys: SigningKeys,
     is_reviewer: bool,
     is_admin: bool,
 }
@@ -27,6 +30,7 @@ impl Caller {
             email: Some(principal.email.clone()),
             actor: Actor::Key(principal.api_key.to_string()),
             source,
+            signing_keys: SigningKeys::none(),
             is_reviewer: principal.scopes.allow(Scope::SkillsReview),
             is_admin: principal.scopes.allow(Scope::Admin),
         }
@@ -40,9 +44,16 @@ impl Caller {
             email: None,
             actor,
             source: "cli",
+            signing_keys: SigningKeys::none(),
             is_reviewer: true,
             is_admin: true,
         }
+    }
+
+    /// The same caller, whose versions this process signs with these keys.
+    #[must_use]
+    pub fn with_signing_keys(self, signing_keys: SigningKeys) -> Self {
+        Self { signing_keys, ..self }
     }
 
     #[must_use]

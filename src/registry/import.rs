@@ -23,6 +23,7 @@ use self::read::{Item, Reader};
 use self::store::Stores;
 use super::audit::Actor;
 use super::caller::Caller;
+use super::signing::SigningKeys;
 use crate::db::{AdminDb, DbError};
 use crate::ids::TenantId;
 
@@ -46,6 +47,8 @@ pub struct Job {
     pub dry_run: bool,
     /// Recorded in the audit log.
     pub actor: Actor,
+    /// With which the versions are signed.
+    pub signing_keys: SigningKeys,
 }
 
 /// Why an import stopped.
@@ -71,7 +74,7 @@ pub async fn import(
     mut report: impl FnMut(Line),
 ) -> Result<(), ImportError> {
     let lock = ImportLock::take(db, tenant, on_wait).await?;
-    let caller = Caller::administrator(job.actor.clone());
+    let caller = Caller::administrator(job.actor.clone()).with_signing_keys(job.signing_keys.clone());
     let mut stores = Stores::begin(db, tenant, &caller, opened.source_name(), job).await?;
     let (sender, mut items) = mpsc::channel(READ_AHEAD);
     let reader = Reader::new(job.fix);

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::audit::{self, Entry};
 use super::caller::Caller;
 use super::lifecycle::{self, Action, VersionState};
+use super::signing::SigningError;
 use super::versions::VersionRow;
 use crate::db::{DbError, TenantTx};
 use crate::ids::{SkillId, Slug, UserId, VersionId};
@@ -118,7 +119,18 @@ pub enum ManageError {
     #[error("the tenant has no active user {0}")]
     UnknownUser(String),
     #[error(transparent)]
+    Signing(SigningError),
+    #[error(transparent)]
     Db(#[from] DbError),
+}
+
+impl From<SigningError> for ManageError {
+    fn from(error: SigningError) -> Self {
+        match error {
+            SigningError::Db(error) => Self::Db(error),
+            error @ SigningError::NoPrivateKey { .. } => Self::Signing(error),
+        }
+    }
 }
 
 /// Those who may do this with a skill, for messages.

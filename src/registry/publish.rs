@@ -25,6 +25,7 @@ use super::lifecycle::VersionState;
 use super::revision::lock_catalog;
 use super::scans;
 use super::settings::Settings;
+use super::signing::{self, Signer, SigningError};
 use super::usage::Subject;
 use super::versions::{self, VersionRow};
 use crate::db::{DbError, TenantTx};
@@ -192,7 +193,18 @@ pub enum PublishError {
     )]
     StorageFull,
     #[error(transparent)]
+    Signing(SigningError),
+    #[error(transparent)]
     Db(#[from] DbError),
+}
+
+impl From<SigningError> for PublishError {
+    fn from(error: SigningError) -> Self {
+        match error {
+            SigningError::Db(error) => Self::Db(error),
+            error @ SigningError::NoPrivateKey { .. } => Self::Signing(error),
+        }
+    }
 }
 
 /// Publishes a version of an existing or new skill.
@@ -262,6 +274,10 @@ async fn settle(
         to,
     )
     .await?;
+    if to == VersionState::Published {
+        let (version, digest) = (stored.version_id, stored.digest);
+        signing::sign_published(tx, new.caller, version, &stored.slug, &stored.version, digest).await?;
+    }
     stored.outcome = PublishOutcome::Submitted;
     stored.state = to;
     stored.is_latest = to == VersionState::Published
@@ -323,6 +339,11 @@ async fn insert(
         Target::New(slug) => (SkillId::new(), slug.to_string(), PublishOutcome::Created),
     };
     let state = first_state(new.settings, new.draft);
+    let signer = match state {
+        VersionState::Published => Signer::of_tenant(tx, new.caller).await?,
+        // Signed when they are published.
+        VersionState::Draft | VersionState::InReview | VersionState::Yanked => None,
+    };
     let quarantined =
         scans::quarantines(&new.scan.findings, new.settings) && !scans::is_overridden(tx, digest).await?;
     let version = VersionRow {
@@ -368,9 +389,20 @@ async fn insert(
             }
             Ok(())
         },
-        audit_entry::write(tx, new, &stored, before),
+        sign(tx, signer.as_ref(), &stored),
+        audit_entry::write(tx, new, &stored, before, signer.as_ref()),
     )?;
     Ok(stored)
+}
+
+async fn sign(tx: &TenantTx, signer: Option<&Signer>, stored: &StoredVersion) -> Result<(), DbError> {
+    let Some(signer) = signer else {
+        return Ok(());
+    };
+    let slug = signing::stored_slug(&stored.slug)?;
+    signer
+        .sign_version(tx, stored.version_id, &slug, &stored.version, stored.digest)
+        .await
 }
 
 async fn write_skill(

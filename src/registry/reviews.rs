@@ -14,6 +14,7 @@ use super::management::{self, ManageError, ManagedSkill};
 use super::revision::next_revision;
 use super::scans::{self, StoredScan};
 use super::settings::Settings;
+use super::signing;
 use super::versions::{self, VersionRow};
 use super::{latest, lifecycle::may};
 use crate::db::{DbError, TenantTx};
@@ -213,6 +214,18 @@ pub async fn review(
     } else {
         version.state
     };
+    if state == VersionState::Published && version.state != state {
+        signing::sign_published(
+            tx,
+            caller,
+            version.id,
+            &skill.slug,
+            &version.version,
+            version.digest,
+        )
+        .await
+        .map_err(ManageError::from)?;
+    }
     if state != version.state || overrides {
         latest::refresh(tx, skill.id).await?;
     }

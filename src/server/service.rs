@@ -25,6 +25,7 @@ use super::subscriptions::Subscriptions;
 use crate::access::{AccessControl, AccessLimits};
 use crate::db::{ServerDb, TenantTx};
 use crate::mcp_methods::Method;
+use crate::registry::signing::SigningKeys;
 use crate::registry::usage::CallOutcome;
 use crate::search::SearchCache;
 use crate::tenancy::{ApiKey, AuthError, CallPermit, OverLimit, Principal, Share, ShareLimiter, ShareLimits};
@@ -67,6 +68,7 @@ pub struct CallService {
     db: ServerDb,
     access: Arc<AccessControl>,
     search: SearchCache,
+    signing_keys: SigningKeys,
     call_timeout: Duration,
     pub(super) in_flight: TaskTracker,
     pub(super) refusals: RefusalRecorder,
@@ -86,6 +88,7 @@ impl CallService {
             subscriptions: Subscriptions::new(Arc::clone(&access)),
             access,
             search: SearchCache::default(),
+            signing_keys: SigningKeys::none(),
             call_timeout: limits.call_timeout,
             in_flight: TaskTracker::new(),
             large_calls: ShareLimiter::new(LARGE_CALLS),
@@ -93,6 +96,13 @@ impl CallService {
             #[cfg(feature = "test-util")]
             test_hook: None,
         }
+    }
+
+    /// The same service, which signs published versions with these keys.
+    #[must_use]
+    pub fn with_signing_keys(mut self, signing_keys: SigningKeys) -> Self {
+        self.signing_keys = signing_keys;
+        self
     }
 
     /// The same service, with a hook that can fail, block or panic inside each request.
@@ -326,6 +336,7 @@ impl CallService {
             principal,
             source,
             search: &self.search,
+            signing_keys: &self.signing_keys,
         }
     }
 

@@ -13,7 +13,7 @@ use super::skill_life::Life;
 use super::text_page::TextPage;
 use super::tool::{CallContext, Done, Tool};
 use crate::registry::versions::{self, FileContents};
-use crate::registry::{management, ratings, reviews, skills};
+use crate::registry::{management, ratings, reviews, signing, skills};
 
 /// One more than are shown, to know whether there are more.
 const MAX_VERSIONS: i64 = skill_answer::MAX_VERSIONS as i64 + 1;
@@ -99,11 +99,15 @@ impl GetSkill {
         } else {
             None
         };
-        let comments = if details.ratings > 0 {
-            ratings::recent(cx.tx, details.resolved.skill, MAX_COMMENTS).await?
-        } else {
-            Vec::new()
+        let comments = async {
+            if details.ratings > 0 {
+                ratings::recent(cx.tx, details.resolved.skill, MAX_COMMENTS).await
+            } else {
+                Ok(Vec::new())
+            }
         };
+        let signature = signing::of_version(cx.tx, details.resolved.version_id);
+        let (comments, signature) = futures::try_join!(comments, signature)?;
         let (offset, total) = (self.offset(), files.len());
         if offset > 0 && offset >= total {
             let unit = "files";
@@ -120,7 +124,8 @@ impl GetSkill {
             missing,
         };
         let life = Life::new(cx.principal, managed, review, may_read_reviews);
-        Ok(Done::new(skill_answer::details(details, listed, history, life, comments)).with_subject(subject))
+        let answer = skill_answer::details(details, listed, history, life, comments, signature);
+        Ok(Done::new(answer).with_subject(subject))
     }
 
     async fn read_file(

@@ -16,6 +16,7 @@ use super::arguments::MAX_VERSION_CHARS;
 use super::assistant::{Assistant, Installed, Location};
 use super::error::Refusal;
 use super::not_found;
+use super::signature::SignatureOutput;
 use super::tool::{CallContext, Done, Tool};
 use super::version_argument::resolve_version;
 use crate::ids::InstallId;
@@ -23,6 +24,7 @@ use crate::registry::caller::Viewer;
 use crate::registry::cursor::{self, InvalidCursor, MAX_CURSOR_CHARS};
 use crate::registry::installs::{self, NewInstall};
 use crate::registry::management::{self, Deprecation};
+use crate::registry::signing;
 use crate::registry::skills::{self, ResolvedVersion};
 use crate::registry::versions::{self, FileEntry};
 use crate::shown_text::echoed;
@@ -82,6 +84,9 @@ pub(super) struct InstallSkillOutput {
     skill: String,
     version: String,
     digest: String,
+    // Of skill, version and digest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signature: Option<SignatureOutput>,
     /// Relative to the project root, or to the home directory with `~/`. Ends with the slug.
     folder: String,
     file_count: usize,
@@ -159,10 +164,11 @@ impl InstallSkill {
             self.assistant.skills_folder(self.location),
             resolved.slug
         );
-        let (manifest, skill_md, managed) = futures::try_join!(
+        let (manifest, skill_md, managed, signature) = futures::try_join!(
             versions::manifest(cx.tx, resolved.version_id),
             versions::beginning(cx.tx, resolved.version_id, SKILL_MD, MAX_READ_SKILL_MD),
             management::find(cx.tx, &resolved.slug),
+            signing::of_version(cx.tx, resolved.version_id),
         )?;
         let id = installs::create(
             cx.tx,
@@ -184,7 +190,12 @@ impl InstallSkill {
             folder,
             start: Position::default(),
         };
-        self.page(cx, resolved, manifest, page, notes).await
+        self.page(cx, resolved, manifest, page, notes)
+            .await
+            .map(|output| InstallSkillOutput {
+                signature: signature.map(SignatureOutput::from),
+                ..output
+            })
     }
 
     /// A page of an install that this user began.
@@ -242,6 +253,7 @@ impl InstallSkill {
             version: resolved.version,
             digest: resolved.digest.to_string(),
             folder: request.folder,
+            signature: None,
             file_count: manifest.len(),
             total_bytes: manifest.iter().map(|entry| entry.size).sum(),
             files: page.files,

@@ -61,6 +61,7 @@ pub(super) async fn change(
         ManageError::NotPermitted(_)
         | ManageError::WrongState { .. }
         | ManageError::Taken(_)
+        | ManageError::Signing(_)
         | ManageError::UnknownSuccessor(_)
         | ManageError::UnknownUser(_) => version.map(str::to_owned),
     };

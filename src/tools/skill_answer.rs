@@ -3,9 +3,11 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use skill_signature::Signature;
 
 use super::labels::{day, excerpt, rounded, time};
 use super::schema::without_descriptions;
+use super::signature::SignatureOutput;
 use super::skill_life::{Life, state_of, unless_published};
 use super::text_page::TextPage;
 use crate::registry::ratings::RatingComment;
@@ -113,6 +115,9 @@ pub(super) struct Details {
     uri: Option<String>,
     // Of the version.
     digest: String,
+    // Of skill, version and digest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signature: Option<SignatureOutput>,
     // The fields that are not said elsewhere.
     #[serde(skip_serializing_if = "Map::is_empty")]
     front_matter: Map<String, Value>,
@@ -212,6 +217,7 @@ pub(super) fn details(
     mut history: Vec<VersionSummary>,
     life: Life,
     comments: Vec<RatingComment>,
+    signature: Option<Signature>,
 ) -> GetSkillOutput {
     let has_older_versions = history.len() > MAX_VERSIONS;
     history.truncate(MAX_VERSIONS);
@@ -239,6 +245,7 @@ pub(super) fn details(
             license: skill.metadata.license,
             uri: uri.map(|folder| folder.skill_md().to_string()),
             digest: skill.resolved.digest.to_string(),
+            signature: signature.map(SignatureOutput::from),
             front_matter: other_fields(skill.front_matter),
             notes: messages(&skill.notes),
             life,

@@ -13,6 +13,7 @@ use super::name::{SideEffect, ToolName};
 use super::schema;
 use crate::db::{DbError, TenantTx};
 use crate::registry::caller::Caller;
+use crate::registry::signing::SigningKeys;
 use crate::registry::skills;
 use crate::registry::usage::Subject;
 use crate::search::SearchCache;
@@ -27,13 +28,15 @@ pub struct CallContext<'a> {
     pub source: &'static str,
     /// The search indexes. They return ids only; the skills are read through the transaction.
     pub search: &'a SearchCache,
+    /// The private keys of this process.
+    pub signing_keys: &'a SigningKeys,
 }
 
 impl CallContext<'_> {
     /// The caller, for permissions and audit entries.
     #[must_use]
     pub fn caller(&self) -> Caller {
-        Caller::of_request(self.principal, self.source)
+        Caller::of_request(self.principal, self.source).with_signing_keys(self.signing_keys.clone())
     }
 
     /// Whether a key that is limited to certain skills must not learn of this one, or there is none. Asked before anything

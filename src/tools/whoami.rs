@@ -7,7 +7,9 @@ use super::ToolError;
 use super::labels::time;
 use super::name::ToolName;
 use super::schema::without_descriptions;
+use super::signature::KeyOutput;
 use super::tool::{CallContext, Done, Tool};
+use crate::registry::signing;
 use crate::tenancy::Principal;
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -48,6 +50,9 @@ pub(super) struct WhoamiOutput {
     tenant_calls_per_minute: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tenant_calls_per_month: Option<i64>,
+    // With which the organisation's versions are signed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    signing_keys: Vec<KeyOutput>,
     /// Of skillkeep.
     server_version: String,
     next_step: String,
@@ -61,6 +66,7 @@ impl Tool for Whoami {
 
     async fn run(self, cx: &CallContext<'_>) -> Result<Done<WhoamiOutput>, ToolError> {
         let caller = cx.principal;
+        let signing_keys = signing::public_keys(cx.tx).await?;
         let (tools, others): (Vec<ToolName>, Vec<ToolName>) =
             ToolName::ALL.iter().partition(|tool| tool.allowed_for(caller));
         let not_allowed: Vec<String> = others.into_iter().map(|tool| reason(tool, caller)).collect();
@@ -80,6 +86,7 @@ impl Tool for Whoami {
             calls_per_month: caller.api_key_limits.calls_per_month,
             tenant_calls_per_minute: caller.tenant_limits.calls_per_minute,
             tenant_calls_per_month: caller.tenant_limits.calls_per_month,
+            signing_keys: signing_keys.into_iter().map(KeyOutput::from).collect(),
             server_version: env!("CARGO_PKG_VERSION").to_owned(),
         }))
     }

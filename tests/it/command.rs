@@ -16,6 +16,8 @@ pub(crate) fn program(arguments: &[&str]) -> Command {
         "SKILLKEEP_API_KEY",
         "SKILLKEEP_DATA_DIR",
         "SKILLKEEP_LOG",
+        "SKILLKEEP_SIGNING_KEY",
+        "SKILLKEEP_SIGNING_KEYS",
     ] {
         command.env_remove(name);
     }

@@ -53,6 +53,7 @@ mod publishing;
 mod scan;
 mod schema;
 mod scripted;
+mod signing;
 mod smoke;
 mod sse;
 mod stdio;

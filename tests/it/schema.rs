@@ -47,6 +47,8 @@ async fn every_query_is_named_and_prepares_as_its_role() {
                 "usage/prune",
                 "skills/purge",
                 "skills/set_source",
+                "signing_keys/insert",
+                "signing_keys/retire",
             ];
             let client = if admin_queries.iter().any(|prefix| name.starts_with(prefix)) {
                 &admin

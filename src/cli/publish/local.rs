@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use super::PublishArgs;
 use super::skill::CheckedSkill;
 use crate::cli::database::{self, Database, db_failure};
+use crate::cli::signing_keys;
 use crate::config::Config;
 use crate::db::AdminDb;
 use crate::error::{CliError, CliErrorKind};
-use crate::registry::caller::Caller;
 use crate::registry::publish::{
     self, MAX_CHANGE_NOTE_CHARS, NewVersion, Placement, PublishError, PublishOutcome, StoredVersion,
 };
@@ -22,7 +22,7 @@ pub(super) async fn publish(
 ) -> Result<Value, CliError> {
     let database = Database::open(config).await?;
     let stored = match database.admin().await {
-        Ok(db) => store(&db, args, &skill).await,
+        Ok(db) => store(config, &db, args, &skill).await,
         Err(error) => Err(error),
     };
     database.close().await;
@@ -31,6 +31,7 @@ pub(super) async fn publish(
 
 /// The stored version, and the findings of the scanner that count for the tenant.
 async fn store(
+    config: &Config,
     db: &AdminDb,
     args: &PublishArgs,
     skill: &CheckedSkill,
@@ -44,7 +45,7 @@ async fn store(
             "--note has more than {MAX_CHANGE_NOTE_CHARS} characters"
         )));
     }
-    let caller = Caller::administrator(database::operator());
+    let caller = signing_keys::administrator(config)?;
     let scan = scans::scan_folder(&skill.folder);
     let tx = database::tenant_tx(db, &args.tenant).await?;
     let settings = settings::load(&tx).await.map_err(db_failure)?;
@@ -76,6 +77,7 @@ fn failure(error: PublishError) -> CliError {
         | PublishError::Archived(_)
         | PublishError::NotAllowed
         | PublishError::StorageFull
+        | PublishError::Signing(_)
         | PublishError::VersionTaken { .. }) => CliError::new(CliErrorKind::Refused, error.to_string()),
     }
 }

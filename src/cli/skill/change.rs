@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::database::{self, db_failure};
 use super::super::output;
+use super::super::signing_keys;
 use super::{SkillCommand, fork_failure, manage_failure};
 use crate::config::Config;
 use crate::db::{AdminDb, TenantTx};
@@ -36,8 +37,8 @@ fn caller() -> Caller {
     Caller::administrator(database::operator())
 }
 
-pub(super) async fn run(tx: &TenantTx, command: SkillCommand) -> Result<Message, CliError> {
-    let caller = caller();
+pub(super) async fn run(config: &Config, tx: &TenantTx, command: SkillCommand) -> Result<Message, CliError> {
+    let caller = signing_keys::administrator(config)?;
     match command {
         SkillCommand::Fork { version, new_name } => {
             let (slug, label) = (version.skill.as_str(), version.version.as_deref());

@@ -133,7 +133,7 @@ async fn run_file(
         .await
         .map_err(|error| fixture_failure(file, error))?;
     for tenant in fixture.tenants_with_samples(file) {
-        quickstart::store_samples(admin, tenant).await?;
+        quickstart::store_samples(config, admin, tenant).await?;
     }
     let users = fixture
         .create_users(&actor, file)

@@ -6,17 +6,14 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
 use jiff::Timestamp;
-use ring::rand::SystemRandom;
-use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
+use skill_signature::PublicKey;
 
 use super::Chain;
 use crate::ids::{Digest, TenantId};
 
 /// First line of the signed message, so that the signature is valid for no other purpose.
 const FORMAT: &str = "skillkeep-audit-checkpoint/1";
-const PEM_BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
-const PEM_END: &str = "-----END PRIVATE KEY-----";
 
 /// Why a signing key or a checkpoint is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -32,13 +29,8 @@ pub enum CheckpointError {
 }
 
 /// An Ed25519 key (RFC 8032) that signs checkpoints. `Debug` hides it.
-pub struct SigningKey(Ed25519KeyPair);
-
-impl std::fmt::Debug for SigningKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SigningKey(hidden)")
-    }
-}
+#[derive(Debug)]
+pub struct SigningKey(skill_signature::SigningKey);
 
 impl SigningKey {
     /// Generates a key, as the text of a PKCS #8 PEM file (RFC 8410).
@@ -46,12 +38,7 @@ impl SigningKey {
     /// # Errors
     /// [`CheckpointError::NoRandomness`].
     pub fn generate() -> Result<String, CheckpointError> {
-        let key = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
-            .map_err(|_| CheckpointError::NoRandomness)?;
-        Ok(format!(
-            "{PEM_BEGIN}\n{}\n{PEM_END}\n",
-            BASE64.encode(key.as_ref())
-        ))
+        skill_signature::SigningKey::generate().map_err(|_| CheckpointError::NoRandomness)
     }
 
     /// Parses the text of a PKCS #8 PEM file.
@@ -59,14 +46,7 @@ impl SigningKey {
     /// # Errors
     /// [`CheckpointError::NoKey`] if the text is not an Ed25519 key.
     pub fn from_pem(text: &str) -> Result<Self, CheckpointError> {
-        let body = text
-            .trim()
-            .strip_prefix(PEM_BEGIN)
-            .and_then(|rest| rest.strip_suffix(PEM_END))
-            .ok_or(CheckpointError::NoKey)?;
-        let body: String = body.split_whitespace().collect();
-        let bytes = BASE64.decode(body).map_err(|_| CheckpointError::NoKey)?;
-        Ed25519KeyPair::from_pkcs8_maybe_unchecked(&bytes)
+        skill_signature::SigningKey::from_pem(text)
             .map(Self)
             .map_err(|_| CheckpointError::NoKey)
     }
@@ -74,7 +54,7 @@ impl SigningKey {
     /// The 32 bytes of the public key, in Base64. The auditor verifies checkpoints with it.
     #[must_use]
     pub fn public_key(&self) -> String {
-        BASE64.encode(self.0.public_key().as_ref())
+        BASE64.encode(self.0.public_key().as_bytes())
     }
 }
 
@@ -111,7 +91,7 @@ impl SignedCheckpoint {
             public_key: key.public_key(),
             signature: String::new(),
         };
-        checkpoint.signature = BASE64.encode(key.0.sign(&checkpoint.message()).as_ref());
+        checkpoint.signature = BASE64.encode(key.0.sign_bytes(&checkpoint.message()));
         checkpoint
     }
 
@@ -129,8 +109,8 @@ impl SignedCheckpoint {
         let signature = BASE64
             .decode(&self.signature)
             .map_err(|_| CheckpointError::Signature)?;
-        UnparsedPublicKey::new(&ED25519, key)
-            .verify(&self.message(), &signature)
+        PublicKey::from_bytes(&key)
+            .and_then(|key| key.verify_bytes(&self.message(), &signature))
             .map_err(|_| CheckpointError::Signature)
     }
 
@@ -198,6 +178,6 @@ mod tests {
         ] {
             assert_eq!(SigningKey::from_pem(text).unwrap_err(), CheckpointError::NoKey);
         }
-        assert_eq!(format!("{:?}", signed().1), "SigningKey(hidden)");
+        assert_eq!(format!("{:?}", signed().1), "SigningKey(SigningKey(hidden))");
     }
 }

@@ -8,7 +8,7 @@ use crate::ids::Slug;
 use crate::registry::caller::Caller;
 use crate::registry::lifecycle::Action;
 use crate::registry::revision::next_revision;
-use crate::registry::skills;
+use crate::registry::{signing, skills};
 use crate::sql;
 use crate::tenancy::mask_keys;
 use crate::tenancy::users::{self, Email};
@@ -129,6 +129,8 @@ pub async fn rename(
         &[tenant.as_uuid(), &skill.slug, skill.id.as_uuid()],
     )
     .await?;
+    // The signatures cover the slug.
+    signing::sign_renamed(tx, caller, skill.id, &skill.slug, to).await?;
     let details = json!({"before": {"slug": skill.slug}, "after": {"slug": to}});
     record(tx, caller, "skill.rename", to.as_str(), details).await?;
     Ok(ManagedSkill {

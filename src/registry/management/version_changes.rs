@@ -11,6 +11,7 @@ use crate::registry::lifecycle::{Action, VersionState};
 use crate::registry::publish;
 use crate::registry::revision::next_revision;
 use crate::registry::settings::Settings;
+use crate::registry::signing;
 use crate::registry::versions::{self, VersionRow};
 
 /// A version whose state changed.
@@ -56,6 +57,7 @@ pub async fn submit(
     let to = publish::first_state(settings, false);
     publish::submit(tx, caller, &skill.slug, &draft.version, draft.id, to).await?;
     if to == VersionState::Published {
+        signing::sign_published(tx, caller, draft.id, &skill.slug, &draft.version, draft.digest).await?;
         latest::refresh(tx, skill.id).await?;
     }
     Ok((skill, ChangedVersion::new(draft, to)))

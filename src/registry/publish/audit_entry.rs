@@ -6,6 +6,7 @@ use super::{NewVersion, Placement, StoredVersion};
 use crate::db::{DbError, TenantTx};
 use crate::ids::Digest;
 use crate::registry::audit::{self, Entry};
+use crate::registry::signing::Signer;
 
 /// `before` is the latest version until now. Entry: `skill.publish` or `skill.fork`.
 pub(super) async fn write(
@@ -13,6 +14,7 @@ pub(super) async fn write(
     new: &NewVersion<'_>,
     stored: &StoredVersion,
     before: Option<(String, Digest)>,
+    signer: Option<&Signer>,
 ) -> Result<(), DbError> {
     let mut after = json!({
         "version": stored.version,
@@ -25,6 +27,9 @@ pub(super) async fn write(
         }
         if stored.quarantined {
             after.insert("quarantined".to_owned(), json!(true));
+        }
+        if let Some(signer) = signer {
+            after.insert("signed_by".to_owned(), json!(signer.key_id().to_string()));
         }
         if let Some(origin) = &new.origin {
             after.insert(

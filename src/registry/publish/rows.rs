@@ -14,13 +14,14 @@ use crate::tenancy::mask_keys;
 use agent_skills::SkillFolder;
 
 /// The statements that [`super::store`] sends in one round trip.
-pub(super) const STATEMENTS: [Sql; 7] = [
+pub(super) const STATEMENTS: [Sql; 8] = [
     sql!("skills/insert.sql"),
     sql!("versions/insert.sql"),
     sql!("versions/insert_blobs.sql"),
     sql!("versions/insert_files.sql"),
     sql!("scans/upsert.sql"),
     sql!("skills/set_latest.sql"),
+    sql!("signatures/insert.sql"),
     sql!("audit/insert.sql"),
 ];
 

@@ -27,6 +27,9 @@ pub(in crate::tools) enum LifecycleRefusal {
         echoed(.slug)
     )]
     NotPermitted { slug: String, reason: String },
+    /// What signing refuses, in its own words.
+    #[error("Nothing was changed: {0}.")]
+    NotSigned(String),
     #[error("You own \"{0}\" and cannot rate it. Ratings are for other users.")]
     OwnRating(String),
     #[error(
@@ -63,6 +66,7 @@ impl LifecycleRefusal {
             Self::Publish(_) => "not_published",
             Self::LimitedSlug(_) => "limited_key",
             Self::NotPermitted { .. } => "not_permitted",
+            Self::NotSigned(_) => "not_signed",
             Self::OwnRating(_) => "own_skill",
             Self::WrongState { .. } => "wrong_state",
             Self::SlugTaken(_) => "slug_taken",
@@ -81,6 +85,7 @@ impl LifecycleRefusal {
             | PublishError::Archived(_)
             | PublishError::NotAllowed
             | PublishError::StorageFull
+            | PublishError::Signing(_)
             | PublishError::Version(_)
             | PublishError::VersionTaken { .. } => Self::Publish(error.to_string()).into(),
         }
@@ -100,6 +105,7 @@ impl LifecycleRefusal {
                 versions: Vec::new(),
             }
             .into(),
+            ManageError::Signing(error) => Self::NotSigned(error.to_string()).into(),
             ManageError::NotPermitted(Action::Rate) => Self::OwnRating(slug).into(),
             ManageError::NotPermitted(_) => Self::NotPermitted {
                 slug,
@@ -158,6 +164,7 @@ mod tests {
     use std::mem::discriminant;
 
     use super::*;
+    use crate::registry::signing::{KeyProblem, SigningError};
 
     fn refusals() -> Vec<LifecycleRefusal> {
         let slug = || "fill-pdf".to_owned();
@@ -169,6 +176,13 @@ mod tests {
                 slug: slug(),
                 reason: ManageError::NotPermitted(Action::Yank).to_string(),
             },
+            LifecycleRefusal::NotSigned(
+                SigningError::NoPrivateKey {
+                    key_id: "0123456789abcdef".parse().unwrap(),
+                    problem: KeyProblem::NotConfigured,
+                }
+                .to_string(),
+            ),
             LifecycleRefusal::OwnRating(slug()),
             LifecycleRefusal::WrongState {
                 slug: slug(),

@@ -49,7 +49,7 @@ fn subcommands(command: &[&str]) -> BTreeSet<String> {
 #[test]
 fn every_subcommand_is_known_to_write_an_entry_or_not() {
     let groups = [
-        "tenant", "user", "key", "audit", "usage", "skill", "settings", "share",
+        "tenant", "user", "key", "audit", "usage", "skill", "settings", "share", "signing-key",
     ];
     let mut found = subcommands(&[]);
     for group in groups {
@@ -92,6 +92,9 @@ fn every_subcommand_is_known_to_write_an_entry_or_not() {
         "skill purge",
         "skill publish",
         "settings set",
+        "signing-key create",
+        "signing-key retire",
+        "signing-key sign-missing",
     ];
     // These change nothing of a tenant.
     let without_entry = [
@@ -113,6 +116,8 @@ fn every_subcommand_is_known_to_write_an_entry_or_not() {
         "skill history",
         "settings list",
         "settings get",
+        "signing-key list",
+        "signing-key export",
         "scan",
         // Tools write their own entries.
         "call",

@@ -24,6 +24,8 @@ const WITHOUT: [(&str, &str); 34] = [
     ("scans/insert_override", "inserts a row with the given tenant"),
     ("scans/upsert", "inserts a row with the given tenant"),
     ("settings/set", "inserts a row with the given tenant"),
+    ("signatures/insert", "inserts a row with the given tenant"),
+    ("signing_keys/insert", "inserts a row with the given tenant"),
     (
         "skills/purge",
         "a function that compares the given tenant with the setting",
@@ -62,7 +64,7 @@ const WITHOUT: [(&str, &str); 34] = [
 const ALSO_WITHOUT: &str = "versions/insert_files";
 
 /// The tables with rows of tenants.
-const TABLES: [&str; 17] = [
+const TABLES: [&str; 19] = [
     "users",
     "api_keys",
     "skills",
@@ -74,6 +76,8 @@ const TABLES: [&str; 17] = [
     "skill_aliases",
     "skill_scans",
     "scan_overrides",
+    "signing_keys",
+    "version_signatures",
     "ratings",
     "installs",
     "tenant_settings",

@@ -44,6 +44,15 @@ async fn insert_lifecycle_rows(two: &TwoTenants) {
                  FROM installs WHERE tenant_id = '{tenant}' ON CONFLICT DO NOTHING;
              INSERT INTO archive_digests (tenant_id, version_id, digest)
                  SELECT tenant_id, id, digest FROM skill_versions WHERE tenant_id = '{tenant}' ON CONFLICT DO NOTHING;
+             INSERT INTO signing_keys (tenant_id, id, public_key, created_by)
+                 VALUES ('{tenant}', left(encode(sha256(sha256('theirs')), 'hex'), 16), sha256('theirs'), 'theirs')
+                 ON CONFLICT DO NOTHING;
+             INSERT INTO version_signatures (tenant_id, version_id, slug, key_id, signature)
+                 SELECT v.tenant_id, v.id, s.slug, left(encode(sha256(sha256('theirs')), 'hex'), 16),
+                        sha256('theirs') || sha256('theirs')
+                 FROM skill_versions v JOIN skills s ON s.id = v.skill_id
+                 WHERE s.tenant_id = '{tenant}' AND s.slug = 'only-theirs'
+                 ON CONFLICT DO NOTHING;
              INSERT INTO tenant_settings (tenant_id, key, value) VALUES ('{tenant}', 'review.policy', '\"required\"')
                  ON CONFLICT DO NOTHING;"
         ))
@@ -165,6 +174,17 @@ impl OtherTenantIds {
             "ratings/recent" => vec![Box::new(self.skill), Box::new(10_i64)],
             "ratings/withdraw" | "ratings/summary" => vec![Box::new(self.skill), Box::new(self.user)],
             "users/find_active" => vec![Box::new("ada@example.com")],
+            "signing_keys/list" | "signing_keys/newest_active" => vec![],
+            "signing_keys/public" => vec![Box::new(10_i64)],
+            "signing_keys/retire" => {
+                // The id is a digest of the public key, which is a digest itself.
+                let key = skillkeep::ids::Digest::of(b"theirs");
+                let id = skillkeep::ids::Digest::of(key.as_bytes()).to_string();
+                vec![Box::new(id["sha256:".len()..][..16].to_owned())]
+            }
+            "signatures/of_version" => vec![Box::new(self.version)],
+            "signatures/of_skill" => vec![Box::new(self.skill), Box::new("only-theirs")],
+            "signatures/unsigned" => vec![Box::new(false), Box::new(100_i64), Box::new(from)],
             "versions/states" => vec![Box::new(vec![self.skill])],
             "versions/set_state" => vec![
                 Box::new(self.version),
