@@ -97,7 +97,7 @@ enum Command {
     ///
     /// Files that you edited stay. Example: skillkeep update --dry-run
     Update(disk::UpdateArgs),
-    /// Show which installed skills have a newer version or were withdrawn
+    /// Show outdated and withdrawn skills
     ///
     /// Exits with 1 if there are any.
     Outdated(disk::OutdatedArgs),
@@ -105,9 +105,9 @@ enum Command {
     ///
     /// Exits with 1 if files were edited, removed or added.
     Verify(disk::VerifyArgs),
-    /// Install, update and remove skills as skillkeep.toml and skillkeep.lock say
+    /// Make the disk be as skillkeep.toml says
     ///
-    /// Exits with 1 if an installed version was withdrawn, or with --frozen if the two files do not fit. Example: skillkeep
+    /// Installs, updates and removes skills, in the versions of skillkeep.lock. Exits with 1 if an installed version was withdrawn, or with --frozen if the two files do not fit. Example: skillkeep
     /// sync --frozen
     Sync(disk::SyncArgs),
     /// Show why a skill is installed and which copies there are
@@ -116,9 +116,13 @@ enum Command {
     Rollback(disk::RollbackArgs),
     /// Keep the installed version when other skills are updated
     Pin(disk::PinArgs),
-    /// Keep the API key of a registry for the commands that install skills
+    /// Accept the keys with which a registry signs skills
     ///
-    /// Reads the API key from stdin, a file or SKILLKEEP_API_KEY. Example: skillkeep login https://skills.example.com
+    /// Installing stops when a registry signs with a key that is new to you. Example: skillkeep trust --yes
+    Trust(disk::TrustArgs),
+    /// Keep the API key of a registry
+    ///
+    /// The commands that install skills then use it. Reads the API key from stdin, a file or SKILLKEEP_API_KEY. Example: skillkeep login https://skills.example.com
     /// --api-key-file key.txt
     Login(login::LoginArgs),
     /// Forget the API key of a registry
@@ -264,6 +268,7 @@ async fn dispatch(config: &Config, command: Command) -> Result<(), CliError> {
         Command::Why(args) => disk::why(&args),
         Command::Rollback(args) => disk::rollback(config, args).await,
         Command::Pin(args) => disk::pin(&args),
+        Command::Trust(args) => disk::trust(config, args).await,
         Command::Login(args) => login::login(args).await,
         Command::Logout(args) => login::logout(&args),
         Command::Call(args) => call::run(config, args).await,

@@ -2,6 +2,7 @@
 
 mod call_event;
 mod client_connection;
+mod client_requests;
 mod completion;
 mod credentials;
 mod errors;

@@ -11,6 +11,7 @@ mod rollback;
 mod scope;
 mod state_files;
 mod sync;
+mod trust;
 mod update;
 mod verify;
 mod wanted;
@@ -23,6 +24,7 @@ pub(super) use pin::PinArgs;
 pub(super) use removal::RemoveArgs;
 pub(super) use rollback::RollbackArgs;
 pub(super) use sync::SyncArgs;
+pub(super) use trust::TrustArgs;
 pub(super) use update::UpdateArgs;
 pub(super) use verify::VerifyArgs;
 pub(super) use why::WhyArgs;
@@ -34,11 +36,10 @@ pub(super) use pin::run as pin;
 pub(super) use removal::run as remove;
 pub(super) use rollback::run as rollback;
 pub(super) use sync::run as sync;
+pub(super) use trust::run as trust;
 pub(super) use update::run as update;
 pub(super) use verify::run as verify;
 pub(super) use why::run as why;
-
-pub(super) use scope::config_folder;
 
 use crate::error::{CliError, CliErrorKind};
 use crate::local_install::{LocalInstallError, ToolCallError};
@@ -55,9 +56,10 @@ fn failed(error: LocalInstallError) -> CliError {
         LocalInstallError::NoFolder { .. } | LocalInstallError::NoHome | LocalInstallError::NoProject => {
             CliErrorKind::Usage
         }
-        LocalInstallError::Answer(_) | LocalInstallError::Archive(_) | LocalInstallError::Installer(_) => {
-            CliErrorKind::Refused
-        }
+        LocalInstallError::Answer(_)
+        | LocalInstallError::Archive(_)
+        | LocalInstallError::Signer(_)
+        | LocalInstallError::Installer(_) => CliErrorKind::Refused,
         LocalInstallError::TaskFailed => CliErrorKind::Internal,
     };
     CliError::new(kind, error.to_string())

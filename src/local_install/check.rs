@@ -5,21 +5,13 @@ use serde_json::{Map, Value, json};
 use skill_installer::{Installed, SkillsFolder, list};
 
 use super::error::LocalInstallError;
-use super::machine::{LocalFolder, Machine};
+use super::installed_here::InstalledHere;
+use super::machine::Machine;
 use super::overlaps::shadowed;
 use super::registry_client::RegistryClient;
 
 /// Skills in one call of `check_installed`.
 pub(super) const MAX_PER_CALL: usize = 200;
-
-/// An installed skill and the skills folder that it is in.
-#[derive(Debug, Clone)]
-pub struct InstalledHere {
-    pub place: LocalFolder,
-    pub installed: Installed,
-    /// Why the assistants do not use this copy; `None` if they do.
-    pub shadowed: Option<String>,
-}
 
 /// An installed skill, compared with the registry.
 #[derive(Debug, Clone, Serialize)]

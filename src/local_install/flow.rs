@@ -3,6 +3,7 @@
 use assistants::skill_targets::{Level, SkillAssistant};
 use skill_installer::VerifiedRelease;
 
+use super::blocking::blocking;
 use super::confirm;
 use super::error::LocalInstallError;
 use super::fetch::{Offer, download, fetch};
@@ -10,7 +11,7 @@ use super::install::{InstallOptions, Written, write, write_at};
 use super::machine::{LocalFolder, Machine};
 use super::overlaps::overlaps;
 use super::registry_client::RegistryClient;
-use super::tool_answers::blocking;
+use super::signers::{self, Signed};
 
 /// Where and how a version is installed.
 #[derive(Debug, Clone)]
@@ -84,6 +85,13 @@ pub async fn finish(
         options,
         place,
     } = destination.clone();
+    let signed = Signed {
+        skill: &offer.skill,
+        version: &offer.version,
+        digest: release.digest(),
+        signature: offer.signature.as_ref(),
+    };
+    signers::check(client, &machine.config_folder()?, &signed).await?;
     let install_id = offer.install_id.clone();
     let (written, confirmation, overlapping) = blocking(move || {
         let written = match (&place, &options.folder_name) {

@@ -59,6 +59,23 @@ impl Machine {
         })
     }
 
+    /// Where this program keeps the user's own settings: `$XDG_CONFIG_HOME/skillkeep`, else `~/.config/skillkeep`.
+    ///
+    /// # Errors
+    /// [`LocalInstallError::NoHome`].
+    pub fn config_folder(&self) -> Result<PathBuf, LocalInstallError> {
+        let configured = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
+        let folder = match configured.filter(|folder| folder.is_absolute()) {
+            Some(folder) => folder,
+            None => self
+                .home
+                .as_ref()
+                .ok_or(LocalInstallError::NoHome)?
+                .join(".config"),
+        };
+        Ok(folder.join("skillkeep"))
+    }
+
     /// Where the installer opens a skills folder of an assistant.
     ///
     /// # Errors

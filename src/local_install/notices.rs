@@ -3,10 +3,10 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::blocking::blocking;
 use super::check::{CheckedSkill, check, scan};
 use super::machine::Machine;
 use super::registry_client::RegistryClient;
-use super::tool_answers::blocking;
 
 /// How often the registry is asked about installed versions.
 const INTERVAL: Duration = Duration::from_secs(3600);

@@ -2,8 +2,8 @@
 
 use assistants::skill_targets::{Found, Os, SkillAssistant, seen_twice, shadowed as shadowed_for};
 
-use super::check::InstalledHere;
 use super::error::LocalInstallError;
+use super::installed_here::InstalledHere;
 use super::machine::Machine;
 
 const OS: Os = if cfg!(target_os = "macos") {

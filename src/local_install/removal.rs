@@ -2,9 +2,9 @@
 
 use skill_installer::{Error, FolderName, InstalledState, Removed, SkillsFolder, inspect, remove, unlink};
 
-use super::check::InstalledHere;
 use super::error::LocalInstallError;
 use super::install::{InstallOptions, installer_options};
+use super::installed_here::InstalledHere;
 use super::machine::Machine;
 
 /// What was removed from one skills folder.

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use assistants::skill_targets::{Level, SkillAssistant};
 use serde_json::{Map, Value, json};
 
-use super::check::{self, InstalledHere, MAX_PER_CALL};
+use super::blocking::blocking;
+use super::check::{self, MAX_PER_CALL};
 use super::error::LocalInstallError;
 use super::fetch::Offer;
 use super::flow::{Destination, InstallReport, install_offer};
 use super::install::{InstallOptions, Written};
+use super::installed_here::InstalledHere;
 use super::machine::{Machine, ProjectFolders};
 use super::notices::Notices;
 use super::registry_client::RegistryClient;
@@ -261,13 +263,4 @@ impl PreparedCheck {
         };
         Ok(json!({"skills": checked, "installed": total, "next_step": next_step}))
     }
-}
-
-/// Runs blocking work on a thread for it.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, LocalInstallError> + Send + 'static,
-) -> Result<T, LocalInstallError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or(Err(LocalInstallError::TaskFailed))
 }

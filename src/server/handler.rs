@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams, CompleteResult,
-    CustomRequest, CustomResult, DiscoverResult, GetPromptRequestParams, GetPromptResponse,
-    GetSkillRequestParams, GetSkillResult, Implementation, InitializeRequestParams, InitializeResult,
-    ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListSkillsResult, ListToolsResult,
+    CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult, CustomRequest,
+    CustomResult, DiscoverResult, GetPromptRequestParams, GetPromptResponse, GetSkillRequestParams,
+    GetSkillResult, Implementation, InitializeRequestParams, InitializeResult, ListPromptsResult,
+    ListResourceTemplatesResult, ListResourcesResult, ListSkillsResult, ListToolsResult,
     PaginatedRequestParams, ReadResourceDirectoryRequestParams, ReadResourceRequestParams,
     ReadResourceResponse, ServerCapabilities, ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool,
     UnsubscribeRequestParams,
@@ -18,22 +18,18 @@ use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 
 use super::client_connection::ClientConnection;
+use super::client_requests::ClientRequests;
 use super::credentials::CredentialSource;
-use super::fetch::RefusedFetch;
 use super::local_calls;
 use super::methods;
 use super::notifications::{self, ResourceSubscriptions};
-use super::request::{
-    InvalidParams, InvalidRequest, MalformedRequest, ReadRequest, RecordedRequest, ToolCall, malformed,
-};
+use super::request::{InvalidParams, MalformedRequest, ReadRequest, RecordedRequest, ToolCall, malformed};
 use super::service::CallService;
-use crate::fetches::{Archive, Download};
 use crate::local_install::LocalTools;
 use crate::mcp_methods::{
     Complete, DirectoryRead, LIST_TTL_MS, Method, PromptsGet, PromptsList, ResourcesList, ResourcesRead,
     SkillsGet, SkillsList, ToolsList, resource_templates,
 };
-use crate::tenancy::ApiKey;
 use crate::tools::ToolName;
 
 const INSTRUCTIONS: &str = "This is your organisation's private registry of skills: tested instructions for tasks. Before a task that somebody may \
@@ -47,8 +43,7 @@ const INSTRUCTIONS: &str = "This is your organisation's private registry of skil
 /// The handler of one connection, or of one HTTP request. Cheap to clone; holds no tenant data.
 #[derive(Clone)]
 pub struct McpHandler {
-    service: Arc<CallService>,
-    credentials: CredentialSource,
+    requests: ClientRequests,
     subscribed: ResourceSubscriptions,
     /// Set if this process runs on the caller's machine.
     local: Option<LocalTools>,
@@ -59,8 +54,7 @@ impl McpHandler {
     #[must_use]
     pub fn new(service: Arc<CallService>, credentials: CredentialSource) -> Self {
         Self {
-            service,
-            credentials,
+            requests: ClientRequests { service, credentials },
             subscribed: ResourceSubscriptions::default(),
             local: None,
         }
@@ -73,34 +67,6 @@ impl McpHandler {
         self
     }
 
-    /// The key of a request's client.
-    pub(super) fn api_key(&self, context: &RequestContext<RoleServer>) -> Result<ApiKey, ErrorData> {
-        self.credentials.api_key(&context.extensions)
-    }
-
-    /// Runs a tool call that belongs to another one of the same client.
-    pub(super) async fn execute_beside(
-        &self,
-        call: ToolCall,
-        context: &RequestContext<RoleServer>,
-    ) -> Result<CallToolResult, ErrorData> {
-        let key = self.credentials.api_key(&context.extensions)?;
-        let metadata = self.credentials.metadata(context);
-        let client = ClientConnection::without_peer(None);
-        self.service.execute(key, call, metadata, client).await
-    }
-
-    /// Downloads a version for the client.
-    pub(super) async fn download(
-        &self,
-        download: Download,
-        context: &RequestContext<RoleServer>,
-    ) -> Result<Result<Archive, RefusedFetch>, ErrorData> {
-        let key = self.credentials.api_key(&context.extensions)?;
-        let metadata = self.credentials.metadata(context);
-        Ok(self.service.download(key, download, metadata, None).await)
-    }
-
     /// Runs a request for its caller and records it.
     ///
     /// # Errors
@@ -110,16 +76,7 @@ impl McpHandler {
         request: R,
         context: &RequestContext<RoleServer>,
     ) -> Result<R::Reply, ErrorData> {
-        let key = self.credentials.api_key(&context.extensions)?;
-        let metadata = self.credentials.metadata(context);
-        let client = ClientConnection::new(context);
-        match InvalidParams::of(context) {
-            None => self.service.execute(key, request, metadata, client).await,
-            Some(invalid) => {
-                let request = InvalidRequest { request, invalid };
-                self.service.execute(key, request, metadata, client).await
-            }
-        }
+        self.requests.execute(request, context).await
     }
 
     async fn execute_unrecorded<M: Method>(
@@ -127,13 +84,18 @@ impl McpHandler {
         method: M,
         context: &RequestContext<RoleServer>,
     ) -> Result<M::Reply, ErrorData> {
-        let key = self.credentials.api_key(&context.extensions)?;
-        let transport = self.credentials.transport();
+        let key = self.requests.credentials.api_key(&context.extensions)?;
+        let transport = self.requests.credentials.transport();
         if let Some(InvalidParams(message)) = InvalidParams::of(context) {
-            return Err(self.service.reject_malformed(&key, transport, message).await);
+            return Err(self
+                .requests
+                .service
+                .reject_malformed(&key, transport, message)
+                .await);
         }
         let client = ClientConnection::new(context);
-        self.service
+        self.requests
+            .service
             .execute_unrecorded(&key, method, transport, &client)
             .await
     }
@@ -169,7 +131,7 @@ impl ServerHandler for McpHandler {
     ) -> Result<InitializeResult, ErrorData> {
         let mut info = self.negotiate_initialize(&request)?;
         context.peer.set_peer_info(request);
-        if !self.credentials.has_connection() {
+        if !self.requests.credentials.has_connection() {
             // Before 2026-07-28, notifications need a connection, which single HTTP requests do not have.
             if let Some(resources) = &mut info.capabilities.resources {
                 resources.subscribe = None;
@@ -183,11 +145,11 @@ impl ServerHandler for McpHandler {
     }
 
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
-        if self.credentials.has_connection()
-            && let Ok(key) = self.credentials.api_key(&context.extensions)
+        if self.requests.credentials.has_connection()
+            && let Ok(key) = self.requests.credentials.api_key(&context.extensions)
         {
             let changes = notifications::forward_changes(
-                self.service.subscriptions().clone(),
+                self.requests.service.subscriptions().clone(),
                 key,
                 context.peer,
                 self.subscribed.clone(),
@@ -212,7 +174,7 @@ impl ServerHandler for McpHandler {
             arguments: request.arguments,
         };
         let result = match &self.local {
-            Some(tools) => local_calls::call(self, tools, call, &context).await,
+            Some(tools) => local_calls::call(&self.requests, tools, call, &context).await,
             None => self.execute(call, &context).await,
         };
         result.map(CallToolResponse::from)
@@ -234,10 +196,14 @@ impl ServerHandler for McpHandler {
         }
         let is_same = |method: &&str| *method == request.method;
         if let Some(method) = methods::UNRECORDED.into_iter().find(is_same) {
-            let key = self.credentials.api_key(&context.extensions)?;
-            let transport = self.credentials.transport();
+            let key = self.requests.credentials.api_key(&context.extensions)?;
+            let transport = self.requests.credentials.transport();
             let message = malformed(method);
-            return Err(self.service.reject_malformed(&key, transport, message).await);
+            return Err(self
+                .requests
+                .service
+                .reject_malformed(&key, transport, message)
+                .await);
         }
         if methods::is_known(&request.method, &context) {
             return Err(ErrorData::invalid_params(malformed(&request.method), None));
@@ -361,9 +327,10 @@ impl ServerHandler for McpHandler {
 
     async fn listen(&self, subscription: SubscriptionContext) -> Result<(), ErrorData> {
         let key = self
+            .requests
             .credentials
             .api_key(&subscription.request_context().extensions)?;
-        notifications::listen(self.service.subscriptions(), key, subscription).await
+        notifications::listen(self.requests.service.subscriptions(), key, subscription).await
     }
 
     async fn subscribe(
@@ -371,7 +338,7 @@ impl ServerHandler for McpHandler {
         request: SubscribeRequestParams,
         _context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        if self.credentials.has_connection() {
+        if self.requests.credentials.has_connection() {
             return self.subscribed.add(request.uri);
         }
         Err(ErrorData::new(

@@ -10,8 +10,8 @@ use rmcp::model::{CallToolResult, ContentBlock, JsonObject};
 use rmcp::service::RequestContext;
 use serde_json::{Map, Value};
 
+use super::client_requests::ClientRequests;
 use super::completion::{ERROR_CODE_META, error_result};
-use super::handler::McpHandler;
 use super::request::ToolCall;
 use crate::fetches::{ArchiveBytes, Download};
 use crate::local_install::{LocalInstallError, LocalTools, RegistryClient, ToolAnswer, ToolCallError};
@@ -30,13 +30,13 @@ pub fn local_registry_id(key: &ApiKey) -> String {
 /// The registry of this process, with the key of its client.
 #[derive(Clone)]
 struct OwnRegistry<'a> {
-    handler: &'a McpHandler,
+    client: &'a ClientRequests,
     context: &'a RequestContext<RoleServer>,
 }
 
 impl RegistryClient for OwnRegistry<'_> {
     fn id(&self) -> String {
-        let key = self.handler.api_key(self.context);
+        let key = self.client.api_key(self.context);
         key.map_or_else(|_| String::new(), |key| local_registry_id(&key))
     }
 
@@ -45,7 +45,7 @@ impl RegistryClient for OwnRegistry<'_> {
             name: tool.to_owned(),
             arguments: Some(arguments),
         };
-        let result = self.handler.execute_beside(call, self.context).await;
+        let result = self.client.execute_beside(call, self.context).await;
         structured(result.map_err(|error| ToolCallError::Failed(error.message.to_string()))?)
     }
 
@@ -55,7 +55,7 @@ impl RegistryClient for OwnRegistry<'_> {
             version: Some(version.to_owned()),
             known: Vec::new(),
         };
-        let archive = self.handler.download(download, self.context).await;
+        let archive = self.client.download(download, self.context).await;
         let archive = archive.map_err(|error| ToolCallError::Failed(error.message.to_string()))?;
         match archive {
             Ok(archive) => match archive.bytes {
@@ -88,17 +88,17 @@ fn structured(result: CallToolResult) -> ToolAnswer {
 /// # Errors
 /// The call's own error, or that it could not be recorded.
 pub(super) async fn call(
-    handler: &McpHandler,
+    client: &ClientRequests,
     tools: &LocalTools,
     call: ToolCall,
     context: &RequestContext<RoleServer>,
 ) -> Result<CallToolResult, ErrorData> {
-    let registry = OwnRegistry { handler, context };
+    let registry = OwnRegistry { client, context };
     let arguments = call.arguments.clone().unwrap_or_default();
     let result = match ToolName::from_name(&call.name) {
         Some(ToolName::InstallSkill) => install(&registry, tools, call, arguments).await,
         Some(ToolName::CheckInstalled) => check(&registry, tools, call, arguments).await,
-        Some(_) | None => handler.execute(call, context).await,
+        Some(_) | None => client.execute(call, context).await,
     };
     if tools.is_check_due() {
         tools.check_withdrawn(&registry).await;
@@ -115,17 +115,17 @@ async fn install(
     mut call: ToolCall,
     arguments: JsonObject,
 ) -> Result<CallToolResult, ErrorData> {
-    let OwnRegistry { handler, context } = registry;
+    let OwnRegistry { client, context } = registry;
     let tools = if tools.needs_project(&arguments) {
         tools.or_projects(roots(context).await)
     } else {
         tools.clone()
     };
     let Some(prepared) = tools.prepare_install(&arguments) else {
-        return handler.execute(call, context).await;
+        return client.execute(call, context).await;
     };
     call.arguments = Some(prepared.arguments.clone());
-    let result = handler.execute(call, context).await?;
+    let result = client.execute(call, context).await?;
     match result.structured_content.clone() {
         Some(answer) if result.is_error != Some(true) => {
             Ok(answered(prepared.complete(registry, answer).await))
@@ -140,14 +140,14 @@ async fn check(
     mut call: ToolCall,
     arguments: JsonObject,
 ) -> Result<CallToolResult, ErrorData> {
-    let OwnRegistry { handler, context } = registry;
+    let OwnRegistry { client, context } = registry;
     let prepared = match tools.prepare_check(&registry.id(), &arguments).await {
         Ok(Some(prepared)) => prepared,
-        Ok(None) => return handler.execute(call, context).await,
+        Ok(None) => return client.execute(call, context).await,
         Err(error) => return Ok(answered(Err(error))),
     };
     call.arguments = Some(prepared.arguments.clone());
-    let result = handler.execute(call, context).await?;
+    let result = client.execute(call, context).await?;
     match result.structured_content.clone() {
         Some(answer) if result.is_error != Some(true) => {
             Ok(answered(prepared.complete(registry, answer).await))

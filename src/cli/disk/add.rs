@@ -28,7 +28,9 @@ pub(in crate::cli) struct AddArgs {
     /// Default: the name in its SKILL.md where assistants ask for that, else the name in the registry.
     #[arg(long, value_name = "NAME")]
     folder: Option<FolderName>,
-    /// Replace edited files and what is in the way; a backup is kept
+    /// Replace edited files; a backup is kept
+    ///
+    /// Moves what is in the way of the folder to the backup too.
     #[arg(long)]
     force: bool,
     /// Leave skillkeep.toml and skillkeep.lock as they are

@@ -22,7 +22,9 @@ const CONNECTIONS: usize = 2;
 pub(super) struct ClientArgs {
     #[command(flatten)]
     registry: RegistryArgs,
-    /// Use the registry of this machine, also if you are logged in to another one
+    /// Use the registry of this machine
+    ///
+    /// Also if you are logged in to another one.
     #[arg(long, conflicts_with = "url")]
     local: bool,
     #[command(flatten)]

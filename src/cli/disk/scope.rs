@@ -1,11 +1,11 @@
 //! Where a command installs: in a project, or for the user in all projects.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use assistants::skill_targets::{Level, SkillAssistant};
 use skill_installer::MANIFEST_FILE;
 
-use super::usage;
+use super::{failed, usage};
 use crate::error::CliError;
 use crate::local_install::{InstalledHere, Machine};
 
@@ -37,13 +37,9 @@ impl ScopeArgs {
     pub(super) fn scope(&self) -> Result<Scope, CliError> {
         if self.user {
             let machine = Machine::of_environment(None);
-            let home = machine
-                .home
-                .clone()
-                .ok_or_else(|| usage("the home folder is not known: set HOME"))?;
             return Ok(Scope {
                 level: Level::User,
-                state_folder: config_folder(&home),
+                state_folder: machine.config_folder().map_err(failed)?,
                 machine,
             });
         }
@@ -78,15 +74,6 @@ impl Scope {
     pub(super) const fn location(&self) -> &'static str {
         self.level.name()
     }
-}
-
-/// Where this program keeps the user's own settings: `$XDG_CONFIG_HOME/skillkeep`, else `~/.config/skillkeep`.
-pub(in crate::cli) fn config_folder(home: &Path) -> PathBuf {
-    let configured = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
-    let configured = configured.filter(|folder| folder.is_absolute());
-    configured
-        .unwrap_or_else(|| home.join(".config"))
-        .join("skillkeep")
 }
 
 fn nearest_project() -> Result<PathBuf, CliError> {

@@ -22,7 +22,7 @@ use crate::local_install::{
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct SyncArgs {
-    /// Fail if skillkeep.lock does not fit skillkeep.toml, instead of changing it; for CI
+    /// Fail instead of changing skillkeep.lock; for CI
     #[arg(long)]
     frozen: bool,
     #[command(flatten)]
@@ -32,7 +32,9 @@ pub(in crate::cli) struct SyncArgs {
     /// Replace edited files; a backup is kept
     #[arg(long)]
     force: bool,
-    /// Take the skills of skills-lock.json (npm package skills) over into skillkeep.toml first
+    /// Take over the skills of skills-lock.json first
+    ///
+    /// The npm package skills writes that file. Its skills are added to skillkeep.toml.
     #[arg(long, conflicts_with = "frozen")]
     from_skills_lock: bool,
     /// Print JSON
@@ -63,7 +65,10 @@ pub(in crate::cli) async fn run(config: &Config, args: SyncArgs) -> Result<(), C
         failed: Vec::new(),
     };
     let outcome = sync.run().await;
-    let (changed, not_installed) = (std::mem::take(&mut sync.changed), std::mem::take(&mut sync.failed));
+    let (changed, not_installed) = (
+        std::mem::take(&mut sync.changed),
+        std::mem::take(&mut sync.failed),
+    );
     client.close().await;
     let withdrawn = outcome?;
     state.write(&scope)?;

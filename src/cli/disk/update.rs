@@ -19,7 +19,7 @@ use crate::local_install::{
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct UpdateArgs {
-    /// Update only these skills; NAME@VERSION or NAME@RANGE changes what is wanted
+    /// Update only these skills: NAME, NAME@VERSION or NAME@RANGE
     #[arg(value_name = "SKILL")]
     skills: Vec<SkillArg>,
     #[command(flatten)]

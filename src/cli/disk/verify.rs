@@ -4,10 +4,10 @@ use serde_json::Value;
 
 use super::failed;
 use super::list::{as_json, folder};
-use super::scope::ScopeArgs;
+use super::scope::{Scope, ScopeArgs};
 use crate::cli::output;
 use crate::error::{CliError, CliErrorKind};
-use crate::local_install::{InstalledHere, scan};
+use crate::local_install::{InstalledHere, Signed, Signers, scan};
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct VerifyArgs {
@@ -21,6 +21,25 @@ pub(in crate::cli) struct VerifyArgs {
     json: bool,
 }
 
+/// Proves that each version is what its registry signed, with the keys that the user accepted.
+fn verify_signatures(scope: &Scope, found: &[InstalledHere]) -> Result<(), CliError> {
+    let folder = scope.machine.config_folder().map_err(failed)?;
+    let signers = Signers::read(&folder).map_err(|error| failed(error.into()))?;
+    for here in found {
+        let marker = &here.installed.marker;
+        let signed = Signed {
+            skill: &marker.skill,
+            version: &marker.version,
+            digest: marker.digest,
+            signature: marker.signature.as_ref(),
+        };
+        if let Err(error) = signers.verify(&marker.registry, &signed) {
+            return Err(CliError::new(CliErrorKind::Findings, error.to_string()));
+        }
+    }
+    Ok(())
+}
+
 pub(in crate::cli) fn run(args: &VerifyArgs) -> Result<(), CliError> {
     let scope = args.scope.scope()?;
     let mut found = scan(&scope.machine).map_err(failed)?;
@@ -32,6 +51,7 @@ pub(in crate::cli) fn run(args: &VerifyArgs) -> Result<(), CliError> {
         }
     }
     found.retain(|here| args.skills.is_empty() || args.skills.contains(&here.installed.marker.skill));
+    verify_signatures(&scope, &found)?;
     let edited: Vec<&InstalledHere> = found
         .iter()
         .filter(|here| !here.installed.drift.is_clean())

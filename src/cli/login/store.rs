@@ -10,9 +10,9 @@ use folder_handle::FolderHandle;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::api_key;
-use crate::cli::disk::config_folder;
 use crate::cli::files::file_error;
 use crate::error::{CliError, CliErrorKind};
+use crate::local_install::Machine;
 use crate::tenancy::ApiKey;
 
 /// The file's name in the configuration folder.
@@ -59,13 +59,9 @@ impl Logins {
     /// # Errors
     /// If the file cannot be read, or other accounts can read or change it.
     pub(in crate::cli) fn read() -> Result<Self, CliError> {
-        let Some(home) = std::env::var_os("HOME")
-            .map(PathBuf::from)
-            .filter(|home| home.is_absolute())
-        else {
+        let Ok(folder) = Machine::of_environment(None).config_folder() else {
             return Ok(Self::default());
         };
-        let folder = config_folder(&home);
         let path = folder.join(FILE);
         let stored = match read(&folder) {
             Ok(None) => Stored::default(),

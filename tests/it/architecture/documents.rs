@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::source::{root, sources};
 
 /// Names of users' files, which are not in this repository.
-const USER_FILES: [&str; 9] = [
+const USER_FILES: [&str; 13] = [
     "SKILL.md",
     "skill.md",
     "claude_desktop_config.json",
@@ -17,6 +17,10 @@ const USER_FILES: [&str; 9] = [
     "origin.json",
     "lock.json",
     "skills-lock.json",
+    "skillkeep.toml",
+    "skillkeep.lock",
+    ".skillkeep.json",
+    "logins.json",
 ];
 /// Shorter names in the documents can be columns, roles or settings.
 const MIN_TEST_NAME_WORDS: usize = 5;

@@ -49,7 +49,15 @@ fn subcommands(command: &[&str]) -> BTreeSet<String> {
 #[test]
 fn every_subcommand_is_known_to_write_an_entry_or_not() {
     let groups = [
-        "tenant", "user", "key", "audit", "usage", "skill", "settings", "share", "signing-key",
+        "tenant",
+        "user",
+        "key",
+        "audit",
+        "usage",
+        "skill",
+        "settings",
+        "share",
+        "signing-key",
     ];
     let mut found = subcommands(&[]);
     for group in groups {
