@@ -76,7 +76,9 @@ pub(super) async fn plain_errors(request: Request, next: Next) -> Response {
         .await
         .unwrap_or_default();
     let parsed: Option<Value> = serde_json::from_slice(&bytes).ok();
-    let message = parsed.as_ref().and_then(|body| body["error"]["message"].as_str());
+    let message = parsed
+        .as_ref()
+        .and_then(|body| body.pointer("/error/message")?.as_str());
     let text = message.map_or_else(|| String::from_utf8_lossy(&bytes).into_owned(), str::to_owned);
     parts.headers.remove(header::CONTENT_LENGTH);
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -159,7 +161,9 @@ async fn list(
     let respond = |(skills, next): (Vec<ClawhubSkill>, Option<String>)| {
         let item = |skill: &ClawhubSkill| {
             let mut item = described(skill);
-            item["latestVersion"] = latest(skill);
+            if let Some(fields) = item.as_object_mut() {
+                fields.insert("latestVersion".to_owned(), latest(skill));
+            }
             item
         };
         let items: Vec<Value> = skills.iter().map(item).collect();

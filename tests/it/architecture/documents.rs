@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::source::{root, sources};
 
 /// Names of users' files, which are not in this repository.
-const USER_FILES: [&str; 13] = [
+const USER_FILES: [&str; 14] = [
     "SKILL.md",
     "skill.md",
     "claude_desktop_config.json",
@@ -15,6 +15,7 @@ const USER_FILES: [&str; 13] = [
     "plugin.json",
     "marketplace.json",
     "origin.json",
+    "opencode.json",
     "lock.json",
     "skills-lock.json",
     "skillkeep.toml",

@@ -6,6 +6,7 @@ import json
 import clients
 from clients.events import check_events
 from clients.inspector import InspectorClient
+from clients.installers import INSTALLERS, install_modules, run_installer
 from clients.matrix import INSPECTOR, connection, install_all, rows
 from clients.proxy import Nginx
 from clients.scenario import SCOPES, run_scenario
@@ -60,6 +61,13 @@ def run_all(skillkeep, url, proxied_url):
             report.passes("ok")
         except CheckFailed as failure:
             report.fails("FAILED", f"    {failure}")
+    for number, installer in enumerate(INSTALLERS):
+        print(f"{installer.package:<48} {'http':<10} {installer.door:<11} ", end="", flush=True)
+        try:
+            recorded += run_installer(skillkeep, url, number, installer)
+            report.passes("ok")
+        except CheckFailed as failure:
+            report.fails("FAILED", f"    {failure}")
     # Each client's events were selected by its user. There must be none besides.
     if report.failed == 0 and (count := len(skillkeep.events())) != recorded:
         report.fails(f"FAILED: the clients made {recorded} calls, but there are {count} events")
@@ -75,6 +83,7 @@ def main():
     program = find_program("debug")
     require_npm()
     install_all()
+    install_modules()
     with temporary_folder("skillkeep-clients-") as folder:
         skillkeep = Skillkeep(program, folder)
         try:

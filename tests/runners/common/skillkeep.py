@@ -42,6 +42,9 @@ class Skillkeep:
         command = [self.program, *arguments]
         return run_checked(what, command, seconds=COMMAND_SECONDS, stdin=subprocess.DEVNULL, env=self.env).strip()
 
+    def json(self, *arguments):
+        return json.loads(self.command(*arguments, "--json"))
+
     def import_samples(self):
         self.command("import", str(SAMPLES))
 
