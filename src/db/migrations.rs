@@ -48,6 +48,7 @@ pub static MIGRATIONS: &[Migration] = migrations![
     13 "0013_least_rights",
     14 "0014_storage",
     16 "0016_signatures",
+    17 "0017_denylist_and_installs",
 ];
 
 /// The table of applied migrations. It holds no tenant's data, so it has no policy; the server reads it at startup.

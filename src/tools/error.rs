@@ -89,6 +89,15 @@ pub(super) enum Refusal {
         /// Empty if none was given.
         reason: String,
     },
+    #[error(
+        "Version {version} of \"{slug}\" must not be used: an administrator denied its content ({reason}). Remove it where it is \
+         installed; get_skill shows other versions."
+    )]
+    Denied {
+        slug: String,
+        version: String,
+        reason: String,
+    },
     #[error("The idempotency key \"{}\" was already used for a different report. Use a new key.", echoed(.key))]
     IdempotencyConflict { key: String },
     #[error(
@@ -106,6 +115,7 @@ impl Refusal {
             Self::NotText { .. } => "not_text",
             Self::PastTheEnd { .. } => "past_the_end",
             Self::Yanked { .. } => "yanked",
+            Self::Denied { .. } => "denied",
             Self::IdempotencyConflict { .. } => "idempotency_conflict",
             Self::LimitedKey => "limited_key",
         }
@@ -228,9 +238,14 @@ mod tests {
                 reason: String::new(),
             },
             Refusal::Yanked {
-                slug,
+                slug: slug.clone(),
                 version: "2.0".to_owned(),
                 reason: "It deletes files.".to_owned(),
+            },
+            Refusal::Denied {
+                slug,
+                version: "2.0".to_owned(),
+                reason: "It sends data to a stranger.".to_owned(),
             },
             Refusal::IdempotencyConflict {
                 key: "run-42".to_owned(),

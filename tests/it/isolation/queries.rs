@@ -91,6 +91,9 @@ pub(super) fn role_of(query: &str) -> &'static str {
         "settings/",
         "skills/set_source",
         "signing_keys/retire",
+        "denied/delete",
+        "distributions/delete",
+        "groups/remove_member",
     ]
     .iter()
     .any(|area| query.starts_with(area))
