@@ -7,12 +7,16 @@ mod call;
 mod completions;
 mod connect;
 mod database;
+mod deny;
 mod disk;
+mod distribute;
 mod doctor;
 mod duration;
 mod embedded_errors;
 mod files;
+mod group;
 mod import;
+mod installs;
 mod key;
 mod key_name;
 mod limit_args;
@@ -179,6 +183,24 @@ enum Command {
     /// Create, list, retire and export the keys that sign versions
     #[command(subcommand)]
     SigningKey(signing_key::SigningKeyCommand),
+    /// Show who has which version of a skill
+    #[command(subcommand)]
+    Installs(installs::InstallsCommand),
+    /// Withdraw a version and say whom that reaches
+    ///
+    /// The next check of each copy states the reason. Example: skillkeep recall fill-pdf 1.2 --reason "it deletes drafts"
+    Recall(installs::RecallArgs),
+    /// Give users the skills that they should have
+    ///
+    /// Without --group to all users, without --version always in the latest version. Example: skillkeep distribute fill-pdf
+    /// --group sales
+    Distribute(distribute::DistributeArgs),
+    /// Create, fill and list groups of users
+    #[command(subcommand)]
+    Group(group::GroupCommand),
+    /// Deny files and versions by their digests
+    #[command(subcommand)]
+    Deny(deny::DenyCommand),
     /// Look for malicious and risky content in skills
     ///
     /// Needs no database and no network, and executes nothing. Exit codes: 0 no finding of the severity of --fail-on or worse, 1
@@ -284,6 +306,11 @@ async fn dispatch(config: &Config, command: Command) -> Result<(), CliError> {
         Command::Skill(command) => skill::run(config, command).await,
         Command::Settings(command) => settings::run(config, command).await,
         Command::SigningKey(command) => signing_key::run(config, command).await,
+        Command::Installs(command) => installs::run(config, command).await,
+        Command::Recall(args) => installs::recall(config, args).await,
+        Command::Distribute(args) => distribute::run(config, args).await,
+        Command::Group(command) => group::run(config, command).await,
+        Command::Deny(command) => deny::run(config, command).await,
         Command::Scan(args) => scan::run(config, &args),
         Command::Usage(args) => usage::run(config, args).await,
         Command::Audit(command) => audit::run(config, command).await,

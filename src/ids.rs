@@ -124,6 +124,14 @@ uuid_id!(
     ReviewId
 );
 uuid_id!(
+    /// A group of users.
+    GroupId
+);
+uuid_id!(
+    /// A skill that administrators want users to have.
+    DistributionId
+);
+uuid_id!(
     /// A user's rating of a skill.
     RatingId
 );

@@ -35,6 +35,14 @@ VALUES (current_tenant_id(), current_tenant_id(), current_tenant_id(), current_t
 INSERT INTO installs (tenant_id, id, skill_id, version_id, user_id, api_key_id, assistant, target)
 VALUES (current_tenant_id(), current_tenant_id(), current_tenant_id(), current_tenant_id(), current_tenant_id(),
         current_tenant_id(), 'folder', '.');
+INSERT INTO denied_digests (tenant_id, digest, reason, created_by)
+VALUES (current_tenant_id(), sha256('denied'), 'probe', 'probe');
+INSERT INTO user_groups (tenant_id, id, name)
+VALUES (current_tenant_id(), current_tenant_id(), 'probe');
+INSERT INTO user_group_members (tenant_id, group_id, user_id)
+VALUES (current_tenant_id(), current_tenant_id(), current_tenant_id());
+INSERT INTO distributions (tenant_id, id, skill_id, group_id, version_id, created_by)
+VALUES (current_tenant_id(), current_tenant_id(), current_tenant_id(), current_tenant_id(), current_tenant_id(), 'probe');
 INSERT INTO tenant_settings (tenant_id, key, value)
 VALUES (current_tenant_id(), 'probe', '1');
 INSERT INTO usage_events (tenant_id, id, api_key_id, user_id, tool, outcome, duration_us, transport)

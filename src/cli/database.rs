@@ -10,7 +10,8 @@ use crate::db::provision::{DatabaseUrls, provision};
 use crate::db::{AdminDb, DatabaseUrl, DbError, ServerDb, TenantTx, isolation_checks, shares_sessions};
 use crate::error::{CliError, CliErrorKind};
 use crate::registry::audit::Actor;
-use crate::registry::signing::SigningKeys;
+use crate::registry::caller::Caller;
+use crate::registry::private_keys::SigningKeys;
 use crate::tenancy::api_keys::KeyError;
 use crate::tenancy::tenants::{self, Tenant};
 use embedded_postgres::{self, Embedded, EmbeddedOptions};
@@ -249,6 +250,11 @@ pub(super) fn operator() -> Actor {
             |user| user.name,
         );
     Actor::Admin(name)
+}
+
+/// The administrator who runs this command, with the private keys of this process.
+pub(super) fn administrator(config: &Config) -> Result<Caller, CliError> {
+    Ok(Caller::administrator(operator()).with_signing_keys(signing_keys::configured(config)?))
 }
 
 pub(super) fn db_failure(error: DbError) -> CliError {

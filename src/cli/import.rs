@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::db::AdminDb;
 use crate::error::{CliError, CliErrorKind};
 use crate::registry::import::{self, ImportError, Job, OpenError, Opened};
-use crate::registry::signing::SigningKeys;
+use crate::registry::private_keys::SigningKeys;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ImportArgs {

@@ -11,7 +11,6 @@ use super::database::{self, Database, db_failure};
 use super::local_registry;
 use super::new_key;
 use super::output;
-use super::signing_keys;
 use crate::config::Config;
 use crate::db::{AdminDb, TenantTx};
 use crate::error::{CliError, CliErrorKind};
@@ -81,7 +80,7 @@ pub(super) async fn store_samples(
     tenant: &str,
 ) -> Result<Vec<String>, CliError> {
     let tenant = database::tenant(db, tenant).await?;
-    let caller = signing_keys::administrator(config)?;
+    let caller = database::administrator(config)?;
     let settings = Settings::default();
     let mut names = Vec::new();
     for sample in samples::all().map_err(|error| CliError::new(CliErrorKind::Internal, error))? {

@@ -10,7 +10,6 @@ use skill_signature::KeyId;
 
 use super::database::{self, Database, db_failure};
 use super::output;
-use super::signing_keys;
 use super::tenant_arg::TenantArg;
 use crate::config::Config;
 use crate::db::AdminDb;
@@ -179,7 +178,7 @@ async fn export(config: &Config, db: &AdminDb, tenant: &str, retired: bool) -> R
 }
 
 async fn sign_missing(config: &Config, db: &AdminDb, tenant: &str, retired: bool) -> Result<(), CliError> {
-    let caller = signing_keys::administrator(config)?;
+    let caller = database::administrator(config)?;
     let (mut signed, mut damaged, mut after) = (0, Vec::new(), None);
     loop {
         let tx = database::tenant_tx(db, tenant).await?;

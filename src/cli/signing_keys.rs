@@ -1,10 +1,8 @@
 //! The private keys of this process: a folder of files, or one text in `SKILLKEEP_SIGNING_KEY`.
 
-use super::database;
 use crate::config::Config;
 use crate::error::{CliError, CliErrorKind};
-use crate::registry::caller::Caller;
-use crate::registry::signing::{KeyProblem, SigningKeys};
+use crate::registry::private_keys::{KeyProblem, SigningKeys};
 
 /// The environment variable that holds a private key. Never an argument: every account of the machine sees arguments.
 const VARIABLE: &str = "SKILLKEEP_SIGNING_KEY";
@@ -31,9 +29,4 @@ pub(super) fn configured(config: &Config) -> Result<SigningKeys, CliError> {
 
 fn refused(message: String) -> CliError {
     CliError::new(CliErrorKind::Refused, message)
-}
-
-/// The administrator who runs this command, with the configured private keys.
-pub(super) fn administrator(config: &Config) -> Result<Caller, CliError> {
-    Ok(Caller::administrator(database::operator()).with_signing_keys(configured(config)?))
 }

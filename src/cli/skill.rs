@@ -251,7 +251,7 @@ pub(super) async fn run(config: &Config, command: SkillCommand) -> Result<(), Cl
     .await
 }
 
-fn manage_failure(error: ManageError) -> CliError {
+pub(super) fn manage_failure(error: ManageError) -> CliError {
     match error {
         ManageError::Db(error) => db_failure(error),
         ManageError::UnknownSkill => CliError::new(
@@ -262,6 +262,7 @@ fn manage_failure(error: ManageError) -> CliError {
             CliError::new(CliErrorKind::NotFound, error.to_string())
         }
         ManageError::Signing(_)
+        | ManageError::Denied(_)
         | ManageError::NotPermitted(_)
         | ManageError::WrongState { .. }
         | ManageError::Taken(_) => CliError::new(CliErrorKind::Refused, error.to_string()),

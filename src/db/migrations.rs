@@ -48,6 +48,7 @@ pub static MIGRATIONS: &[Migration] = migrations![
     13 "0013_least_rights",
     14 "0014_storage",
     16 "0016_signatures",
+    17 "0017_denylist_and_installs",
     18 "0018_secret_paths",
 ];
 

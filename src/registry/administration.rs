@@ -5,6 +5,10 @@
 
 pub mod api_keys;
 pub mod audit_log;
+pub mod denylist;
+pub mod distributions;
+pub mod groups;
+pub mod recall;
 pub mod secret_paths;
 pub mod settings;
 pub mod signing_keys;

@@ -1,7 +1,7 @@
 //! Who changes the registry: a user with an API key, or an administrator at the command line.
 
 use super::audit::Actor;
-use super::signing::SigningKeys;
+use super::private_keys::SigningKeys;
 use crate::ids::UserId;
 use crate::tenancy::{Principal, Scope};
 

@@ -23,7 +23,7 @@ use self::read::{Item, Reader};
 use self::store::Stores;
 use super::audit::Actor;
 use super::caller::Caller;
-use super::signing::SigningKeys;
+use super::private_keys::SigningKeys;
 use crate::db::{AdminDb, DbError};
 use crate::ids::TenantId;
 

@@ -1,5 +1,12 @@
 //! Installs: which version a user was given, and what they reported to have on disk.
 
+mod device;
+mod places;
+
+pub(super) use device::forget_machines;
+pub use device::{DeviceState, Machine, seen};
+pub use places::{Affected, AffectedAssistant, CopyFilter, InstalledCopy, affected, copies};
+
 use agent_skills::SkillVersion;
 
 use super::skills::digest;
@@ -31,8 +38,10 @@ pub struct Install {
     pub digest: Digest,
     /// The target folder.
     pub target: String,
-    /// Whether the version was withdrawn.
-    pub yanked: bool,
+    /// Why the version was withdrawn, if it was; may be empty.
+    pub yanked: Option<String>,
+    /// Whether findings or the denylist forbid to use the version.
+    pub quarantined: bool,
     /// The latest version; `None` if there is none that may be installed.
     pub latest_version: Option<String>,
 }
@@ -47,7 +56,7 @@ impl Install {
             .filter(|latest| *latest != self.version)?;
         let is_older = |(latest, installed): (SkillVersion, SkillVersion)| latest < installed;
         let parsed = latest.parse().ok().zip(self.version.parse().ok());
-        (self.yanked || !parsed.is_some_and(is_older)).then_some(latest)
+        (self.yanked.is_some() || !parsed.is_some_and(is_older)).then_some(latest)
     }
 }
 
@@ -108,6 +117,7 @@ pub async fn find(tx: &TenantTx, id: InstallId, user: UserId) -> Result<Option<I
             digest: digest(&row, "digest")?,
             target: row.try_get("target")?,
             yanked: row.try_get("yanked")?,
+            quarantined: row.try_get("quarantined")?,
             latest_version: row.try_get("latest_version")?,
         })
     })

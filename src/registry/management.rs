@@ -13,11 +13,12 @@ use uuid::Uuid;
 
 use super::audit::{self, Entry};
 use super::caller::Caller;
+use super::denylist::{self, Denial};
 use super::lifecycle::{self, Action, VersionState};
 use super::signing::SigningError;
 use super::versions::VersionRow;
 use crate::db::{DbError, TenantTx};
-use crate::ids::{SkillId, Slug, UserId, VersionId};
+use crate::ids::{Digest, SkillId, Slug, UserId, VersionId};
 use crate::sql;
 
 /// The maximum length of a reason in characters.
@@ -118,6 +119,8 @@ pub enum ManageError {
     UnknownSuccessor(String),
     #[error("the tenant has no active user {0}")]
     UnknownUser(String),
+    #[error("{0}")]
+    Denied(Denial),
     #[error(transparent)]
     Signing(SigningError),
     #[error(transparent)]
@@ -176,6 +179,17 @@ pub async fn permitted(
         return Err(ManageError::NotPermitted(action));
     }
     Ok(skill)
+}
+
+/// Refuses a version that is or contains something that an administrator denied.
+///
+/// # Errors
+/// [`ManageError::Denied`].
+pub async fn refuse_denied(tx: &TenantTx, manifest: Digest) -> Result<(), ManageError> {
+    match denylist::of_manifest(tx, manifest).await? {
+        Some(denial) => Err(ManageError::Denied(denial)),
+        None => Ok(()),
+    }
 }
 
 /// The version with this label, or the newest version in a state that `is_wanted` accepts.

@@ -4,11 +4,14 @@
 
 mod audit_entry;
 mod diagnostic_line;
+mod error;
 mod placement;
 mod rows;
+mod signature;
 mod versioning;
 
 pub use diagnostic_line::DiagnosticLine;
+pub use error::PublishError;
 pub use placement::planned_slug;
 
 use futures::try_join;
@@ -19,18 +22,19 @@ use self::placement::Target;
 use self::versioning::Unchanged;
 use super::audit::{self, Entry};
 use super::caller::Caller;
+use super::denylist;
 use super::display_metadata::DisplayMetadata;
 use super::latest::{latest_of, set_latest};
 use super::lifecycle::VersionState;
 use super::revision::lock_catalog;
 use super::scans;
 use super::settings::Settings;
-use super::signing::{self, Signer, SigningError};
+use super::signing;
 use super::usage::Subject;
 use super::versions::{self, VersionRow};
 use crate::db::{DbError, TenantTx};
 use crate::ids::{Digest, SkillId, Slug, VersionId};
-use agent_skills::{SkillDocument, SkillFolder, SkillVersion, VersionError};
+use agent_skills::{SkillDocument, SkillFile, SkillFolder, SkillVersion};
 
 /// The maximum length of a change note in characters.
 pub const MAX_CHANGE_NOTE_CHARS: usize = 2_000;
@@ -166,47 +170,6 @@ impl StoredVersion {
     }
 }
 
-/// Why a version was not published.
-#[derive(Debug, thiserror::Error)]
-pub enum PublishError {
-    /// Every slug that can be derived from the name is taken.
-    #[error("too many skills are named \"{0}\"; rename the skill")]
-    NoSlug(Slug),
-    #[error(
-        "the name \"{0}\" is taken by a skill that is not yours; choose another name, or fork that skill"
-    )]
-    Taken(String),
-    #[error("the skill \"{0}\" is archived; restore it before you publish a version")]
-    Archived(String),
-    #[error(
-        "this tenant lets only certain users publish; ask an administrator to add you to the setting publish.users"
-    )]
-    NotAllowed,
-    #[error(transparent)]
-    Version(#[from] VersionError),
-    #[error(
-        "version {version} of \"{slug}\" already exists with other files; raise the version (`metadata.version` in SKILL.md, or the `version` argument)"
-    )]
-    VersionTaken { slug: String, version: String },
-    #[error(
-        "the tenant's storage is full; ask an administrator to purge skills or to raise the setting storage.max_mib"
-    )]
-    StorageFull,
-    #[error(transparent)]
-    Signing(SigningError),
-    #[error(transparent)]
-    Db(#[from] DbError),
-}
-
-impl From<SigningError> for PublishError {
-    fn from(error: SigningError) -> Self {
-        match error {
-            SigningError::Db(error) => Self::Db(error),
-            error @ SigningError::NoPrivateKey { .. } => Self::Signing(error),
-        }
-    }
-}
-
 /// Publishes a version of an existing or new skill.
 ///
 /// Versions of one tenant are stored one after the other. Files that a version of the skill already has change nothing,
@@ -224,9 +187,11 @@ pub async fn store(tx: &TenantTx, new: &NewVersion<'_>) -> Result<StoredVersion,
     if let Placement::Source(_) = new.placement
         && let Some(stored) = find_stored(tx, new, digest).await?
     {
+        refuse_denied(tx, new, digest).await?;
         return Ok(stored);
     }
     let catalog = lock_catalog(tx).await?;
+    refuse_denied(tx, new, digest).await?;
     let (target, versions) = placement::find(tx, new).await?;
     if let Some(unchanged) = versioning::unchanged(&target, &versions, digest, new) {
         return settle(tx, new, unchanged).await;
@@ -239,6 +204,16 @@ pub async fn store(tx: &TenantTx, new: &NewVersion<'_>) -> Result<StoredVersion,
         return Err(PublishError::StorageFull);
     }
     insert(tx, new, target, versions, label, digest, catalog.revision).await
+}
+
+/// Refuses files that an administrator denied, also if they are stored already.
+async fn refuse_denied(tx: &TenantTx, new: &NewVersion<'_>, digest: Digest) -> Result<(), PublishError> {
+    let mut digests: Vec<Digest> = new.folder.files.iter().map(SkillFile::digest).collect();
+    digests.push(digest);
+    match denylist::matching(tx, &digests).await? {
+        Some(denial) => Err(PublishError::Denied(denial)),
+        None => Ok(()),
+    }
 }
 
 /// The stored version with the same files as `new`, unless it is a draft to submit.
@@ -339,11 +314,7 @@ async fn insert(
         Target::New(slug) => (SkillId::new(), slug.to_string(), PublishOutcome::Created),
     };
     let state = first_state(new.settings, new.draft);
-    let signer = match state {
-        VersionState::Published => Signer::of_tenant(tx, new.caller).await?,
-        // Signed when they are published.
-        VersionState::Draft | VersionState::InReview | VersionState::Yanked => None,
-    };
+    let signer = signature::signer(tx, new, state).await?;
     let quarantined =
         scans::quarantines(&new.scan.findings, new.settings) && !scans::is_overridden(tx, digest).await?;
     let version = VersionRow {
@@ -389,20 +360,10 @@ async fn insert(
             }
             Ok(())
         },
-        sign(tx, signer.as_ref(), &stored),
+        signature::store(tx, signer.as_ref(), &stored),
         audit_entry::write(tx, new, &stored, before, signer.as_ref()),
     )?;
     Ok(stored)
-}
-
-async fn sign(tx: &TenantTx, signer: Option<&Signer>, stored: &StoredVersion) -> Result<(), DbError> {
-    let Some(signer) = signer else {
-        return Ok(());
-    };
-    let slug = signing::stored_slug(&stored.slug)?;
-    signer
-        .sign_version(tx, stored.version_id, &slug, &stored.version, stored.digest)
-        .await
 }
 
 async fn write_skill(

@@ -210,22 +210,10 @@ pub async fn review(
     }
     insert(tx, reviewer, version, scan.as_ref(), new, counted).await?;
     let state = if counted {
-        apply(tx, version, new).await?
+        apply(tx, caller, &skill, version, new).await?
     } else {
         version.state
     };
-    if state == VersionState::Published && version.state != state {
-        signing::sign_published(
-            tx,
-            caller,
-            version.id,
-            &skill.slug,
-            &version.version,
-            version.digest,
-        )
-        .await
-        .map_err(ManageError::from)?;
-    }
     if state != version.state || overrides {
         latest::refresh(tx, skill.id).await?;
     }
@@ -299,13 +287,27 @@ async fn override_or_refuse(
     Ok(())
 }
 
-async fn apply(tx: &TenantTx, version: &VersionRow, new: &NewReview<'_>) -> Result<VersionState, DbError> {
+/// The state after a verdict that counts. What is published is signed, and what is denied is not published.
+async fn apply(
+    tx: &TenantTx,
+    caller: &Caller,
+    skill: &ManagedSkill,
+    version: &VersionRow,
+    new: &NewReview<'_>,
+) -> Result<VersionState, ManageError> {
+    if new.verdict == Verdict::Approved {
+        management::refuse_denied(tx, version.digest).await?;
+    }
     let to = match (version.state, new.verdict) {
         (VersionState::InReview, Verdict::Approved) => VersionState::Published,
         (VersionState::InReview, Verdict::ChangesRequested) => VersionState::Draft,
         (VersionState::Draft | VersionState::Published | VersionState::Yanked, _) => return Ok(version.state),
     };
     versions::set_state(tx, version.id, version.state, to, None).await?;
+    if to == VersionState::Published {
+        let (label, digest) = (&version.version, version.digest);
+        signing::sign_published(tx, caller, version.id, &skill.slug, label, digest).await?;
+    }
     Ok(to)
 }
 

@@ -8,7 +8,7 @@ use super::audit::{self, Entry};
 use super::caller::Caller;
 use super::settings::Settings;
 use super::versions::FileContents;
-use super::{latest, skills};
+use super::{denylist, latest, skills};
 use crate::db::{DbError, TenantTx};
 use crate::ids::{Digest, SkillId};
 use crate::sql;
@@ -161,12 +161,14 @@ pub async fn override_findings(
     audit::write(tx, &entry).await
 }
 
-/// Quarantines or releases every version with this digest, and updates the latest version of their skills. Returns the number
+/// Quarantines or releases every version with this digest, unless it is denied, and updates the latest version of their skills. Returns the number
 /// of versions that changed.
 ///
 /// # Errors
 /// When the database is unavailable or rejects a statement.
 pub async fn set_quarantined(tx: &TenantTx, digest: Digest, quarantined: bool) -> Result<usize, DbError> {
+    // Neither a reviewer nor a new scan releases what an administrator denied.
+    let quarantined = quarantined || denylist::of_manifest(tx, digest).await?.is_some();
     let rows = tx
         .query(
             sql!("versions/set_quarantined.sql"),
@@ -231,7 +233,8 @@ pub async fn rescan(
 ) -> Result<bool, DbError> {
     super::revision::next_revision(tx).await?;
     store(tx, files.digest, report).await?;
-    let quarantined = quarantines(&report.findings, settings) && !is_overridden(tx, files.digest).await?;
+    let has_findings = quarantines(&report.findings, settings) && !is_overridden(tx, files.digest).await?;
+    let quarantined = has_findings || denylist::of_manifest(tx, files.digest).await?.is_some();
     if set_quarantined(tx, files.digest, quarantined).await? > 0 {
         let entry = Entry {
             actor: &caller.actor,

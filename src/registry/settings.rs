@@ -26,10 +26,11 @@ pub enum SettingKey {
     CatalogLanguage,
     UsageRetention,
     StorageLimit,
+    MachineNames,
 }
 
 impl SettingKey {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::ReviewPolicy,
         Self::ReviewAssistants,
         Self::PublishUsers,
@@ -39,6 +40,7 @@ impl SettingKey {
         Self::CatalogLanguage,
         Self::UsageRetention,
         Self::StorageLimit,
+        Self::MachineNames,
     ];
 
     /// The spelling in the database and on the command line.
@@ -54,6 +56,7 @@ impl SettingKey {
             Self::CatalogLanguage => "catalog.language",
             Self::UsageRetention => "usage.retention_months",
             Self::StorageLimit => "storage.max_mib",
+            Self::MachineNames => "installs.machine_names",
         }
     }
 
@@ -75,6 +78,7 @@ impl SettingKey {
             Self::DefaultAssistant => "the assistant that install_skill assumes, such as `codex`; or `none`",
             Self::CatalogLanguage => "the language of most skills as a BCP 47 tag, such as `en` or `pt-BR`",
             Self::UsageRetention => "months that usage events are kept, 1 to 120; or `forever`",
+            Self::MachineNames => "names of the machines with installs: `hashed` or `kept`",
             Self::StorageLimit => "MiB that the files of all skills may take, 1 to 100000000; or `unlimited`",
         }
     }
@@ -121,6 +125,8 @@ pub struct Settings {
     pub retention_months: Option<u32>,
     /// MiB that the files of all skills may take; `None` for no limit.
     pub max_storage_mib: Option<u64>,
+    /// Whether the names of machines with installs are stored; otherwise hashes of them.
+    pub keeps_machine_names: bool,
 }
 
 impl Default for Settings {
@@ -135,6 +141,7 @@ impl Default for Settings {
             language: "en".to_owned(),
             retention_months: None,
             max_storage_mib: Some(DEFAULT_STORAGE_MIB),
+            keeps_machine_names: false,
         }
     }
 }
@@ -172,6 +179,7 @@ impl Settings {
             SettingKey::StorageLimit => self
                 .max_storage_mib
                 .map_or_else(|| "unlimited".to_owned(), |mib| mib.to_string()),
+            SettingKey::MachineNames => choice(self.keeps_machine_names, "kept", "hashed"),
         }
     }
 
@@ -222,6 +230,9 @@ impl Settings {
                             .ok_or_else(invalid)?,
                     ),
                 };
+            }
+            SettingKey::MachineNames => {
+                self.keeps_machine_names = either(value, "kept", "hashed").ok_or_else(invalid)?;
             }
             SettingKey::StorageLimit => {
                 self.max_storage_mib = match value {
@@ -380,6 +391,7 @@ mod tests {
             (SettingKey::UsageRetention, "12"),
             (SettingKey::StorageLimit, "1"),
             (SettingKey::StorageLimit, "unlimited"),
+            (SettingKey::MachineNames, "kept"),
         ];
         for (key, value) in values {
             let mut settings = Settings::default();

@@ -3,16 +3,13 @@
 //! A tenant with an active key signs every version when it is published. A process without the private key refuses to
 //! publish, so no unsigned version appears among signed ones.
 
-mod private_keys;
-
-pub use private_keys::{KeyProblem, SigningKeys, read_keys};
-
 use std::sync::Arc;
 
 use skill_signature::{KeyId, PublicKey, Signature, SigningKey, Statement};
 use tokio_postgres::Row;
 
 use super::caller::Caller;
+use super::private_keys::KeyProblem;
 use super::skills::digest;
 use crate::db::{DbError, TenantTx};
 use crate::ids::{Digest, SkillId, Slug, VersionId};

@@ -25,7 +25,7 @@ use super::subscriptions::Subscriptions;
 use crate::access::{AccessControl, AccessLimits};
 use crate::db::{ServerDb, TenantTx};
 use crate::mcp_methods::Method;
-use crate::registry::signing::SigningKeys;
+use crate::registry::private_keys::SigningKeys;
 use crate::registry::usage::CallOutcome;
 use crate::search::SearchCache;
 use crate::tenancy::{ApiKey, AuthError, CallPermit, OverLimit, Principal, Share, ShareLimiter, ShareLimits};

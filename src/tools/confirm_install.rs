@@ -11,6 +11,7 @@ use super::error::{ArgumentError, Refusal};
 use super::file_differences::FileDifferences;
 use super::tool::{CallContext, Done, Tool};
 use crate::ids::{Digest, InstallId};
+use crate::registry::denylist::{self, Denial};
 use crate::registry::installs::{self, Install, InstallState};
 use crate::registry::usage::Subject;
 use crate::registry::versions;
@@ -103,8 +104,13 @@ impl Tool for ConfirmInstall {
         };
         installs::set_state(cx.tx, id, state, reported).await?;
         let newer_version = install.newer_version().map(str::to_owned);
+        let denied = if install.quarantined {
+            denylist::of_manifest(cx.tx, install.digest).await?
+        } else {
+            None
+        };
         let output = ConfirmInstallOutput {
-            next_step: next_step(&differences, &install),
+            next_step: next_step(&differences, &install, denied.as_ref()),
             skill: install.slug,
             version: install.version,
             state: state.as_str().to_owned(),
@@ -119,7 +125,13 @@ impl Tool for ConfirmInstall {
     }
 }
 
-fn next_step(differences: &FileDifferences, install: &Install) -> String {
+fn next_step(differences: &FileDifferences, install: &Install, denied: Option<&Denial>) -> String {
+    if let Some(denial) = denied {
+        let reason = &denial.reason;
+        return format!(
+            "An administrator denied the content of this version ({reason}): remove the folder, and tell the user."
+        );
+    }
     if differences.is_of_other_folder() {
         return format!("Send the paths relative to {}, e.g. SKILL.md.", install.target);
     }
@@ -128,16 +140,25 @@ fn next_step(differences: &FileDifferences, install: &Install) -> String {
                 user's, then call confirm_install again."
             .to_owned();
     }
-    match (install.newer_version(), install.yanked) {
-        (Some(newer), true) => format!("This version was withdrawn: install {newer} instead."),
-        (None, true) => {
-            "This version was withdrawn: remove it, and look for another skill with search_skills.".to_owned()
-        }
-        (Some(newer), false) => format!("Version {newer} is newer: install it unless you need this one."),
-        (None, false) => {
+    match (install.newer_version(), &install.yanked) {
+        (Some(newer), Some(reason)) => format!("{}: install {newer} instead.", withdrawn(reason)),
+        (None, Some(reason)) => format!(
+            "{}: remove it, and look for another skill with search_skills.",
+            withdrawn(reason)
+        ),
+        (Some(newer), None) => format!("Version {newer} is newer: install it unless you need this one."),
+        (None, None) => {
             "It is the newest version. Use the skill, then report with record_usage whether it helped."
                 .to_owned()
         }
+    }
+}
+
+fn withdrawn(reason: &str) -> String {
+    if reason.is_empty() {
+        "This version was withdrawn".to_owned()
+    } else {
+        format!("This version was withdrawn ({reason})")
     }
 }
 

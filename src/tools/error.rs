@@ -101,6 +101,15 @@ pub(crate) enum Refusal {
         version: String,
         state: VersionState,
     },
+    #[error(
+        "Version {version} of \"{slug}\" must not be used: an administrator denied its content ({reason}). Remove it where it is \
+         installed; get_skill shows other versions."
+    )]
+    Denied {
+        slug: String,
+        version: String,
+        reason: String,
+    },
     #[error("The idempotency key \"{}\" was already used for a different report. Use a new key.", echoed(.key))]
     IdempotencyConflict { key: String },
     #[error(
@@ -120,6 +129,7 @@ impl Refusal {
             Self::Yanked { .. } => "yanked",
             Self::TooManySkills { .. } => "too_many_skills",
             Self::NotPublished { .. } => "not_published",
+            Self::Denied { .. } => "denied",
             Self::IdempotencyConflict { .. } => "idempotency_conflict",
             Self::LimitedKey => "limited_key",
         }
@@ -261,9 +271,14 @@ mod tests {
                 state: VersionState::Draft,
             },
             Refusal::Yanked {
-                slug,
+                slug: slug.clone(),
                 version: "2.0".to_owned(),
                 reason: "It deletes files.".to_owned(),
+            },
+            Refusal::Denied {
+                slug,
+                version: "2.0".to_owned(),
+                reason: "It sends data to a stranger.".to_owned(),
             },
             Refusal::IdempotencyConflict {
                 key: "run-42".to_owned(),

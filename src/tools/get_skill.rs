@@ -13,7 +13,7 @@ use super::skill_life::Life;
 use super::text_page::TextPage;
 use super::tool::{CallContext, Done, Tool};
 use crate::registry::versions::{self, FileContents};
-use crate::registry::{management, ratings, reviews, signing, skills};
+use crate::registry::{denylist, management, ratings, reviews, signing, skills};
 
 /// One more than are shown, to know whether there are more.
 const MAX_VERSIONS: i64 = skill_answer::MAX_VERSIONS as i64 + 1;
@@ -123,7 +123,15 @@ impl GetSkill {
             has_digests: self.digests,
             missing,
         };
-        let life = Life::new(cx.principal, managed, review, may_read_reviews);
+        let shown = history
+            .iter()
+            .find(|version| version.version == details.resolved.version);
+        let denied = if shown.is_none_or(|version| version.quarantined) {
+            denylist::of_manifest(cx.tx, details.resolved.digest).await?
+        } else {
+            None
+        };
+        let life = Life::new(cx.principal, managed, review, may_read_reviews, denied);
         let answer = skill_answer::details(details, listed, history, life, comments, signature);
         Ok(Done::new(answer).with_subject(subject))
     }

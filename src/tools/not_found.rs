@@ -7,6 +7,7 @@ use super::ToolError;
 use super::error::{LifecycleRefusal, Refusal};
 use super::name::ToolName;
 use super::tool::CallContext;
+use crate::registry::denylist;
 use crate::registry::management::ManageError;
 use crate::registry::versions;
 
@@ -30,6 +31,15 @@ pub(crate) async fn refusal(
     slug: &str,
     version: Option<&str>,
 ) -> Result<Refusal, ToolError> {
+    if let Some(denied) = denylist::of_requested(cx.tx, slug, version).await?
+        && cx.principal.can_view_skill(&denied.slug)
+    {
+        return Ok(Refusal::Denied {
+            slug: denied.slug,
+            version: denied.version,
+            reason: denied.denial.reason,
+        });
+    }
     if version.is_some() && cx.principal.can_view_skill(slug) {
         let found = versions::list(cx.tx, slug, MAX_VERSIONS, cx.caller().viewer()).await?;
         if let Some(version) = version.filter(|_| !found.is_empty()) {
@@ -61,6 +71,7 @@ pub(super) async fn change(
         ManageError::NotPermitted(_)
         | ManageError::WrongState { .. }
         | ManageError::Taken(_)
+        | ManageError::Denied(_)
         | ManageError::Signing(_)
         | ManageError::UnknownSuccessor(_)
         | ManageError::UnknownUser(_) => version.map(str::to_owned),

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::registry::signing::TenantKey;
 
-/// The signature of a version.
+// The signature of a version.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct SignatureOutput {
     key_id: String,
@@ -22,7 +22,7 @@ impl From<skill_signature::Signature> for SignatureOutput {
     }
 }
 
-/// A public key of the tenant.
+// A public key of the tenant.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct KeyOutput {
     key_id: String,

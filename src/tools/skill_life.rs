@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::labels::day;
+use crate::registry::denylist::Denial;
 use crate::registry::lifecycle::VersionState;
 use crate::registry::management::ManagedSkill;
 use crate::registry::reviews::StoredReview;
@@ -57,6 +58,9 @@ pub(super) struct Life {
     /// If it is a fork.
     #[serde(skip_serializing_if = "Option::is_none")]
     origin: Option<Origin>,
+    // Why an administrator denied the content of this version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    denied: Option<String>,
     #[serde(skip)]
     is_archived: bool,
     #[serde(skip)]
@@ -70,6 +74,7 @@ impl Life {
         skill: ManagedSkill,
         review: Option<StoredReview>,
         shows_comment: bool,
+        denied: Option<Denial>,
     ) -> Self {
         let visible = |slug: Option<String>| slug.filter(|slug| principal.can_view_skill(slug));
         let origin = skill.origin.map(|origin| {
@@ -95,6 +100,7 @@ impl Life {
                 successor: visible(deprecation.successor),
             }),
             origin,
+            denied: denied.map(|denial| denial.reason),
             is_archived: skill.is_archived,
             has_latest: skill.latest.is_some(),
         }
@@ -126,6 +132,9 @@ impl Life {
                 "This version was withdrawn, and there is no other: look for another skill with search_skills."
             }
             (ARCHIVED, _) => "It is archived: its owner can restore it with update_skill.",
+            (QUARANTINED, _) if self.denied.is_some() => {
+                "Do not use it: publish a version without the denied content."
+            }
             (QUARANTINED, _) => "The scanner found something critical: review_skill shows a reviewer what.",
             (_, Some(successor)) => return format!("It is deprecated: use {successor} instead."),
             (_, None) if is_complete => {

@@ -13,7 +13,7 @@ use super::name::{SideEffect, ToolName};
 use super::schema;
 use crate::db::{DbError, TenantTx};
 use crate::registry::caller::Caller;
-use crate::registry::signing::SigningKeys;
+use crate::registry::private_keys::SigningKeys;
 use crate::registry::skills;
 use crate::registry::usage::Subject;
 use crate::search::SearchCache;

@@ -60,7 +60,7 @@ pub(super) struct WhoamiOutput {
 
 impl Tool for Whoami {
     const TITLE: &'static str = "Who am I";
-    const DESCRIPTION: &'static str = "Show the organisation, the user, and what this connection's API key may and may not do. Call it when another call is \
+    const DESCRIPTION: &'static str = "Show the organisation, the user, and what this API key may and may not do. Call it when another call is \
          refused.";
     type Output = WhoamiOutput;
 

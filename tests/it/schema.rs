@@ -47,6 +47,13 @@ async fn every_query_is_named_and_prepares_as_its_role() {
                 "usage/prune",
                 "skills/purge",
                 "skills/set_source",
+                "denied/insert",
+                "denied/delete",
+                "distributions/insert",
+                "distributions/delete",
+                "groups/insert",
+                "groups/add_member",
+                "groups/remove_member",
                 "signing_keys/insert",
                 "signing_keys/retire",
             ];

@@ -12,8 +12,8 @@ use skill_signature::{PublicKey, Signature, SignatureError, Statement, verify};
 use skillkeep::ids::TenantId;
 use skillkeep::registry::administration;
 use skillkeep::registry::audit::Actor;
+use skillkeep::registry::private_keys::SigningKeys;
 use skillkeep::registry::settings::SettingKey;
-use skillkeep::registry::signing::SigningKeys;
 use skillkeep::server::{CallService, ServiceLimits};
 
 use crate::command::admin;

@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use super::PublishArgs;
 use super::skill::CheckedSkill;
 use crate::cli::database::{self, Database, db_failure};
-use crate::cli::signing_keys;
 use crate::config::Config;
 use crate::db::AdminDb;
 use crate::error::{CliError, CliErrorKind};
@@ -45,7 +44,7 @@ async fn store(
             "--note has more than {MAX_CHANGE_NOTE_CHARS} characters"
         )));
     }
-    let caller = signing_keys::administrator(config)?;
+    let caller = database::administrator(config)?;
     let scan = scans::scan_folder(&skill.folder);
     let tx = database::tenant_tx(db, &args.tenant).await?;
     let settings = settings::load(&tx).await.map_err(db_failure)?;
@@ -77,6 +76,7 @@ fn failure(error: PublishError) -> CliError {
         | PublishError::Archived(_)
         | PublishError::NotAllowed
         | PublishError::StorageFull
+        | PublishError::Denied(_)
         | PublishError::Signing(_)
         | PublishError::VersionTaken { .. }) => CliError::new(CliErrorKind::Refused, error.to_string()),
     }

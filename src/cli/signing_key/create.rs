@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::db::AdminDb;
 use crate::error::{CliError, CliErrorKind};
 use crate::registry::administration::signing_keys as keys;
-use crate::registry::signing::{self, SigningKeys};
+use crate::registry::private_keys::{self, SigningKeys};
 
 pub(super) async fn run(
     config: &Config,
@@ -86,7 +86,7 @@ fn create_file(path: &Path) -> Result<PublicKey, CliError> {
 
 /// The public key of the last private key in a file.
 fn last_key(path: &Path) -> Result<PublicKey, CliError> {
-    let refused = |problem: signing::KeyProblem| {
+    let refused = |problem: private_keys::KeyProblem| {
         CliError::new(
             CliErrorKind::Refused,
             format!("cannot use {}: {problem}", path.display()),
@@ -94,12 +94,14 @@ fn last_key(path: &Path) -> Result<PublicKey, CliError> {
     };
     let absolute = std::path::absolute(path).map_err(|error| file_error("cannot read", path, &error))?;
     let (Some(folder), Some(name)) = (absolute.parent(), absolute.file_name()) else {
-        return Err(refused(signing::KeyProblem::NoFile));
+        return Err(refused(private_keys::KeyProblem::NoFile));
     };
     let folder =
         FolderHandle::open_where_trusted(folder).map_err(|error| file_error("cannot read", path, &error))?;
-    let keys = signing::read_keys(&folder, Path::new(name)).map_err(refused)?;
-    let last = keys.last().ok_or_else(|| refused(signing::KeyProblem::NoKey))?;
+    let keys = private_keys::read_keys(&folder, Path::new(name)).map_err(refused)?;
+    let last = keys
+        .last()
+        .ok_or_else(|| refused(private_keys::KeyProblem::NoKey))?;
     Ok(last.public_key())
 }
 
@@ -108,11 +110,11 @@ fn add_to_file(folder: &Path, name: &str) -> io::Result<PublicKey> {
     let (pem, public_key) = generate().map_err(io::Error::other)?;
     let folder = FolderHandle::open_where_trusted(folder)?;
     let mut text = String::new();
-    match signing::read_keys(&folder, Path::new(name)) {
+    match private_keys::read_keys(&folder, Path::new(name)) {
         Ok(_) => {
             folder.open_file(Path::new(name))?.read_to_string(&mut text)?;
         }
-        Err(signing::KeyProblem::NoFile) => {}
+        Err(private_keys::KeyProblem::NoFile) => {}
         Err(problem) => return Err(io::Error::new(io::ErrorKind::InvalidData, problem)),
     }
     text.push_str(&pem);

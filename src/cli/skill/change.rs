@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use super::super::database::{self, db_failure};
 use super::super::output;
-use super::super::signing_keys;
 use super::{SkillCommand, fork_failure, manage_failure};
 use crate::config::Config;
 use crate::db::{AdminDb, TenantTx};
@@ -38,7 +37,7 @@ fn caller() -> Caller {
 }
 
 pub(super) async fn run(config: &Config, tx: &TenantTx, command: SkillCommand) -> Result<Message, CliError> {
-    let caller = signing_keys::administrator(config)?;
+    let caller = database::administrator(config)?;
     match command {
         SkillCommand::Fork { version, new_name } => {
             let (slug, label) = (version.skill.as_str(), version.version.as_deref());
@@ -234,6 +233,9 @@ async fn override_findings(
             format!("version {} of {skill} is not quarantined", version.version),
         ));
     }
+    management::refuse_denied(tx, version.digest)
+        .await
+        .map_err(manage_failure)?;
     scans::override_findings(tx, caller, &skill, version.digest, reason)
         .await
         .map_err(db_failure)?;

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::db::TenantTx;
 use crate::error::{CliError, CliErrorKind};
 use crate::registry::caller::Caller;
-use crate::registry::{overview, reviews, skills, versions};
+use crate::registry::{denylist, overview, reviews, skills, versions};
 use crate::search::TenantCatalog;
 
 /// The most skills that `list` reads at once.
@@ -133,7 +133,11 @@ async fn show(config: &Config, tx: &TenantTx, args: &VersionArgs) -> Result<(), 
                    "counted": review.counted, "comment": review.comment, "at": review.created_at.to_string()})
         })
         .collect();
+    let denial = denylist::of_manifest(tx, version.digest)
+        .await
+        .map_err(db_failure)?;
     let value = json!({
+        "denied": denial.map(|denial| denial.reason),
         "skill": skill.slug, "name": skill.name, "owner": skill.owner_email,
         "archived": skill.is_archived,
         "deprecated": skill.deprecation.as_ref().map(|deprecation| &deprecation.note),

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::record;
 use crate::db::{DbError, TenantTx};
 use crate::registry::audit::Actor;
+use crate::registry::installs;
 use crate::registry::settings::{self, SettingError, SettingKey, Settings};
 
 /// Why a setting was not changed.
@@ -33,6 +34,9 @@ pub async fn set(
         return Ok(after);
     }
     settings::store(tx, key, &after).await?;
+    if before.keeps_machine_names && !after.keeps_machine_names {
+        installs::forget_machines(tx).await?;
+    }
     let details = json!({
         "before": {"value": loggable(key, &before)},
         "after": {"value": loggable(key, &after)},
@@ -55,6 +59,7 @@ fn loggable(key: SettingKey, settings: &Settings) -> String {
         | SettingKey::DefaultAssistant
         | SettingKey::CatalogLanguage
         | SettingKey::UsageRetention
-        | SettingKey::StorageLimit => settings.get(key),
+        | SettingKey::StorageLimit
+        | SettingKey::MachineNames => settings.get(key),
     }
 }

@@ -202,6 +202,7 @@ fn refused(mut line: Line, skill: ReadSkill, error: PublishError) -> Result<Line
         | PublishError::Archived(_)
         | PublishError::NotAllowed
         | PublishError::StorageFull
+        | PublishError::Denied(_)
         | PublishError::Signing(_)
         | PublishError::Version(_)
         | PublishError::VersionTaken { .. }) => error.to_string(),

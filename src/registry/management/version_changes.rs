@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{ManageError, ManagedSkill, permitted, pick, record};
+use super::{ManageError, ManagedSkill, permitted, pick, record, refuse_denied};
 use crate::db::TenantTx;
 use crate::ids::{Digest, VersionId};
 use crate::registry::caller::Caller;
@@ -54,6 +54,7 @@ pub async fn submit(
     let draft = pick(&versions, version, "a draft", |state| {
         state == VersionState::Draft
     })?;
+    refuse_denied(tx, draft.digest).await?;
     let to = publish::first_state(settings, false);
     publish::submit(tx, caller, &skill.slug, &draft.version, draft.id, to).await?;
     if to == VersionState::Published {

@@ -27,9 +27,9 @@ pub(in crate::tools) enum LifecycleRefusal {
         echoed(.slug)
     )]
     NotPermitted { slug: String, reason: String },
-    /// What signing refuses, in its own words.
+    /// What signing or the denylist refuses, in its own words.
     #[error("Nothing was changed: {0}.")]
-    NotSigned(String),
+    NotChanged(String),
     #[error("You own \"{0}\" and cannot rate it. Ratings are for other users.")]
     OwnRating(String),
     #[error(
@@ -66,7 +66,7 @@ impl LifecycleRefusal {
             Self::Publish(_) => "not_published",
             Self::LimitedSlug(_) => "limited_key",
             Self::NotPermitted { .. } => "not_permitted",
-            Self::NotSigned(_) => "not_signed",
+            Self::NotChanged(_) => "not_changed",
             Self::OwnRating(_) => "own_skill",
             Self::WrongState { .. } => "wrong_state",
             Self::SlugTaken(_) => "slug_taken",
@@ -85,6 +85,7 @@ impl LifecycleRefusal {
             | PublishError::Archived(_)
             | PublishError::NotAllowed
             | PublishError::StorageFull
+            | PublishError::Denied(_)
             | PublishError::Signing(_)
             | PublishError::Version(_)
             | PublishError::VersionTaken { .. } => Self::Publish(error.to_string()).into(),
@@ -105,7 +106,8 @@ impl LifecycleRefusal {
                 versions: Vec::new(),
             }
             .into(),
-            ManageError::Signing(error) => Self::NotSigned(error.to_string()).into(),
+            ManageError::Signing(error) => Self::NotChanged(error.to_string()).into(),
+            ManageError::Denied(denial) => Self::NotChanged(denial.to_string()).into(),
             ManageError::NotPermitted(Action::Rate) => Self::OwnRating(slug).into(),
             ManageError::NotPermitted(_) => Self::NotPermitted {
                 slug,
@@ -164,7 +166,8 @@ mod tests {
     use std::mem::discriminant;
 
     use super::*;
-    use crate::registry::signing::{KeyProblem, SigningError};
+    use crate::registry::private_keys::KeyProblem;
+    use crate::registry::signing::SigningError;
 
     fn refusals() -> Vec<LifecycleRefusal> {
         let slug = || "fill-pdf".to_owned();
@@ -176,7 +179,7 @@ mod tests {
                 slug: slug(),
                 reason: ManageError::NotPermitted(Action::Yank).to_string(),
             },
-            LifecycleRefusal::NotSigned(
+            LifecycleRefusal::NotChanged(
                 SigningError::NoPrivateKey {
                     key_id: "0123456789abcdef".parse().unwrap(),
                     problem: KeyProblem::NotConfigured,

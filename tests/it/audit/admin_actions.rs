@@ -58,6 +58,10 @@ fn every_subcommand_is_known_to_write_an_entry_or_not() {
         "settings",
         "share",
         "signing-key",
+        "deny",
+        "installs",
+        "distribute",
+        "group",
     ];
     let mut found = subcommands(&[]);
     for group in groups {
@@ -101,6 +105,13 @@ fn every_subcommand_is_known_to_write_an_entry_or_not() {
         "skill publish",
         "settings set",
         "signing-key create",
+        "deny add",
+        "deny remove",
+        "distribute remove",
+        "group create",
+        "group add",
+        "group remove",
+        "recall",
         "signing-key retire",
         "signing-key sign-missing",
     ];
@@ -125,6 +136,11 @@ fn every_subcommand_is_known_to_write_an_entry_or_not() {
         "settings list",
         "settings get",
         "signing-key list",
+        "deny list",
+        "installs list",
+        "installs affected",
+        "distribute list",
+        "group list",
         "signing-key export",
         "scan",
         // Tools write their own entries.

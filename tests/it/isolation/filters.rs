@@ -10,7 +10,7 @@ use super::values::{OtherTenantIds, Values};
 use crate::harness::{Client, Cluster};
 
 /// Queries without a tenant condition, with the reason.
-const WITHOUT: [(&str, &str); 34] = [
+const WITHOUT: [(&str, &str); 38] = [
     ("audit/insert", "inserts a row with the given tenant"),
     ("audit/insert_denial", "inserts a row with the given tenant"),
     ("installs/insert", "inserts a row with the given tenant"),
@@ -23,6 +23,10 @@ const WITHOUT: [(&str, &str); 34] = [
     ("reviews/insert", "inserts a row with the given tenant"),
     ("scans/insert_override", "inserts a row with the given tenant"),
     ("scans/upsert", "inserts a row with the given tenant"),
+    ("denied/insert", "inserts a row with the given tenant"),
+    ("distributions/insert", "inserts a row with the given tenant"),
+    ("groups/add_member", "inserts a row with the given tenant"),
+    ("groups/insert", "inserts a row with the given tenant"),
     ("settings/set", "inserts a row with the given tenant"),
     ("signatures/insert", "inserts a row with the given tenant"),
     ("signing_keys/insert", "inserts a row with the given tenant"),
@@ -64,7 +68,7 @@ const WITHOUT: [(&str, &str); 34] = [
 const ALSO_WITHOUT: &str = "versions/insert_files";
 
 /// The tables with rows of tenants.
-const TABLES: [&str; 19] = [
+const TABLES: [&str; 23] = [
     "users",
     "api_keys",
     "skills",
@@ -78,6 +82,10 @@ const TABLES: [&str; 19] = [
     "scan_overrides",
     "signing_keys",
     "version_signatures",
+    "denied_digests",
+    "distributions",
+    "user_group_members",
+    "user_groups",
     "ratings",
     "installs",
     "tenant_settings",

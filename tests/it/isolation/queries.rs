@@ -91,6 +91,9 @@ pub(super) fn role_of(query: &str) -> &'static str {
         "settings/",
         "secret_paths/revoke",
         "signing_keys/retire",
+        "denied/delete",
+        "distributions/delete",
+        "groups/remove_member",
         "skills/set_source",
     ]
     .iter()

@@ -51,13 +51,33 @@ async fn insert_lifecycle_rows(two: &TwoTenants) {
                  SELECT v.tenant_id, v.id, s.slug, left(encode(sha256(sha256('theirs')), 'hex'), 16),
                         sha256('theirs') || sha256('theirs')
                  FROM skill_versions v JOIN skills s ON s.id = v.skill_id
-                 WHERE s.tenant_id = '{tenant}' AND s.slug = 'only-theirs'
+                 WHERE s.tenant_id = '{tenant}' AND s.slug = 'shared'
+                 ON CONFLICT DO NOTHING;
+             INSERT INTO skills (tenant_id, id, slug, name, description, conformant, revision)
+                 VALUES ('{tenant}', gen_random_uuid(), 'denied-theirs', 'denied', 'Denied.', true, 1) ON CONFLICT DO NOTHING;
+             INSERT INTO skill_versions (tenant_id, id, skill_id, ordinal, version, digest, front_matter, file_count, total_bytes,
+                     quarantined)
+                 SELECT tenant_id, gen_random_uuid(), id, 1, '1', sha256('denied'), '{{}}', 1, 5, true
+                 FROM skills WHERE tenant_id = '{tenant}' AND slug = 'denied-theirs' ON CONFLICT DO NOTHING;
+             INSERT INTO denied_digests (tenant_id, digest, reason, created_by)
+                 VALUES ('{tenant}', sha256('denied'), 'theirs', 'theirs') ON CONFLICT DO NOTHING;
+             UPDATE installs SET machine = 'theirs', machine_named = true WHERE tenant_id = '{tenant}';
+             INSERT INTO user_groups (tenant_id, id, name)
+                 SELECT tenant_id, id, 'theirs' FROM installs WHERE tenant_id = '{tenant}' ON CONFLICT DO NOTHING;
+             INSERT INTO user_group_members (tenant_id, group_id, user_id)
+                 SELECT tenant_id, id, user_id FROM installs WHERE tenant_id = '{tenant}' ON CONFLICT DO NOTHING;
+             INSERT INTO distributions (tenant_id, id, skill_id, group_id, created_by)
+                 SELECT tenant_id, gen_random_uuid(), skill_id, id, 'theirs' FROM installs WHERE tenant_id = '{tenant}'
                  ON CONFLICT DO NOTHING;
              INSERT INTO tenant_settings (tenant_id, key, value) VALUES ('{tenant}', 'review.policy', '\"required\"')
                  ON CONFLICT DO NOTHING;"
         ))
         .await
         .unwrap();
+}
+
+fn denied_digest() -> Vec<u8> {
+    skillkeep::ids::Digest::of(b"denied").as_bytes().to_vec()
 }
 
 impl OtherTenantIds {
@@ -174,6 +194,29 @@ impl OtherTenantIds {
             "ratings/recent" => vec![Box::new(self.skill), Box::new(10_i64)],
             "ratings/withdraw" | "ratings/summary" => vec![Box::new(self.skill), Box::new(self.user)],
             "users/find_active" => vec![Box::new("ada@example.com")],
+            "denied/list" | "distributions/list" | "groups/list" | "installs/forget_machines" => vec![],
+            "denied/delete" | "denied/of_manifest" | "denied/versions" => vec![Box::new(denied_digest())],
+            "denied/matching" => vec![Box::new(vec![denied_digest()])],
+            "denied/requested" => vec![Box::new("denied-theirs"), Box::new(None::<String>)],
+            "distributions/for_user" => vec![Box::new(self.user)],
+            // The id of their group is that of their install.
+            "distributions/delete" => vec![Box::new(self.skill), Box::new(self.install)],
+            "groups/find" => vec![Box::new("theirs")],
+            "groups/remove_member" => vec![Box::new(self.install), Box::new(self.user)],
+            "installs/affected" => vec![Box::new(self.installed_version)],
+            "installs/current" => vec![
+                Box::new(None::<String>),
+                Box::new(None::<String>),
+                Box::new(None::<String>),
+                Box::new(100_i64),
+            ],
+            "installs/seen" => vec![
+                Box::new(self.install),
+                Box::new(self.user),
+                Box::new(vec![0_u8; 32]),
+                Box::new(false),
+                Box::new("removed"),
+            ],
             "signing_keys/list" | "signing_keys/newest_active" => vec![],
             "signing_keys/public" => vec![Box::new(10_i64)],
             "signing_keys/retire" => {
@@ -183,7 +226,7 @@ impl OtherTenantIds {
                 vec![Box::new(id["sha256:".len()..][..16].to_owned())]
             }
             "signatures/of_version" => vec![Box::new(self.version)],
-            "signatures/of_skill" => vec![Box::new(self.skill), Box::new("only-theirs")],
+            "signatures/of_skill" => vec![Box::new(self.skill), Box::new("shared")],
             "signatures/unsigned" => vec![Box::new(false), Box::new(100_i64), Box::new(from)],
             "versions/states" => vec![Box::new(vec![self.skill])],
             "versions/set_state" => vec![

@@ -14,8 +14,9 @@ DECLARE
     tenant_table text;
     tenant_tables CONSTANT text[] := ARRAY[
         'skill_feedback', 'usage_events', 'installs', 'ratings', 'skill_reviews', 'skill_embeddings', 'skill_files',
-        'skill_aliases', 'skill_scans', 'scan_overrides', 'version_signatures', 'signing_keys', 'skill_versions', 'skills',
-        'blobs', 'api_keys', 'users', 'tenant_settings'
+        'skill_aliases', 'skill_scans', 'scan_overrides', 'version_signatures', 'signing_keys', 'denied_digests',
+        'distributions', 'user_group_members', 'user_groups', 'skill_versions', 'skills', 'blobs', 'api_keys', 'users',
+        'tenant_settings'
     ];
 BEGIN
     ALTER TABLE tenants NO FORCE ROW LEVEL SECURITY;
@@ -34,7 +35,7 @@ END
 $delete$;
 CREATE INDEX skills_by_author ON skills (tenant_id, author);";
 
-const TENANT_TABLES: [&str; 19] = [
+const TENANT_TABLES: [&str; 23] = [
     "skill_feedback",
     "usage_events",
     "installs",
@@ -47,6 +48,10 @@ const TENANT_TABLES: [&str; 19] = [
     "scan_overrides",
     "version_signatures",
     "signing_keys",
+    "denied_digests",
+    "distributions",
+    "user_group_members",
+    "user_groups",
     "skill_versions",
     "skills",
     "blobs",

@@ -104,10 +104,9 @@ async fn insert(
 ) -> String {
     let row = Value::Object(row.clone());
     // The attacker's own row would conflict where a key consists of references alone.
-    let clear = if table == "ratings" {
-        "DELETE FROM ratings;"
-    } else {
-        ""
+    let clear = match table {
+        "ratings" | "distributions" | "user_group_members" => format!("DELETE FROM {table};"),
+        _ => String::new(),
     };
     let sql = format!(
         "{clear} INSERT INTO {table} SELECT (jsonb_populate_record(NULL::{table}, '{row}')).* RETURNING 'added';
@@ -128,10 +127,11 @@ async fn key_violations_do_not_reveal_foreign_rows() {
     let superuser = db.superuser().await;
     insert_rows(&superuser, mine, "probe").await;
     insert_rows(&superuser, other_tenant, "secret").await;
-    // Granted so that the keys are reached. The check is dropped so that a random digest reaches its key.
+    // Granted so that the keys are reached. The checks are dropped so that a random digest or id reaches its key.
     superuser
         .batch_execute(&format!(
             "ALTER TABLE blobs DROP CONSTRAINT blobs_digest_of_bytes_check;
+             ALTER TABLE signing_keys DROP CONSTRAINT signing_keys_check;
              UPDATE skills SET revision = 4242 WHERE tenant_id = '{other_tenant}';
              GRANT INSERT, DELETE ON ALL TABLES IN SCHEMA public TO skillkeep_app"
         ))
