@@ -19,7 +19,7 @@ mod removal;
 mod signers;
 mod tool_answers;
 
-pub use check::{CheckedSkill, check, scan};
+pub use check::{CheckedSkill, DistributedSkill, check, check_with_distributions, scan};
 pub use error::{LocalInstallError, SignerError};
 pub use fetch::{Offer, fetch};
 pub use flow::{Destination, InstallReport, finish, install};

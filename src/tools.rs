@@ -7,6 +7,7 @@ mod assistant;
 mod call;
 mod check_installed;
 mod confirm_install;
+mod device_report;
 mod error;
 mod file_differences;
 mod findings;

@@ -6,7 +6,7 @@ use skill_installer::{Installed, SkillsFolder, list};
 
 use super::error::LocalInstallError;
 use super::installed_here::InstalledHere;
-use super::machine::Machine;
+use super::machine::{Machine, machine_name};
 use super::overlaps::shadowed;
 use super::registry_client::RegistryClient;
 
@@ -38,6 +38,14 @@ pub struct CheckedSkill {
     pub unexpected: Vec<String>,
 }
 
+/// A skill that the organisation wants the user to have, and that is not installed in that version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DistributedSkill {
+    pub skill: String,
+    /// A label, or `latest`.
+    pub version: String,
+}
+
 /// Everything that this program installed in the folders that assistants read. Each file is hashed. Blocks.
 ///
 /// # Errors
@@ -62,7 +70,8 @@ pub fn scan(machine: &Machine) -> Result<Vec<InstalledHere>, LocalInstallError> 
     Ok(found)
 }
 
-/// Asks the registry about the skills of this machine that come from it.
+/// Asks the registry about the skills of this machine that come from it. No call is made, and so no usage event, if there are
+/// none.
 ///
 /// # Errors
 /// If the registry refuses or does not answer.
@@ -71,18 +80,65 @@ pub async fn check(
     machine: &Machine,
     found: &[InstalledHere],
 ) -> Result<Vec<CheckedSkill>, LocalInstallError> {
+    let own = own(client, found);
+    if own.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(check_parts(client, machine, &own).await?.0)
+}
+
+/// As [`check`], and what the organisation wants the user to have beyond that.
+///
+/// # Errors
+/// As [`check`].
+pub async fn check_with_distributions(
+    client: &impl RegistryClient,
+    machine: &Machine,
+    found: &[InstalledHere],
+) -> Result<(Vec<CheckedSkill>, Vec<DistributedSkill>), LocalInstallError> {
+    check_parts(client, machine, &own(client, found)).await
+}
+
+fn own<'a>(client: &impl RegistryClient, found: &'a [InstalledHere]) -> Vec<&'a InstalledHere> {
     let registry = client.id();
-    let own: Vec<&InstalledHere> = found
-        .iter()
-        .filter(|here| here.installed.marker.registry == registry)
-        .collect();
-    let mut checked = Vec::new();
-    // No call, and so no usage event, if nothing is installed.
-    for part in own.chunks(MAX_PER_CALL) {
+    let is_own = |here: &&InstalledHere| here.installed.marker.registry == registry;
+    found.iter().filter(is_own).collect()
+}
+
+async fn check_parts(
+    client: &impl RegistryClient,
+    machine: &Machine,
+    own: &[&InstalledHere],
+) -> Result<(Vec<CheckedSkill>, Vec<DistributedSkill>), LocalInstallError> {
+    let (first, rest) = own.split_at(own.len().min(MAX_PER_CALL));
+    let answer = client.call("check_installed", arguments(first)).await?;
+    let mut checked = merge(machine, first, &answer)?;
+    let mut distributed = distributed(&answer);
+    for part in rest.chunks(MAX_PER_CALL) {
         let answer = client.call("check_installed", arguments(part)).await?;
         checked.extend(merge(machine, part, &answer)?);
+        // Each answer names what its own part lacks.
+        let also = self::distributed(&answer);
+        distributed.retain(|skill| also.contains(skill));
     }
-    Ok(checked)
+    Ok((checked, distributed))
+}
+
+fn distributed(answer: &Value) -> Vec<DistributedSkill> {
+    let skills = answer
+        .get("distributed")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+    skills
+        .filter_map(|skill| {
+            Some(DistributedSkill {
+                skill: text(skill, "skill")?,
+                version: text(skill, "version")?,
+            })
+        })
+        .collect()
 }
 
 pub(super) fn arguments(part: &[&InstalledHere]) -> Map<String, Value> {
@@ -90,11 +146,24 @@ pub(super) fn arguments(part: &[&InstalledHere]) -> Map<String, Value> {
         .iter()
         .map(|here| {
             let marker = &here.installed.marker;
-            json!({"skill": marker.skill, "version": marker.version, "digest": marker.digest.to_string()})
+            let mut one = json!({"skill": marker.skill, "version": marker.version, "digest": marker.digest.to_string()});
+            if let (Some(receipt), Some(fields)) = (&marker.receipt, one.as_object_mut()) {
+                fields.insert("install_id".to_owned(), json!(receipt));
+                let found = match (&here.shadowed, here.installed.drift.is_clean()) {
+                    (Some(_), _) => Some("shadowed"),
+                    (None, false) => Some("drifted"),
+                    (None, true) => None,
+                };
+                fields.extend(found.map(|found| ("found".to_owned(), json!(found))));
+            }
+            one
         })
         .collect();
     let mut arguments = Map::new();
     arguments.insert("installed".to_owned(), installed.into());
+    if let Some(machine) = machine_name() {
+        arguments.insert("machine".to_owned(), json!(machine));
+    }
     arguments
 }
 

@@ -11,6 +11,7 @@ use skill_installer::{FolderName, InstalledState, SkillsFolder, inspect};
 
 use super::error::LocalInstallError;
 use super::install::Written;
+use super::machine::machine_name;
 
 /// The arguments of `confirm_install`: the path and digest of each file on disk.
 ///
@@ -54,6 +55,9 @@ pub(super) fn arguments(
     let mut arguments = Map::new();
     arguments.insert("install_id".to_owned(), json!(install_id));
     arguments.insert("files".to_owned(), files.into());
+    if let Some(machine) = machine_name() {
+        arguments.insert("machine".to_owned(), json!(machine));
+    }
     Ok(Some(arguments))
 }
 

@@ -93,6 +93,10 @@ pub async fn finish(
     };
     signers::check(client, &machine.config_folder()?, &signed).await?;
     let install_id = offer.install_id.clone();
+    let options = InstallOptions {
+        receipt: Some(install_id.clone()),
+        ..options
+    };
     let (written, confirmation, overlapping) = blocking(move || {
         let written = match (&place, &options.folder_name) {
             (Some(place), Some(name)) => vec![write_at(&machine, place, &release, name, &options)?],

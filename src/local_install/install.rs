@@ -23,6 +23,8 @@ pub struct InstallOptions {
     pub folder_name: Option<FolderName>,
     /// Keep this version when others are updated. `None`: as it is.
     pub pinned: Option<bool>,
+    /// Under which id the registry knows the install.
+    pub receipt: Option<String>,
 }
 
 /// What was done in one skills folder.
@@ -137,6 +139,9 @@ pub(super) fn write_at(
     let applied = plan.apply(&opened, release, &now, &how)?;
     if let Some(pinned) = options.pinned {
         skill_installer::set_pinned(&opened, name, pinned, &how)?;
+    }
+    if let Some(receipt) = &options.receipt {
+        skill_installer::set_receipt(&opened, name, receipt, &how)?;
     }
     Ok(Written {
         folder: machine.shown(&place.path().join(name.as_str())),

@@ -134,3 +134,11 @@ impl Machine {
         }
     }
 }
+
+/// The name of this machine, for the registry's list of installs; it keeps only a hash of it unless the organisation wants names.
+#[must_use]
+pub(super) fn machine_name() -> Option<String> {
+    let name = nix::unistd::gethostname().ok()?.into_string().ok()?;
+    let name = name.trim().to_owned();
+    (!name.is_empty() && name.len() <= 255).then_some(name)
+}

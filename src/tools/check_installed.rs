@@ -9,15 +9,20 @@ use serde::{Deserialize, Serialize};
 use super::ToolError;
 use super::arguments::MAX_VERSION_CHARS;
 use super::confirm_install::FileOnDisk;
+use super::device_report;
 use super::error::ArgumentError;
 use super::file_differences::FileDifferences;
 use super::not_found::requested_version;
 use super::tool::{CallContext, Done, Tool};
-use crate::ids::Digest;
+use crate::ids::{Digest, InstallId};
+use crate::registry::distributions::{self, Requirement};
 use crate::registry::installed::{self as known, InstalledRef, InstalledSkill, InstalledVersion};
+use crate::registry::installs::DeviceState;
 use crate::registry::listing;
 use crate::registry::versions::FileEntry;
 
+/// Distributed skills that an answer lists.
+const MAX_DISTRIBUTED: usize = 200;
 /// Characters of paths that an answer lists.
 const MAX_PATH_CHARS: usize = 30_000;
 
@@ -27,6 +32,10 @@ pub struct CheckInstalled {
     #[serde(default)]
     #[schemars(length(max = 200))]
     installed: Option<Vec<Installed>>,
+    /// Its name; a hash of it is kept.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 255))]
+    machine: Option<String>,
 }
 
 /// One skill on disk.
@@ -48,6 +57,21 @@ pub(super) struct Installed {
     #[serde(default)]
     #[schemars(length(min = 1, max = 512))]
     files: Vec<FileOnDisk>,
+    /// From install_skill: reports what the machine has.
+    #[serde(default)]
+    #[schemars(length(min = 36, max = 36))]
+    install_id: Option<String>,
+    #[serde(default)]
+    found: Option<FoundOnDisk>,
+}
+
+/// What a program found that the registry cannot see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum FoundOnDisk {
+    Drifted,
+    Shadowed,
+    Removed,
 }
 
 /// How an installed skill compares with the registry. The first that applies.
@@ -98,11 +122,21 @@ pub(super) struct Checked {
     pinned: bool,
 }
 
+/// A skill that the organisation distributes.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Distributed {
+    skill: String,
+    version: String,
+}
+
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(transform = super::schema::without_descriptions)]
 pub(super) struct CheckInstalledOutput {
     /// In the order of `installed`.
     skills: Vec<Checked>,
+    // Skills that the organisation wants the user to have, and that are not among `installed` in that version.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    distributed: Vec<Distributed>,
     // Skills that this machine has; `skills` lists those that need something first.
     #[serde(skip_serializing_if = "Option::is_none")]
     installed: Option<usize>,
@@ -165,10 +199,20 @@ impl Tool for CheckInstalled {
                 checked
             })
             .collect();
+        if let Some(machine) = &self.machine {
+            let reports: Vec<(InstallId, DeviceState)> = installed
+                .iter()
+                .zip(&skills)
+                .filter_map(|(one, checked)| Some((one.install_id()?, one.device_state(checked)?)))
+                .collect();
+            device_report::seen(cx, machine, &reports).await?;
+        }
+        let distributed = missing_distributions(cx, &installed, &skills).await?;
         let count = skills.len();
         let next_step = next_step(&skills);
         Ok(Done::new(CheckInstalledOutput {
             skills,
+            distributed,
             installed: None,
             next_step,
         })
@@ -176,7 +220,61 @@ impl Tool for CheckInstalled {
     }
 }
 
+/// The distributions for the caller that they do not have, at most 200.
+async fn missing_distributions(
+    cx: &CallContext<'_>,
+    installed: &[Installed],
+    checked: &[Checked],
+) -> Result<Vec<Distributed>, ToolError> {
+    let wanted = distributions::for_user(cx.tx, cx.principal.user).await?;
+    let missing = wanted.into_iter().filter_map(|(slug, requirement)| {
+        let slug = slug.as_str();
+        if !cx.principal.can_view_skill(slug) {
+            return None;
+        }
+        let here = installed
+            .iter()
+            .zip(checked)
+            .find(|(one, checked)| one.skill == slug || checked.renamed_to.as_deref() == Some(slug));
+        let version = match (&requirement, here) {
+            (Requirement::Exactly(version), Some((_, checked)))
+                if checked.version.as_deref() == Some(version.as_str()) =>
+            {
+                return None;
+            }
+            (Requirement::Latest, Some((_, checked))) if checked.update_to.is_none() => return None,
+            (Requirement::Exactly(version), _) => version.as_str().to_owned(),
+            (Requirement::Latest, _) => "latest".to_owned(),
+        };
+        Some(Distributed {
+            skill: slug.to_owned(),
+            version,
+        })
+    });
+    Ok(missing.take(MAX_DISTRIBUTED).collect())
+}
+
 impl Installed {
+    fn install_id(&self) -> Option<InstallId> {
+        let id = self.install_id.as_deref()?.parse().ok()?;
+        Some(InstallId::from_uuid(id))
+    }
+
+    /// What the machine has; `None` if the registry does not know the version.
+    fn device_state(&self, checked: &Checked) -> Option<DeviceState> {
+        match (self.found, checked.state) {
+            (Some(FoundOnDisk::Removed), _) => Some(DeviceState::Removed),
+            (Some(FoundOnDisk::Shadowed), _) | (None, State::Shadowed) => Some(DeviceState::Shadowed),
+            (Some(FoundOnDisk::Drifted), _) | (None, State::Drifted) => Some(DeviceState::Drifted),
+            (None, State::Unknown) => None,
+            (None, _) if checked.update_to.is_some() => Some(DeviceState::Stale),
+            (
+                None,
+                State::Quarantined | State::Yanked | State::Archived | State::Outdated | State::Current,
+            ) => Some(DeviceState::Live),
+        }
+    }
+
     fn digest(&self) -> Result<Option<Digest>, ArgumentError> {
         let parsed = self.digest.as_deref().map(str::parse).transpose();
         parsed.map_err(|error| ArgumentError::FileDigest {

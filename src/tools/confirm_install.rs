@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::ToolError;
+use super::device_report;
 use super::error::{ArgumentError, Refusal};
 use super::file_differences::FileDifferences;
 use super::tool::{CallContext, Done, Tool};
 use crate::ids::{Digest, InstallId};
 use crate::registry::denylist::{self, Denial};
-use crate::registry::installs::{self, Install, InstallState};
+use crate::registry::installs::{self, DeviceState, Install, InstallState};
 use crate::registry::usage::Subject;
 use crate::registry::versions;
 
@@ -48,6 +49,10 @@ pub struct ConfirmInstall {
     /// Every file in the folder, read back from disk.
     #[schemars(length(min = 1, max = 512))]
     files: Vec<FileOnDisk>,
+    /// Its name; a hash of it is kept.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 255))]
+    machine: Option<String>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -103,6 +108,13 @@ impl Tool for ConfirmInstall {
             (InstallState::Mismatched, digest_of_report(&on_disk))
         };
         installs::set_state(cx.tx, id, state, reported).await?;
+        if let Some(machine) = &self.machine {
+            let device = match state {
+                InstallState::Confirmed => DeviceState::Live,
+                InstallState::Mismatched => DeviceState::Drifted,
+            };
+            device_report::seen(cx, machine, &[(id, device)]).await?;
+        }
         let newer_version = install.newer_version().map(str::to_owned);
         let denied = if install.quarantined {
             denylist::of_manifest(cx.tx, install.digest).await?

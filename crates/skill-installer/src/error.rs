@@ -125,6 +125,8 @@ pub enum ReleaseProblem {
     Digest,
     #[error("it has no SKILL.md")]
     NoSkillMd,
+    #[error("the registry's id of the install is no short word")]
+    Receipt,
     #[error("its signature is not base64, or too long")]
     Signature,
 }

@@ -37,5 +37,5 @@ pub use npm_lock::{NPM_LOCK_FILE, NpmSkill, read_npm_lock};
 pub use plan::{FileAction, Options, Plan, PlanKind, PlannedFile, plan_install};
 pub use recover::Recovered;
 pub use release::{Release, ReleaseFile, ReleaseSignature, VerifiedRelease};
-pub use remove::{Removed, remove, set_pinned};
+pub use remove::{Removed, remove, set_pinned, set_receipt};
 pub use skills_folder::SkillsFolder;

@@ -34,6 +34,9 @@ pub struct Marker {
     pub previous: Option<PreviousVersion>,
     /// With the id of its key.
     pub signature: Option<ReleaseSignature>,
+    /// Under which id the registry knows the install; `None` if it was not told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<String>,
     /// The run that wrote the folder.
     pub(crate) install_id: String,
     /// Sorted by path.
@@ -71,6 +74,8 @@ struct Raw {
     pinned: bool,
     previous: Option<RawPrevious>,
     signature: Option<ReleaseSignature>,
+    #[serde(default)]
+    receipt: Option<String>,
     install_id: String,
     files: Vec<RawFile>,
 }
@@ -129,6 +134,7 @@ impl Marker {
             pinned: before.is_some_and(|before| before.pinned),
             previous,
             signature: release.signature.clone(),
+            receipt: None,
             install_id: install_id.to_owned(),
             files: files.collect(),
         }
@@ -192,7 +198,12 @@ impl Raw {
         if let Some(signature) = &self.signature {
             check_signature(signature).map_err(|problem| problem.to_string())?;
         }
-        for text in [&self.installed_at, &self.install_id] {
+        let words = [
+            Some(&self.installed_at),
+            Some(&self.install_id),
+            self.receipt.as_ref(),
+        ];
+        for text in words.into_iter().flatten() {
             if !is_word(text) {
                 return Err("its time or id is no short word".to_owned());
             }
@@ -236,6 +247,7 @@ impl Raw {
             pinned: self.pinned,
             previous,
             signature: self.signature,
+            receipt: self.receipt,
             install_id: self.install_id,
             files,
         })

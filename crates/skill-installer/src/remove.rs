@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use agent_skills::Digest;
 use serde::Serialize;
 
-use crate::error::{Conflict, Error};
+use crate::error::{Conflict, Error, ReleaseProblem};
 use crate::folder_name::FolderName;
-use crate::marker::{MARKER_FILE, Marker};
+use crate::marker::{MARKER_FILE, Marker, is_word};
 use crate::own_names::{TEMPORARY, new_id};
 use crate::plan::Options;
 use crate::recover::{Recovered, recover_locked, retire};
@@ -128,12 +128,43 @@ pub fn set_pinned(
     is_pinned: bool,
     options: &Options,
 ) -> Result<(), Error> {
+    change_marker(folder, name, options, |marker| marker.pinned = is_pinned)
+}
+
+/// Records under which id the registry knows the install.
+///
+/// # Errors
+/// As [`set_pinned`]; [`Error::BadRelease`] if the id is no short word.
+pub fn set_receipt(
+    folder: &SkillsFolder,
+    name: &FolderName,
+    receipt: &str,
+    options: &Options,
+) -> Result<(), Error> {
+    if !is_word(receipt) {
+        return Err(Error::BadRelease {
+            skill: name.to_string(),
+            problem: ReleaseProblem::Receipt,
+        });
+    }
+    change_marker(folder, name, options, |marker| {
+        marker.receipt = Some(receipt.to_owned())
+    })
+}
+
+fn change_marker(
+    folder: &SkillsFolder,
+    name: &FolderName,
+    options: &Options,
+    change: impl FnOnce(&mut Marker),
+) -> Result<(), Error> {
     let _lock = folder.lock(options.wait)?;
-    let (target, mut marker) = installed(folder, name)?;
-    if marker.pinned == is_pinned {
+    let (target, before) = installed(folder, name)?;
+    let mut marker = before.clone();
+    change(&mut marker);
+    if marker == before {
         return Ok(());
     }
-    marker.pinned = is_pinned;
     let skills = &folder.folder;
     let temporary = OsString::from(format!("{TEMPORARY}{}", new_id()));
     let write = || {

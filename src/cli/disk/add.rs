@@ -73,6 +73,7 @@ async fn add_all(
                 force: args.force,
                 folder_name: args.folder.clone(),
                 pinned: None,
+                receipt: None,
             },
             place: None,
         };

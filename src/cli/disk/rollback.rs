@@ -60,6 +60,7 @@ pub(in crate::cli) async fn run(config: &Config, args: RollbackArgs) -> Result<(
                 force: args.force,
                 folder_name: Some(here.installed.name.clone()),
                 pinned: Some(true),
+                receipt: None,
             },
             place: Some(here.place.clone()),
         };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use assistants::skill_targets::SkillAssistant;
+use assistants::skill_targets::{Level, SkillAssistant};
 use serde_json::{Value, json};
 use skill_installer::{LockedSkill, NPM_LOCK_FILE, WantedSkill, read_npm_lock};
 
@@ -17,7 +17,8 @@ use crate::cli::output;
 use crate::config::Config;
 use crate::error::{CliError, CliErrorKind};
 use crate::local_install::{
-    CheckedSkill, Destination, InstallOptions, InstalledHere, RegistryClient as _, check, install, scan,
+    CheckedSkill, Destination, DistributedSkill, InstallOptions, InstalledHere, RegistryClient as _,
+    check_with_distributions, install, scan,
 };
 
 #[derive(Debug, clap::Args)]
@@ -175,9 +176,11 @@ impl Sync<'_> {
         }
         let mut found = scan(&self.scope.machine).map_err(failed)?;
         found.retain(|here| self.scope.contains(here));
-        let checked = check(self.client, &self.scope.machine, &found)
-            .await
-            .map_err(failed)?;
+        let checked = check_with_distributions(self.client, &self.scope.machine, &found).await;
+        let (checked, distributed) = checked.map_err(failed)?;
+        if self.scope.level == Level::User {
+            self.install_distributed(&distributed).await?;
+        }
         Ok(checked
             .into_iter()
             .filter(|skill| matches!(skill.state.as_str(), "yanked" | "quarantined"))
@@ -222,6 +225,35 @@ impl Sync<'_> {
         Ok(())
     }
 
+    /// Installs what the organisation wants its users to have. It is in neither file: it changes without the user.
+    async fn install_distributed(&mut self, distributed: &[DistributedSkill]) -> Result<(), CliError> {
+        for skill in distributed {
+            let destination = Destination {
+                machine: self.scope.machine.clone(),
+                assistants: self.assistants.clone(),
+                level: self.scope.level,
+                options: InstallOptions {
+                    force: self.args.force,
+                    ..InstallOptions::default()
+                },
+                place: None,
+            };
+            match install(self.client, &skill.skill, Some(&skill.version), &destination).await {
+                Ok(report) => {
+                    if !self.args.json {
+                        print(&report)?;
+                    }
+                    self.changed.push(as_json(&report));
+                }
+                Err(error) => {
+                    output::note(&format!("{}: {error}", skill.skill));
+                    self.failed.push(skill.skill.clone());
+                }
+            }
+        }
+        Ok(())
+    }
+
     async fn install(&mut self, wanted: &WantedSkill, found: &[InstalledHere]) -> Result<(), CliError> {
         let locked_version = self
             .state
@@ -252,6 +284,7 @@ impl Sync<'_> {
                 force: self.args.force,
                 folder_name: wanted.folder.clone(),
                 pinned: wanted.pinned.then_some(true),
+                receipt: None,
             },
             place: None,
         };

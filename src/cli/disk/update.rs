@@ -192,6 +192,7 @@ impl Update<'_> {
                 force: args.force,
                 folder_name: Some(self.here.installed.name.clone()),
                 pinned: None,
+                receipt: None,
             },
             place: Some(self.here.place.clone()),
         };
