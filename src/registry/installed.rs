@@ -38,6 +38,8 @@ pub struct InstalledVersion {
     pub version: String,
     pub digest: Digest,
     pub is_quarantined: bool,
+    /// Why an administrator denied its content, if that is why it is quarantined.
+    pub denial: Option<String>,
     /// The reason if the version was withdrawn; empty if none was given.
     pub yanked: Option<String>,
 }
@@ -93,6 +95,7 @@ fn installed_version(row: &Row, id: VersionId) -> Result<InstalledVersion, DbErr
         version: row.try_get("version")?,
         digest: digest(row, "digest")?,
         is_quarantined: row.try_get("quarantined")?,
+        denial: row.try_get("denial")?,
         yanked: is_yanked.then(|| reason.unwrap_or_default()),
     })
 }

@@ -305,14 +305,16 @@ impl Installed {
         let is_edited = !differences.is_empty() || named.is_some_and(|digest| digest != version.digest);
         let update_to = update_to(version, found.latest.as_deref());
         let state = state(&found, version, is_edited, update_to.is_some());
-        let quarantine = "the scanner's findings or an administrator forbid it";
         Checked {
             skill: self.skill.clone(),
             renamed_to,
             version: Some(version.version.clone()),
             state,
             reason: match state {
-                State::Quarantined => Some(quarantine.to_owned()),
+                State::Quarantined => {
+                    let findings = || "the scanner's findings forbid to use it".to_owned();
+                    Some(version.denial.clone().unwrap_or_else(findings))
+                }
                 State::Yanked => version.yanked.clone().filter(|reason| !reason.is_empty()),
                 State::Unknown
                 | State::Archived

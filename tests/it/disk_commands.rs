@@ -8,7 +8,7 @@ use skillkeep::ids::TenantId;
 use skillkeep::tenancy::ApiKey;
 use tempfile::TempDir;
 
-use crate::command::{CommandOutput, program};
+use crate::command::{CommandOutput, admin, program};
 use crate::harness::{Client, TestDb};
 use crate::http_server::serve;
 use crate::methods::store;
@@ -300,4 +300,58 @@ async fn login_keeps_the_key_for_later_commands() {
     let forged = format!("{}x", &desk.key.reveal()[..desk.key.reveal().len() - 1]);
     wrong.env("HOME", &desk.home).env("SKILLKEEP_API_KEY", forged);
     assert_ne!(CommandOutput::of(&mut wrong).code, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn distributed_skill_arrives_and_administrators_see_its_state() {
+    let desk = Desk::new().await;
+    admin(&desk.db, &["distribute", "tides", "--tenant", "acme"]);
+    let synced = desk.ok(&["sync", "--user"]);
+    assert!(
+        synced.contains("installed tides 1.0 in ~/.agents/skills/tides"),
+        "{synced}"
+    );
+    let skill = desk.home.join(".agents/skills/tides");
+    assert_eq!(
+        fs::read(skill.join("SKILL.md")).unwrap(),
+        skill_md("tides", "1.0")
+    );
+    let copies = || admin(&desk.db, &["installs", "list", "--tenant", "acme", "--json"]).json_lines();
+    let copies_now = copies();
+    assert_eq!(copies_now.len(), 1, "{copies_now:?}");
+    assert_eq!(copies_now[0]["state"], "live", "{copies_now:?}");
+    assert!(
+        copies_now[0]["machine"].as_str().unwrap().starts_with('#'),
+        "{copies_now:?}"
+    );
+    assert!(desk.ok(&["sync", "--user"]).contains("skills are as"));
+
+    // The latest version is distributed, so a sync brings a newer one.
+    desk.publish("tides", "1.1").await;
+    desk.ok(&["sync", "--user"]);
+    assert_eq!(
+        fs::read(skill.join("SKILL.md")).unwrap(),
+        skill_md("tides", "1.1")
+    );
+
+    fs::write(skill.join("scripts/run.sh"), b"mine").unwrap();
+    desk.ok(&["outdated", "--user"]);
+    assert_eq!(copies()[0]["state"], "drifted", "{:?}", copies());
+
+    let marker: Value = serde_json::from_slice(&fs::read(skill.join(".skillkeep.json")).unwrap()).unwrap();
+    let digest = marker["digest"].as_str().unwrap();
+    admin(
+        &desk.db,
+        &[
+            "deny",
+            "add",
+            digest,
+            "--reason",
+            "steals tides",
+            "--tenant",
+            "acme",
+        ],
+    );
+    let outdated = desk.with_code(1, &["outdated", "--user"]);
+    assert!(outdated.out.contains("steals tides"), "{outdated:?}");
 }

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod commands;
+mod installing;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;

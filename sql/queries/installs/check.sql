@@ -1,6 +1,11 @@
 -- installs/check: Finds of each slug in $2 the published version: by label $3, else by manifest digest $4, else the latest.
 SELECT w.position, s.id AS skill_id, s.slug, s.status, v.id AS version_id, v.version, v.digest, v.status AS version_status,
-       v.yank_reason, v.quarantined, o.version AS latest_version
+       v.yank_reason, v.quarantined, o.version AS latest_version,
+       CASE WHEN v.quarantined THEN (
+           SELECT g.reason FROM denied_digests g
+           WHERE g.tenant_id = $1 AND (g.digest = v.digest OR EXISTS (
+               SELECT FROM skill_files f WHERE f.tenant_id = $1 AND f.version_id = v.id AND f.digest = g.digest))
+           ORDER BY g.created_at LIMIT 1) END AS denial
 FROM unnest($2::text[], $3::text[], $4::bytea[]) WITH ORDINALITY AS w (slug, version, digest, position)
 JOIN skills s ON s.tenant_id = $1 AND s.id = coalesce(
     (SELECT k.id FROM skills k WHERE k.tenant_id = $1 AND k.slug = w.slug),

@@ -2,7 +2,7 @@
 
 use assistants::skill_targets::SkillAssistant;
 use serde_json::{Value, json};
-use skill_installer::{Difference, FolderName, Options, Plan, SkillsFolder, plan_install};
+use skill_installer::{Difference, FolderName, Options, Plan, SkillsFolder, VerifiedRelease, plan_install};
 
 use super::add::{as_json, print};
 use super::client::{Client, ClientArgs};
@@ -171,18 +171,7 @@ impl Update<'_> {
             return Ok(None);
         }
         if args.dry_run {
-            let place = &self.here.place;
-            let folder = SkillsFolder::open(&place.base, &place.relative).map_err(installer_failed)?;
-            let options = Options {
-                force: args.force,
-                ..Options::default()
-            };
-            let name: &FolderName = &self.here.installed.name;
-            let plan = plan_install(&folder, name, &release, &options).map_err(installer_failed)?;
-            if !args.json {
-                print_plan(&folder, &plan, &release)?;
-            }
-            return Ok(Some(json!(plan)));
+            return self.planned(args, &release).map(Some);
         }
         let destination = Destination {
             machine: scope.machine.clone(),
@@ -199,18 +188,9 @@ impl Update<'_> {
         let report = finish(client, offer, release, &destination)
             .await
             .map_err(failed)?;
-        if state
-            .lock
-            .get(
-                &report
-                    .offer
-                    .skill
-                    .parse()
-                    .map_err(|_| super::usage("invalid slug"))?,
-            )
-            .is_some()
-        {
-            state.set_locked(locked(&client.id(), &report)?);
+        let entry = locked(&client.id(), &report)?;
+        if state.lock.get(&entry.name).is_some() {
+            state.set_locked(entry);
             state.write(scope)?;
         }
         if !args.json {
@@ -218,13 +198,25 @@ impl Update<'_> {
         }
         Ok(Some(as_json(&report)))
     }
+
+    /// Shows what the update would do.
+    fn planned(&self, args: &UpdateArgs, release: &VerifiedRelease) -> Result<Value, CliError> {
+        let place = &self.here.place;
+        let folder = SkillsFolder::open(&place.base, &place.relative).map_err(installer_failed)?;
+        let options = Options {
+            force: args.force,
+            ..Options::default()
+        };
+        let name: &FolderName = &self.here.installed.name;
+        let plan = plan_install(&folder, name, release, &options).map_err(installer_failed)?;
+        if !args.json {
+            print_plan(&folder, &plan, release)?;
+        }
+        Ok(json!(plan))
+    }
 }
 
-fn print_plan(
-    folder: &SkillsFolder,
-    plan: &Plan,
-    release: &skill_installer::VerifiedRelease,
-) -> Result<(), CliError> {
+fn print_plan(folder: &SkillsFolder, plan: &Plan, release: &VerifiedRelease) -> Result<(), CliError> {
     let installed = plan
         .installed
         .as_ref()

@@ -10,7 +10,7 @@ use super::values::{OtherTenantIds, Values};
 use crate::harness::{Client, Cluster};
 
 /// Queries without a tenant condition, with the reason.
-const WITHOUT: [(&str, &str); 38] = [
+const WITHOUT: [(&str, &str); 40] = [
     ("audit/insert", "inserts a row with the given tenant"),
     ("audit/insert_denial", "inserts a row with the given tenant"),
     ("installs/insert", "inserts a row with the given tenant"),
@@ -68,7 +68,7 @@ const WITHOUT: [(&str, &str); 38] = [
 const ALSO_WITHOUT: &str = "versions/insert_files";
 
 /// The tables with rows of tenants.
-const TABLES: [&str; 23] = [
+const TABLES: [&str; 25] = [
     "users",
     "api_keys",
     "skills",
@@ -80,6 +80,8 @@ const TABLES: [&str; 23] = [
     "skill_aliases",
     "skill_scans",
     "scan_overrides",
+    "secret_paths",
+    "archive_digests",
     "signing_keys",
     "version_signatures",
     "denied_digests",

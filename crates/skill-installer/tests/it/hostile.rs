@@ -38,209 +38,207 @@ impl Outside {
 type Plant = fn(&Project, &Path);
 
 /// What is planted before an update, and the code of the error; `None` if the update goes its way without touching it.
-fn plants() -> Vec<(&'static str, Plant, Option<&'static str>)> {
-    vec![
-        (
-            "target is a link",
-            |p, o| {
-                fs::remove_dir_all(p.path("pdf")).unwrap();
-                symlink(o.join("pdf"), p.path("pdf")).unwrap();
-            },
-            Some("unsafe_path"),
-        ),
-        (
-            "target is a dangling link",
-            |p, o| {
-                fs::remove_dir_all(p.path("pdf")).unwrap();
-                symlink(o.join("nowhere"), p.path("pdf")).unwrap();
-            },
-            Some("unsafe_path"),
-        ),
-        (
-            "target is a file",
-            |p, _| {
-                fs::remove_dir_all(p.path("pdf")).unwrap();
-                p.write("pdf", "file");
-            },
-            Some("unsafe_path"),
-        ),
-        (
-            "target is a pipe",
-            |p, _| {
-                fs::remove_dir_all(p.path("pdf")).unwrap();
-                nix::unistd::mkfifo(&p.path("pdf"), Mode::S_IRWXU).unwrap();
-            },
-            Some("unsafe_path"),
-        ),
-        (
-            "target can be written by all",
-            |p, _| {
-                fs::set_permissions(p.path("pdf"), Permissions::from_mode(0o777)).unwrap();
-            },
-            Some("unsafe_path"),
-        ),
-        (
-            "folder inside is a link",
-            |p, o| {
-                fs::remove_dir_all(p.path("pdf/docs")).unwrap();
-                symlink(o.join("pdf/docs"), p.path("pdf/docs")).unwrap();
-            },
-            Some("unsafe_file"),
-        ),
-        (
-            "file inside is a link",
-            |p, o| {
-                fs::remove_file(p.path("pdf/SKILL.md")).unwrap();
-                symlink(o.join("file"), p.path("pdf/SKILL.md")).unwrap();
-            },
-            Some("unsafe_file"),
-        ),
-        (
-            "extra link inside",
-            |p, o| symlink(o.join("file"), p.path("pdf/extra")).unwrap(),
-            Some("unsafe_file"),
-        ),
-        (
-            "pipe inside",
-            |p, _| {
-                nix::unistd::mkfifo(&p.path("pdf/docs/pipe"), Mode::S_IRWXU).unwrap();
-            },
-            Some("unsafe_file"),
-        ),
-        (
-            "pipe in place of a file",
-            |p, _| {
-                fs::remove_file(p.path("pdf/docs/a.md")).unwrap();
-                nix::unistd::mkfifo(&p.path("pdf/docs/a.md"), Mode::S_IRWXU).unwrap();
-            },
-            Some("unsafe_file"),
-        ),
-        (
-            "marker is a link",
-            |p, o| {
-                fs::rename(p.path("pdf/.skillkeep.json"), p.root.path().join("marker")).unwrap();
-                let _ = o;
-                symlink(p.root.path().join("marker"), p.path("pdf/.skillkeep.json")).unwrap();
-            },
-            Some("occupied"),
-        ),
-        (
-            "marker is a pipe",
-            |p, _| {
-                fs::remove_file(p.path("pdf/.skillkeep.json")).unwrap();
-                nix::unistd::mkfifo(&p.path("pdf/.skillkeep.json"), Mode::S_IRWXU).unwrap();
-            },
-            Some("occupied"),
-        ),
-        (
-            "hard link in place of a file",
-            |p, o| {
-                fs::remove_file(p.path("pdf/docs/a.md")).unwrap();
-                fs::hard_link(o.join("file"), p.path("pdf/docs/a.md")).unwrap();
-            },
-            None,
-        ),
-        (
-            "lock is a link",
-            |p, o| {
-                fs::remove_file(p.path(".skillkeep-lock")).unwrap();
-                symlink(o.join("file"), p.path(".skillkeep-lock")).unwrap();
-            },
-            Some("io"),
-        ),
-        (
-            "lock is a dangling link",
-            |p, o| {
-                fs::remove_file(p.path(".skillkeep-lock")).unwrap();
-                symlink(o.join("new"), p.path(".skillkeep-lock")).unwrap();
-            },
-            Some("io"),
-        ),
-        (
-            "lock is a hard link",
-            |p, o| {
-                fs::remove_file(p.path(".skillkeep-lock")).unwrap();
-                fs::hard_link(o.join("file"), p.path(".skillkeep-lock")).unwrap();
-            },
-            Some("io"),
-        ),
-        (
-            "lock is a pipe",
-            |p, _| {
-                fs::remove_file(p.path(".skillkeep-lock")).unwrap();
-                nix::unistd::mkfifo(&p.path(".skillkeep-lock"), Mode::S_IRWXU).unwrap();
-            },
-            Some("io"),
-        ),
-        (
-            "backup is a link",
-            |p, o| symlink(o, p.path(".skillkeep-backup")).unwrap(),
-            Some("unsafe_path"),
-        ),
-        (
-            "backup is a file",
-            |p, _| p.write(".skillkeep-backup", ""),
-            Some("unsafe_path"),
-        ),
-        (
-            "backup can be written by all",
-            |p, _| {
-                fs::create_dir(p.path(".skillkeep-backup")).unwrap();
-                fs::set_permissions(p.path(".skillkeep-backup"), Permissions::from_mode(0o777)).unwrap();
-            },
-            Some("unsafe_path"),
-        ),
-        (
-            "stage is a link",
-            |p, o| symlink(o.join("pdf"), p.path(".skillkeep-stage-1")).unwrap(),
-            None,
-        ),
-        (
-            "link in a stage",
-            |p, o| {
-                fs::create_dir(p.path(".skillkeep-stage-1")).unwrap();
-                symlink(o.join("pdf"), p.path(".skillkeep-stage-1/pdf")).unwrap();
-            },
-            None,
-        ),
-        (
-            "old folder is a link",
-            |p, o| symlink(o.join("pdf"), p.path(".skillkeep-old-pdf.1")).unwrap(),
-            None,
-        ),
-        (
-            "link in an old folder",
-            |p, o| {
-                fs::create_dir(p.path(".skillkeep-old-pdf.1")).unwrap();
-                symlink(o.join("pdf"), p.path(".skillkeep-old-pdf.1/docs")).unwrap();
-            },
-            None,
-        ),
-        (
-            "swap is a link",
-            |p, o| symlink(o.join("pdf"), p.path(".skillkeep-swap-new.1")).unwrap(),
-            None,
-        ),
-        (
-            "old folder of a name that leads out",
-            |p, _| {
-                fs::create_dir(p.path(".skillkeep-old-...1")).unwrap();
-                fs::create_dir(p.path(".skillkeep-swap-...1")).unwrap();
-                fs::write(p.path(".skillkeep-old-...1/own"), "own").unwrap();
-            },
-            None,
-        ),
-        (
-            "temporary file is a link",
-            |p, o| symlink(o.join("file"), p.path(".skillkeep-new-1")).unwrap(),
-            None,
-        ),
-    ]
-}
+const PLANTS: &[(&str, Plant, Option<&str>)] = &[
+    (
+        "target is a link",
+        |p, o| {
+            fs::remove_dir_all(p.path("pdf")).unwrap();
+            symlink(o.join("pdf"), p.path("pdf")).unwrap();
+        },
+        Some("unsafe_path"),
+    ),
+    (
+        "target is a dangling link",
+        |p, o| {
+            fs::remove_dir_all(p.path("pdf")).unwrap();
+            symlink(o.join("nowhere"), p.path("pdf")).unwrap();
+        },
+        Some("unsafe_path"),
+    ),
+    (
+        "target is a file",
+        |p, _| {
+            fs::remove_dir_all(p.path("pdf")).unwrap();
+            p.write("pdf", "file");
+        },
+        Some("unsafe_path"),
+    ),
+    (
+        "target is a pipe",
+        |p, _| {
+            fs::remove_dir_all(p.path("pdf")).unwrap();
+            nix::unistd::mkfifo(&p.path("pdf"), Mode::S_IRWXU).unwrap();
+        },
+        Some("unsafe_path"),
+    ),
+    (
+        "target can be written by all",
+        |p, _| {
+            fs::set_permissions(p.path("pdf"), Permissions::from_mode(0o777)).unwrap();
+        },
+        Some("unsafe_path"),
+    ),
+    (
+        "folder inside is a link",
+        |p, o| {
+            fs::remove_dir_all(p.path("pdf/docs")).unwrap();
+            symlink(o.join("pdf/docs"), p.path("pdf/docs")).unwrap();
+        },
+        Some("unsafe_file"),
+    ),
+    (
+        "file inside is a link",
+        |p, o| {
+            fs::remove_file(p.path("pdf/SKILL.md")).unwrap();
+            symlink(o.join("file"), p.path("pdf/SKILL.md")).unwrap();
+        },
+        Some("unsafe_file"),
+    ),
+    (
+        "extra link inside",
+        |p, o| symlink(o.join("file"), p.path("pdf/extra")).unwrap(),
+        Some("unsafe_file"),
+    ),
+    (
+        "pipe inside",
+        |p, _| {
+            nix::unistd::mkfifo(&p.path("pdf/docs/pipe"), Mode::S_IRWXU).unwrap();
+        },
+        Some("unsafe_file"),
+    ),
+    (
+        "pipe in place of a file",
+        |p, _| {
+            fs::remove_file(p.path("pdf/docs/a.md")).unwrap();
+            nix::unistd::mkfifo(&p.path("pdf/docs/a.md"), Mode::S_IRWXU).unwrap();
+        },
+        Some("unsafe_file"),
+    ),
+    (
+        "marker is a link",
+        |p, o| {
+            fs::rename(p.path("pdf/.skillkeep.json"), p.root.path().join("marker")).unwrap();
+            let _ = o;
+            symlink(p.root.path().join("marker"), p.path("pdf/.skillkeep.json")).unwrap();
+        },
+        Some("occupied"),
+    ),
+    (
+        "marker is a pipe",
+        |p, _| {
+            fs::remove_file(p.path("pdf/.skillkeep.json")).unwrap();
+            nix::unistd::mkfifo(&p.path("pdf/.skillkeep.json"), Mode::S_IRWXU).unwrap();
+        },
+        Some("occupied"),
+    ),
+    (
+        "hard link in place of a file",
+        |p, o| {
+            fs::remove_file(p.path("pdf/docs/a.md")).unwrap();
+            fs::hard_link(o.join("file"), p.path("pdf/docs/a.md")).unwrap();
+        },
+        None,
+    ),
+    (
+        "lock is a link",
+        |p, o| {
+            fs::remove_file(p.path(".skillkeep-lock")).unwrap();
+            symlink(o.join("file"), p.path(".skillkeep-lock")).unwrap();
+        },
+        Some("io"),
+    ),
+    (
+        "lock is a dangling link",
+        |p, o| {
+            fs::remove_file(p.path(".skillkeep-lock")).unwrap();
+            symlink(o.join("new"), p.path(".skillkeep-lock")).unwrap();
+        },
+        Some("io"),
+    ),
+    (
+        "lock is a hard link",
+        |p, o| {
+            fs::remove_file(p.path(".skillkeep-lock")).unwrap();
+            fs::hard_link(o.join("file"), p.path(".skillkeep-lock")).unwrap();
+        },
+        Some("io"),
+    ),
+    (
+        "lock is a pipe",
+        |p, _| {
+            fs::remove_file(p.path(".skillkeep-lock")).unwrap();
+            nix::unistd::mkfifo(&p.path(".skillkeep-lock"), Mode::S_IRWXU).unwrap();
+        },
+        Some("io"),
+    ),
+    (
+        "backup is a link",
+        |p, o| symlink(o, p.path(".skillkeep-backup")).unwrap(),
+        Some("unsafe_path"),
+    ),
+    (
+        "backup is a file",
+        |p, _| p.write(".skillkeep-backup", ""),
+        Some("unsafe_path"),
+    ),
+    (
+        "backup can be written by all",
+        |p, _| {
+            fs::create_dir(p.path(".skillkeep-backup")).unwrap();
+            fs::set_permissions(p.path(".skillkeep-backup"), Permissions::from_mode(0o777)).unwrap();
+        },
+        Some("unsafe_path"),
+    ),
+    (
+        "stage is a link",
+        |p, o| symlink(o.join("pdf"), p.path(".skillkeep-stage-1")).unwrap(),
+        None,
+    ),
+    (
+        "link in a stage",
+        |p, o| {
+            fs::create_dir(p.path(".skillkeep-stage-1")).unwrap();
+            symlink(o.join("pdf"), p.path(".skillkeep-stage-1/pdf")).unwrap();
+        },
+        None,
+    ),
+    (
+        "old folder is a link",
+        |p, o| symlink(o.join("pdf"), p.path(".skillkeep-old-pdf.1")).unwrap(),
+        None,
+    ),
+    (
+        "link in an old folder",
+        |p, o| {
+            fs::create_dir(p.path(".skillkeep-old-pdf.1")).unwrap();
+            symlink(o.join("pdf"), p.path(".skillkeep-old-pdf.1/docs")).unwrap();
+        },
+        None,
+    ),
+    (
+        "swap is a link",
+        |p, o| symlink(o.join("pdf"), p.path(".skillkeep-swap-new.1")).unwrap(),
+        None,
+    ),
+    (
+        "old folder of a name that leads out",
+        |p, _| {
+            fs::create_dir(p.path(".skillkeep-old-...1")).unwrap();
+            fs::create_dir(p.path(".skillkeep-swap-...1")).unwrap();
+            fs::write(p.path(".skillkeep-old-...1/own"), "own").unwrap();
+        },
+        None,
+    ),
+    (
+        "temporary file is a link",
+        |p, o| symlink(o.join("file"), p.path(".skillkeep-new-1")).unwrap(),
+        None,
+    ),
+];
 
 #[test]
 fn planted_entries_are_neither_followed_nor_written_through() {
-    for (case, plant, code) in plants() {
+    for (case, plant, code) in PLANTS {
         for options in [Options::default(), force()] {
             let (project, outside) = (Project::with(&v1()), Outside::new());
             plant(&project, outside.path());

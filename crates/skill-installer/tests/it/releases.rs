@@ -32,8 +32,8 @@ fn reseal(mut release: Release) -> Release {
 }
 
 /// Each release with a word of the error.
-fn hostile() -> Vec<(Release, &'static str)> {
-    let mut cases: Vec<(Release, &'static str)> = [
+fn hostile_paths() -> Vec<(Release, &'static str)> {
+    [
         ("../evil", "\"..\""),
         ("a/../../evil", "\"..\""),
         ("./a", "\".\""),
@@ -62,10 +62,14 @@ fn hostile() -> Vec<(Release, &'static str)> {
     ]
     .into_iter()
     .map(|(path, word)| (with_paths(&[path]), word))
-    .collect();
+    .collect()
+}
+
+/// Paths that no system, or not every one, can hold.
+fn long_and_equal_paths() -> Vec<(Release, &'static str)> {
     let long = "a".repeat(256);
     let deep = "a/".repeat(40) + "b";
-    cases.extend([
+    vec![
         (with_paths(&[&long]), "255"),
         (with_paths(&[&deep]), "levels"),
         (with_paths(&["a", "A"]), "same name"),
@@ -80,6 +84,12 @@ fn hostile() -> Vec<(Release, &'static str)> {
             raw_release("1", vec![file("skill.md", b"", false)]),
             "no SKILL.md",
         ),
+    ]
+}
+
+/// Releases that state something else than they are.
+fn lies() -> Vec<(Release, &'static str)> {
+    vec![
         (
             changed(|release| release.files[1].bytes = b"b".to_vec()),
             "a.md do not have the stated digest",
@@ -141,7 +151,13 @@ fn hostile() -> Vec<(Release, &'static str)> {
             }),
             "signature",
         ),
-    ]);
+    ]
+}
+
+fn hostile() -> Vec<(Release, &'static str)> {
+    let mut cases = hostile_paths();
+    cases.extend(long_and_equal_paths());
+    cases.extend(lies());
     let many = (0..512).map(|number| file(&format!("f{number}"), b"", false));
     cases.push((raw_release("1", many.chain([skill_md()]).collect()), "512"));
     let large = vec![0; 16 * 1024 * 1024];
