@@ -10,10 +10,12 @@
     clippy::cast_possible_truncation,
     reason = "a benchmark prints its results and may panic"
 )]
-#![allow(dead_code, reason = "the benchmark `calls` shares the fixture")]
+#![allow(dead_code, reason = "the benchmark `calls` shares fixture and load")]
 
 #[path = "calls/fixture.rs"]
 mod fixture;
+#[path = "calls/load.rs"]
+mod load;
 
 use std::error::Error;
 use std::path::Path;
@@ -22,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use assistants::skill_targets::{Level, SkillAssistant};
 use fixture::{Fixture, number};
+use load::{Post, http};
 use skillkeep::bridge::{Remote, RemoteOptions};
 use skillkeep::local_install::{Destination, InstallOptions, Machine, install, remove_copy, scan};
 
@@ -43,7 +46,12 @@ async fn main() -> BenchResult<()> {
 async fn measure(fixture: &Fixture, installs: u64, syncs: u64) -> BenchResult<()> {
     let skills = tempfile::tempdir()?;
     write_skills(skills.path())?;
-    fixture.admin(&["import", &skills.path().display().to_string(), "--tenant", "default"])?;
+    fixture.admin(&[
+        "import",
+        &skills.path().display().to_string(),
+        "--tenant",
+        "default",
+    ])?;
     let user = tempfile::tempdir()?;
     let (home, project) = (user.path().join("home"), user.path().join("project"));
     std::fs::create_dir(&home)?;
@@ -57,7 +65,9 @@ fn write_skills(folder: &Path) -> BenchResult<()> {
     for skill in 0..SKILLS {
         let folder = folder.join(format!("bench-{skill}"));
         std::fs::create_dir(&folder)?;
-        let skill_md = format!("---\nname: bench-{skill}\ndescription: Skill {skill} of the benchmark.\n---\n\nDo it.\n");
+        let skill_md = format!(
+            "---\nname: bench-{skill}\ndescription: Skill {skill} of the benchmark.\n---\n\nDo it.\n"
+        );
         std::fs::write(folder.join("SKILL.md"), skill_md)?;
         for file in 1..FILES {
             let text = format!("Line of file {file} of skill {skill}.\n").repeat(60);
@@ -69,7 +79,7 @@ fn write_skills(folder: &Path) -> BenchResult<()> {
 
 async fn measure_installs(fixture: &Fixture, home: &Path, project: &Path, installs: u64) -> BenchResult<()> {
     let options = RemoteOptions {
-        url: &fixture.url,
+        url: &url(fixture),
         allow_http: false,
         ca_file: None,
     };
@@ -99,7 +109,7 @@ async fn measure_installs(fixture: &Fixture, home: &Path, project: &Path, instal
 }
 
 fn measure_syncs(fixture: &Fixture, home: &Path, project: &Path, syncs: u64) -> BenchResult<()> {
-    let mut manifest = format!("[registry]\nurl = \"{}\"\n\n[skills]\n", fixture.url);
+    let mut manifest = format!("[registry]\nurl = \"{}\"\n\n[skills]\n", url(fixture));
     for skill in 0..SKILLS {
         manifest.push_str(&format!("bench-{skill} = \"*\"\n"));
     }
@@ -119,13 +129,26 @@ fn measure_syncs(fixture: &Fixture, home: &Path, project: &Path, syncs: u64) -> 
         Ok(started.elapsed())
     };
     println!("first sync of 200 skills: {:.1} s", sync(&[])?.as_secs_f64());
-    let times = (0..syncs).map(|_| sync(&["--frozen"])).collect::<BenchResult<Vec<_>>>()?;
+    let times = (0..syncs)
+        .map(|_| sync(&["--frozen"]))
+        .collect::<BenchResult<Vec<_>>>()?;
     print("sync of 200 skills that are current", times);
     Ok(())
 }
 
+fn url(fixture: &Fixture) -> String {
+    format!("http://127.0.0.1:{}", fixture.port)
+}
+
 fn print(what: &str, mut times: Vec<Duration>) {
     times.sort();
-    let at = |share: f64| times[((times.len() as f64 * share) as usize).min(times.len() - 1)].as_secs_f64() * 1000.0;
-    println!("{what}: p50 {:.1} ms, p99 {:.1} ms, {} runs", at(0.5), at(0.99), times.len());
+    let at = |share: f64| {
+        times[((times.len() as f64 * share) as usize).min(times.len() - 1)].as_secs_f64() * 1000.0
+    };
+    println!(
+        "{what}: p50 {:.1} ms, p99 {:.1} ms, {} runs",
+        at(0.5),
+        at(0.99),
+        times.len()
+    );
 }

@@ -105,9 +105,9 @@ enum Command {
     ///
     /// Exits with 1 if there are any.
     Outdated(disk::OutdatedArgs),
-    /// Compare installed skills with what was installed, without a network
+    /// Find edited files of installed skills
     ///
-    /// Exits with 1 if files were edited, removed or added.
+    /// Compares each file with what was installed, and needs no network. Exits with 1 if files were edited, removed or added.
     Verify(disk::VerifyArgs),
     /// Make the disk be as skillkeep.toml says
     ///

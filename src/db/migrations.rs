@@ -47,9 +47,9 @@ pub static MIGRATIONS: &[Migration] = migrations![
     12 "0012_edges",
     13 "0013_least_rights",
     14 "0014_storage",
-    16 "0016_signatures",
-    17 "0017_denylist_and_installs",
-    18 "0018_secret_paths",
+    15 "0015_signatures",
+    16 "0016_denylist_and_installs",
+    17 "0017_secret_paths",
 ];
 
 /// The table of applied migrations. It holds no tenant's data, so it has no policy; the server reads it at startup.

@@ -87,10 +87,7 @@ pub(super) enum State {
     /// Files differ from the version.
     Drifted,
     /// Another copy is used instead.
-    #[expect(
-        dead_code,
-        reason = "stated by processes on the caller's machine, see crate::local_install"
-    )]
+    #[expect(dead_code, reason = "stated by processes on the caller's machine")]
     Shadowed,
     /// There is a newer version.
     Outdated,

@@ -57,7 +57,7 @@ impl FileDifferences {
             let before = list.len();
             list.retain(|path| {
                 let needed = path.chars().count() + 4;
-                left = left.checked_sub(needed).unwrap_or_default();
+                left = left.saturating_sub(needed);
                 left > 0
             });
             self.not_listed += before - list.len();

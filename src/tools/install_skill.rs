@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use agent_skills::{SKILL_MD, Slug, read_document};
+use assistants::skill_targets::WrittenSkill;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -13,7 +14,7 @@ use serde_json::Value;
 use self::page::{FilePiece, Page, Position};
 use super::ToolError;
 use super::arguments::MAX_VERSION_CHARS;
-use super::assistant::{Assistant, Installed, Location};
+use super::assistant::{Assistant, Location};
 use super::error::Refusal;
 use super::not_found;
 use super::signature::SignatureOutput;
@@ -64,7 +65,7 @@ pub struct InstallSkill {
     cursor: Option<String>,
 }
 
-/// What was written to one skills folder; see [`crate::local_install::Written`].
+/// What was written to one skills folder.
 #[derive(Debug, Serialize, JsonSchema)]
 struct WrittenFolder {
     folder: String,
@@ -265,10 +266,10 @@ impl InstallSkill {
     /// The command that installs the same on the user's machine.
     fn command(&self, resolved: &ResolvedVersion) -> String {
         let ResolvedVersion { slug, version, .. } = resolved;
-        let assistant = match self.assistant {
-            Assistant::Folder => String::new(),
-            assistant => format!(" --for {}", assistant.as_str()),
-        };
+        let assistant = self
+            .assistant
+            .for_command()
+            .map_or_else(String::new, |name| format!(" --for {name}"));
         let location = match self.location {
             Location::Project => "",
             Location::User => " --user",
@@ -349,7 +350,7 @@ fn notes(assistant: Assistant, slug: &str, skill_md: &[u8], manifest: &[FileEntr
     };
     // As written: the assistant reads the file, not the name and description that the catalog derived from it.
     let written = |field: &str| document.front_matter.get(field).and_then(Value::as_str);
-    let mut notes = assistant.notes(&Installed {
+    let mut notes = assistant.notes(&WrittenSkill {
         slug,
         name: written("name").unwrap_or(slug),
         description: written("description").unwrap_or_default(),

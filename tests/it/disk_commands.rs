@@ -316,9 +316,9 @@ async fn distributed_skill_arrives_and_administrators_see_its_state() {
         fs::read(skill.join("SKILL.md")).unwrap(),
         skill_md("tides", "1.0")
     );
-    let copies = || admin(&desk.db, &["installs", "list", "--tenant", "acme", "--json"]).json_lines();
+    let copies = || admin(&desk.db, &["installs", "list", "--tenant", "acme", "--json"]).json();
     let copies_now = copies();
-    assert_eq!(copies_now.len(), 1, "{copies_now:?}");
+    assert_eq!(copies_now.as_array().map(Vec::len), Some(1), "{copies_now:?}");
     assert_eq!(copies_now[0]["state"], "live", "{copies_now:?}");
     assert!(
         copies_now[0]["machine"].as_str().unwrap().starts_with('#'),

@@ -53,6 +53,7 @@ mod pasted_texts;
 mod privacy;
 mod publish_command;
 mod publishing;
+mod quickstart;
 mod scan;
 mod schema;
 mod scripted;

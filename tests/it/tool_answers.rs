@@ -51,7 +51,7 @@ async fn confirmation_names_newer_version_and_next_step() {
     let (db, acme, client) = setup().await;
     let install = json!({"skill": "fill-pdf", "version": "1", "assistant": "opencode"});
     let old = client.ok("install_skill", install).await;
-    assert_eq!(old["folder"], ".opencode/skills/fill-pdf");
+    assert_eq!(old["folder"], ".agents/skills/fill-pdf");
     let confirm = |files: Value| json!({"install_id": old["install_id"], "files": files});
     let confirmed = client.ok("confirm_install", confirm(on_disk(&old))).await;
     assert_eq!(
@@ -59,11 +59,11 @@ async fn confirmation_names_newer_version_and_next_step() {
         (&json!("confirmed"), &json!("2"))
     );
     let mut files = on_disk(&old);
-    files[0]["path"] = json!(".opencode/skills/fill-pdf/SKILL.md");
+    files[0]["path"] = json!(".agents/skills/fill-pdf/SKILL.md");
     let elsewhere = client.ok("confirm_install", confirm(files)).await;
     let next_step = elsewhere["next_step"].as_str().unwrap();
     assert!(
-        next_step.contains("relative to .opencode/skills/fill-pdf"),
+        next_step.contains("relative to .agents/skills/fill-pdf"),
         "{elsewhere}"
     );
     let mut files = on_disk(&old);
@@ -98,7 +98,7 @@ async fn confirmation_names_newer_version_and_next_step() {
             .await;
         let notes = install.get("notes").map(Value::to_string).unwrap_or_default();
         assert_eq!(
-            notes.contains("refuses descriptions over 1,024 characters"),
+            notes.contains("shows its model the first 1,024 characters"),
             is_noted,
             "{notes}"
         );

@@ -92,6 +92,12 @@ pub(super) fn wanted(
 /// `^` and the version, or everything where the label permits no such range.
 fn compatible(version: &str) -> Result<VersionReq, CliError> {
     let label = version.trim_start_matches(['v', 'V']);
+    // A counted version says nothing of what is compatible.
+    if label.bytes().all(|byte| byte.is_ascii_digit()) {
+        return "*"
+            .parse()
+            .map_err(|error: agent_skills::VersionReqError| usage(error.to_string()));
+    }
     let caret = format!("^{label}").parse::<VersionReq>();
     caret
         .or_else(|_| "*".parse())

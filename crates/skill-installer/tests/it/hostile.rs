@@ -249,7 +249,7 @@ fn planted_entries_are_neither_followed_nor_written_through() {
                 (None, Ok(_)) => {}
                 (Some(_), Ok(_)) if options.force => {}
                 (Some(code), Err(error)) => {
-                    assert_eq!(error.code(), code, "{case}: {error}");
+                    assert_eq!(error.code(), *code, "{case}: {error}");
                     assert_eq!(project.content(), planted, "{case}: {error}");
                     let shown = error.to_string();
                     assert!(
