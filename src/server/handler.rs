@@ -34,7 +34,7 @@ use crate::tools::ToolName;
 
 const INSTRUCTIONS: &str = "This is your organisation's private registry of skills: tested instructions for tasks. Before a task that somebody may \
      have solved before, call search_skills with the task in plain words. Read a promising skill with get_skill (file \
-     SKILL.md) and follow it, or put it on disk with install_skill and confirm_install. Afterwards report with record_usage \
+     SKILL.md) and follow it, or put it on disk with install_skill. Afterwards report with record_usage \
      whether it helped.\n\
      Use the tools for all of this. Prompts are for a person who picks a skill from a menu. Resources and the Skills extension \
      give programs the same files by URI, with digests. whoami says what this key may not do; imports, keys and users are \

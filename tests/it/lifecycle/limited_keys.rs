@@ -9,6 +9,7 @@ use skillkeep::tenancy::{CallLimits, Scope, Scopes, users};
 use skillkeep::tools::ToolName;
 
 use super::{Team, files, publish};
+use crate::command::admin;
 use crate::harness::Client;
 use crate::helpers::table_checksums;
 
@@ -92,6 +93,14 @@ async fn key_limited_to_skills_neither_sees_nor_changes_others() {
     );
     assert_eq!(hidden["skills"][0]["state"], "unknown");
     assert_eq!(rows(&team).await, before);
+    for skill in ["hidden", "visible"] {
+        admin(&team.db, &["distribute", skill, "--tenant", "acme"]);
+    }
+    let answer = client.ok("check_installed", json!({"installed": []})).await;
+    assert_eq!(
+        answer["distributed"],
+        json!([{"skill": "visible", "version": "latest"}])
+    );
     for (tool, arguments) in [
         ("rate_skill", json!({"skill": "visible", "stars": 4})),
         ("fork_skill", json!({"skill": "visible", "new_name": "free"})),
