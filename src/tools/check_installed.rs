@@ -360,7 +360,8 @@ fn update_to(version: &InstalledVersion, latest: Option<&str>) -> Option<String>
         .parse::<SkillVersion>()
         .ok()
         .zip(version.version.parse::<SkillVersion>().ok());
-    let is_newer = parsed.is_some_and(|(latest, installed)| latest > installed);
+    // Labels of one precedence, such as 1.0 and 1.0+2, are versions of which the latest is the newer one.
+    let is_newer = parsed.is_some_and(|(latest, installed)| latest >= installed);
     (is_newer || version.yanked.is_some() || version.is_quarantined).then(|| latest.to_owned())
 }
 

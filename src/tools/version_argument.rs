@@ -31,8 +31,10 @@ pub(super) async fn resolve_version(
         Ok(_) | Err(_) => return Ok(Some(text.to_owned())),
     };
     let listed = versions::list(cx.tx, slug, MAX_VERSIONS, Viewer::PUBLISHED).await?;
+    // Oldest first: of equal versions, such as 1.0 and 1.0+2, `max` returns the last.
     let chosen = listed
         .into_iter()
+        .rev()
         .filter(|listed| !listed.is_yanked() && !listed.quarantined)
         .filter_map(|listed| listed.version.parse::<SkillVersion>().ok())
         .filter(|version| range.matches(version))

@@ -236,6 +236,16 @@ async fn range_chooses_the_highest_version_that_may_be_installed() {
             "{range}"
         );
     }
+    // Another content with the same declared version.
+    store(&db, acme, "tides", &[("SKILL.md", &skill_md("2.0.0", "changed"))]).await;
+    let install = json!({"skill": "tides", "assistant": "agents", "version": "*"});
+    let again = client.ok("install_skill", install).await["version"].clone();
+    assert_ne!(again, "2.0.0");
+    let check = json!({"installed": [{"skill": "tides", "version": "2.0.0"}]});
+    assert_eq!(
+        client.ok("check_installed", check).await["skills"][0]["update_to"],
+        again
+    );
     let install = json!({"skill": "tides", "assistant": "agents", "version": "^3"});
     let refused = client.error("install_skill", install).await;
     assert!(refused.contains("no version \"^3\""), "{refused}");
