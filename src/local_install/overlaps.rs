@@ -1,5 +1,8 @@
 //! Skills that an assistant sees twice, or of which it uses another copy.
 
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+
 use assistants::skill_targets::{Found, Os, SkillAssistant, seen_twice, shadowed as shadowed_for};
 
 use super::error::LocalInstallError;
@@ -28,19 +31,31 @@ pub(super) fn shadowed(
     installed: &[InstalledHere],
 ) -> Result<Vec<(usize, String)>, LocalInstallError> {
     let dirs = machine.dirs()?;
-    let all: Vec<Found> = installed.iter().map(found).collect();
-    let mut result = Vec::new();
+    let mut copies: HashMap<&str, usize> = HashMap::new();
+    for here in installed {
+        *copies.entry(here.installed.name.as_str()).or_default() += 1;
+    }
+    // Only what is there twice can hide another copy.
+    let several = |here: &&InstalledHere| {
+        copies
+            .get(here.installed.name.as_str())
+            .is_some_and(|count| *count > 1)
+    };
+    let all: Vec<Found> = installed.iter().filter(several).map(found).collect();
+    let places: HashMap<(PathBuf, &str), usize> = installed
+        .iter()
+        .enumerate()
+        .map(|(index, here)| ((here.place.path(), here.installed.name.as_str()), index))
+        .collect();
+    let mut sentences = BTreeMap::new();
     for assistant in SkillAssistant::ALL {
         for one in shadowed_for(assistant, &all, &dirs, OS) {
-            let index = all
-                .iter()
-                .position(|found| found.folder == one.hidden && found.name == one.name);
-            if let Some(index) = index.filter(|index| !result.iter().any(|(known, _)| known == index)) {
-                result.push((index, one.sentence));
+            if let Some(index) = places.get(&(one.hidden, one.name.as_str())) {
+                sentences.entry(*index).or_insert(one.sentence);
             }
         }
     }
-    Ok(result)
+    Ok(sentences.into_iter().collect())
 }
 
 /// What the user should know of the copies of one skill's folder, also of those that this program did not install: one sentence

@@ -31,7 +31,10 @@ pub(crate) async fn refusal(
     slug: &str,
     version: Option<&str>,
 ) -> Result<Refusal, ToolError> {
-    if let Some(denied) = denylist::of_requested(cx.tx, slug, version).await?
+    // No version has a NUL character, and the database takes none.
+    let is_possible = !version.is_some_and(|version| version.contains('\0'));
+    if is_possible
+        && let Some(denied) = denylist::of_requested(cx.tx, slug, version).await?
         && cx.principal.can_view_skill(&denied.slug)
     {
         return Ok(Refusal::Denied {

@@ -31,12 +31,14 @@ use servers::{Route, TestServer};
 /// Tools and methods without attacks. Must stay empty.
 const NOT_COVERED: [&str; 0] = [];
 
-/// All attacks in memory; one in five over the slower transports, unless `SKILLKEEP_EVERY_ATTACK` is set, as `.ci/run` does.
+/// All attacks in memory. Over the slower transports one in five; `SKILLKEEP_ATTACKS_OF=N` asks for one in N, and `.ci/run` for
+/// one in three.
 fn selection(route: Route) -> AttackSelection {
-    if route.is_fast() || std::env::var_os("SKILLKEEP_EVERY_ATTACK").is_some() {
-        AttackSelection::EveryNth(1)
-    } else {
-        AttackSelection::EveryNth(5)
+    let asked = std::env::var("SKILLKEEP_ATTACKS_OF").ok();
+    match asked.map(|text| text.parse().expect("SKILLKEEP_ATTACKS_OF is a number above 0")) {
+        _ if route.is_fast() => AttackSelection::EveryNth(1),
+        Some(nth) => AttackSelection::EveryNth(nth),
+        None => AttackSelection::EveryNth(5),
     }
 }
 
@@ -230,42 +232,46 @@ async fn dry_run_finds_nothing_and_leaves_nothing() {
 /// These leaks do not show in any row, only in responses, because each query stays in its tenant.
 #[tokio::test(flavor = "multi_thread")]
 async fn dry_run_finds_leaks_that_show_only_in_responses() {
-    for (leak, finding) in [
-        (
-            "ALTER TABLE skill_feedback ADD CONSTRAINT once UNIQUE (idempotency_key)",
-            "record_usage",
-        ),
-        (
-            "CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
-             BEGIN
-                 IF EXISTS (SELECT FROM skills s WHERE s.slug = NEW.comment AND s.tenant_id <> NEW.tenant_id) THEN
-                     RAISE EXCEPTION 'there is one';
-                 END IF;
-                 RETURN NEW;
-             END $$;
-             CREATE TRIGGER tell BEFORE INSERT ON skill_feedback FOR EACH ROW EXECUTE FUNCTION tell();
-             DO $$ BEGIN EXECUTE format('ALTER FUNCTION tell() OWNER TO %I', current_user); END $$",
-            "record_usage",
-        ),
-        // The same for attacker and control: every report includes minutes that other tenants saved.
-        (
-            "CREATE FUNCTION add() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
-             BEGIN
-                 NEW.minutes_saved := greatest(NEW.minutes_saved,
-                     (SELECT max(r.minutes_saved) FROM skill_feedback r WHERE r.tenant_id <> NEW.tenant_id));
-                 RETURN NEW;
-             END $$;
-             CREATE TRIGGER add BEFORE INSERT ON skill_feedback FOR EACH ROW EXECUTE FUNCTION add()",
-            "usage_report: the response about own data changed when another tenant was created",
-        ),
-    ] {
+    let unique = (
+        "ALTER TABLE skill_feedback ADD CONSTRAINT once UNIQUE (idempotency_key)",
+        "record_usage",
+    );
+    let telling = (
+        "CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+         BEGIN
+             IF EXISTS (SELECT FROM skills s WHERE s.slug = NEW.comment AND s.tenant_id <> NEW.tenant_id) THEN
+                 RAISE EXCEPTION 'there is one';
+             END IF;
+             RETURN NEW;
+         END $$;
+         CREATE TRIGGER tell BEFORE INSERT ON skill_feedback FOR EACH ROW EXECUTE FUNCTION tell();
+         DO $$ BEGIN EXECUTE format('ALTER FUNCTION tell() OWNER TO %I', current_user); END $$",
+        "record_usage",
+    );
+    // The same for attacker and control: every report includes minutes that other tenants saved.
+    let adding = (
+        "CREATE FUNCTION add() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+         BEGIN
+             NEW.minutes_saved := greatest(NEW.minutes_saved,
+                 (SELECT max(r.minutes_saved) FROM skill_feedback r WHERE r.tenant_id <> NEW.tenant_id));
+             RETURN NEW;
+         END $$;
+         CREATE TRIGGER add BEFORE INSERT ON skill_feedback FOR EACH ROW EXECUTE FUNCTION add()",
+        "usage_report: the response about own data changed when another tenant was created",
+    );
+    // A run takes a minute, so leaks whose findings differ share one.
+    for leaks in [vec![unique, adding], vec![telling]] {
         let db = TestDb::new().await;
-        db.superuser().await.batch_execute(leak).await.unwrap();
+        for (leak, _) in &leaks {
+            db.superuser().await.batch_execute(leak).await.unwrap();
+        }
         let report = dry_run(&db.ways.admin).await.unwrap();
-        assert!(
-            report.findings.iter().any(|found| found.starts_with(finding)),
-            "{leak}: {:?}",
-            report.findings
-        );
+        for (leak, finding) in leaks {
+            assert!(
+                report.findings.iter().any(|found| found.starts_with(finding)),
+                "{leak}: {:?}",
+                report.findings
+            );
+        }
     }
 }

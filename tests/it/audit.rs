@@ -4,6 +4,7 @@ mod admin_actions;
 mod checking;
 mod pruning;
 mod row_functions;
+mod subcommands;
 
 use std::path::Path;
 

@@ -1,5 +1,6 @@
 //! `skillkeep import` of valid, unusual and malicious folders.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::CommandExt as _;
@@ -75,15 +76,23 @@ fn bytes_of(file: &Value) -> Vec<u8> {
 
 /// Installs a skill and compares every file with the imported folder. Returns the number of files.
 pub(crate) async fn assert_installs_what_is_on_disk(client: &Client, skill: &str, folder: &Path) -> usize {
-    let install = client
-        .ok(
-            "install_skill",
-            json!({"skill": skill, "assistant": "claude-code"}),
-        )
-        .await;
-    let files = install["files"].as_array().unwrap();
-    for file in files {
-        let path = file["path"].as_str().unwrap();
+    let mut arguments = json!({"skill": skill, "assistant": "claude-code", "max_chars": 80_000});
+    // By path: the bytes of all pages, and what the last one says of the file.
+    let mut installed: BTreeMap<String, (Vec<u8>, Value)> = BTreeMap::new();
+    loop {
+        let page = client.ok("install_skill", arguments.clone()).await;
+        for piece in page["files"].as_array().unwrap() {
+            let path = piece["path"].as_str().unwrap().to_owned();
+            let (bytes, file) = installed.entry(path).or_default();
+            bytes.extend(bytes_of(piece));
+            *file = piece.clone();
+        }
+        match page.get("next_cursor") {
+            Some(cursor) => arguments["cursor"] = cursor.clone(),
+            None => break,
+        }
+    }
+    for (path, (content, file)) in &installed {
         let mut on_disk = folder.join(path);
         if path == "SKILL.md" && !on_disk.exists() {
             on_disk = folder.join("skill.md");
@@ -91,11 +100,11 @@ pub(crate) async fn assert_installs_what_is_on_disk(client: &Client, skill: &str
         let bytes = fs::read(&on_disk).unwrap_or_else(|error| panic!("{}: {error}", on_disk.display()));
         assert_eq!(file["digest"], Digest::of(&bytes).to_string(), "{skill}/{path}");
         assert_eq!(file["size"], bytes.len(), "{skill}/{path}");
-        assert!(bytes_of(file) == bytes, "{skill}/{path}: the contents differ");
+        assert!(*content == bytes, "{skill}/{path}: the contents differ");
         let mode = fs::metadata(&on_disk).unwrap().permissions().mode();
         assert_eq!(file["executable"], mode & 0o100 != 0, "{skill}/{path}");
     }
-    files.len()
+    installed.len()
 }
 
 #[tokio::test(flavor = "multi_thread")]

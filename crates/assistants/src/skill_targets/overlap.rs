@@ -1,6 +1,7 @@
 //! What an assistant sees twice, and which copy it does not use.
 
-use std::path::PathBuf;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 
 use super::assistant::SkillAssistant;
 use super::folders::{Dirs, admin_folders, folders_read};
@@ -111,12 +112,18 @@ fn by_name(
     os: Os,
 ) -> Vec<(String, Vec<PathBuf>)> {
     let read = all_folders(assistant, dirs, os);
-    let mut names: Vec<&str> = Vec::new();
-    for skill in found {
-        if !names.contains(&skill.name.as_str()) {
-            names.push(&skill.name);
-        }
-    }
+    // Indexed, because thousands of skills can be installed.
+    let mut known = HashSet::new();
+    let names: Vec<&str> = found
+        .iter()
+        .map(|skill| skill.name.as_str())
+        .filter(|name| known.insert(*name))
+        .collect();
+    let by_place: HashMap<(&Path, &str), &Found> = found
+        .iter()
+        .rev()
+        .map(|skill| ((skill.folder.as_path(), skill.name.as_str()), skill))
+        .collect();
     // If one of equal names is used, it does not matter over which of two links to the same files.
     let is_one_skill = match assistant.row().equal_names {
         EqualNames::UserHidesProject | EqualNames::ProjectHidesUser | EqualNames::Undetermined => true,
@@ -126,10 +133,7 @@ fn by_name(
         let mut folders = Vec::new();
         let mut real_paths = Vec::new();
         for folder in &read {
-            let Some(skill) = found
-                .iter()
-                .find(|skill| skill.folder == *folder && skill.name == name)
-            else {
+            let Some(skill) = by_place.get(&(folder.as_path(), name)) else {
                 continue;
             };
             if let Some(real) = skill.real_path.as_deref().filter(|_| is_one_skill) {
