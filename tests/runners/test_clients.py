@@ -164,8 +164,9 @@ class FakeClient:
         return answer({
             "search_skills": {"hits": [{"skill": self.either("search_skills", scenario.SAMPLE, "other")}]},
             "get_skill": {"file": {"text": self.either("get_skill", (self.folder / "SKILL.md").read_text(), "")}},
-            "install_skill": {"files": self.files(), "install_id": "i"},
+            "install_skill": {"files": self.files(), "install_id": "i", "digest": "sha256:" + "0" * 64},
             "confirm_install": {"state": self.either("confirm_install", "confirmed", "mismatch")},
+            "check_installed": {"skills": [{"state": self.either("check_installed", "current", "drifted")}]},
             "record_usage": {"outcome": self.either("record_usage", "helped", "failed")},
         }[tool])
 
@@ -173,13 +174,13 @@ class FakeClient:
 class ScenarioTest(unittest.TestCase):
     def test_correct_answers_pass_and_name_the_expected_events(self):
         events = scenario.run_scenario(FakeClient())
-        self.assertEqual(len(events), 8)
+        self.assertEqual(len(events), 9)
         self.assertEqual(events[-2:], [("search_skills", "invalid_arguments"), ("no_such_tool", "unknown_tool")])
 
     def test_each_wrong_answer_fails(self):
         for broken in [
             "list_tools", "search_skills", "get_skill", "install_skill", "read_resource", "confirm_install",
-            "record_usage", "limit", "no_such_tool",
+            "check_installed", "record_usage", "limit", "no_such_tool",
         ]:
             with self.subTest(broken), self.assertRaises(CheckFailed):
                 scenario.run_scenario(FakeClient(broken))

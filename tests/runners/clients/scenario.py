@@ -9,7 +9,7 @@ from common.paths import SAMPLES
 
 # The tools that SCOPES permit.
 TOOLS = [
-    "search_skills", "get_skill", "install_skill", "confirm_install", "record_usage", "usage_report", "whoami", "rate_skill",
+    "search_skills", "get_skill", "install_skill", "confirm_install", "check_installed", "record_usage", "usage_report", "whoami", "rate_skill",
 ]
 SCOPES = "skills:read,skills:install,usage:write,usage:read"
 SAMPLE = "debug-flaky-test"
@@ -68,9 +68,11 @@ def use_skill(client):
     files = [{"path": path, "digest": value} for path, value in digests.items()]
     confirmed = call("confirm_install", install_id=install["install_id"], files=files)
     expect_equal("the install's state", confirmed["state"], "confirmed")
+    checked = call("check_installed", installed=[{"skill": SAMPLE, "digest": install["digest"], "files": files}])
+    expect_equal("the installed skill's state", checked["skills"][0]["state"], "current")
     reported = call("record_usage", skill=SAMPLE, outcome="helped", minutes_saved=5)
     expect_equal("the reported outcome", reported["outcome"], "helped")
-    return [(tool, "ok") for tool in [*TOOLS[:3], "resources/read", *TOOLS[3:5]]]
+    return [(tool, "ok") for tool in [*TOOLS[:3], "resources/read", *TOOLS[3:6]]]
 
 
 def make_invalid_calls(client):
