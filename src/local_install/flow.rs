@@ -107,7 +107,7 @@ pub async fn finish(
             .map(|first| confirm::arguments(&install_id, first))
             .transpose()?;
         let overlapping = match first {
-            Some(first) => overlaps(&machine, &first.name)?,
+            Some(first) => overlaps(&machine, &first.name, &assistants)?,
             None => Vec::new(),
         };
         Ok((written, confirmation.flatten(), overlapping))

@@ -59,11 +59,15 @@ pub(super) fn shadowed(
 }
 
 /// What the user should know of the copies of one skill's folder, also of those that this program did not install: one sentence
-/// for each assistant that lists it twice, or uses another copy.
+/// for each of these assistants that lists it twice, or uses another copy.
 ///
 /// # Errors
 /// [`LocalInstallError::NoHome`].
-pub fn overlaps(machine: &Machine, name: &str) -> Result<Vec<String>, LocalInstallError> {
+pub fn overlaps(
+    machine: &Machine,
+    name: &str,
+    assistants: &[SkillAssistant],
+) -> Result<Vec<String>, LocalInstallError> {
     let dirs = machine.dirs()?;
     let mut same = Vec::new();
     for folder in machine.all_folders()? {
@@ -81,7 +85,7 @@ pub fn overlaps(machine: &Machine, name: &str) -> Result<Vec<String>, LocalInsta
         return Ok(Vec::new());
     }
     let mut sentences = Vec::new();
-    for assistant in SkillAssistant::ALL {
+    for &assistant in assistants {
         let hidden = shadowed_for(assistant, &same, &dirs, OS)
             .into_iter()
             .map(|one| one.sentence);

@@ -174,8 +174,10 @@ impl Sync<'_> {
                 Err(error) => return Err(error),
             }
         }
-        let mut found = scan(&self.scope.machine).map_err(failed)?;
-        found.retain(|here| self.scope.contains(here));
+        if !self.changed.is_empty() {
+            found = scan(&self.scope.machine).map_err(failed)?;
+            found.retain(|here| self.scope.contains(here));
+        }
         let checked = check_with_distributions(self.client, &self.scope.machine, &found).await;
         let (checked, distributed) = checked.map_err(failed)?;
         if self.scope.level == Level::User {

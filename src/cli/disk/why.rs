@@ -1,5 +1,7 @@
 //! `skillkeep why`: why a skill is on this machine, and which copy each assistant uses.
 
+use assistants::skill_targets::SkillAssistant;
+
 use super::failed;
 use super::list::{folder, state};
 use super::scope::ScopeArgs;
@@ -64,7 +66,13 @@ pub(in crate::cli) fn run(args: &WhyArgs) -> Result<(), CliError> {
         }
     }
     if let Some(first) = copies.first() {
-        for sentence in overlaps(&scope.machine, first.installed.name.as_str()).map_err(failed)? {
+        for sentence in overlaps(
+            &scope.machine,
+            first.installed.name.as_str(),
+            &SkillAssistant::ALL,
+        )
+        .map_err(failed)?
+        {
             output::line(&sentence)?;
         }
     }
