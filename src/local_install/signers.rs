@@ -2,7 +2,7 @@
 //! something is installed from it; a key that is new later must be accepted by a person.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use agent_skills::{Digest, Slug};
@@ -133,12 +133,7 @@ impl Signers {
         let text = serde_json::to_string_pretty(&stored).map_err(|error| failed(error.to_string()))?;
         let replaced = std::fs::create_dir_all(&self.folder).and_then(|()| {
             let folder = FolderHandle::open_where_trusted(&self.folder)?;
-            let temporary = format!(".{FILE}.{}.new", std::process::id());
-            let mut file = folder.create_new(Path::new(&temporary), 0o600)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            folder.rename(temporary.as_ref(), FILE.as_ref())?;
-            folder.sync()
+            folder.replace_file(FILE.as_ref(), text.as_bytes(), 0o600)
         });
         replaced.map_err(|error| failed(error.to_string()))
     }

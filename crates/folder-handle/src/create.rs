@@ -1,8 +1,8 @@
 //! Creates, replaces and removes files in a folder, by its handle.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -35,6 +35,25 @@ fn mode_bits(mode: u32) -> Mode {
 }
 
 impl FolderHandle {
+    /// Writes a file, in place of one that is there, at once: readers see the old bytes or the new ones.
+    ///
+    /// # Errors
+    /// If the folder cannot be written, or a file `.NAME.PID.new` is in the way.
+    pub fn replace_file(&self, name: &OsStr, bytes: &[u8], mode: u32) -> io::Result<()> {
+        let mut temporary = OsString::from(".");
+        temporary.push(name);
+        temporary.push(format!(".{}.new", std::process::id()));
+        let mut file = self.create_new(Path::new(&temporary), mode)?;
+        let written = file.write_all(bytes).and_then(|()| file.sync_all());
+        if let Err(error) = written {
+            // The error of the write says more than one of removing what it left.
+            let _ = self.remove_file(&temporary);
+            return Err(error);
+        }
+        self.rename(&temporary, name)?;
+        self.sync()
+    }
+
     /// Creates a file for writing that nobody had created before.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! `skillkeep.toml` and `skillkeep.lock` of a scope.
 
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::path::Path;
 
 use folder_handle::FolderHandle;
@@ -77,13 +77,8 @@ fn read(folder: &Path, name: &str) -> Result<Option<String>, CliError> {
 fn write(folder: &Path, name: &str, text: &str) -> Result<(), CliError> {
     let path = folder.join(name);
     let replaced = std::fs::create_dir_all(folder).and_then(|()| {
-        let handle = FolderHandle::open(folder)?;
-        let temporary = format!(".{name}.{}.new", std::process::id());
-        let mut file = handle.create_new(Path::new(&temporary), 0o644)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        handle.rename(temporary.as_ref(), name.as_ref())?;
-        handle.sync()
+        let folder = FolderHandle::open(folder)?;
+        folder.replace_file(name.as_ref(), text.as_bytes(), 0o644)
     });
     replaced.map_err(|error| file_error("cannot write", &path, &error))
 }

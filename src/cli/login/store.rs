@@ -2,7 +2,7 @@
 //! only its owner can read.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -156,12 +156,7 @@ impl Logins {
             .map_err(|error| CliError::new(CliErrorKind::Internal, error.to_string()))?;
         let replaced = std::fs::create_dir_all(&self.folder).and_then(|()| {
             let folder = FolderHandle::open_where_trusted(&self.folder)?;
-            let temporary = format!(".{FILE}.{}.new", std::process::id());
-            let mut file = folder.create_new(Path::new(&temporary), 0o600)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            folder.rename(temporary.as_ref(), FILE.as_ref())?;
-            folder.sync()
+            folder.replace_file(FILE.as_ref(), text.as_bytes(), 0o600)
         });
         replaced.map_err(|error| file_error("cannot write", &path, &error))
     }
