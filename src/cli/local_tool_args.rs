@@ -10,7 +10,7 @@ pub(super) struct LocalToolArgs {
     /// Let install_skill write below this project folder
     ///
     /// Default: only the skills folders below your home folder, and project folders that the assistant names. Example:
-    /// --allow-project ~/work/shop
+    /// --allow-project ~/shop
     #[arg(long, value_name = "FOLDER")]
     allow_project: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! Denied digests: what contains them is neither published nor installed, whoever asks.
+//! Denied digests: what contains them is neither published nor installed, by any caller.
 
 use serde_json::{Value, json};
 use skillkeep::db::connect_owner;
@@ -92,7 +92,7 @@ async fn denied_file_is_neither_published_nor_installed() {
         (&shown["state"], &shown["denied"]),
         (&json!("quarantined"), &json!(REASON))
     );
-    // Whoever has it learns it at the next check.
+    // A user who has it is told at the next check.
     let files: Vec<Value> = installed["files"]
         .as_array()
         .unwrap()

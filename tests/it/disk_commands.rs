@@ -200,7 +200,7 @@ async fn sync_makes_a_second_machine_equal_and_frozen_detects_differences() {
     let calls = desk.db.events(desk.acme).await.len();
     let again = desk.ok(&["sync", "--frozen"]);
     assert!(again.contains("2 skills are as skillkeep.lock says"), "{again}");
-    // One call that asks for withdrawn versions, whatever the number of skills.
+    // One call asks for withdrawn versions of all skills.
     assert_eq!(desk.db.events(desk.acme).await.len() - calls, 1);
 
     let manifest = desk.read("skillkeep.toml").replace("\"^1.0\"", "\"^1.5\"");
