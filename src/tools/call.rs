@@ -181,10 +181,12 @@ mod tests {
                 "skill": "fill-pdf", "version": "1", "assistant": "codex", "max_chars": 1, "cursor": "x"}),
             ToolName::ConfirmInstall => json!({
                 "install_id": "0190b2c4-5d6e-7f80-9a1b-2c3d4e5f6071",
-                "files": [{"path": "SKILL.md", "digest": digest}]}),
+                "files": [{"path": "SKILL.md", "digest": digest}], "machine": "laptop"}),
             ToolName::CheckInstalled => json!({
                 "installed": [{"skill": "fill-pdf", "version": "1", "digest": digest,
-                    "files": [{"path": "SKILL.md", "digest": digest}]}]}),
+                    "files": [{"path": "SKILL.md", "digest": digest}],
+                    "install_id": "0190b2c4-5d6e-7f80-9a1b-2c3d4e5f6071", "found": "drifted"}],
+                "machine": "laptop"}),
             ToolName::RecordUsage => json!({
                 "skill": "fill-pdf", "version": "1", "outcome": "helped", "minutes_saved": 1, "tokens": 1,
                 "comment": "x", "idempotency_key": "x"}),
@@ -250,7 +252,7 @@ mod tests {
             for (pointer, inside, outside) in limits(&schema, "", &valid) {
                 let with = |value: Value| {
                     let mut arguments = valid.clone();
-                    *arguments.pointer_mut(&pointer).unwrap() = value;
+                    *arguments.pointer_mut(&pointer).expect(&pointer) = value;
                     parse(*tool, arguments)
                 };
                 let Some(Rejection::InvalidArguments(message)) = with(outside).err() else {

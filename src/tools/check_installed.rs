@@ -6,7 +6,6 @@ use agent_skills::{SkillVersion, Slug};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ToolError;
 use super::arguments::MAX_VERSION_CHARS;
 use super::confirm_install::FileOnDisk;
 use super::device_report;
@@ -14,6 +13,7 @@ use super::error::ArgumentError;
 use super::file_differences::FileDifferences;
 use super::not_found::requested_version;
 use super::tool::{CallContext, Done, Tool};
+use super::{ToolError, ToolName};
 use crate::ids::{Digest, InstallId};
 use crate::registry::distributions::{self, Requirement};
 use crate::registry::installed::{self as known, InstalledRef, InstalledSkill, InstalledVersion};
@@ -168,7 +168,7 @@ impl Tool for CheckInstalled {
                 version: requested_version(one.version.as_deref()),
                 digest: one
                     .digest()
-                    .map_err(|error| ToolError::InvalidArguments(error.to_string()))?,
+                    .map_err(|error| error.into_error(ToolName::CheckInstalled))?,
             });
         }
         let found = known::look_up(cx.tx, &references).await?;

@@ -195,7 +195,16 @@ pub(super) enum ArgumentError {
 
 impl ArgumentError {
     pub(super) fn into_rejection(self, tool: ToolName) -> Rejection {
-        Rejection::InvalidArguments(format!("Invalid arguments for {}: {self}.", tool.as_str()))
+        Rejection::InvalidArguments(self.text(tool))
+    }
+
+    /// For an argument that is read again while the tool runs.
+    pub(super) fn into_error(self, tool: ToolName) -> ToolError {
+        ToolError::InvalidArguments(self.text(tool))
+    }
+
+    fn text(&self, tool: ToolName) -> String {
+        format!("Invalid arguments for {}: {self}.", tool.as_str())
     }
 }
 
@@ -301,6 +310,7 @@ mod tests {
                 path: "SKILL.md".to_owned(),
                 error: digest_error,
             },
+            ArgumentError::NothingInstalled,
             ArgumentError::MineWithFilters,
             ArgumentError::DuplicateFile("SKILL.md".to_owned()),
             ArgumentError::Slug("A b".parse::<crate::ids::Slug>().unwrap_err()),
