@@ -49,25 +49,51 @@ pub(crate) const fn term_weight(term: &QueryTerm) -> f32 {
     }
 }
 
-/// Occurrences in all fields, each weighted with its field's factor. `damped` is [`damped_occurrences`].
-pub(crate) fn weighted_occurrences(
-    counts: FieldCounts,
-    field_factors: &[f32; Field::COUNT],
-    damped: &[f32; 256],
-) -> f32 {
-    let mut sum = 0.0;
-    for (field, factor) in Field::ALL.into_iter().zip(field_factors) {
-        sum += factor
-            * damped
-                .get(usize::from(counts.get(field)))
-                .copied()
-                .unwrap_or_default();
-    }
-    sum
+/// Weighs the occurrences of a term in the fields of a document.
+pub(crate) struct FieldWeights {
+    /// Per field, the reciprocal of an occurrence's weight is `.0 + .1 * length`.
+    scales: [(f32, f32); Field::COUNT],
+    /// The effect of 0 to 255 occurrences in a field.
+    damped: [f32; 256],
 }
 
-/// The effect of 0 to 255 occurrences in a field.
-pub(crate) fn damped_occurrences() -> [f32; 256] {
+impl FieldWeights {
+    /// Weights for an index of `documents` with `total_lengths` of their fields, in the order of [`Field::ALL`].
+    pub(crate) fn new(documents: usize, total_lengths: [u64; Field::COUNT]) -> Self {
+        let mut scales = [(0.0, 0.0); Field::COUNT];
+        for ((scale, field), total) in scales.iter_mut().zip(Field::ALL).zip(total_lengths) {
+            let (weight, b) = weight_and_b(field);
+            let average = total as f32 / documents as f32;
+            *scale = (
+                (1.0 - b) / weight,
+                if average > 0.0 { b / average / weight } else { 0.0 },
+            );
+        }
+        Self {
+            scales,
+            damped: damped_occurrences(),
+        }
+    }
+
+    /// The sum of the occurrences in all fields, each weighted and normalised by the length of the field.
+    pub(crate) fn occurrences(&self, counts: FieldCounts, lengths: &[u32; Field::COUNT]) -> f32 {
+        let mut sum = 0.0;
+        for ((field, (base, slope)), length) in Field::ALL.into_iter().zip(self.scales).zip(lengths) {
+            let occurrences = counts.get(field);
+            if occurrences > 0 {
+                let effect = self
+                    .damped
+                    .get(usize::from(occurrences))
+                    .copied()
+                    .unwrap_or_default();
+                sum += effect / (base + slope * (*length).max(1) as f32);
+            }
+        }
+        sum
+    }
+}
+
+fn damped_occurrences() -> [f32; 256] {
     let mut damped = [0.0; 256];
     for (effect, occurrences) in damped.iter_mut().zip(0_u16..) {
         *effect = f32::from(occurrences).powf(OCCURRENCE_EXPONENT);

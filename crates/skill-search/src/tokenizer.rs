@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use rust_stemmers::{Algorithm, Stemmer};
 
 use crate::segmentation::{Script, fold, identifier_parts, next_word};
+use crate::term::TermKey;
 
 /// Longer words are ignored: they are digests, encoded data or noise.
 const MAX_WORD_BYTES: usize = 64;
@@ -27,26 +28,6 @@ const STOP_WORDS: &[&str] = &[
     "too", "under", "up", "very", "was", "we", "were", "what", "when", "where", "which", "who", "why",
     "will", "with", "without", "would", "you", "your",
 ];
-
-/// A term of the index: a 64-bit FNV-1a hash of the stem.
-///
-/// FNV-1a hashes byte by byte, so the hash of two adjacent stems equals the hash of the joined word: `code review`,
-/// `code-review` and `codereview` are one term, without building a string. A deliberate collision has no benefit: an
-/// author who can publish the colliding word can publish the word itself. `HashMap` hashes these keys again with a
-/// random seed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct TermKey(u64);
-
-impl TermKey {
-    const EMPTY: Self = Self(0xcbf2_9ce4_8422_2325);
-
-    fn extended(self, text: &str) -> Self {
-        let hash = text.bytes().fold(self.0, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        Self(hash)
-    }
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TermKind {
@@ -110,6 +91,19 @@ impl Tokenizer {
                     None
                 }
             };
+        }
+    }
+
+    /// Calls `each` with the folded words of `text` that are separated by spaces, except stop words.
+    pub(crate) fn words(&mut self, text: &str, each: &mut impl FnMut(&str)) {
+        let mut rest = text;
+        while let Some(word) = next_word(&mut rest) {
+            if word.script == Script::Spaced && word.text.len() <= MAX_WORD_BYTES {
+                fold(word.text, &mut self.folded);
+                if STOP_WORDS.binary_search(&self.folded.as_str()).is_err() {
+                    each(&self.folded);
+                }
+            }
         }
     }
 
