@@ -3,9 +3,13 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::document::{Document, Field};
+use crate::language::{self, Language};
+use crate::names::NameKeys;
 use crate::postings::FieldCounts;
+use crate::segmentation::Script;
+use crate::stop_words::ENGLISH;
 use crate::term::TermKey;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{TokenKind, Tokenizer};
 use crate::view::DocumentEntry;
 use crate::vocabulary::MIN_WORD_CHARS;
 
@@ -15,6 +19,9 @@ pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// Maximum number of bytes of each other field that are indexed; tags and headings are counted together.
 pub const MAX_FIELD_BYTES: usize = 16 * 1024;
+
+/// Maximum number of bytes of a body that are read to guess its language.
+const GUESSED_BODY_BYTES: usize = 4 * 1024;
 
 /// Analyses documents. Reuse it for many documents: it caches stems.
 #[derive(Default)]
@@ -40,21 +47,49 @@ impl Analyzer {
 
     /// Analyses the first [`MAX_BODY_BYTES`] of the body and the first [`MAX_FIELD_BYTES`] of each other field.
     pub fn analyze<Id: Copy>(&mut self, document: &Document<'_, Id>) -> AnalyzedDocument<Id> {
-        let (terms, lengths) = self.count_terms(document);
-        let name_keys = terms
+        let languages = languages(document);
+        let (mut terms, lengths) = self.count_terms(document, &languages);
+        let name_keys: Box<[TermKey]> = terms
             .iter()
             .take_while(|(_, counts)| counts.get(Field::Name) > 0)
             .map(|(key, _)| *key)
             .collect();
+        let signature = signature(&terms);
+        let name = NameKeys::new(&mut self.tokenizer, truncated(document.name, MAX_FIELD_BYTES));
+        self.add_name_terms(&mut terms, name_keys.len(), &name);
         AnalyzedDocument {
             entry: DocumentEntry {
                 id: document.id,
                 lengths,
                 name_keys,
-                signature: signature(&terms),
+                signature,
             },
-            words: self.words(document),
+            words: self.words(document, &name),
             terms,
+        }
+    }
+
+    /// Adds the keys of the whole name and of its joined words, each as one occurrence in the name. `name_terms` is
+    /// the number of terms in the name so far.
+    fn add_name_terms(
+        &mut self,
+        terms: &mut Vec<(TermKey, FieldCounts)>,
+        name_terms: usize,
+        name: &NameKeys,
+    ) {
+        let joined = name
+            .joined
+            .iter()
+            .filter_map(|word| self.tokenizer.word_key(word));
+        let keys: Vec<TermKey> = joined.chain([name.literal, name.compact]).collect();
+        for key in keys.into_iter().filter(|key| *key != TermKey::EMPTY) {
+            let known = terms.iter().position(|(known, _)| *known == key);
+            if known.is_some_and(|at| at < name_terms) {
+                continue;
+            }
+            let mut counts = known.map_or_else(FieldCounts::default, |at| terms.remove(at).1);
+            counts.increment(Field::Name);
+            terms.insert(name_terms.min(terms.len()), (key, counts));
         }
     }
 
@@ -68,6 +103,7 @@ impl Analyzer {
     fn count_terms<Id>(
         &mut self,
         document: &Document<'_, Id>,
+        languages: &[Language],
     ) -> (Vec<(TermKey, FieldCounts)>, [u32; Field::COUNT]) {
         let mut terms: Vec<(TermKey, FieldCounts)> = Vec::new();
         let mut positions: HashMap<TermKey, usize> =
@@ -75,8 +111,13 @@ impl Analyzer {
         let lengths = Field::ALL.map(|field| {
             let mut length = 0_u32;
             for_each_text(document, field, &mut |text| {
-                self.tokenizer.tokens(text, &mut |token| {
-                    length = length.saturating_add(1);
+                self.tokenizer.tokens(text, languages, &mut |token| {
+                    // Other forms of a word do not make a text longer.
+                    let is_counted = match token.kind {
+                        TokenKind::Word | TokenKind::Phrase => 1,
+                        TokenKind::Stem | TokenKind::Character => 0,
+                    };
+                    length = length.saturating_add(is_counted);
                     let position = *positions.entry(token.key).or_insert_with(|| {
                         terms.push((token.key, FieldCounts::default()));
                         terms.len() - 1
@@ -91,12 +132,16 @@ impl Analyzer {
         (terms, lengths)
     }
 
-    fn words<Id>(&mut self, document: &Document<'_, Id>) -> Vec<Box<str>> {
-        let mut words: HashSet<Box<str>> = HashSet::new();
+    fn words<Id>(&mut self, document: &Document<'_, Id>, name: &NameKeys) -> Vec<Box<str>> {
+        let mut words: HashSet<Box<str>> = name.joined.iter().map(|word| word.as_str().into()).collect();
         for field in Field::ALL.into_iter().filter(|field| *field != Field::Body) {
             for_each_text(document, field, &mut |text| {
-                self.tokenizer.words(text, &mut |word| {
-                    if word.chars().count() >= MIN_WORD_CHARS && !words.contains(word) {
+                self.tokenizer.words(text, &mut |word, script| {
+                    let is_known = script == Script::Unspaced
+                        || word.chars().count() < MIN_WORD_CHARS
+                        || ENGLISH.binary_search(&word).is_ok()
+                        || words.contains(word);
+                    if !is_known {
                         words.insert(word.into());
                     }
                 });
@@ -106,6 +151,17 @@ impl Analyzer {
         words.sort_unstable();
         words
     }
+}
+
+/// The languages of a document beside English: of its description, and of the start of its body.
+fn languages<Id>(document: &Document<'_, Id>) -> Vec<Language> {
+    let mut languages = language::of_document(truncated(document.description, MAX_FIELD_BYTES));
+    for language in language::of_document(truncated(document.body, GUESSED_BODY_BYTES)) {
+        if !languages.contains(&language) {
+            languages.push(language);
+        }
+    }
+    languages
 }
 
 /// A 64-bit SimHash (Charikar 2002) of the terms of the body, each weighted by its damped number of occurrences.
@@ -173,8 +229,8 @@ mod tests {
         assert_eq!(truncated("pdf", 9), "pdf");
         let body = format!("early {} late", "\u{2014}".repeat(MAX_BODY_BYTES));
         let analyzed = Analyzer::new().analyze(&document("pdf", &body));
-        // The name and the first word; "late" is after the limit.
-        assert_eq!(analyzed.terms.len(), 2);
+        // The name with its two keys, and the first word; "late" is after the limit.
+        assert_eq!(analyzed.terms.len(), 4);
     }
 
     #[test]
@@ -193,6 +249,7 @@ mod tests {
                 "finance",
                 "merging",
                 "pdf",
+                "pdftools",
                 "tables",
                 "tools",
                 "ubersicht"

@@ -13,6 +13,15 @@ pub struct Match {
     pub field: Field,
 }
 
+/// A word of the query that is probably written wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Correction {
+    /// The word as written in the query.
+    pub written: String,
+    /// The word that the document contains instead, in lowercase.
+    pub word: String,
+}
+
 /// A document that matches a query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hit<Id> {
@@ -21,6 +30,8 @@ pub struct Hit<Id> {
     pub score: f32,
     /// The words of the query that the document contains: by field, highest weight first, then in the query's order.
     pub matched: Vec<Match>,
+    /// The words of `matched` that the document contains only in another spelling, in the query's order.
+    pub corrected: Vec<Correction>,
 }
 
 impl<Id> Hit<Id> {
@@ -65,6 +76,7 @@ mod tests {
                 matched("tables", Field::Description),
                 matched("page", Field::Body),
             ],
+            corrected: Vec::new(),
         };
         assert_eq!(hit.why(9), "name: pdf; description: extract, tables; body: page");
         assert_eq!(hit.why(2), "name: pdf; description: extract");

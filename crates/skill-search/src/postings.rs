@@ -52,6 +52,11 @@ impl FieldCounts {
         count
     }
 
+    /// Whether there are occurrences in name, tags or description.
+    pub(crate) const fn is_in_front(self) -> bool {
+        self.0 & 0xffff != 0
+    }
+
     pub(crate) fn increment(&mut self, field: Field) {
         let (shift, mask) = Self::shift_and_mask(field);
         if (self.0 >> shift) & mask < mask {

@@ -1,7 +1,11 @@
 //! Queries: a user's request as terms.
 
+use crate::expansion::expanded;
+use crate::language;
+use crate::names::NameKeys;
+use crate::segmentation::{fold, without_umlauts};
 use crate::term::TermKey;
-use crate::tokenizer::{TermKind, Tokenizer};
+use crate::tokenizer::{Token, TokenKind, Tokenizer, stem_keys};
 use crate::view::IndexView;
 
 /// Maximum number of characters of a query; the rest is ignored.
@@ -18,15 +22,66 @@ const MAX_WRITTEN_CHARS: usize = 32;
 /// A request in plain words. It has no syntax: quotes, brackets and operators only separate words.
 #[derive(Debug, Clone)]
 pub struct Query {
-    terms: Vec<QueryTerm>,
+    /// Ordered by group.
+    pub(crate) terms: Vec<QueryTerm>,
+    pub(crate) groups: Vec<Group>,
+    /// The whole text as a name.
+    pub(crate) name: NameKeys,
+    /// Whether the text ends with a word, which may be unfinished.
+    pub(crate) is_open: bool,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct QueryTerm {
     pub(crate) key: TermKey,
     pub(crate) kind: TermKind,
-    /// The word as written.
+    /// Index of its group.
+    pub(crate) group: usize,
+    /// The word of the vocabulary, if it is not the word as written.
+    pub(crate) word: Option<Box<str>>,
+}
+
+/// Terms of which a document needs one: a word and other forms of it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Group {
+    /// The word as written; empty for phrases and characters, which are not shown.
     pub(crate) written: String,
+    /// The word with case, accents and width folded; empty in scripts without spaces.
+    pub(crate) folded: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TermKind {
+    /// A word, or a pair of characters in a script without spaces.
+    Word,
+    /// A word that is common in the language of the query, which is not English.
+    StopWord,
+    Phrase,
+    /// One character of a pair.
+    Character,
+    /// A word that is similar to the word as written, with this number of errors.
+    Typo(usize),
+    /// A word that begins with the word as written, of which the index has nothing.
+    Completion,
+    /// The same for a word that the index has.
+    Continuation,
+    /// Words that are apart in the query and joined in the text, or the reverse.
+    Joined,
+}
+
+impl TermKind {
+    /// Whether documents with the term have the word, rather than only something beside it.
+    pub(crate) const fn is_word(self) -> bool {
+        match self {
+            Self::Word
+            | Self::StopWord
+            | Self::Typo(_)
+            | Self::Completion
+            | Self::Continuation
+            | Self::Joined => true,
+            Self::Phrase | Self::Character => false,
+        }
+    }
 }
 
 impl Query {
@@ -37,35 +92,110 @@ impl Query {
             .char_indices()
             .nth(MAX_QUERY_CHARS)
             .map_or(text.len(), |(at, _)| at);
-        let mut terms: Vec<QueryTerm> = Vec::new();
-        let (mut words, mut phrases) = (0, 0);
-        Tokenizer::default().tokens(text.get(..end).unwrap_or(text), &mut |token| {
+        let text = text.get(..end).unwrap_or(text);
+        let languages = language::of_query(text);
+        let mut tokenizer = Tokenizer::default();
+        let mut query = Self {
+            terms: Vec::new(),
+            groups: Vec::new(),
+            name: NameKeys::new(&mut tokenizer, text),
+            is_open: text.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '-' | '_')),
+        };
+        let (mut words, mut phrases, mut characters) = (0, 0, 0);
+        // The group of the last word; `None` if the word is ignored, and so are its other forms.
+        let mut word_group = None;
+        tokenizer.tokens(text, &languages, &mut |token| {
             let count = match token.kind {
-                TermKind::Word => &mut words,
-                TermKind::Phrase => &mut phrases,
+                TokenKind::Word => &mut words,
+                TokenKind::Phrase => &mut phrases,
+                TokenKind::Character => &mut characters,
+                TokenKind::Stem => {
+                    if let Some((group, kind)) = word_group {
+                        query.add(token.key, kind, group, None);
+                    }
+                    return;
+                }
             };
-            if *count < MAX_QUERY_WORDS && terms.iter().all(|term| term.key != token.key) {
+            let is_ignored = *count >= MAX_QUERY_WORDS || query.has(token.key);
+            if !is_ignored {
                 *count += 1;
-                terms.push(QueryTerm {
-                    key: token.key,
-                    kind: token.kind,
-                    written: token.written.chars().take(MAX_WRITTEN_CHARS).collect(),
-                });
+            }
+            if token.kind == TokenKind::Word {
+                word_group = (!is_ignored).then(|| query.add_word(token, &languages));
+            } else if !is_ignored {
+                let kind = match token.kind {
+                    TokenKind::Character => TermKind::Character,
+                    TokenKind::Word | TokenKind::Stem | TokenKind::Phrase => TermKind::Phrase,
+                };
+                let group = query.add_group(Group::default());
+                query.add(token.key, kind, group, None);
             }
         });
-        Self { terms }
+        query.sort();
+        query
+    }
+
+    /// Adds a word with its group, and its spelling without umlauts. Returns the group and the kind.
+    fn add_word(&mut self, token: Token<'_>, languages: &[language::Language]) -> (usize, TermKind) {
+        let mut folded = String::new();
+        fold(token.written, &mut folded);
+        let kind = if language::is_stop_word(&folded, languages) {
+            TermKind::StopWord
+        } else {
+            TermKind::Word
+        };
+        let group = self.add_group(Group {
+            written: token.written.chars().take(MAX_WRITTEN_CHARS).collect(),
+            folded,
+        });
+        self.add(token.key, kind, group, None);
+        if let Some(spelled) = without_umlauts(token.written) {
+            for key in stem_keys(&spelled, languages) {
+                self.add(key, kind, group, None);
+            }
+        }
+        (group, kind)
+    }
+
+    pub(crate) fn has(&self, key: TermKey) -> bool {
+        self.terms.iter().any(|term| term.key == key)
+    }
+
+    pub(crate) fn add_group(&mut self, group: Group) -> usize {
+        self.groups.push(group);
+        self.groups.len() - 1
+    }
+
+    /// Adds a term, unless the query has its key.
+    pub(crate) fn add(&mut self, key: TermKey, kind: TermKind, group: usize, word: Option<&str>) {
+        if !self.has(key) {
+            self.terms.push(QueryTerm {
+                key,
+                kind,
+                group,
+                word: word.map(Box::from),
+            });
+        }
+    }
+
+    pub(crate) fn sort(&mut self) {
+        self.terms.sort_by_key(|term| term.group);
     }
 
     /// The terms whose postings a search reads, each once.
     pub fn keys(&self) -> impl Iterator<Item = TermKey> {
-        self.terms.iter().map(|term| term.key)
+        let name = [self.name.literal, self.name.compact];
+        let name = name.into_iter().filter(|key| *key != TermKey::EMPTY);
+        self.terms.iter().map(|term| term.key).chain(name)
     }
 
-    /// The query with further terms, for words of which the index contains few. Reads the postings of
-    /// [`keys`](Self::keys). Their keys come first, in the same order.
+    /// The query with further terms, for words of which the index has few: corrected, completed, split and joined
+    /// words, and stems of other languages. Reads the postings of [`keys`](Self::keys) and the vocabulary.
+    ///
+    /// Adds at most 300 terms.
     #[must_use]
-    pub fn expanded(&self, _view: &impl IndexView) -> Self {
-        self.clone()
+    pub fn expanded(&self, view: &impl IndexView) -> Self {
+        expanded(self, view)
     }
 
     /// Whether there is nothing to search for: no words, or only stop words such as "the".
@@ -83,16 +213,20 @@ impl Query {
     /// Whether it has a word of `other`, in any form that a search treats as the same.
     #[must_use]
     pub fn shares_word_with(&self, other: &Self) -> bool {
-        self.words()
-            .any(|word| other.words().any(|other| other.key == word.key))
+        self.terms.iter().any(|term| {
+            let is_same = |other: &QueryTerm| other.key == term.key && other.kind.is_word();
+            term.kind.is_word() && other.terms.iter().any(is_same)
+        })
     }
 
-    fn words(&self) -> impl Iterator<Item = &QueryTerm> {
-        self.terms.iter().filter(|term| term.kind == TermKind::Word)
+    /// The groups that are words.
+    pub(crate) fn words(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter().filter(|group| !group.written.is_empty())
     }
 
-    pub(crate) fn terms(&self) -> &[QueryTerm] {
-        &self.terms
+    /// The terms of each group.
+    pub(crate) fn alternatives(&self) -> impl Iterator<Item = &[QueryTerm]> {
+        self.terms.chunk_by(|one, next| one.group == next.group)
     }
 }
 
@@ -105,11 +239,8 @@ mod tests {
     #[test]
     fn operators_are_plain_text() {
         let keys = |text| {
-            Query::new(text)
-                .terms()
-                .iter()
-                .map(|term| term.key)
-                .collect::<Vec<_>>()
+            let query = Query::new(text);
+            query.terms.iter().map(|term| term.key).collect::<Vec<_>>()
         };
         let plain = keys("pdf; table; name; draft");
         for text in [
@@ -132,7 +263,7 @@ mod tests {
     #[test]
     fn repeated_word_is_one_term_as_first_written() {
         let query = Query::new("Tables; table; TABLES");
-        let written: Vec<_> = query.terms().iter().map(|term| term.written.as_str()).collect();
+        let written: Vec<_> = query.words().map(|word| word.written.as_str()).collect();
         assert_eq!(written, ["Tables"]);
     }
 
@@ -148,7 +279,7 @@ mod tests {
     proptest! {
         #[test]
         fn number_of_terms_is_limited(text in "(\\PC{0,4}[a-z0-9]{1,3} ?){0,900}") {
-            prop_assert!(Query::new(&text).terms().len() <= 2 * MAX_QUERY_WORDS);
+            prop_assert!(Query::new(&text).groups.len() <= 3 * MAX_QUERY_WORDS);
         }
     }
 }

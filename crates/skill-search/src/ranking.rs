@@ -1,28 +1,33 @@
-//! Ranks documents: BM25F (Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009,
-//! section 3.6), which sums the occurrences of a term over the fields, weighted and normalised by length, before it
-//! saturates the sum. Phrase terms, the preference for covering the query, and the name bonus are additions that
-//! improved the measured quality.
+//! Ranks documents in two stages.
+//!
+//! The first is BM25F (Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009, section
+//! 3.6), which sums the occurrences of a term over the fields, weighted and normalised by length, before it saturates the
+//! sum. Phrase terms, the preference for covering the query, and the name bonus are additions that improved the measured
+//! quality. The second stage orders the best documents of the first again, see [`second_stage`](crate::second_stage).
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::bm25::{
-    COVERAGE_EXPONENT, FieldWeights, K1, NAME_COVERAGE_EXPONENT, NAME_WEIGHT, PRESENCE_BONUS, idf,
-    term_weight,
-};
+use crate::bm25::{FieldWeights, idf};
 use crate::document::Field;
+use crate::evidence::{Evidence, collect};
 use crate::hit::Hit;
-use crate::matches::matches;
 use crate::postings::Posting;
-use crate::query::Query;
+use crate::query::{Query, QueryTerm, TermKind};
+use crate::second_stage::{self, Features};
+use crate::term::TermKey;
 use crate::view::{DocumentEntry, IndexView};
+use crate::weights::Weights;
+
+/// Number of documents that the second stage orders.
+const SECOND_STAGE_DOCUMENTS: usize = 60;
 
 /// Sums over the query's terms that a document contains.
 #[derive(Clone, Copy, Default)]
 struct Accumulator {
     score: f32,
     matched_idf: f32,
-    /// The part of `matched_idf` from terms in the name.
+    /// Sum over the terms in the name, by their frequency in names.
     name_idf: f32,
 }
 
@@ -35,10 +40,27 @@ struct Candidate<Id> {
     slot: u32,
 }
 
+/// A term of the query that some documents contain.
+pub(crate) struct LiveTerm<'a> {
+    pub(crate) term: &'a QueryTerm,
+    pub(crate) postings: &'a [Posting],
+    /// Share of the term's effect, by its kind.
+    pub(crate) weight: f32,
+    pub(crate) idf: f32,
+    /// The same by its frequency in names.
+    pub(crate) name_idf: f32,
+    /// Share of its documents that have it in name, tags or description: words of topics have a high one.
+    pub(crate) topic: f32,
+    /// Inverse document frequency in name, tags and description.
+    pub(crate) front_idf: f32,
+    /// Mean number of occurrences in the bodies that have it, as 0 to 1: words of topics are repeated.
+    pub(crate) burst: f32,
+}
+
 /// Returns the best `limit` documents for which `filter` is true, best first. Equal scores are ordered by ID.
 ///
-/// The view must have the postings of [`Query::keys`]. Calls `filter` in the order of the results, and only until the
-/// limit is reached.
+/// The view must have the postings of [`Query::keys`]. Calls `filter` for the best documents of the first stage until it
+/// was true for 60 or `limit` of them, whichever is more.
 #[must_use]
 pub fn search<V: IndexView>(
     view: &V,
@@ -46,77 +68,341 @@ pub fn search<V: IndexView>(
     limit: usize,
     filter: impl Fn(V::Id) -> bool,
 ) -> Vec<Hit<V::Id>> {
-    let mut candidates = candidates(view, query);
-    let best_first = std::iter::from_fn(|| candidates.pop());
-    let chosen: Vec<Candidate<V::Id>> = best_first
-        .filter(|candidate| filter(candidate.id.0))
-        .take(limit)
-        .collect();
-    let slots: Vec<u32> = chosen.iter().map(|candidate| candidate.slot).collect();
+    search_with(view, query, limit, filter, Weights::builtin())
+}
+
+/// [`search`] with other weights, to measure them.
+#[must_use]
+pub fn search_with<V: IndexView>(
+    view: &V,
+    query: &Query,
+    limit: usize,
+    filter: impl Fn(V::Id) -> bool,
+    weights: &Weights,
+) -> Vec<Hit<V::Id>> {
+    let groups = live_groups(view, query, weights);
+    let mut chosen = first_stage(view, query, &groups, weights, limit, filter);
+    let mut evidence = collect(view, &groups, chosen.iter().map(|ranked| ranked.slot));
+    if weights.second_stage.iter().any(|weight| *weight != 0.0) {
+        let second = chosen.len().min(SECOND_STAGE_DOCUMENTS);
+        let features = features(view, &groups, &chosen, &evidence, second);
+        second_stage::reorder(&mut chosen, &mut evidence, &features, weights);
+    }
+    chosen.truncate(limit);
     chosen
         .into_iter()
-        .zip(matches(view, query, &slots))
-        .map(|(candidate, matched)| Hit {
-            id: candidate.id.0,
-            score: f32::from_bits(candidate.score_bits),
-            matched,
+        .zip(&evidence)
+        .map(|(ranked, evidence)| {
+            let (matched, corrected) = evidence.matches(query, &groups);
+            Hit {
+                id: ranked.id,
+                score: ranked.score,
+                matched,
+                corrected,
+            }
         })
         .collect()
 }
 
-fn candidates<V: IndexView>(view: &V, query: &Query) -> BinaryHeap<Candidate<V::Id>> {
-    let mut accumulators = vec![Accumulator::default(); view.slot_count()];
-    let weights = FieldWeights::new(view.len(), view.total_lengths());
-    let mut query_idf = 0.0;
-    for term in query.terms() {
+/// The documents that the second stage orders, with their features, to train its weights.
+#[must_use]
+pub fn second_stage_features<V: IndexView>(
+    view: &V,
+    query: &Query,
+    weights: &Weights,
+) -> Vec<(V::Id, Features)> {
+    let groups = live_groups(view, query, weights);
+    let chosen = first_stage(view, query, &groups, weights, SECOND_STAGE_DOCUMENTS, |_| true);
+    let evidence = collect(view, &groups, chosen.iter().map(|ranked| ranked.slot));
+    let features = features(view, &groups, &chosen, &evidence, chosen.len());
+    chosen.into_iter().map(|ranked| ranked.id).zip(features).collect()
+}
+
+fn features<V: IndexView>(
+    view: &V,
+    groups: &[Vec<LiveTerm<'_>>],
+    chosen: &[Ranked<V::Id>],
+    evidence: &[Evidence],
+    count: usize,
+) -> Vec<Features> {
+    let best_score = chosen.iter().map(|ranked| ranked.own_score).fold(0.0, f32::max);
+    let query = second_stage::QueryTotals::new(groups, best_score, view.len(), view.total_lengths());
+    chosen
+        .iter()
+        .zip(evidence)
+        .take(count)
+        .filter_map(|(ranked, evidence)| {
+            let document = view.document(ranked.slot)?;
+            let name_idf = name_idf(view, document);
+            Some(second_stage::features(
+                &query,
+                groups,
+                document,
+                evidence,
+                ranked.own_score,
+                name_idf,
+            ))
+        })
+        .collect()
+}
+
+/// A document with its rank.
+pub(crate) struct Ranked<Id> {
+    pub(crate) id: Id,
+    pub(crate) slot: u32,
+    /// How exactly its name is the query: 2 for the same words, 1 for the same letters, 0 for another name.
+    pub(crate) exactness: u8,
+    /// The score without the part for exactness.
+    pub(crate) own_score: f32,
+    pub(crate) score: f32,
+}
+
+/// The terms of each group of the query that some documents contain.
+fn live_groups<'a, V: IndexView>(view: &'a V, query: &'a Query, weights: &Weights) -> Vec<Vec<LiveTerm<'a>>> {
+    let live = |term: &'a QueryTerm| {
         let postings = view.postings(term.key);
-        if postings.is_empty() {
+        (!postings.is_empty()).then(|| {
+            let front = postings
+                .iter()
+                .filter(|posting| posting.counts.is_in_front())
+                .count();
+            let topic = (front as f32 + 0.5) / (postings.len() as f32 + 1.0);
+            let (mut bodies, mut occurrences) = (0_u32, 0_u32);
+            for posting in postings {
+                let count = u32::from(posting.counts.get(Field::Body));
+                bodies += u32::from(count > 0);
+                occurrences += count.min(20);
+            }
+            let mean = (occurrences as f32 + 2.0) / (bodies as f32 + 1.0);
+            LiveTerm {
+                term,
+                postings,
+                weight: weight(term.kind, weights)
+                    * topic.powf(weights.topic_exponent)
+                    * mean.powf(weights.burst_exponent),
+                idf: idf(view.len(), postings.len()),
+                name_idf: idf(view.len(), view.name_frequency(term.key) as usize),
+                topic,
+                front_idf: idf(view.len(), front),
+                burst: mean / (4.0 + mean),
+            }
+        })
+    };
+    query
+        .alternatives()
+        .map(|terms| terms.iter().filter_map(live).collect::<Vec<_>>())
+        .filter(|terms| !terms.is_empty())
+        .collect()
+}
+
+const fn weight(kind: TermKind, weights: &Weights) -> f32 {
+    match kind {
+        TermKind::Word => 1.0,
+        TermKind::StopWord => weights.foreign_stop_word,
+        TermKind::Phrase => weights.phrase,
+        TermKind::Character => weights.character,
+        TermKind::Typo(errors) => {
+            if errors < 2 {
+                weights.typo_one
+            } else {
+                weights.typo_two
+            }
+        }
+        TermKind::Completion => weights.completion,
+        TermKind::Continuation => weights.continuation,
+        TermKind::Joined => weights.joined,
+    }
+}
+
+impl LiveTerm<'_> {
+    /// What the term adds to the part of the query that a document covers.
+    pub(crate) fn coverage(&self) -> f32 {
+        match self.term.kind {
+            TermKind::Word | TermKind::Phrase | TermKind::Joined => self.idf,
+            TermKind::StopWord
+            | TermKind::Character
+            | TermKind::Typo(_)
+            | TermKind::Completion
+            | TermKind::Continuation => self.weight * self.idf,
+        }
+    }
+}
+
+/// The best documents by the first stage: at least [`SECOND_STAGE_DOCUMENTS`], if so many match.
+fn first_stage<V: IndexView>(
+    view: &V,
+    query: &Query,
+    groups: &[Vec<LiveTerm<'_>>],
+    weights: &Weights,
+    limit: usize,
+    filter: impl Fn(V::Id) -> bool,
+) -> Vec<Ranked<V::Id>> {
+    let sums = accumulate(view, groups, weights);
+    let query_idf: f32 = groups
+        .iter()
+        .map(|terms| highest(terms, LiveTerm::coverage))
+        .sum();
+    let exact = exact_slots(view, query);
+    let mut highest_score = 0.0_f32;
+    let mut scores: Vec<(u32, f32)> = Vec::new();
+    for (slot, sums) in (0_u32..).zip(&sums) {
+        if sums.score > 0.0
+            && let Some(document) = view.document(slot)
+        {
+            let coverage = (sums.matched_idf / query_idf).powf(weights.coverage_exponent);
+            let score = sums.score * coverage + name_bonus(view, document, sums.name_idf, weights);
+            highest_score = highest_score.max(score);
+            scores.push((slot, score));
+        }
+    }
+    // An exact name is above everything else. It may consist of words that are not indexed.
+    let step = highest_score.max(1.0);
+    let unscored = exact.iter().map(|(slot, _)| *slot).filter(|slot| {
+        let sums = sums.get(*slot as usize);
+        sums.is_some_and(|sums| sums.score <= 0.0)
+    });
+    scores.extend(unscored.map(|slot| (slot, 0.0)));
+    let exactness_of = |slot: u32| {
+        let found = exact.iter().find(|(exact, _)| *exact == slot);
+        found.map_or(0, |(_, exactness)| *exactness)
+    };
+    let candidate = |(slot, score): (u32, f32)| {
+        let score = score + step * f32::from(exactness_of(slot));
+        Some(Candidate {
+            score_bits: score.to_bits(),
+            id: Reverse(view.document(slot)?.id),
+            slot,
+        })
+    };
+    let mut candidates: BinaryHeap<_> = scores.into_iter().filter_map(candidate).collect();
+    let best_first = std::iter::from_fn(|| candidates.pop());
+    best_first
+        .filter(|candidate| filter(candidate.id.0))
+        .take(limit.max(SECOND_STAGE_DOCUMENTS))
+        .map(|candidate| {
+            let score = f32::from_bits(candidate.score_bits);
+            let exactness = exactness_of(candidate.slot);
+            Ranked {
+                id: candidate.id.0,
+                slot: candidate.slot,
+                exactness,
+                own_score: score - step * f32::from(exactness),
+                score,
+            }
+        })
+        .collect()
+}
+
+/// The documents whose name is the query: 2 for the same words, 1 for the same letters.
+fn exact_slots<V: IndexView>(view: &V, query: &Query) -> Vec<(u32, u8)> {
+    let mut exact: Vec<(u32, u8)> = Vec::new();
+    for (key, exactness) in [(query.name.literal, 2), (query.name.compact, 1)] {
+        if key == TermKey::EMPTY {
             continue;
         }
-        let idf = idf(view.len(), postings.len());
-        let weight = term_weight(term) * idf;
-        query_idf += idf;
-        for Posting { slot, counts } in postings {
-            let (Some(sums), Some(document)) = (accumulators.get_mut(*slot as usize), view.document(*slot))
-            else {
-                continue;
-            };
-            let occurrences = weights.occurrences(*counts, &document.lengths);
-            sums.score += weight * (occurrences / (K1 + occurrences) + PRESENCE_BONUS);
-            sums.matched_idf += idf;
-            if counts.get(Field::Name) > 0 {
-                sums.name_idf += idf;
+        for posting in view.postings(key) {
+            if exact.iter().all(|(slot, _)| *slot != posting.slot) {
+                exact.push((posting.slot, exactness));
             }
         }
     }
-    (0_u32..)
-        .zip(accumulators)
-        .filter(|(_, sums)| sums.score > 0.0)
-        .filter_map(|(slot, sums)| {
-            let document = view.document(slot)?;
-            let coverage = (sums.matched_idf / query_idf).powf(COVERAGE_EXPONENT);
-            let score = sums.score * coverage + name_bonus(view, document, sums.name_idf);
-            Some(Candidate {
-                score_bits: score.to_bits(),
-                id: Reverse(document.id),
-                slot,
-            })
+    exact
+}
+
+/// The sums of each document, by slot.
+fn accumulate<V: IndexView>(view: &V, groups: &[Vec<LiveTerm<'_>>], weights: &Weights) -> Vec<Accumulator> {
+    let mut accumulators = vec![Accumulator::default(); view.slot_count()];
+    let fields = FieldWeights::new(weights, view.len(), view.total_lengths());
+    let sums_of = |live: &LiveTerm<'_>, posting: &Posting| {
+        let document = view.document(posting.slot)?;
+        let occurrences = fields.occurrences(posting.counts, &document.lengths);
+        let effect = occurrences / (weights.k1 + occurrences) + weights.presence;
+        let is_in_name = posting.counts.get(Field::Name) > 0;
+        Some(Accumulator {
+            score: live.weight * live.idf * effect,
+            matched_idf: live.coverage(),
+            name_idf: if is_in_name { name_share(live) } else { 0.0 },
         })
-        .collect()
+    };
+    let mut alternatives: Vec<(u32, Accumulator)> = Vec::new();
+    for terms in groups {
+        alternatives.clear();
+        for live in terms {
+            for posting in live.postings {
+                let Some(sums) = sums_of(live, posting) else {
+                    continue;
+                };
+                if terms.len() == 1 {
+                    if let Some(total) = accumulators.get_mut(posting.slot as usize) {
+                        total.add(sums);
+                    }
+                } else {
+                    alternatives.push((posting.slot, sums));
+                }
+            }
+        }
+        // Of several forms of a word, the one with the most effect counts.
+        alternatives.sort_by(|(slot, sums), (other_slot, other)| {
+            slot.cmp(other_slot).then(other.score.total_cmp(&sums.score))
+        });
+        alternatives.dedup_by_key(|(slot, _)| *slot);
+        for (slot, sums) in &alternatives {
+            if let Some(total) = accumulators.get_mut(*slot as usize) {
+                total.add(*sums);
+            }
+        }
+    }
+    accumulators
+}
+
+impl Accumulator {
+    fn add(&mut self, other: Self) {
+        self.score += other.score;
+        self.matched_idf += other.matched_idf;
+        self.name_idf += other.name_idf;
+    }
+}
+
+/// What a term adds to the part of a name that the query covers.
+pub(crate) fn name_share(live: &LiveTerm<'_>) -> f32 {
+    match live.term.kind {
+        TermKind::Word | TermKind::Phrase | TermKind::Joined => live.name_idf,
+        TermKind::StopWord
+        | TermKind::Character
+        | TermKind::Typo(_)
+        | TermKind::Completion
+        | TermKind::Continuation => live.weight * live.name_idf,
+    }
+}
+
+/// The highest value of the terms of a group.
+pub(crate) fn highest<'a>(terms: &[LiveTerm<'a>], value: impl Fn(&LiveTerm<'a>) -> f32) -> f32 {
+    terms.iter().map(value).fold(0.0, f32::max)
+}
+
+/// The sum over the terms of a document's name.
+fn name_idf<V: IndexView>(view: &V, document: &DocumentEntry<V::Id>) -> f32 {
+    let frequencies = document.name_keys.iter().map(|key| view.name_frequency(*key));
+    frequencies
+        .map(|frequency| idf(view.len(), frequency as usize))
+        .sum()
 }
 
 /// The bonus for a document whose name occurs in the query, higher if more of the name does. `matched_idf` is the sum
 /// over the name's terms that the query contains.
-fn name_bonus<V: IndexView>(view: &V, document: &DocumentEntry<V::Id>, matched_idf: f32) -> f32 {
+fn name_bonus<V: IndexView>(
+    view: &V,
+    document: &DocumentEntry<V::Id>,
+    matched_idf: f32,
+    weights: &Weights,
+) -> f32 {
     if matched_idf <= 0.0 {
         return 0.0;
     }
-    let name_idf: f32 = document
-        .name_keys
-        .iter()
-        .map(|key| idf(view.len(), view.name_frequency(*key) as usize))
-        .sum();
-    NAME_WEIGHT * matched_idf * (matched_idf / name_idf).powf(NAME_COVERAGE_EXPONENT)
+    // A name of stop words has no terms.
+    let name_idf = name_idf(view, document).max(matched_idf);
+    let share = matched_idf / name_idf;
+    weights.name_bonus * matched_idf * share.powf(weights.name_coverage_exponent)
 }
 
 #[cfg(test)]
@@ -200,6 +486,94 @@ mod tests {
         ] {
             assert_eq!(found(&index, query).first(), Some(&1), "{query}");
         }
+    }
+
+    #[test]
+    fn name_of_stop_words_is_found() {
+        let index = index(&[text(1, "how-to", "", ""), text(2, "i-am", "How to do it", "")]);
+        for query in ["how to", "How-To", "howto"] {
+            let hits = index.search(&Query::new(query), 10, |_| true);
+            assert_eq!(hits.first().map(|hit| hit.id), Some(1), "{query}");
+            assert!(hits.iter().all(|hit| hit.score.is_finite() && hit.score > 0.0));
+        }
+    }
+
+    #[test]
+    fn exact_name_is_first_however_written() {
+        let mut texts = vec![
+            text(1, "code-review", "Looks at changes", ""),
+            text(2, "codereview", "Another", ""),
+            text(
+                3,
+                "code-review-code-review",
+                "Code review, codereview",
+                "Code review of a code review",
+            ),
+            text(4, "review", "Code review of code", "code review code review"),
+        ];
+        texts.extend((5..90).map(|id| text(id, "code-review-helper", "Code review", "code review")));
+        let index = index(&texts);
+        for (query, first) in [
+            ("code-review", 1),
+            ("Code Review", 1),
+            ("CODE_REVIEW", 1),
+            ("codereview", 2),
+            ("CodeReview", 2),
+            ("Review", 4),
+        ] {
+            let found = found(&index, query);
+            assert_eq!(found.first(), Some(&first), "{query}");
+        }
+        assert_eq!(found(&index, "CodeReview").get(1), Some(&1));
+    }
+
+    #[test]
+    fn misspelt_words_are_corrected_and_named() {
+        let index = index(&[
+            text(1, "harpsichord", "Tunes a harpsichord", ""),
+            text(2, "piano", "Tunes a piano", ""),
+        ]);
+        let hits = index.search(&Query::new("tune my harpsicord"), 10, |_| true);
+        assert_eq!(hits[0].id, 1);
+        assert_eq!(hits[0].why(9), "name: harpsicord; description: tune");
+        let corrected: Vec<_> = hits[0]
+            .corrected
+            .iter()
+            .map(|correction| (correction.written.as_str(), correction.word.as_str()))
+            .collect();
+        assert_eq!(corrected, [("harpsicord", "harpsichord")]);
+        assert!(hits[1].corrected.is_empty());
+        // The word as written is not corrected, and counts more.
+        let hits = index.search(&Query::new("harpsichord"), 10, |_| true);
+        assert!(hits[0].corrected.is_empty());
+    }
+
+    #[test]
+    fn unfinished_words_are_completed() {
+        let index = index(&[
+            text(1, "kubernetes-deploy", "Rolls out services", ""),
+            text(2, "git-helper", "Writes commit messages", ""),
+        ]);
+        for query in ["kube", "kubern", "kubernetes-dep", "service kub"] {
+            assert_eq!(found(&index, query), [1], "{query}");
+        }
+        assert_eq!(found(&index, "comm"), [2]);
+        // A sentence is finished.
+        assert_eq!(found(&index, "kub."), [0_u128; 0]);
+    }
+
+    #[test]
+    fn joined_and_split_words_are_found() {
+        let index = index(&[
+            text(1, "testing-strategies", "Plans what to verify", ""),
+            text(2, "notes", "Keeps a database of notes", ""),
+            text(3, "other", "Reads long documents", ""),
+        ]);
+        assert_eq!(found(&index, "testingstrategies").first(), Some(&1));
+        assert_eq!(found(&index, "TestingStrategies").first(), Some(&1));
+        assert_eq!(found(&index, "strategies testing").first(), Some(&1));
+        assert_eq!(found(&index, "data base").first(), Some(&2));
+        assert_eq!(found(&index, "longdocuments").first(), Some(&3));
     }
 
     #[test]

@@ -1,5 +1,9 @@
 //! The words of an index, by which queries are corrected and completed.
 
+use std::cmp::Reverse;
+
+use crate::distance::{corrected_errors, distance};
+
 /// Shorter words are not in a vocabulary: they are neither corrected nor completed.
 pub(crate) const MIN_WORD_CHARS: usize = 2;
 
@@ -12,7 +16,7 @@ const FORMAT: [u8; 4] = *b"skv1";
 /// The words of names, tags, descriptions and headings, each with the number of documents in which it is in those
 /// fields. The words are folded (case, width, accents) and not stemmed.
 ///
-/// Immutable. Takes about 20 bytes a word.
+/// Immutable. Takes 12 bytes a word and its text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Vocabulary {
     /// All words in order, without separator.
@@ -25,6 +29,18 @@ struct Entry {
     /// Where the word ends in the text. It starts at the end of the previous word.
     end: u32,
     documents: u32,
+    /// The letters that the word contains, see [`letters`].
+    letters: u32,
+}
+
+/// A word of the vocabulary that is similar to a given word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SimilarWord<'v> {
+    pub word: &'v str,
+    /// Number of documents that have it in name, tags, description or headings.
+    pub documents: u32,
+    /// Letters that are missing, added, wrong, or swapped with the next one.
+    pub errors: usize,
 }
 
 /// Bytes that are not a stored vocabulary.
@@ -92,6 +108,72 @@ impl Vocabulary {
             Some((found, documents)) if found == word => documents,
             Some(_) | None => 0,
         }
+    }
+
+    /// The words that differ from `word` by few typing errors, at most `limit` of them: those with the fewest errors
+    /// first, then those with the same first letter, then those of most documents. `word` must be folded.
+    ///
+    /// No error is allowed in words of up to three letters, one in up to seven, two in longer ones. Compares with all
+    /// words: about 2 ms for 200,000.
+    #[must_use]
+    pub fn similar(&self, word: &str, limit: usize) -> Vec<SimilarWord<'_>> {
+        let given: Vec<char> = word.chars().collect();
+        let most_errors = corrected_errors(given.len());
+        if most_errors == 0 {
+            return Vec::new();
+        }
+        // A character has at most four bytes.
+        let most_bytes = if word.is_ascii() {
+            most_errors
+        } else {
+            4 * most_errors
+        };
+        let given_letters = letters(word);
+        let mut similar = Vec::new();
+        let mut start = 0;
+        let mut compared = Vec::new();
+        for entry in &self.entries {
+            let (from, to) = (start, entry.end as usize);
+            start = to;
+            let is_unlikely = (to - from).abs_diff(word.len()) > most_bytes
+                || (given_letters & !entry.letters).count_ones() as usize > most_errors
+                || (entry.letters & !given_letters).count_ones() as usize > most_errors;
+            if is_unlikely {
+                continue;
+            }
+            let Some(found) = self.text.get(from..to) else {
+                continue;
+            };
+            compared.clear();
+            compared.extend(found.chars());
+            if let Some(errors) = distance(&given, &compared, most_errors).filter(|errors| *errors > 0) {
+                let is_other_start = given.first() != compared.first();
+                similar.push((errors, is_other_start, Reverse(entry.documents), found));
+            }
+        }
+        similar.sort_unstable();
+        similar.truncate(limit);
+        similar
+            .into_iter()
+            .map(|(errors, _, Reverse(documents), word)| SimilarWord {
+                word,
+                documents,
+                errors,
+            })
+            .collect()
+    }
+
+    /// The longer words that begin with `prefix`, at most `limit` of them, with their numbers of documents: those of
+    /// most documents first. `prefix` must be folded.
+    #[must_use]
+    pub fn completions(&self, prefix: &str, limit: usize) -> Vec<(&str, u32)> {
+        let mut found: Vec<(&str, u32)> = (self.start_of(prefix)..self.entries.len())
+            .map_while(|index| self.word_at(index).filter(|(word, _)| word.starts_with(prefix)))
+            .filter(|(word, _)| word.len() > prefix.len())
+            .collect();
+        found.sort_by_key(|(_, documents)| Reverse(*documents));
+        found.truncate(limit);
+        found
     }
 
     /// Memory use in bytes.
@@ -163,7 +245,11 @@ impl Vocabulary {
             return;
         };
         self.text.push_str(word);
-        self.entries.push(Entry { end, documents });
+        self.entries.push(Entry {
+            end,
+            documents,
+            letters: letters(word),
+        });
     }
 
     fn word_at(&self, index: usize) -> Option<(&str, u32)> {
@@ -189,6 +275,14 @@ impl Vocabulary {
         }
         from
     }
+}
+
+/// The set of letters of a word, as bits. Letters other than a to z share six bits.
+fn letters(word: &str) -> u32 {
+    word.chars().fold(0, |set, c| match c {
+        'a'..='z' => set | 1 << (u32::from(c) - u32::from('a')),
+        _ => set | 1 << (26 + u32::from(c) % 6),
+    })
 }
 
 /// Number of bytes at the start that two words share.
@@ -226,6 +320,45 @@ mod tests {
         for absent in ["", "pd", "pdfs", "gone", "zzz"] {
             assert_eq!(vocabulary.documents(absent), 0, "{absent}");
         }
+    }
+
+    #[test]
+    fn similar_words_have_few_errors() {
+        let vocabulary = Vocabulary::new([
+            ("review", 9),
+            ("reviews", 3),
+            ("preview", 20),
+            ("kubernetes", 5),
+            ("git", 7),
+            ("\u{444}\u{430}\u{439}\u{43b}\u{44b}", 2),
+        ]);
+        let similar = |word| {
+            let found = vocabulary.similar(word, 9);
+            found
+                .iter()
+                .map(|similar| (similar.word, similar.errors))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(similar("reveiw"), [("review", 1)]);
+        assert_eq!(similar("reviw"), [("review", 1)]);
+        assert_eq!(similar("kubernets"), [("kubernetes", 1)]);
+        assert_eq!(similar("kubrentes"), [("kubernetes", 2)]);
+        assert_eq!(similar("review"), [("reviews", 1), ("preview", 1)]);
+        assert_eq!(similar("\u{444}\u{430}\u{438}\u{43b}\u{44b}").len(), 1);
+        assert_eq!(similar("gti"), []);
+        assert_eq!(similar(""), []);
+        assert_eq!(vocabulary.similar("review", 1).len(), 1);
+    }
+
+    #[test]
+    fn completions_are_ordered_by_documents() {
+        let vocabulary = Vocabulary::new([("deploy", 4), ("deployment", 9), ("deployments", 1), ("dev", 30)]);
+        assert_eq!(
+            vocabulary.completions("deploy", 9),
+            [("deployment", 9), ("deployments", 1)]
+        );
+        assert_eq!(vocabulary.completions("de", 2), [("dev", 30), ("deployment", 9)]);
+        assert_eq!(vocabulary.completions("x", 2), []);
     }
 
     #[test]
