@@ -60,7 +60,9 @@ fn main() {
         let learned = learn(&examples, 0);
         println!("# learned from half A");
         report(&examples, &learned);
-        for (name, weight) in FEATURES.iter().zip(learned) {
+        let effects = effects(&examples, &learned);
+        for ((name, weight), effect) in FEATURES.iter().zip(learned).zip(effects) {
+            println!("# changes the sum by {effect:.3}");
             println!("stage2.{name} = {weight:.3}");
         }
     }
@@ -120,6 +122,21 @@ fn learn(examples: &[Example], half: usize) -> [f64; COUNT] {
         }
     }
     weights
+}
+
+/// By how much each feature changes the weighted sums of a request's documents: the weight times the mean standard
+/// deviation.
+fn effects(examples: &[Example], weights: &[f64; COUNT]) -> [f64; COUNT] {
+    let mut effects = [0.0; COUNT];
+    for (at, effect) in effects.iter_mut().enumerate() {
+        let deviations = examples.iter().map(|example| {
+            let values = || example.documents.iter().map(|features| f64::from(features[at]));
+            let average = mean(values());
+            mean(values().map(|value| (value - average).powi(2))).sqrt()
+        });
+        *effect = weights[at].abs() * mean(deviations);
+    }
+    effects
 }
 
 fn report(examples: &[Example], weights: &[f64; COUNT]) {

@@ -4,7 +4,7 @@ use crate::document::Field;
 use crate::hit::{Correction, Match};
 use crate::postings::FieldCounts;
 use crate::query::{Query, TermKind};
-use crate::ranking::LiveTerm;
+use crate::ranking::{LiveTerm, name_share};
 use crate::view::IndexView;
 
 /// The terms of the query that one document contains.
@@ -53,6 +53,20 @@ pub(crate) fn collect<V: IndexView>(
 }
 
 impl Evidence {
+    /// The share of a document's name that the query contains. `name_idf` is the sum over the terms of the name.
+    pub(crate) fn name_share(&self, groups: &[Vec<LiveTerm<'_>>], name_idf: f32) -> f32 {
+        let of_groups = self.found.chunk_by(|one, next| one.group == next.group);
+        let found: f32 = of_groups
+            .map(|of_group| {
+                let in_name = of_group.iter().filter(|found| found.counts.get(Field::Name) > 0);
+                let shares =
+                    in_name.filter_map(|found| Some(name_share(groups.get(found.group)?.get(found.term)?)));
+                shares.fold(0.0, f32::max)
+            })
+            .sum();
+        if name_idf > 0.0 { found / name_idf } else { 0.0 }
+    }
+
     /// The words of the query that the document contains, by field, and those that it contains in another spelling.
     pub(crate) fn matches(
         &self,

@@ -25,6 +25,8 @@ pub struct Query {
     /// Ordered by group.
     pub(crate) terms: Vec<QueryTerm>,
     pub(crate) groups: Vec<Group>,
+    /// Number of distinct words, without stop words; in scripts without spaces, of pairs.
+    pub(crate) words: usize,
     /// The whole text as a name.
     pub(crate) name: NameKeys,
     /// Whether the text ends with a word, which may be unfinished.
@@ -98,10 +100,11 @@ impl Query {
         let mut query = Self {
             terms: Vec::new(),
             groups: Vec::new(),
+            words: 0,
             name: NameKeys::new(&mut tokenizer, text),
             is_open: text.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '-' | '_')),
         };
-        let (mut words, mut phrases, mut characters) = (0, 0, 0);
+        let (mut words, mut phrases, mut characters) = (0_usize, 0_usize, 0_usize);
         // The group of the last word; `None` if the word is ignored, and so are its other forms.
         let mut word_group = None;
         tokenizer.tokens(text, &languages, &mut |token| {
@@ -131,6 +134,7 @@ impl Query {
                 query.add(token.key, kind, group, None);
             }
         });
+        query.words = words;
         query.sort();
         query
     }
@@ -207,7 +211,7 @@ impl Query {
     /// The number of distinct words, without stop words. The parts of an identifier are words.
     #[must_use]
     pub fn word_count(&self) -> usize {
-        self.words().count()
+        self.words
     }
 
     /// Whether it has a word of `other`, in any form that a search treats as the same.
@@ -217,11 +221,6 @@ impl Query {
             let is_same = |other: &QueryTerm| other.key == term.key && other.kind.is_word();
             term.kind.is_word() && other.terms.iter().any(is_same)
         })
-    }
-
-    /// The groups that are words.
-    pub(crate) fn words(&self) -> impl Iterator<Item = &Group> {
-        self.groups.iter().filter(|group| !group.written.is_empty())
     }
 
     /// The terms of each group.
@@ -263,7 +262,7 @@ mod tests {
     #[test]
     fn repeated_word_is_one_term_as_first_written() {
         let query = Query::new("Tables; table; TABLES");
-        let written: Vec<_> = query.words().map(|word| word.written.as_str()).collect();
+        let written: Vec<_> = query.groups.iter().map(|group| group.written.as_str()).collect();
         assert_eq!(written, ["Tables"]);
     }
 

@@ -85,7 +85,7 @@ pub fn search_with<V: IndexView>(
     let mut evidence = collect(view, &groups, chosen.iter().map(|ranked| ranked.slot));
     if weights.second_stage.iter().any(|weight| *weight != 0.0) {
         let second = chosen.len().min(SECOND_STAGE_DOCUMENTS);
-        let features = features(view, &groups, &chosen, &evidence, second);
+        let features = features(view, query, &groups, &chosen, &evidence, second);
         second_stage::reorder(&mut chosen, &mut evidence, &features, weights);
     }
     chosen.truncate(limit);
@@ -114,33 +114,36 @@ pub fn second_stage_features<V: IndexView>(
     let groups = live_groups(view, query, weights);
     let chosen = first_stage(view, query, &groups, weights, SECOND_STAGE_DOCUMENTS, |_| true);
     let evidence = collect(view, &groups, chosen.iter().map(|ranked| ranked.slot));
-    let features = features(view, &groups, &chosen, &evidence, chosen.len());
+    let features = features(view, query, &groups, &chosen, &evidence, chosen.len());
     chosen.into_iter().map(|ranked| ranked.id).zip(features).collect()
 }
 
 fn features<V: IndexView>(
     view: &V,
+    query: &Query,
     groups: &[Vec<LiveTerm<'_>>],
     chosen: &[Ranked<V::Id>],
     evidence: &[Evidence],
     count: usize,
 ) -> Vec<Features> {
     let best_score = chosen.iter().map(|ranked| ranked.own_score).fold(0.0, f32::max);
-    let query = second_stage::QueryTotals::new(groups, best_score, view.len(), view.total_lengths());
+    let [.., body_terms] = view.total_lengths();
+    let average_body = body_terms as f32 / view.len() as f32;
+    let totals = second_stage::QueryTotals::new(groups, best_score, query.words, average_body);
     chosen
         .iter()
         .zip(evidence)
         .take(count)
         .filter_map(|(ranked, evidence)| {
             let document = view.document(ranked.slot)?;
-            let name_idf = name_idf(view, document);
+            let name_share = evidence.name_share(groups, name_idf(view, document));
             Some(second_stage::features(
-                &query,
+                &totals,
                 groups,
                 document,
                 evidence,
                 ranked.own_score,
-                name_idf,
+                name_share,
             ))
         })
         .collect()
@@ -242,6 +245,8 @@ fn first_stage<V: IndexView>(
         .iter()
         .map(|terms| highest(terms, LiveTerm::coverage))
         .sum();
+    let sentence = second_stage::sentence(query.words);
+    let name_weight = weights.name_bonus * sentence + weights.short_name_bonus * (1.0 - sentence);
     let exact = exact_slots(view, query);
     let mut highest_score = 0.0_f32;
     let mut scores: Vec<(u32, f32)> = Vec::new();
@@ -250,7 +255,8 @@ fn first_stage<V: IndexView>(
             && let Some(document) = view.document(slot)
         {
             let coverage = (sums.matched_idf / query_idf).powf(weights.coverage_exponent);
-            let score = sums.score * coverage + name_bonus(view, document, sums.name_idf, weights);
+            let score = sums.score * coverage
+                + name_weight * name_bonus(view, document, sums.name_idf, weights.name_coverage_exponent);
             highest_score = highest_score.max(score);
             scores.push((slot, score));
         }
@@ -394,7 +400,7 @@ fn name_bonus<V: IndexView>(
     view: &V,
     document: &DocumentEntry<V::Id>,
     matched_idf: f32,
-    weights: &Weights,
+    coverage_exponent: f32,
 ) -> f32 {
     if matched_idf <= 0.0 {
         return 0.0;
@@ -402,7 +408,7 @@ fn name_bonus<V: IndexView>(
     // A name of stop words has no terms.
     let name_idf = name_idf(view, document).max(matched_idf);
     let share = matched_idf / name_idf;
-    weights.name_bonus * matched_idf * share.powf(weights.name_coverage_exponent)
+    matched_idf * share.powf(coverage_exponent)
 }
 
 #[cfg(test)]

@@ -66,8 +66,10 @@ weights! {
     continuation,
     /// Weight of words that are joined in the query and apart in the text, or the reverse.
     joined,
-    /// Weight of the bonus for names whose words occur in the query.
+    /// Weight of the bonus for names whose words occur in the query, if it is a sentence.
     name_bonus,
+    /// The same for a query of few words, which may be a name.
+    short_name_bonus,
     /// Reduction of that bonus by words of the name that are not in the query: an exponent.
     name_coverage_exponent,
     /// Weight of an occurrence in a name.
