@@ -14,15 +14,14 @@
     reason = "a measurement prints, and should stop if the corpus is not as expected"
 )]
 
-use std::collections::HashMap;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use skill_search::evaluation::{ndcg_at, percentile, recall_at, relevant_ranks};
-use skill_search::{Query, SearchIndex, Weights, search, search_with};
+use skill_search::{IndexView as _, Query, SearchIndex, Weights, search, search_with};
 
 mod support;
-use support::{Request, Skills};
+use support::{Pairs, Request};
 
 /// Number of results that are judged.
 const K: usize = 10;
@@ -60,6 +59,27 @@ fn main() {
         measure(&index, queries, &requests, &mut pairs, &weights);
     }
     measure_speed(&index, &requests);
+    measure_signatures(&index, &mut pairs);
+}
+
+/// Compares the signatures of bodies with the pairs of words that they have in common.
+fn measure_signatures(index: &SearchIndex<&str>, pairs: &mut Pairs<'_>) {
+    let slots = (0..index.slot_count()).filter_map(|slot| index.document(u32::try_from(slot).ok()?));
+    let documents: Vec<(&str, u64)> = slots.map(|document| (document.id, document.signature)).collect();
+    // By number of different bits: pairs of documents, and how many of them are nearly the same.
+    let mut counts = [[0_u32; 2]; 17];
+    for (at, (one, signature)) in documents.iter().enumerate() {
+        for (other, other_signature) in &documents[at + 1..] {
+            let bits = (signature ^ other_signature).count_ones() as usize;
+            if bits < counts.len() {
+                counts[bits][0] += 1;
+                counts[bits][1] += u32::from(pairs.near(one, other));
+            }
+        }
+    }
+    for (bits, [all, near]) in counts.into_iter().enumerate() {
+        println!("{bits:>2} bits differ: {all} pairs of documents, {near} of them nearly the same");
+    }
 }
 
 fn measure(
@@ -135,68 +155,5 @@ fn measure_speed(index: &SearchIndex<&str>, requests: &[Request]) {
             at(0.99),
             at(1.0)
         );
-    }
-}
-
-/// Compares bodies by their pairs of adjacent words.
-struct Pairs<'a> {
-    skills: &'a Skills,
-    cached: HashMap<String, Vec<u64>>,
-}
-
-impl<'a> Pairs<'a> {
-    fn new(skills: &'a Skills) -> Self {
-        Self {
-            skills,
-            cached: HashMap::new(),
-        }
-    }
-
-    /// Whether two skills have at least half of their pairs in common.
-    fn near(&mut self, one: &str, other: &str) -> bool {
-        if one == other {
-            return true;
-        }
-        self.load(one);
-        self.load(other);
-        let (one, other) = (&self.cached[one], &self.cached[other]);
-        let (mut i, mut j, mut common) = (0, 0, 0);
-        while i < one.len() && j < other.len() {
-            match one[i].cmp(&other[j]) {
-                std::cmp::Ordering::Less => i += 1,
-                std::cmp::Ordering::Greater => j += 1,
-                std::cmp::Ordering::Equal => {
-                    common += 1;
-                    i += 1;
-                    j += 1;
-                }
-            }
-        }
-        2 * common >= one.len() + other.len() - common && common > 0
-    }
-
-    fn load(&mut self, id: &str) {
-        if self.cached.contains_key(id) {
-            return;
-        }
-        let body = self.skills.get(id).map_or("", |document| &document.body);
-        let words: Vec<String> = body
-            .split(|c: char| !c.is_alphanumeric())
-            .filter(|word| !word.is_empty())
-            .map(str::to_lowercase)
-            .collect();
-        let mut pairs: Vec<u64> = words
-            .windows(2)
-            .map(|pair| {
-                pair.iter()
-                    .flat_map(|word| word.bytes().chain([0]))
-                    .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-                        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-                    })
-            })
-            .collect();
-        pairs.sort_unstable();
-        pairs.dedup();
-        self.cached.insert(id.to_owned(), pairs);
     }
 }

@@ -2,9 +2,9 @@
 
 use crate::document::Field;
 use crate::hit::{Correction, Match};
+use crate::live_term::{LiveTerm, name_share};
 use crate::postings::FieldCounts;
 use crate::query::{Query, TermKind};
-use crate::ranking::{LiveTerm, name_share};
 use crate::view::IndexView;
 
 /// The terms of the query that one document contains.

@@ -10,6 +10,7 @@ mod expansion;
 mod hit;
 mod index;
 mod language;
+mod live_term;
 mod names;
 mod postings;
 mod query;
@@ -27,7 +28,7 @@ mod words;
 
 pub use analysis::{AnalyzedDocument, Analyzer, MAX_BODY_BYTES, MAX_FIELD_BYTES};
 pub use document::{Document, Field};
-pub use hit::{Correction, Hit, Match};
+pub use hit::{Correction, Hit, Match, are_near_duplicates, fold_near_duplicates};
 pub use index::SearchIndex;
 pub use postings::{FieldCounts, Posting};
 pub use query::{MAX_QUERY_CHARS, MAX_QUERY_WORDS, Query};

@@ -1,9 +1,13 @@
 //! Queries: a user's request as terms.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use crate::expansion::expanded;
 use crate::language;
 use crate::names::NameKeys;
 use crate::segmentation::{fold, without_umlauts};
+use crate::stop_words::REQUEST;
 use crate::term::TermKey;
 use crate::tokenizer::{Token, TokenKind, Tokenizer, stem_keys};
 use crate::view::IndexView;
@@ -18,6 +22,9 @@ pub const MAX_QUERY_WORDS: usize = 64;
 /// Maximum number of characters of a word in [`Match::term`](crate::Match::term). Some scripts write a sentence as one
 /// word.
 const MAX_WRITTEN_CHARS: usize = 32;
+
+/// Queries of fewer words are names or topics rather than sentences.
+const MIN_SENTENCE_WORDS: usize = 5;
 
 /// A request in plain words. It has no syntax: quotes, brackets and operators only separate words.
 #[derive(Debug, Clone)]
@@ -58,6 +65,8 @@ pub(crate) enum TermKind {
     Word,
     /// A word that is common in the language of the query, which is not English.
     StopWord,
+    /// A word of a sentence that says what is asked for rather than about which topic.
+    Request,
     Phrase,
     /// One character of a pair.
     Character,
@@ -77,6 +86,7 @@ impl TermKind {
         match self {
             Self::Word
             | Self::StopWord
+            | Self::Request
             | Self::Typo(_)
             | Self::Completion
             | Self::Continuation
@@ -135,6 +145,9 @@ impl Query {
             }
         });
         query.words = words;
+        if words >= MIN_SENTENCE_WORDS {
+            query.mark_request_words();
+        }
         query.sort();
         query
     }
@@ -159,6 +172,14 @@ impl Query {
             }
         }
         (group, kind)
+    }
+
+    fn mark_request_words(&mut self) {
+        for term in &mut self.terms {
+            if term.kind == TermKind::Word && is_request_word(term.key) {
+                term.kind = TermKind::Request;
+            }
+        }
     }
 
     pub(crate) fn has(&self, key: TermKey) -> bool {
@@ -229,6 +250,18 @@ impl Query {
     }
 }
 
+/// Whether a word, in any form, is one of [`REQUEST`].
+fn is_request_word(key: TermKey) -> bool {
+    static KEYS: LazyLock<HashSet<TermKey>> = LazyLock::new(|| {
+        let mut tokenizer = Tokenizer::default();
+        REQUEST
+            .split_whitespace()
+            .filter_map(|word| tokenizer.word_key(word))
+            .collect()
+    });
+    KEYS.contains(&key)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -264,6 +297,31 @@ mod tests {
         let query = Query::new("Tables; table; TABLES");
         let written: Vec<_> = query.groups.iter().map(|group| group.written.as_str()).collect();
         assert_eq!(written, ["Tables"]);
+    }
+
+    #[test]
+    fn words_of_a_request_count_less_in_sentences_only() {
+        let kinds = |text| {
+            Query::new(text)
+                .terms
+                .into_iter()
+                .map(|term| term.kind)
+                .collect::<Vec<_>>()
+        };
+        let sentence = kinds("Please explaining two sorts of Kubernetes networking, ingress");
+        let requested = sentence.iter().filter(|kind| **kind == TermKind::Request).count();
+        assert_eq!(requested, 2);
+        assert!(!kinds("explain diff").contains(&TermKind::Request));
+    }
+
+    #[test]
+    fn keys_are_different() {
+        let query = Query::new("code review, code-review \u{88c5}\u{4fee} \u{4fee}");
+        let keys: Vec<TermKey> = query.keys().collect();
+        let mut different = keys.clone();
+        different.sort_unstable();
+        different.dedup();
+        assert_eq!(different.len(), keys.len());
     }
 
     #[test]

@@ -3,8 +3,9 @@
 
 use crate::document::Field;
 use crate::evidence::{Evidence, Found};
+use crate::live_term::{LiveTerm, highest};
 use crate::query::TermKind;
-use crate::ranking::{LiveTerm, Ranked, highest};
+use crate::ranking::Ranked;
 use crate::view::DocumentEntry;
 use crate::weights::Weights;
 
@@ -130,6 +131,7 @@ fn is_phrase(terms: &[LiveTerm<'_>]) -> bool {
         TermKind::Phrase | TermKind::Character => true,
         TermKind::Word
         | TermKind::StopWord
+        | TermKind::Request
         | TermKind::Typo(_)
         | TermKind::Completion
         | TermKind::Continuation

@@ -56,6 +56,8 @@ weights! {
     character,
     /// Weight of a word that is common in the query's language, which is not English.
     foreign_stop_word,
+    /// Weight of a word of a sentence that says what is asked for rather than about which topic.
+    request_word,
     /// Weight of a word that differs in one letter from the word as written.
     typo_one,
     /// Weight of a word that differs in two letters from the word as written.

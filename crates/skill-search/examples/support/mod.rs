@@ -1,7 +1,7 @@
 //! What the examples share: the corpus, an index of it, and the measures.
 #![allow(dead_code, reason = "each example uses a part")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
@@ -123,4 +123,67 @@ pub(crate) fn mean_with_interval(values: &[f64]) -> (f64, f64) {
         .collect();
     means.sort_by(f64::total_cmp);
     (mean, (means[487] - means[12]) / 2.0)
+}
+
+/// Compares bodies by their pairs of adjacent words.
+pub(crate) struct Pairs<'a> {
+    skills: &'a Skills,
+    cached: HashMap<String, Vec<u64>>,
+}
+
+impl<'a> Pairs<'a> {
+    pub(crate) fn new(skills: &'a Skills) -> Self {
+        Self {
+            skills,
+            cached: HashMap::new(),
+        }
+    }
+
+    /// Whether two skills have at least half of their pairs in common.
+    pub(crate) fn near(&mut self, one: &str, other: &str) -> bool {
+        if one == other {
+            return true;
+        }
+        self.load(one);
+        self.load(other);
+        let (one, other) = (&self.cached[one], &self.cached[other]);
+        let (mut i, mut j, mut common) = (0, 0, 0);
+        while i < one.len() && j < other.len() {
+            match one[i].cmp(&other[j]) {
+                std::cmp::Ordering::Less => i += 1,
+                std::cmp::Ordering::Greater => j += 1,
+                std::cmp::Ordering::Equal => {
+                    common += 1;
+                    i += 1;
+                    j += 1;
+                }
+            }
+        }
+        2 * common >= one.len() + other.len() - common && common > 0
+    }
+
+    fn load(&mut self, id: &str) {
+        if self.cached.contains_key(id) {
+            return;
+        }
+        let body = self.skills.get(id).map_or("", |document| &document.body);
+        let words: Vec<String> = body
+            .split(|c: char| !c.is_alphanumeric())
+            .filter(|word| !word.is_empty())
+            .map(str::to_lowercase)
+            .collect();
+        let mut pairs: Vec<u64> = words
+            .windows(2)
+            .map(|pair| {
+                pair.iter()
+                    .flat_map(|word| word.bytes().chain([0]))
+                    .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+                        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+                    })
+            })
+            .collect();
+        pairs.sort_unstable();
+        pairs.dedup();
+        self.cached.insert(id.to_owned(), pairs);
+    }
 }
