@@ -141,6 +141,10 @@ fn measure_speed(index: &SearchIndex<&str>, requests: &[Request]) {
     let total = (0..requests.len())
         .map(|at| times.iter().map(|times| times[at]).sum())
         .collect();
+    let slowest = (0..requests.len())
+        .max_by_key(|at| times[2][*at])
+        .unwrap_or_default();
+    println!("the slowest query to rank: {}", requests[slowest].query);
     let [parse, expand, rank] = times;
     for (title, times) in [
         ("parse", parse),

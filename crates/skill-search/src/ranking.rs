@@ -246,31 +246,39 @@ fn accumulate<V: IndexView>(view: &V, groups: &[Vec<LiveTerm<'_>>], weights: &We
             name_idf: if is_in_name { name_share(live) } else { 0.0 },
         })
     };
-    let mut alternatives: Vec<(u32, Accumulator)> = Vec::new();
+    // Of several forms of a word, the one with the most effect counts: the best of each document, and those documents.
+    let mut best = Vec::new();
+    let mut found: Vec<u32> = Vec::new();
     for terms in groups {
-        alternatives.clear();
+        let has_alternatives = terms.len() > 1;
+        if has_alternatives {
+            best.resize(view.slot_count(), Accumulator::default());
+        }
         for live in terms {
             for posting in live.postings {
-                let Some(sums) = sums_of(live, posting) else {
+                let slot = posting.slot as usize;
+                let totals = if has_alternatives {
+                    &mut best
+                } else {
+                    &mut accumulators
+                };
+                let (Some(total), Some(sums)) = (totals.get_mut(slot), sums_of(live, posting)) else {
                     continue;
                 };
-                if terms.len() == 1 {
-                    if let Some(total) = accumulators.get_mut(posting.slot as usize) {
-                        total.add(sums);
+                if !has_alternatives {
+                    total.add(sums);
+                } else if sums.score > total.score {
+                    if total.score <= 0.0 {
+                        found.push(posting.slot);
                     }
-                } else {
-                    alternatives.push((posting.slot, sums));
+                    *total = sums;
                 }
             }
         }
-        // Of several forms of a word, the one with the most effect counts.
-        alternatives.sort_by(|(slot, sums), (other_slot, other)| {
-            slot.cmp(other_slot).then(other.score.total_cmp(&sums.score))
-        });
-        alternatives.dedup_by_key(|(slot, _)| *slot);
-        for (slot, sums) in &alternatives {
-            if let Some(total) = accumulators.get_mut(*slot as usize) {
-                total.add(*sums);
+        for slot in found.drain(..) {
+            let slot = slot as usize;
+            if let (Some(total), Some(best)) = (accumulators.get_mut(slot), best.get_mut(slot)) {
+                total.add(std::mem::take(best));
             }
         }
     }
