@@ -32,7 +32,8 @@ impl Field {
         Self::Headings,
         Self::Body,
     ];
-    pub(crate) const COUNT: usize = Self::ALL.len();
+    /// Number of fields.
+    pub const COUNT: usize = Self::ALL.len();
 
     #[must_use]
     pub const fn as_str(self) -> &'static str {

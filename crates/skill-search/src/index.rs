@@ -1,23 +1,23 @@
-//! The inverted index.
+//! The inverted index in memory.
 //!
-//! It is small, because each process has its own: a posting takes eight bytes, terms are hashes, and no text is stored.
-//! It stores only integers, so the order of changes cannot affect a score: an index that was changed gives the same
-//! results as a new one with the same documents.
+//! It is small, because each process has its own: a posting takes eight bytes, terms are hashes, and no text is stored
+//! except the words of the vocabulary. It stores only integers, so the order of changes cannot affect a score: an index
+//! that was changed gives the same results as a new one with the same documents.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::mem::size_of;
 
+use crate::analysis::{AnalyzedDocument, Analyzer};
 use crate::document::{Document, Field};
-use crate::postings::{FieldCounts, Posting, Postings};
-use crate::tokenizer::{TermKey, Tokenizer};
-
-/// Maximum number of bytes of a body that are indexed. Measured on real skills, text beyond it does not change the
-/// ranking. Bounds the time for which one large document delays the searches after it.
-pub const MAX_BODY_BYTES: usize = 64 * 1024;
-
-/// Maximum number of bytes of each other field that are indexed; tags and headings are counted together.
-pub const MAX_FIELD_BYTES: usize = 16 * 1024;
+use crate::hit::Hit;
+use crate::postings::{Posting, Postings};
+use crate::query::Query;
+use crate::ranking::search;
+use crate::term::TermKey;
+use crate::view::{DocumentEntry, IndexView};
+use crate::vocabulary::Vocabulary;
+use crate::words::Words;
 
 /// An in-memory full-text index. `Id` identifies a document, for example a UUID.
 ///
@@ -54,7 +54,10 @@ pub struct SearchIndex<Id> {
     free_slots: Vec<u32>,
     /// Number of terms of all documents together, per field. Gives the average length of a field.
     total_lengths: [u64; Field::COUNT],
-    tokenizer: Tokenizer,
+    /// Number of documents whose name contains a term.
+    name_frequencies: HashMap<TermKey, u32>,
+    words: Words,
+    analyzer: Analyzer,
 }
 
 struct Term {
@@ -62,19 +65,12 @@ struct Term {
     postings: Postings,
 }
 
-pub(crate) struct IndexedDocument<Id> {
-    pub(crate) id: Id,
-    /// Number of terms per field, in the order of [`Field::ALL`].
-    pub(crate) lengths: [u32; Field::COUNT],
-    /// Indexes of its distinct terms in the order of their first occurrence. The first `name_terms` are in the name.
+struct IndexedDocument<Id> {
+    entry: DocumentEntry<Id>,
+    /// Indexes of its distinct terms.
     terms: Box<[u32]>,
-    name_terms: usize,
-}
-
-impl<Id> IndexedDocument<Id> {
-    pub(crate) fn name_terms(&self) -> impl Iterator<Item = u32> {
-        self.terms.iter().take(self.name_terms).copied()
-    }
+    /// Indexes of its words in the vocabulary.
+    words: Box<[u32]>,
 }
 
 impl<Id> Default for SearchIndex<Id> {
@@ -87,7 +83,9 @@ impl<Id> Default for SearchIndex<Id> {
             documents: Vec::new(),
             free_slots: Vec::new(),
             total_lengths: [0; Field::COUNT],
-            tokenizer: Tokenizer::default(),
+            name_frequencies: HashMap::new(),
+            words: Words::default(),
+            analyzer: Analyzer::new(),
         }
     }
 }
@@ -114,18 +112,23 @@ impl<Id: Copy + Eq + Hash> SearchIndex<Id> {
     pub fn memory_bytes(&self) -> usize {
         // A HashMap has one control byte per bucket.
         let maps = self.term_indexes.capacity() * (size_of::<(TermKey, u32)>() + 1)
+            + self.name_frequencies.capacity() * (size_of::<(TermKey, u32)>() + 1)
             + self.slots.capacity() * (size_of::<(Id, u32)>() + 1);
         let postings: usize = self.terms.iter().map(|term| term.postings.heap_bytes()).sum();
         let documents: usize = self
             .documents
             .iter()
             .flatten()
-            .map(|document| size_of_val(&*document.terms))
+            .map(|document| {
+                size_of_val(&*document.terms)
+                    + size_of_val(&*document.words)
+                    + size_of_val(&*document.entry.name_keys)
+            })
             .sum();
         let vectors = self.terms.capacity() * size_of::<Term>()
             + self.documents.capacity() * size_of::<Option<IndexedDocument<Id>>>()
             + (self.free_terms.capacity() + self.free_slots.capacity()) * size_of::<u32>();
-        maps + postings + documents + vectors + self.tokenizer.memory_bytes()
+        maps + postings + documents + vectors + self.words.memory_bytes() + self.analyzer.memory_bytes()
     }
 
     /// Adds a document, or replaces the document with the same ID.
@@ -135,25 +138,20 @@ impl<Id: Copy + Eq + Hash> SearchIndex<Id> {
             self.documents.push(None);
             last_index(self.documents.len())
         });
-        let (counts_by_term, lengths) = count_terms(&mut self.tokenizer, document);
-        let name_terms = counts_by_term
-            .iter()
-            .take_while(|(_, counts)| counts.get(Field::Name) > 0)
-            .count();
-        let terms = counts_by_term
+        let AnalyzedDocument { entry, terms, words } = self.analyzer.analyze(document);
+        let terms = terms
             .into_iter()
             .map(|(key, counts)| self.add_posting(key, Posting { slot, counts }))
             .collect();
-        for (total, length) in self.total_lengths.iter_mut().zip(lengths) {
+        for (total, length) in self.total_lengths.iter_mut().zip(entry.lengths) {
             *total += u64::from(length);
         }
+        for key in &entry.name_keys {
+            *self.name_frequencies.entry(*key).or_default() += 1;
+        }
+        let words = words.into_iter().map(|word| self.words.add(word)).collect();
         if let Some(free) = self.documents.get_mut(slot as usize) {
-            *free = Some(IndexedDocument {
-                id: document.id,
-                lengths,
-                terms,
-                name_terms,
-            });
+            *free = Some(IndexedDocument { entry, terms, words });
         }
         self.slots.insert(document.id, slot);
     }
@@ -170,8 +168,19 @@ impl<Id: Copy + Eq + Hash> SearchIndex<Id> {
         for term in document.terms {
             self.remove_posting(term, slot);
         }
-        for (total, length) in self.total_lengths.iter_mut().zip(document.lengths) {
+        for (total, length) in self.total_lengths.iter_mut().zip(document.entry.lengths) {
             *total -= u64::from(length);
+        }
+        for key in document.entry.name_keys {
+            if let Some(frequency) = self.name_frequencies.get_mut(&key) {
+                *frequency -= 1;
+                if *frequency == 0 {
+                    self.name_frequencies.remove(&key);
+                }
+            }
+        }
+        for word in document.words {
+            self.words.remove(word);
         }
     }
 
@@ -213,90 +222,57 @@ impl<Id: Copy + Eq + Hash> SearchIndex<Id> {
             self.free_terms.push(index);
         }
     }
+}
 
-    /// The postings of a term; empty if no document contains it.
-    pub(crate) fn postings(&self, key: TermKey) -> &[Posting] {
-        self.term_indexes
-            .get(&key)
-            .map_or(&[], |index| self.postings_at(*index))
+impl<Id: Copy + Ord + Hash> SearchIndex<Id> {
+    /// Returns the best `limit` documents for which `filter` is true, best first, as [`search`](crate::search) does for
+    /// the expanded query.
+    #[must_use]
+    pub fn search(&self, query: &Query, limit: usize, filter: impl Fn(Id) -> bool) -> Vec<Hit<Id>> {
+        search(self, &query.expanded(self), limit, filter)
+    }
+}
+
+impl<Id: Copy + Ord + Hash> IndexView for SearchIndex<Id> {
+    type Id = Id;
+
+    fn len(&self) -> usize {
+        self.slots.len()
     }
 
-    pub(crate) fn postings_at(&self, index: u32) -> &[Posting] {
-        self.terms
-            .get(index as usize)
+    fn slot_count(&self) -> usize {
+        self.documents.len()
+    }
+
+    fn total_lengths(&self) -> [u64; Field::COUNT] {
+        self.total_lengths
+    }
+
+    fn document(&self, slot: u32) -> Option<&DocumentEntry<Id>> {
+        let document = self.documents.get(slot as usize)?.as_ref()?;
+        Some(&document.entry)
+    }
+
+    fn postings(&self, key: TermKey) -> &[Posting] {
+        self.term_indexes
+            .get(&key)
+            .and_then(|index| self.terms.get(*index as usize))
             .map_or(&[], |term| term.postings.as_slice())
     }
 
-    /// The documents by slot. `None` for the slot of a removed document.
-    pub(crate) fn documents(&self) -> &[Option<IndexedDocument<Id>>] {
-        &self.documents
+    fn name_frequency(&self, key: TermKey) -> u32 {
+        self.name_frequencies.get(&key).copied().unwrap_or_default()
     }
 
-    /// Number of terms of all documents together, in the order of [`Field::ALL`].
-    pub(crate) const fn total_lengths(&self) -> [u64; Field::COUNT] {
-        self.total_lengths
+    fn vocabulary(&self) -> &Vocabulary {
+        self.words.vocabulary()
     }
 }
 
-/// Index of the last element of a vector with `len` elements. There are fewer than 2³² terms and documents, since
+/// Index of the last element of a vector with `len` elements. There are fewer than 2Â³Â² terms and documents, since
 /// their postings alone would exceed the memory.
 fn last_index(len: usize) -> u32 {
     u32::try_from(len.saturating_sub(1)).unwrap_or(u32::MAX)
-}
-
-type CountsByTerm = Vec<(TermKey, FieldCounts)>;
-
-/// Counts the occurrences of each term per field, in the order of first occurrence. Also returns the lengths of the
-/// fields in terms.
-fn count_terms<Id>(
-    tokenizer: &mut Tokenizer,
-    document: &Document<'_, Id>,
-) -> (CountsByTerm, [u32; Field::COUNT]) {
-    let mut counts_by_term: CountsByTerm = Vec::new();
-    let mut positions: HashMap<TermKey, usize> =
-        HashMap::with_capacity(document.body.len().min(MAX_BODY_BYTES) / 16);
-    let lengths = Field::ALL.map(|field| {
-        let mut length = 0_u32;
-        for_each_text(document, field, &mut |text| {
-            tokenizer.tokens(text, &mut |token| {
-                length = length.saturating_add(1);
-                let position = *positions.entry(token.key).or_insert_with(|| {
-                    counts_by_term.push((token.key, FieldCounts::default()));
-                    counts_by_term.len() - 1
-                });
-                if let Some((_, counts)) = counts_by_term.get_mut(position) {
-                    counts.increment(field);
-                }
-            });
-        });
-        length
-    });
-    (counts_by_term, lengths)
-}
-
-/// Calls `each` with the texts of a field, up to the field's limit in bytes.
-fn for_each_text<Id>(document: &Document<'_, Id>, field: Field, each: &mut impl FnMut(&str)) {
-    let mut bytes_left = MAX_FIELD_BYTES;
-    let mut each_item = |items: &[String]| {
-        for item in items {
-            let item = truncated(item, bytes_left);
-            bytes_left -= item.len();
-            each(item);
-        }
-    };
-    match field {
-        Field::Name => each(truncated(document.name, MAX_FIELD_BYTES)),
-        Field::Tags => each_item(document.tags),
-        Field::Description => each(truncated(document.description, MAX_FIELD_BYTES)),
-        Field::Headings => each_item(document.headings),
-        Field::Body => each(truncated(document.body, MAX_BODY_BYTES)),
-    }
-}
-
-/// The longest prefix of at most `max_bytes` bytes that ends between two characters.
-fn truncated(text: &str, max_bytes: usize) -> &str {
-    text.get(..text.floor_char_boundary(max_bytes))
-        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -332,6 +308,8 @@ mod tests {
         assert!(index.is_empty());
         assert!(index.term_indexes.is_empty());
         assert_eq!(index.total_lengths, [0; 5]);
+        assert!(index.name_frequencies.is_empty());
+        assert!(index.vocabulary().is_empty());
         assert_eq!(index.free_terms.len(), index.terms.len());
         assert_eq!(index.free_slots.len(), index.documents.len());
     }
@@ -348,20 +326,6 @@ mod tests {
         assert_eq!(index.len(), 1);
         assert_eq!(index.documents.len(), documents);
         assert!(index.terms.len() <= 2 * terms, "{} terms", index.terms.len());
-    }
-
-    #[test]
-    fn long_body_is_cut_between_characters() {
-        assert_eq!(truncated("\u{e9}\u{e9}", 3), "\u{e9}");
-        assert_eq!(truncated("\u{e9}", 0), "");
-        assert_eq!(truncated("pdf", 9), "pdf");
-        let mut index = SearchIndex::new();
-        add(
-            &mut index,
-            &format!("early {} late", "\u{2014}".repeat(MAX_BODY_BYTES)),
-        );
-        // The name and the first word; "late" is after the limit.
-        assert_eq!(index.terms.len(), 2);
     }
 
     #[test]

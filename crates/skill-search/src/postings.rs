@@ -9,16 +9,17 @@ pub(crate) enum Postings {
 }
 
 /// A document that contains a term.
-#[derive(Clone, Copy)]
-pub(crate) struct Posting {
-    pub(crate) slot: u32,
-    pub(crate) counts: FieldCounts,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Posting {
+    /// The document's place in the index.
+    pub slot: u32,
+    pub counts: FieldCounts,
 }
 
 /// Occurrences per field, in the order of [`Field::ALL`], in 4, 4, 8, 8 and 8 bits. The counts saturate: 300
 /// occurrences are no stronger a signal than 255.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct FieldCounts(u32);
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FieldCounts(u32);
 
 impl FieldCounts {
     const fn shift_and_mask(field: Field) -> (u32, u32) {
@@ -31,10 +32,29 @@ impl FieldCounts {
         }
     }
 
-    pub(crate) const fn get(self, field: Field) -> u8 {
+    /// The counts as one number, to store them.
+    #[must_use]
+    pub const fn to_bits(self) -> u32 {
+        self.0
+    }
+
+    /// The counts of a stored number. Every number is valid.
+    #[must_use]
+    pub const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    /// Occurrences in a field.
+    #[must_use]
+    pub const fn get(self, field: Field) -> u8 {
         let (shift, mask) = Self::shift_and_mask(field);
         let [count, ..] = ((self.0 >> shift) & mask).to_le_bytes();
         count
+    }
+
+    /// Whether there are occurrences in name, tags or description.
+    pub(crate) const fn is_in_front(self) -> bool {
+        self.0 & 0xffff != 0
     }
 
     pub(crate) fn increment(&mut self, field: Field) {

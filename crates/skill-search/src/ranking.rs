@@ -1,28 +1,34 @@
-//! Ranks documents: BM25F (Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009,
-//! section 3.6), which sums the occurrences of a term over the fields, weighted and normalised by length, before it
-//! saturates the sum. Phrase terms, the preference for covering the query, and the name bonus are additions that
-//! improved the measured quality.
+//! Ranks documents in two stages.
+//!
+//! The first is BM25F (Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009, section
+//! 3.6), which sums the occurrences of a term over the fields, weighted and normalised by length, before it saturates the
+//! sum. Phrase terms, the preference for covering the query, and the name bonus are additions that improved the measured
+//! quality. The second stage orders the best documents of the first again, see [`second_stage`](crate::second_stage).
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::hash::Hash;
 
-use crate::bm25::{
-    COVERAGE_EXPONENT, K1, NAME_COVERAGE_EXPONENT, NAME_WEIGHT, PRESENCE_BONUS, damped_occurrences, idf,
-    term_weight, weight_and_b, weighted_occurrences,
-};
+use crate::bm25::{FieldWeights, idf};
 use crate::document::Field;
+use crate::evidence::{Evidence, collect};
 use crate::hit::Hit;
-use crate::index::{IndexedDocument, SearchIndex};
+use crate::live_term::{LiveTerm, highest, live_groups, name_share};
 use crate::postings::Posting;
 use crate::query::Query;
+use crate::second_stage::{self, Features};
+use crate::term::TermKey;
+use crate::view::{DocumentEntry, IndexView};
+use crate::weights::Weights;
+
+/// Number of documents that the second stage orders.
+const SECOND_STAGE_DOCUMENTS: usize = 60;
 
 /// Sums over the query's terms that a document contains.
 #[derive(Clone, Copy, Default)]
 struct Accumulator {
     score: f32,
     matched_idf: f32,
-    /// The part of `matched_idf` from terms in the name.
+    /// Sum over the terms in the name, by their frequency in names.
     name_idf: f32,
 }
 
@@ -35,116 +41,281 @@ struct Candidate<Id> {
     slot: u32,
 }
 
-impl<Id: Copy + Ord + Hash> SearchIndex<Id> {
-    /// Returns the best `limit` documents for which `filter` is true, best first. Equal scores are ordered by ID.
-    ///
-    /// Calls `filter` in the order of the results, and only until the limit is reached.
-    #[must_use]
-    pub fn search(&self, query: &Query, limit: usize, filter: impl Fn(Id) -> bool) -> Vec<Hit<Id>> {
-        let mut candidates = self.candidates(query);
-        let best_first = std::iter::from_fn(|| candidates.pop());
-        let chosen: Vec<Candidate<Id>> = best_first
-            .filter(|candidate| filter(candidate.id.0))
-            .take(limit)
-            .collect();
-        let slots: Vec<u32> = chosen.iter().map(|candidate| candidate.slot).collect();
-        chosen
-            .into_iter()
-            .zip(self.matches(query, &slots))
-            .map(|(candidate, matched)| Hit {
-                id: candidate.id.0,
-                score: f32::from_bits(candidate.score_bits),
-                matched,
-            })
-            .collect()
-    }
+/// Returns the best `limit` documents for which `filter` is true, best first. Equal scores are ordered by ID.
+///
+/// The view must have the postings of [`Query::keys`]. Calls `filter` for the best documents of the first stage until it
+/// was true for 60 or `limit` of them, whichever is more.
+#[must_use]
+pub fn search<V: IndexView>(
+    view: &V,
+    query: &Query,
+    limit: usize,
+    filter: impl Fn(V::Id) -> bool,
+) -> Vec<Hit<V::Id>> {
+    search_with(view, query, limit, filter, Weights::builtin())
+}
 
-    fn candidates(&self, query: &Query) -> BinaryHeap<Candidate<Id>> {
-        let mut accumulators = vec![Accumulator::default(); self.documents().len()];
-        let field_factors = self.field_factors();
-        let damped = damped_occurrences();
-        let mut query_idf = 0.0;
-        for term in query.terms() {
-            let postings = self.postings(term.key);
-            if postings.is_empty() {
-                continue;
+/// [`search`] with other weights, to measure them.
+#[must_use]
+pub fn search_with<V: IndexView>(
+    view: &V,
+    query: &Query,
+    limit: usize,
+    filter: impl Fn(V::Id) -> bool,
+    weights: &Weights,
+) -> Vec<Hit<V::Id>> {
+    let groups = live_groups(view, query, weights);
+    let mut chosen = first_stage(view, query, &groups, weights, limit, filter);
+    let mut evidence = collect(view, &groups, chosen.iter().map(|ranked| ranked.slot));
+    if weights.second_stage.iter().any(|weight| *weight != 0.0) {
+        let second = chosen.len().min(SECOND_STAGE_DOCUMENTS);
+        let features = features(view, query, &groups, &chosen, &evidence, second);
+        second_stage::reorder(&mut chosen, &mut evidence, &features, weights);
+    }
+    chosen.truncate(limit);
+    chosen
+        .into_iter()
+        .zip(&evidence)
+        .map(|(ranked, evidence)| {
+            let (matched, corrected) = evidence.matches(query, &groups);
+            Hit {
+                id: ranked.id,
+                score: ranked.score,
+                matched,
+                corrected,
+                signature: view
+                    .document(ranked.slot)
+                    .map_or(0, |document| document.signature),
             }
-            let idf = idf(self.len(), postings.len());
-            let weight = term_weight(term) * idf;
-            query_idf += idf;
-            for Posting { slot, counts } in postings {
-                let slot = *slot as usize;
-                let (Some(sums), Some(factors)) = (accumulators.get_mut(slot), field_factors.get(slot))
-                else {
+        })
+        .collect()
+}
+
+/// The documents that the second stage orders, with their features, to train its weights.
+#[must_use]
+pub fn second_stage_features<V: IndexView>(
+    view: &V,
+    query: &Query,
+    weights: &Weights,
+) -> Vec<(V::Id, Features)> {
+    let groups = live_groups(view, query, weights);
+    let chosen = first_stage(view, query, &groups, weights, SECOND_STAGE_DOCUMENTS, |_| true);
+    let evidence = collect(view, &groups, chosen.iter().map(|ranked| ranked.slot));
+    let features = features(view, query, &groups, &chosen, &evidence, chosen.len());
+    chosen.into_iter().map(|ranked| ranked.id).zip(features).collect()
+}
+
+fn features<V: IndexView>(
+    view: &V,
+    query: &Query,
+    groups: &[Vec<LiveTerm<'_>>],
+    chosen: &[Ranked<V::Id>],
+    evidence: &[Evidence],
+    count: usize,
+) -> Vec<Features> {
+    let best_score = chosen.iter().map(|ranked| ranked.own_score).fold(0.0, f32::max);
+    let [.., body_terms] = view.total_lengths();
+    let average_body = body_terms as f32 / view.len() as f32;
+    let totals = second_stage::QueryTotals::new(groups, best_score, query.words, average_body);
+    chosen
+        .iter()
+        .zip(evidence)
+        .take(count)
+        .filter_map(|(ranked, evidence)| {
+            let document = view.document(ranked.slot)?;
+            let name_share = evidence.name_share(groups, name_idf(view, document));
+            Some(second_stage::features(
+                &totals,
+                groups,
+                document,
+                evidence,
+                ranked.own_score,
+                name_share,
+            ))
+        })
+        .collect()
+}
+
+/// A document with its rank.
+pub(crate) struct Ranked<Id> {
+    pub(crate) id: Id,
+    pub(crate) slot: u32,
+    /// How exactly its name is the query: 2 for the same words, 1 for the same letters, 0 for another name.
+    pub(crate) exactness: u8,
+    /// The score without the part for exactness.
+    pub(crate) own_score: f32,
+    pub(crate) score: f32,
+}
+
+/// The best documents by the first stage: at least [`SECOND_STAGE_DOCUMENTS`], if so many match.
+fn first_stage<V: IndexView>(
+    view: &V,
+    query: &Query,
+    groups: &[Vec<LiveTerm<'_>>],
+    weights: &Weights,
+    limit: usize,
+    filter: impl Fn(V::Id) -> bool,
+) -> Vec<Ranked<V::Id>> {
+    let sums = accumulate(view, groups, weights);
+    let query_idf: f32 = groups
+        .iter()
+        .map(|terms| highest(terms, LiveTerm::coverage))
+        .sum();
+    let sentence = second_stage::sentence(query.words);
+    let name_weight = weights.name_bonus * sentence + weights.short_name_bonus * (1.0 - sentence);
+    let exact = exact_slots(view, query);
+    let mut highest_score = 0.0_f32;
+    let mut scores: Vec<(u32, f32)> = Vec::new();
+    for (slot, sums) in (0_u32..).zip(&sums) {
+        if sums.score > 0.0
+            && let Some(document) = view.document(slot)
+        {
+            let coverage = (sums.matched_idf / query_idf).powf(weights.coverage_exponent);
+            let score = sums.score * coverage
+                + name_weight * name_bonus(view, document, sums.name_idf, weights.name_coverage_exponent);
+            highest_score = highest_score.max(score);
+            scores.push((slot, score));
+        }
+    }
+    // An exact name is above everything else. It may consist of words that are not indexed.
+    let step = highest_score.max(1.0);
+    let unscored = exact.iter().map(|(slot, _)| *slot).filter(|slot| {
+        let sums = sums.get(*slot as usize);
+        sums.is_some_and(|sums| sums.score <= 0.0)
+    });
+    scores.extend(unscored.map(|slot| (slot, 0.0)));
+    let exactness_of = |slot: u32| {
+        let found = exact.iter().find(|(exact, _)| *exact == slot);
+        found.map_or(0, |(_, exactness)| *exactness)
+    };
+    let candidate = |(slot, score): (u32, f32)| {
+        let score = score + step * f32::from(exactness_of(slot));
+        Some(Candidate {
+            score_bits: score.to_bits(),
+            id: Reverse(view.document(slot)?.id),
+            slot,
+        })
+    };
+    let mut candidates: BinaryHeap<_> = scores.into_iter().filter_map(candidate).collect();
+    let best_first = std::iter::from_fn(|| candidates.pop());
+    best_first
+        .filter(|candidate| filter(candidate.id.0))
+        .take(limit.max(SECOND_STAGE_DOCUMENTS))
+        .map(|candidate| {
+            let score = f32::from_bits(candidate.score_bits);
+            let exactness = exactness_of(candidate.slot);
+            Ranked {
+                id: candidate.id.0,
+                slot: candidate.slot,
+                exactness,
+                own_score: score - step * f32::from(exactness),
+                score,
+            }
+        })
+        .collect()
+}
+
+/// The documents whose name is the query: 2 for the same words, 1 for the same letters.
+fn exact_slots<V: IndexView>(view: &V, query: &Query) -> Vec<(u32, u8)> {
+    let mut exact: Vec<(u32, u8)> = Vec::new();
+    for (key, exactness) in [(query.name.literal, 2), (query.name.compact, 1)] {
+        if key == TermKey::EMPTY {
+            continue;
+        }
+        for posting in view.postings(key) {
+            if exact.iter().all(|(slot, _)| *slot != posting.slot) {
+                exact.push((posting.slot, exactness));
+            }
+        }
+    }
+    exact
+}
+
+/// The sums of each document, by slot.
+fn accumulate<V: IndexView>(view: &V, groups: &[Vec<LiveTerm<'_>>], weights: &Weights) -> Vec<Accumulator> {
+    let mut accumulators = vec![Accumulator::default(); view.slot_count()];
+    let fields = FieldWeights::new(weights, view.len(), view.total_lengths());
+    let sums_of = |live: &LiveTerm<'_>, posting: &Posting| {
+        let document = view.document(posting.slot)?;
+        let occurrences = fields.occurrences(posting.counts, &document.lengths);
+        let effect = occurrences / (weights.k1 + occurrences) + weights.presence;
+        let is_in_name = posting.counts.get(Field::Name) > 0;
+        Some(Accumulator {
+            score: live.weight * live.idf * effect,
+            matched_idf: live.coverage(),
+            name_idf: if is_in_name { name_share(live) } else { 0.0 },
+        })
+    };
+    // Of several forms of a word, the one with the most effect counts: the best of each document, and those documents.
+    let mut best = Vec::new();
+    let mut found: Vec<u32> = Vec::new();
+    for terms in groups {
+        let has_alternatives = terms.len() > 1;
+        if has_alternatives {
+            best.resize(view.slot_count(), Accumulator::default());
+        }
+        for live in terms {
+            for posting in live.postings {
+                let slot = posting.slot as usize;
+                let totals = if has_alternatives {
+                    &mut best
+                } else {
+                    &mut accumulators
+                };
+                let (Some(total), Some(sums)) = (totals.get_mut(slot), sums_of(live, posting)) else {
                     continue;
                 };
-                let occurrences = weighted_occurrences(*counts, factors, &damped);
-                sums.score += weight * (occurrences / (K1 + occurrences) + PRESENCE_BONUS);
-                sums.matched_idf += idf;
-                if counts.get(Field::Name) > 0 {
-                    sums.name_idf += idf;
+                if !has_alternatives {
+                    total.add(sums);
+                } else if sums.score > total.score {
+                    if total.score <= 0.0 {
+                        found.push(posting.slot);
+                    }
+                    *total = sums;
                 }
             }
         }
-        let documents = (0_u32..).zip(self.documents().iter().zip(accumulators));
-        documents
-            .filter(|(_, (_, sums))| sums.score > 0.0)
-            .filter_map(|(slot, (document, sums))| {
-                let document = document.as_ref()?;
-                let coverage = (sums.matched_idf / query_idf).powf(COVERAGE_EXPONENT);
-                let score = sums.score * coverage + self.name_bonus(document, sums.name_idf);
-                Some(Candidate {
-                    score_bits: score.to_bits(),
-                    id: Reverse(document.id),
-                    slot,
-                })
-            })
-            .collect()
-    }
-
-    /// The bonus for a document whose name occurs in the query, higher if more of the name does. `matched_idf` is the
-    /// sum over the name's terms that the query contains.
-    fn name_bonus(&self, document: &IndexedDocument<Id>, matched_idf: f32) -> f32 {
-        if matched_idf <= 0.0 {
-            return 0.0;
-        }
-        let name_idf: f32 = document
-            .name_terms()
-            .map(|index| idf(self.len(), self.postings_at(index).len()))
-            .sum();
-        NAME_WEIGHT * matched_idf * (matched_idf / name_idf).powf(NAME_COVERAGE_EXPONENT)
-    }
-
-    /// Per document and field: the weight of an occurrence, normalised by the length of the field.
-    fn field_factors(&self) -> Vec<[f32; Field::COUNT]> {
-        let documents = self.len() as f32;
-        let mut scales = [(0.0, 0.0); Field::COUNT];
-        for ((scale, field), total) in scales.iter_mut().zip(Field::ALL).zip(self.total_lengths()) {
-            let (weight, b) = weight_and_b(field);
-            let average = total as f32 / documents;
-            *scale = (
-                (1.0 - b) / weight,
-                if average > 0.0 { b / average / weight } else { 0.0 },
-            );
-        }
-        let factors = |document: &Option<IndexedDocument<Id>>| {
-            let mut factors = [0.0; Field::COUNT];
-            let lengths = document
-                .as_ref()
-                .map(|document| document.lengths)
-                .unwrap_or_default();
-            for ((factor, (base, slope)), length) in factors.iter_mut().zip(scales).zip(lengths) {
-                // An empty field has no occurrences to weigh.
-                *factor = if length > 0 {
-                    1.0 / (base + slope * length as f32)
-                } else {
-                    0.0
-                };
+        for slot in found.drain(..) {
+            let slot = slot as usize;
+            if let (Some(total), Some(best)) = (accumulators.get_mut(slot), best.get_mut(slot)) {
+                total.add(std::mem::take(best));
             }
-            factors
-        };
-        self.documents().iter().map(factors).collect()
+        }
     }
+    accumulators
+}
+
+impl Accumulator {
+    fn add(&mut self, other: Self) {
+        self.score += other.score;
+        self.matched_idf += other.matched_idf;
+        self.name_idf += other.name_idf;
+    }
+}
+
+/// The sum over the terms of a document's name.
+fn name_idf<V: IndexView>(view: &V, document: &DocumentEntry<V::Id>) -> f32 {
+    let frequencies = document.name_keys.iter().map(|key| view.name_frequency(*key));
+    frequencies
+        .map(|frequency| idf(view.len(), frequency as usize))
+        .sum()
+}
+
+/// The bonus for a document whose name occurs in the query, higher if more of the name does. `matched_idf` is the sum
+/// over the name's terms that the query contains.
+fn name_bonus<V: IndexView>(
+    view: &V,
+    document: &DocumentEntry<V::Id>,
+    matched_idf: f32,
+    coverage_exponent: f32,
+) -> f32 {
+    if matched_idf <= 0.0 {
+        return 0.0;
+    }
+    // A name of stop words has no terms.
+    let name_idf = name_idf(view, document).max(matched_idf);
+    let share = matched_idf / name_idf;
+    matched_idf * share.powf(coverage_exponent)
 }
 
 #[cfg(test)]
@@ -153,6 +324,7 @@ mod tests {
 
     use super::*;
     use crate::document::Document;
+    use crate::index::SearchIndex;
 
     fn text<'a>(id: u128, name: &'a str, description: &'a str, body: &'a str) -> Document<'a, u128> {
         Document {
@@ -227,6 +399,94 @@ mod tests {
         ] {
             assert_eq!(found(&index, query).first(), Some(&1), "{query}");
         }
+    }
+
+    #[test]
+    fn name_of_stop_words_is_found() {
+        let index = index(&[text(1, "how-to", "", ""), text(2, "i-am", "How to do it", "")]);
+        for query in ["how to", "How-To", "howto"] {
+            let hits = index.search(&Query::new(query), 10, |_| true);
+            assert_eq!(hits.first().map(|hit| hit.id), Some(1), "{query}");
+            assert!(hits.iter().all(|hit| hit.score.is_finite() && hit.score > 0.0));
+        }
+    }
+
+    #[test]
+    fn exact_name_is_first_however_written() {
+        let mut texts = vec![
+            text(1, "code-review", "Looks at changes", ""),
+            text(2, "codereview", "Another", ""),
+            text(
+                3,
+                "code-review-code-review",
+                "Code review, codereview",
+                "Code review of a code review",
+            ),
+            text(4, "review", "Code review of code", "code review code review"),
+        ];
+        texts.extend((5..90).map(|id| text(id, "code-review-helper", "Code review", "code review")));
+        let index = index(&texts);
+        for (query, first) in [
+            ("code-review", 1),
+            ("Code Review", 1),
+            ("CODE_REVIEW", 1),
+            ("codereview", 2),
+            ("CodeReview", 2),
+            ("Review", 4),
+        ] {
+            let found = found(&index, query);
+            assert_eq!(found.first(), Some(&first), "{query}");
+        }
+        assert_eq!(found(&index, "CodeReview").get(1), Some(&1));
+    }
+
+    #[test]
+    fn misspelt_words_are_corrected_and_named() {
+        let index = index(&[
+            text(1, "harpsichord", "Tunes a harpsichord", ""),
+            text(2, "piano", "Tunes a piano", ""),
+        ]);
+        let hits = index.search(&Query::new("tune my harpsicord"), 10, |_| true);
+        assert_eq!(hits[0].id, 1);
+        assert_eq!(hits[0].why(9), "name: harpsicord; description: tune");
+        let corrected: Vec<_> = hits[0]
+            .corrected
+            .iter()
+            .map(|correction| (correction.written.as_str(), correction.word.as_str()))
+            .collect();
+        assert_eq!(corrected, [("harpsicord", "harpsichord")]);
+        assert!(hits[1].corrected.is_empty());
+        // The word as written is not corrected, and counts more.
+        let hits = index.search(&Query::new("harpsichord"), 10, |_| true);
+        assert!(hits[0].corrected.is_empty());
+    }
+
+    #[test]
+    fn unfinished_words_are_completed() {
+        let index = index(&[
+            text(1, "kubernetes-deploy", "Rolls out services", ""),
+            text(2, "git-helper", "Writes commit messages", ""),
+        ]);
+        for query in ["kube", "kubern", "kubernetes-dep", "service kub"] {
+            assert_eq!(found(&index, query), [1], "{query}");
+        }
+        assert_eq!(found(&index, "comm"), [2]);
+        // A sentence is finished.
+        assert_eq!(found(&index, "kub."), [0_u128; 0]);
+    }
+
+    #[test]
+    fn joined_and_split_words_are_found() {
+        let index = index(&[
+            text(1, "testing-strategies", "Plans what to verify", ""),
+            text(2, "notes", "Keeps a database of notes", ""),
+            text(3, "other", "Reads long documents", ""),
+        ]);
+        assert_eq!(found(&index, "testingstrategies").first(), Some(&1));
+        assert_eq!(found(&index, "TestingStrategies").first(), Some(&1));
+        assert_eq!(found(&index, "strategies testing").first(), Some(&1));
+        assert_eq!(found(&index, "data base").first(), Some(&2));
+        assert_eq!(found(&index, "longdocuments").first(), Some(&3));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::{decompose_canonical, is_combining_mark};
 
+use crate::traditional::simplified;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Script {
     /// Words are separated by spaces.
@@ -126,8 +128,8 @@ pub(crate) fn identifier_parts(word: &str) -> Option<impl Iterator<Item = &str>>
     )
 }
 
-/// Writes `word` to `folded` in lowercase, with compatibility characters (NFKC) and accents of Latin letters removed:
-/// `Café` and `ＣＡＦＥ` become `cafe`.
+/// Writes `word` to `folded` in lowercase, with compatibility characters (NFKC) and accents of Latin letters removed
+/// (`Café` and `ＣＡＦＥ` become `cafe`), and traditional Chinese characters simplified.
 pub(crate) fn fold(word: &str, folded: &mut String) {
     folded.clear();
     if word.is_ascii() {
@@ -137,14 +139,33 @@ pub(crate) fn fold(word: &str, folded: &mut String) {
     }
     for c in word.nfkc().flat_map(char::to_lowercase) {
         match c {
+            'ß' => folded.push_str("ss"),
+            'æ' => folded.push_str("ae"),
+            'œ' => folded.push_str("oe"),
+            'ø' => folded.push('o'),
+            'ł' => folded.push('l'),
+            'đ' => folded.push('d'),
+            'ı' => folded.push('i'),
+            // Accents that no composed letter has.
+            '\u{300}'..='\u{36f}' => {}
             '\u{c0}'..='\u{24f}' | '\u{1e00}'..='\u{1eff}' => {
                 let mut base = None;
                 decompose_canonical(c, |part| base = base.or(Some(part)));
                 folded.push(base.unwrap_or(c));
             }
-            _ => folded.push(c),
+            _ => folded.push(simplified(c)),
         }
     }
+}
+
+/// A word with German umlauts in the spelling without them: `prüfen` as `pruefen`. `None` for other words.
+pub(crate) fn without_umlauts(word: &str) -> Option<String> {
+    if word.is_ascii() {
+        return None;
+    }
+    let composed: String = word.nfkc().flat_map(char::to_lowercase).collect();
+    let spelled = composed.replace('ä', "ae").replace('ö', "oe").replace('ü', "ue");
+    (spelled != composed).then_some(spelled)
 }
 
 #[cfg(test)]
@@ -170,6 +191,29 @@ mod tests {
         );
         assert_eq!(words("rock'n'roll 'quoted'"), ["rock", "roll", "quoted"]);
         assert_eq!(words(" \u{1f600} -- "), [""; 0]);
+    }
+
+    #[test]
+    fn folding_ignores_case_accents_and_traditional_forms() {
+        let folded = |word| {
+            let mut folded = String::new();
+            fold(word, &mut folded);
+            folded
+        };
+        for (word, expected) in [
+            ("Café", "cafe"),
+            ("STRASSE", "strasse"),
+            ("Straße", "strasse"),
+            ("smørebrød", "smorebrod"),
+            ("İstanbul", "istanbul"),
+            ("ＰＤＦ", "pdf"),
+            ("檔案", "档案"),
+            ("файл", "файл"),
+        ] {
+            assert_eq!(folded(word), expected, "{word}");
+        }
+        assert_eq!(without_umlauts("Prüfung"), Some("pruefung".to_owned()));
+        assert_eq!(without_umlauts("café"), None);
     }
 
     #[test]

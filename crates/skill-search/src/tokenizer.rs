@@ -1,13 +1,15 @@
 //! Splits text into the terms of the index.
 //!
 //! Words are runs of letters and digits, folded (case, width, accents) and stemmed. Scripts without spaces become
-//! overlapping pairs of characters (bigrams), which need no dictionary. Two adjacent words are also a phrase term.
+//! overlapping pairs of characters (bigrams), which need no dictionary, and single characters. Two adjacent words are
+//! also a phrase term.
 
 use std::collections::HashMap;
 
-use rust_stemmers::{Algorithm, Stemmer};
-
+use crate::language::Language;
 use crate::segmentation::{Script, fold, identifier_parts, next_word};
+use crate::stop_words::ENGLISH;
+use crate::term::TermKey;
 
 /// Longer words are ignored: they are digests, encoded data or noise.
 const MAX_WORD_BYTES: usize = 64;
@@ -16,72 +18,35 @@ const MAX_WORD_BYTES: usize = 64;
 /// indexing.
 const MAX_CACHED_STEMS: usize = 16_384;
 
-/// Words that occur in nearly every request and skill and do not describe its topic. Sorted.
-const STOP_WORDS: &[&str] = &[
-    "a", "about", "all", "also", "an", "and", "any", "are", "as", "at", "be", "been", "between", "both",
-    "but", "by", "can", "could", "did", "do", "does", "don", "during", "each", "every", "few", "for", "from",
-    "had", "has", "have", "he", "her", "here", "his", "how", "i", "if", "in", "into", "is", "it", "its",
-    "just", "may", "me", "might", "more", "most", "must", "my", "no", "not", "of", "on", "once", "only",
-    "or", "other", "our", "out", "over", "own", "please", "same", "she", "should", "so", "some", "such",
-    "than", "that", "the", "their", "then", "there", "these", "they", "this", "those", "through", "to",
-    "too", "under", "up", "very", "was", "we", "were", "what", "when", "where", "which", "who", "why",
-    "will", "with", "without", "would", "you", "your",
-];
-
-/// A term of the index: a 64-bit FNV-1a hash of the stem.
-///
-/// FNV-1a hashes byte by byte, so the hash of two adjacent stems equals the hash of the joined word: `code review`,
-/// `code-review` and `codereview` are one term, without building a string. A deliberate collision has no benefit: an
-/// author who can publish the colliding word can publish the word itself. `HashMap` hashes these keys again with a
-/// random seed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct TermKey(u64);
-
-impl TermKey {
-    const EMPTY: Self = Self(0xcbf2_9ce4_8422_2325);
-
-    fn extended(self, text: &str) -> Self {
-        let hash = text.bytes().fold(self.0, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        Self(hash)
-    }
-}
-
+/// What a token of a text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TermKind {
+pub(crate) enum TokenKind {
     /// A word, or a pair of characters in a script without spaces.
     Word,
+    /// The stem of the word before it in another language.
+    Stem,
     /// Two adjacent words.
     Phrase,
+    /// One of the characters of the pairs, if it has a meaning of its own.
+    Character,
 }
 
 /// One occurrence of a term.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Token<'t> {
     pub(crate) key: TermKey,
-    pub(crate) kind: TermKind,
+    pub(crate) kind: TokenKind,
     /// The word as written. For a phrase, its second word.
     pub(crate) written: &'t str,
 }
 
 /// Splits texts into tokens. Reuse it for many texts: it caches stems.
+#[derive(Default)]
 pub(crate) struct Tokenizer {
-    stemmer: Stemmer,
-    /// The stem of a folded word; `None` for a stop word.
+    /// The stem in English, or in the language of its script, of a folded word; `None` for a stop word.
     stems: HashMap<Box<str>, Option<Box<str>>>,
     /// Buffer for the current word.
     folded: String,
-}
-
-impl Default for Tokenizer {
-    fn default() -> Self {
-        Self {
-            stemmer: Stemmer::create(Algorithm::English),
-            stems: HashMap::new(),
-            folded: String::new(),
-        }
-    }
 }
 
 impl Tokenizer {
@@ -95,8 +60,14 @@ impl Tokenizer {
         self.stems.capacity() * (size_of::<(Box<str>, Option<Box<str>>)>() + 1) + texts
     }
 
-    /// Calls `each` with the tokens of `text`, in order.
-    pub(crate) fn tokens<'t>(&mut self, text: &'t str, each: &mut impl FnMut(Token<'t>)) {
+    /// Calls `each` with the tokens of `text`, in order. A word has a stem in English, or in the language of its
+    /// script, and one in each of `languages` where it differs.
+    pub(crate) fn tokens<'t>(
+        &mut self,
+        text: &'t str,
+        languages: &[Language],
+        each: &mut impl FnMut(Token<'t>),
+    ) {
         let mut rest = text;
         let mut previous: Option<TermKey> = None;
         while let Some(word) = next_word(&mut rest) {
@@ -104,7 +75,7 @@ impl Tokenizer {
                 previous = None;
             }
             previous = match word.script {
-                Script::Spaced => self.word_tokens(word.text, previous, each),
+                Script::Spaced => self.word_tokens(word.text, previous, languages, each),
                 Script::Unspaced => {
                     self.bigram_tokens(word.text, each);
                     None
@@ -113,11 +84,33 @@ impl Tokenizer {
         }
     }
 
+    /// Calls `each` with the folded words of `text`, stop words too. A run of a script without spaces is a word.
+    pub(crate) fn words(&mut self, text: &str, each: &mut impl FnMut(&str, Script)) {
+        let mut rest = text;
+        while let Some(word) = next_word(&mut rest) {
+            if word.text.len() <= MAX_WORD_BYTES {
+                fold(word.text, &mut self.folded);
+                each(&self.folded, word.script);
+            }
+        }
+    }
+
+    /// The key of a folded word; `None` for a stop word.
+    pub(crate) fn word_key(&mut self, folded: &str) -> Option<TermKey> {
+        self.keys(folded, None).map(|(key, _)| key)
+    }
+
+    /// The key of the phrase of a word and the next, folded word; `None` for a stop word.
+    pub(crate) fn phrase_key(&mut self, previous: TermKey, folded: &str) -> Option<TermKey> {
+        self.keys(folded, Some(previous)).and_then(|(_, phrase)| phrase)
+    }
+
     /// Returns the key of the word if the next word may form a phrase with it.
     fn word_tokens<'t>(
         &mut self,
         word: &'t str,
         previous: Option<TermKey>,
+        languages: &[Language],
         each: &mut impl FnMut(Token<'t>),
     ) -> Option<TermKey> {
         if word.len() > MAX_WORD_BYTES {
@@ -131,13 +124,18 @@ impl Tokenizer {
                 written: word,
             });
         };
-        emit(key, TermKind::Word);
+        emit(key, TokenKind::Word);
+        for stem in stem_keys(&self.folded, languages) {
+            if stem != key {
+                emit(stem, TokenKind::Stem);
+            }
+        }
         if let Some(phrase) = phrase {
-            emit(phrase, TermKind::Phrase);
+            emit(phrase, TokenKind::Phrase);
         }
         for part in identifier_parts(word).into_iter().flatten() {
             if let Some((key, _)) = self.keys(part, None) {
-                emit(key, TermKind::Word);
+                emit(key, TokenKind::Word);
             }
         }
         Some(key)
@@ -155,8 +153,9 @@ impl Tokenizer {
         if let Some(stem) = self.stems.get(self.folded.as_str()) {
             return stem.as_deref().map(keys);
         }
-        let is_stop_word = STOP_WORDS.binary_search(&self.folded.as_str()).is_ok();
-        let stem = (!is_stop_word).then(|| self.stemmer.stem(&self.folded));
+        let is_stop_word = ENGLISH.binary_search(&self.folded.as_str()).is_ok();
+        let stemmer = Language::of_script(&self.folded).stemmer();
+        let stem = (!is_stop_word).then(|| stemmer.stem(&self.folded));
         if self.stems.len() < MAX_CACHED_STEMS {
             self.stems
                 .insert(self.folded.as_str().into(), stem.as_deref().map(Box::from));
@@ -167,31 +166,57 @@ impl Tokenizer {
     fn bigram_tokens<'t>(&mut self, run: &'t str, each: &mut impl FnMut(Token<'t>)) {
         fold(run, &mut self.folded);
         let folded = self.folded.as_str();
-        let mut token = |start: usize, end: usize| {
-            let Some(pair) = folded.get(start..end) else {
+        let mut token = |start: usize, end: usize, kind: TokenKind| {
+            let Some(characters) = folded.get(start..end) else {
                 return;
             };
-            // If folding changed the text, the offsets do not apply to the run as written.
-            let written = if folded == run {
+            // If folding changed the length, the offsets do not apply to the run as written.
+            let written = if folded.len() == run.len() {
                 run.get(start..end).unwrap_or(run)
             } else {
                 run
             };
             each(Token {
-                key: TermKey::EMPTY.extended(pair),
-                kind: TermKind::Word,
+                key: TermKey::EMPTY.extended(characters),
+                kind,
                 written,
             });
         };
-        let seconds = folded.char_indices().skip(1);
-        let mut pairs = folded.char_indices().zip(seconds).peekable();
-        if pairs.peek().is_none() && !folded.is_empty() {
-            token(0, folded.len());
-        }
-        for ((start, _), (second, last)) in pairs {
-            token(start, second + last.len_utf8());
+        let mut characters = folded.char_indices().peekable();
+        let mut is_first = true;
+        while let Some((start, c)) = characters.next() {
+            let end = start + c.len_utf8();
+            match characters.peek() {
+                Some((second, next)) => {
+                    token(start, second + next.len_utf8(), TokenKind::Word);
+                    if has_meaning_alone(c) {
+                        token(start, end, TokenKind::Character);
+                    }
+                }
+                None if is_first => token(start, end, TokenKind::Word),
+                None if has_meaning_alone(c) => token(start, end, TokenKind::Character),
+                None => {}
+            }
+            is_first = false;
         }
     }
+}
+
+/// The keys of a folded word in the spelling of some languages.
+pub(crate) fn stem_keys(folded: &str, languages: &[Language]) -> Vec<TermKey> {
+    let mut keys = Vec::new();
+    for language in languages {
+        let key = TermKey::EMPTY.extended(&language.stemmer().stem(folded));
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+    keys
+}
+
+/// Han characters and Hangul syllables. A single kana, or a letter of another script without spaces, tells nothing.
+const fn has_meaning_alone(c: char) -> bool {
+    matches!(c, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{ac00}'..='\u{d7af}' | '\u{f900}'..='\u{faff}')
 }
 
 #[cfg(test)]
@@ -200,9 +225,9 @@ mod tests {
 
     use super::*;
 
-    fn keys(text: &str, kind: TermKind) -> Vec<TermKey> {
+    fn keys(text: &str, kind: TokenKind) -> Vec<TermKey> {
         let mut keys = Vec::new();
-        Tokenizer::default().tokens(text, &mut |token| {
+        Tokenizer::default().tokens(text, &[], &mut |token| {
             if token.kind == kind {
                 keys.push(token.key);
             }
@@ -211,12 +236,7 @@ mod tests {
     }
 
     fn words(text: &str) -> Vec<TermKey> {
-        keys(text, TermKind::Word)
-    }
-
-    #[test]
-    fn stop_words_are_sorted_for_binary_search() {
-        assert!(STOP_WORDS.is_sorted());
+        keys(text, TokenKind::Word)
     }
 
     #[test]
@@ -249,10 +269,10 @@ mod tests {
     fn compounds_match_however_they_are_joined() {
         let joined = words("codereview");
         for text in ["code review", "code-review", "Code_Review", "code/reviews"] {
-            assert_eq!(keys(text, TermKind::Phrase), joined, "{text}");
+            assert_eq!(keys(text, TokenKind::Phrase), joined, "{text}");
         }
         for text in ["code, review", "code. Review", "code\nreview", "code and review"] {
-            assert_eq!(keys(text, TermKind::Phrase), [], "{text}");
+            assert_eq!(keys(text, TokenKind::Phrase), [], "{text}");
         }
     }
 
@@ -267,9 +287,23 @@ mod tests {
     #[test]
     fn scripts_without_spaces_become_bigrams() {
         assert_eq!(words("装修合同"), words("装修 修合 合同"));
+        assert_eq!(keys("装修", TokenKind::Character), words("装 修"));
+        assert_eq!(keys("ファイル", TokenKind::Character), []);
         assert_eq!(words("字").len(), 1);
         assert_eq!(words("PDF変換"), words("pdf 変換"));
         assert_eq!(words("ｶﾀｶﾅ"), words("カタカナ"));
+    }
+
+    #[test]
+    fn words_have_a_stem_in_each_language() {
+        let mut kinds = Vec::new();
+        Tokenizer::default().tokens("Rechnungen", &[Language::German, Language::Dutch], &mut |token| {
+            kinds.push(token.kind);
+        });
+        assert_eq!(kinds.first(), Some(&TokenKind::Word));
+        assert!(kinds.iter().skip(1).all(|kind| *kind == TokenKind::Stem));
+        assert!(kinds.len() > 1);
+        assert_eq!(words("файлы"), words("файлов"));
     }
 
     #[test]
@@ -281,15 +315,15 @@ mod tests {
     proptest! {
         #[test]
         fn tokens_of_any_text_occur_in_it(text in ".*") {
-            Tokenizer::default().tokens(&text, &mut |token| assert!(text.contains(token.written)));
+            Tokenizer::default().tokens(&text, &[], &mut |token| assert!(text.contains(token.written)));
         }
 
         #[test]
         fn cached_stems_do_not_change_tokens(text in "[a-zA-Z' ]{0,60}") {
             let mut tokenizer = Tokenizer::default();
             let [mut first, mut second] = [Vec::new(), Vec::new()];
-            tokenizer.tokens(&text, &mut |token| first.push(token.key));
-            tokenizer.tokens(&text, &mut |token| second.push(token.key));
+            tokenizer.tokens(&text, &[], &mut |token| first.push(token.key));
+            tokenizer.tokens(&text, &[], &mut |token| second.push(token.key));
             prop_assert_eq!(first, second);
         }
     }
