@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::arguments::MAX_VERSION_CHARS;
 use super::confirm_install::FileOnDisk;
-use super::device_report;
+use super::device_report::DeviceReport;
 use super::error::ArgumentError;
 use super::file_differences::FileDifferences;
 use super::not_found::requested_version;
@@ -202,7 +202,7 @@ impl Tool for CheckInstalled {
                 .zip(&skills)
                 .filter_map(|(one, checked)| Some((one.install_id()?, one.device_state(checked)?)))
                 .collect();
-            device_report::seen(cx, machine, &reports).await?;
+            DeviceReport::of(cx, machine).await?.store(cx, &reports).await?;
         }
         let distributed = missing_distributions(cx, &installed, &skills).await?;
         let count = skills.len();
