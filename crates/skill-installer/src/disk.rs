@@ -3,14 +3,13 @@
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Permissions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use folder_handle::{EntryInfo, EntryKind, FolderHandle, RenameMode};
 
 use crate::error::Error;
-use crate::flush::Unflushed;
 
 /// An open folder, in or below a skills folder.
 #[derive(Debug)]
@@ -18,6 +17,16 @@ pub(crate) struct Folder {
     handle: FolderHandle,
     /// Relative to the skills folder.
     shown: PathBuf,
+}
+
+/// A file that was written, and may not be on the disk yet.
+#[derive(Debug)]
+pub(crate) struct Unflushed<'a> {
+    pub(crate) file: File,
+    /// What was written.
+    pub(crate) bytes: Cow<'a, [u8]>,
+    /// Relative to the skills folder.
+    pub(crate) shown: PathBuf,
 }
 
 /// Comes before every change of the disk, so that tests can stop there.
@@ -282,5 +291,31 @@ impl Folder {
 
     pub(crate) fn sync_error(&self, source: io::Error) -> Error {
         self.error("written to the disk", OsStr::new(""))(source)
+    }
+}
+
+impl Unflushed<'_> {
+    pub(crate) fn error(&self, source: io::Error) -> Error {
+        Error::Io {
+            action: "written",
+            path: self.shown.clone(),
+            source,
+        }
+    }
+
+    /// Waits until the file is on the disk, and reads it back.
+    pub(crate) fn wait(&self) -> io::Result<()> {
+        let mut file = &self.file;
+        file.sync_all()?;
+        file.rewind()?;
+        let mut written = Vec::with_capacity(self.bytes.len());
+        file.read_to_end(&mut written)?;
+        if written == *self.bytes {
+            Ok(())
+        } else {
+            Err(io::Error::other(
+                "the disk returned other bytes than were written",
+            ))
+        }
     }
 }

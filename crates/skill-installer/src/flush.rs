@@ -1,26 +1,14 @@
 //! Waits until what was written is on the disk.
 
-use std::borrow::Cow;
-use std::fs::File;
-use std::io::{self, Read as _, Seek as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::disk::{Folder, event, step};
+use crate::disk::{Folder, Unflushed, event, step};
 use crate::error::Error;
 
 /// Threads that wait at once. A file system needs one write of its journal for all that wait together.
 const MAX_THREADS: usize = 8;
-
-/// A file that was written, and may not be on the disk yet.
-#[derive(Debug)]
-pub(crate) struct Unflushed<'a> {
-    pub(crate) file: File,
-    /// What was written.
-    pub(crate) bytes: Cow<'a, [u8]>,
-    /// Relative to the skills folder.
-    pub(crate) shown: PathBuf,
-}
 
 /// What is waited for.
 #[derive(Debug, Clone, Copy)]
@@ -84,31 +72,6 @@ impl<'a> Item<'a> {
         match self {
             Self::File(file) => file.wait().map_err(|source| file.error(source)),
             Self::Folder(folder) => folder.wait().map_err(|source| folder.sync_error(source)),
-        }
-    }
-}
-
-impl Unflushed<'_> {
-    fn error(&self, source: io::Error) -> Error {
-        Error::Io {
-            action: "written",
-            path: self.shown.clone(),
-            source,
-        }
-    }
-
-    fn wait(&self) -> io::Result<()> {
-        let mut file = &self.file;
-        file.sync_all()?;
-        file.rewind()?;
-        let mut written = Vec::with_capacity(self.bytes.len());
-        file.read_to_end(&mut written)?;
-        if written == *self.bytes {
-            Ok(())
-        } else {
-            Err(io::Error::other(
-                "the disk returned other bytes than were written",
-            ))
         }
     }
 }
