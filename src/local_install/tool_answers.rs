@@ -17,9 +17,15 @@ use super::installed_here::InstalledHere;
 use super::machine::{Machine, ProjectFolders};
 use super::notices::Notices;
 use super::registry_client::RegistryClient;
+use crate::answer_size::{cut, keep_first};
 
-/// Paths that an answer lists of one skill.
+/// Paths that an answer lists of one skill, and the characters of them, of notes, and of skills.
 const MAX_PATHS: usize = 50;
+const MAX_PATH_CHARS: usize = 40_000;
+const MAX_NOTE_CHARS: usize = 20_000;
+const MAX_CHECKED_CHARS: usize = 90_000;
+/// Characters of the reason of a withdrawal.
+const MAX_REASON_CHARS: usize = 2_500;
 /// Skills that an answer lists, those that need something first.
 const MAX_CHECKED: usize = 200;
 
@@ -194,15 +200,20 @@ fn add(answer: &mut Value, report: &InstallReport) {
     if let Some(first) = report.written.first() {
         fields.insert("folder".to_owned(), json!(first.folder));
     }
+    let max_chars = MAX_PATH_CHARS / (2 * report.written.len().max(1));
     let shown = report.written.iter().map(|one| {
         let mut one = one.clone();
-        one.kept.truncate(MAX_PATHS);
-        one.backed_up.truncate(MAX_PATHS);
+        for paths in [&mut one.kept, &mut one.backed_up] {
+            paths.truncate(MAX_PATHS);
+            keep_first(paths, max_chars);
+        }
         json!(one)
     });
     fields.insert("written".to_owned(), shown.collect());
     if !report.notes.is_empty() {
-        fields.insert("notes".to_owned(), json!(report.notes));
+        let mut notes = report.notes.clone();
+        keep_first(&mut notes, MAX_NOTE_CHARS);
+        fields.insert("notes".to_owned(), json!(notes));
     }
     let next_step = match &report.unconfirmed {
         None => next_step(&report.written),
@@ -246,10 +257,12 @@ impl PreparedCheck {
         checked.sort_by_key(|skill| skill.state == "current");
         checked.truncate(MAX_CHECKED);
         for skill in &mut checked {
+            skill.reason = skill.reason.take().map(|reason| cut(&reason, MAX_REASON_CHARS));
             for paths in [&mut skill.changed, &mut skill.missing, &mut skill.unexpected] {
                 paths.truncate(MAX_PATHS / 10);
             }
         }
+        keep_first(&mut checked, MAX_CHECKED_CHARS);
         let needs = checked.iter().any(|skill| skill.state != "current");
         let next_step = match (total, needs) {
             (0, _) => {
