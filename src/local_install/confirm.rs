@@ -11,9 +11,10 @@ use skill_installer::{FolderName, InstalledState, SkillsFolder, inspect};
 
 use super::error::LocalInstallError;
 use super::install::Written;
+use super::known_installs::KnownInstall;
 use super::machine::machine_name;
 
-/// The arguments of `confirm_install`: the path and digest of each file on disk.
+/// The arguments of `confirm_install`, which are the path and digest of each file on disk, and what is kept of the install.
 ///
 /// Blocks.
 ///
@@ -22,7 +23,7 @@ use super::machine::machine_name;
 pub(super) fn arguments(
     install_id: &str,
     written: &Written,
-) -> Result<Option<Map<String, Value>>, LocalInstallError> {
+) -> Result<Option<(Map<String, Value>, Option<KnownInstall>)>, LocalInstallError> {
     let place = &written.place;
     let opened = SkillsFolder::open_existing(&place.base, &place.relative)?;
     let name: FolderName = written.name.parse()?;
@@ -58,7 +59,8 @@ pub(super) fn arguments(
     if let Some(machine) = machine_name() {
         arguments.insert("machine".to_owned(), json!(machine));
     }
-    Ok(Some(arguments))
+    let known = KnownInstall::new(place, &written.name, &installed.marker);
+    Ok(Some((arguments, known)))
 }
 
 /// The digest of a person's file; `None` if it cannot be read, or is larger than a file of a skill may be.

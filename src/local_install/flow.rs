@@ -8,6 +8,7 @@ use super::confirm;
 use super::error::LocalInstallError;
 use super::fetch::{Offer, download, fetch};
 use super::install::{InstallOptions, Written, write, write_at};
+use super::known_installs;
 use super::machine::{LocalFolder, Machine};
 use super::overlaps::overlaps;
 use super::registry_client::RegistryClient;
@@ -106,11 +107,17 @@ pub async fn finish(
         let confirmation = first
             .map(|first| confirm::arguments(&install_id, first))
             .transpose()?;
+        let confirmation = confirmation.flatten().map(|(arguments, known)| {
+            if let Some(known) = known {
+                known_installs::remember(&machine, known);
+            }
+            arguments
+        });
         let overlapping = match first {
             Some(first) => overlaps(&machine, &first.name, &assistants)?,
             None => Vec::new(),
         };
-        Ok((written, confirmation.flatten(), overlapping))
+        Ok((written, confirmation, overlapping))
     })
     .await?;
     let confirmed = match confirmation {

@@ -14,6 +14,7 @@ use super::fetch::Offer;
 use super::flow::{Destination, InstallReport, install_offer};
 use super::install::{InstallOptions, Written};
 use super::installed_here::InstalledHere;
+use super::known_installs::{self, KnownInstall};
 use super::machine::{Machine, ProjectFolders};
 use super::notices::Notices;
 use super::registry_client::RegistryClient;
@@ -53,6 +54,8 @@ pub struct PreparedCheck {
     /// For the registry: the first skills.
     pub arguments: Map<String, Value>,
     found: Vec<InstalledHere>,
+    /// Installs that are gone, which the registry is told.
+    removed: Vec<KnownInstall>,
     machine: Machine,
 }
 
@@ -151,9 +154,12 @@ impl LocalTools {
         let mut found = blocking(move || check::scan(&scanned)).await?;
         found.retain(|here| here.installed.marker.registry == registry);
         let first: Vec<&InstalledHere> = found.iter().take(MAX_PER_CALL).collect();
+        let mut removed = known_installs::removed(&machine, registry).await;
+        removed.truncate(MAX_PER_CALL - first.len());
         Ok(Some(PreparedCheck {
-            arguments: check::arguments(&first),
+            arguments: check::arguments(&first, &removed),
             found,
+            removed,
             machine,
         }))
     }
@@ -245,13 +251,14 @@ impl PreparedCheck {
     ) -> Result<Value, LocalInstallError> {
         let found: Vec<&InstalledHere> = self.found.iter().collect();
         let mut parts = found.chunks(MAX_PER_CALL);
-        let mut checked = match parts.next() {
-            Some(first) => check::merge(&self.machine, first, &answer)?,
-            None => Vec::new(),
-        };
+        let first = parts.next().unwrap_or_default();
+        let mut checked = check::merge(&self.machine, first, self.removed.len(), &answer)?;
+        known_installs::forget(&self.machine, self.removed).await;
         for part in parts {
-            let answer = client.call("check_installed", check::arguments(part)).await?;
-            checked.extend(check::merge(&self.machine, part, &answer)?);
+            let answer = client
+                .call("check_installed", check::arguments(part, &[]))
+                .await?;
+            checked.extend(check::merge(&self.machine, part, 0, &answer)?);
         }
         let total = checked.len();
         checked.sort_by_key(|skill| skill.state == "current");

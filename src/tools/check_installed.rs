@@ -204,7 +204,7 @@ impl Tool for CheckInstalled {
             DeviceReport::of(cx, machine).await?.store(cx, &reports).await?;
         }
         let distributed = {
-            let here = installed.iter().zip(&skills);
+            let here = installed.iter().zip(&skills).filter(|(one, _)| !one.is_removed());
             let here = here.map(|(one, checked)| Here {
                 slugs: [Some(one.skill.as_str()), checked.renamed_to.as_deref()],
                 version: checked.version.as_deref(),
@@ -213,8 +213,8 @@ impl Tool for CheckInstalled {
             missing_distributions(cx, &here.collect::<Vec<_>>()).await?
         };
         let count = skills.len();
-        let states: Vec<State> = skills.iter().map(|skill| skill.state).collect();
-        let next_step = next_step(&states);
+        let here = installed.iter().zip(&skills).filter(|(one, _)| !one.is_removed());
+        let next_step = next_step(&here.map(|(_, skill)| skill.state).collect::<Vec<_>>());
         Ok(Done::new(CheckInstalledOutput {
             skills,
             distributed,
@@ -229,6 +229,13 @@ impl Installed {
     fn install_id(&self) -> Option<InstallId> {
         let id = self.install_id.as_deref()?.parse().ok()?;
         Some(InstallId::from_uuid(id))
+    }
+
+    fn is_removed(&self) -> bool {
+        match self.found {
+            Some(FoundOnDisk::Removed) => true,
+            Some(FoundOnDisk::Drifted | FoundOnDisk::Shadowed) | None => false,
+        }
     }
 
     /// What the machine has; `None` if the registry does not know the version.

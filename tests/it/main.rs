@@ -54,6 +54,7 @@ mod privacy;
 mod publish_command;
 mod publishing;
 mod quickstart;
+mod removals;
 mod scan;
 mod schema;
 mod scripted;
