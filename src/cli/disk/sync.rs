@@ -10,7 +10,7 @@ use super::add::{as_json, print};
 use super::client::{Client, ClientArgs};
 use super::removal::remove_skill;
 use super::scope::{ForArgs, Scope, ScopeArgs};
-use super::state_files::State;
+use super::state_files::{self, State};
 use super::wanted::locked;
 use super::{failed, installer_failed};
 use crate::cli::output;
@@ -83,9 +83,10 @@ pub(in crate::cli) async fn run(config: &Config, args: SyncArgs) -> Result<(), C
 
 /// Reads the skills that the npm package `skills` installed. They name no version, so the newest one is wanted.
 fn take_over(scope: &Scope, state: &mut State) -> Result<(), CliError> {
-    let path = scope.state_folder.join(NPM_LOCK_FILE);
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| crate::cli::files::file_error("cannot read", &path, &error))?;
+    let Some(text) = state_files::read(&scope.state_folder, NPM_LOCK_FILE)? else {
+        let message = format!("there is no {NPM_LOCK_FILE} in {}", scope.state_folder.display());
+        return Err(CliError::new(CliErrorKind::NotFound, message));
+    };
     for skill in read_npm_lock(&text).map_err(installer_failed)? {
         let Ok(name) = skill.name.parse() else {
             output::note(&format!(
