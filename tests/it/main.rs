@@ -30,6 +30,7 @@ mod embedded;
 mod faults;
 mod harness;
 mod helpers;
+mod hostile_registry;
 mod http;
 mod http_server;
 mod import;
