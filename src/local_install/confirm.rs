@@ -14,16 +14,21 @@ use super::install::Written;
 use super::known_installs::KnownInstall;
 use super::machine::machine_name;
 
-/// The arguments of `confirm_install`, which are the path and digest of each file on disk, and what is kept of the install.
+/// What is on disk after an install.
+pub(super) struct OnDisk {
+    /// For `confirm_install`: the path and digest of each file.
+    pub(super) arguments: Map<String, Value>,
+    /// What is kept of the install.
+    pub(super) known: Option<KnownInstall>,
+}
+
+/// Reads back what was written; `None` if there is nothing to confirm.
 ///
 /// Blocks.
 ///
 /// # Errors
 /// If the folder cannot be read.
-pub(super) fn arguments(
-    install_id: &str,
-    written: &Written,
-) -> Result<Option<(Map<String, Value>, Option<KnownInstall>)>, LocalInstallError> {
+pub(super) fn read_back(install_id: &str, written: &Written) -> Result<Option<OnDisk>, LocalInstallError> {
     let place = &written.place;
     let opened = SkillsFolder::open_existing(&place.base, &place.relative)?;
     let name: FolderName = written.name.parse()?;
@@ -60,7 +65,7 @@ pub(super) fn arguments(
         arguments.insert("machine".to_owned(), json!(machine));
     }
     let known = KnownInstall::new(place, &written.name, &installed.marker);
-    Ok(Some((arguments, known)))
+    Ok(Some(OnDisk { arguments, known }))
 }
 
 /// The digest of a person's file; `None` if it cannot be read, or is larger than a file of a skill may be.

@@ -104,14 +104,12 @@ pub async fn finish(
             (Some(_), None) | (None, _) => write(&machine, &release, &assistants, level, &options)?,
         };
         let first = written.first();
-        let confirmation = first
-            .map(|first| confirm::arguments(&install_id, first))
-            .transpose()?;
-        let confirmation = confirmation.flatten().map(|(arguments, known)| {
-            if let Some(known) = known {
+        let on_disk = first.map(|first| confirm::read_back(&install_id, first));
+        let confirmation = on_disk.transpose()?.flatten().map(|on_disk| {
+            if let Some(known) = on_disk.known {
                 known_installs::remember(&machine, known);
             }
-            arguments
+            on_disk.arguments
         });
         let overlapping = match first {
             Some(first) => overlaps(&machine, &first.name, &assistants)?,
