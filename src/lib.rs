@@ -3,6 +3,7 @@
 //! `ARCHITECTURE.md` describes the layers and the path of a call through them.
 
 pub mod access;
+mod answer_size;
 pub mod bridge;
 pub mod cli;
 pub mod config;

@@ -11,6 +11,7 @@ mod fetch;
 mod flow;
 mod install;
 mod installed_here;
+mod known_installs;
 mod machine;
 mod notices;
 mod overlaps;

@@ -61,15 +61,17 @@ pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
             .map_err(|_| format!("cannot limit the log level of {library}"))?;
         env_filter = env_filter.add_directive(directive);
     }
-    let is_terminal = std::io::stderr().is_terminal();
+    // https://no-color.org
+    let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let has_colors = std::io::stderr().is_terminal() && !is_unwanted;
     let builder = tracing_subscriber::fmt()
         .with_writer(move || VisibleStderr {
             format,
-            keeps_colors: is_terminal,
+            keeps_colors: has_colors,
         })
         // It would report a failed write to stderr with a panic, and a panic in the hook below aborts the process.
         .log_internal_errors(false)
-        .with_ansi(is_terminal)
+        .with_ansi(has_colors)
         .with_env_filter(env_filter);
     match format {
         LogFormat::Text => builder.init(),

@@ -8,6 +8,7 @@ mod call;
 mod check_installed;
 mod confirm_install;
 mod device_report;
+mod distributed;
 mod error;
 mod file_differences;
 mod findings;

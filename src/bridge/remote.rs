@@ -71,6 +71,8 @@ pub(super) struct Timeouts {
     pub(super) response: Duration,
     /// Between two chunks of a stream, in which a registry sends a comment every 15 s.
     pub(super) stream_idle: Duration,
+    /// How long the download of a skill may take as a whole, however slowly its chunks arrive.
+    pub(super) download: Duration,
     /// How long to retry while the registry is unreachable.
     pub(super) retry: Duration,
     /// How long requests in flight may take to end after the client has closed its output.
@@ -81,6 +83,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             response: Duration::from_secs(300),
+            download: Duration::from_secs(600),
             stream_idle: Duration::from_secs(90),
             retry: Duration::from_secs(5),
             drain: Duration::from_secs(5),

@@ -6,12 +6,13 @@ use axum::http::header;
 use reqwest::{StatusCode, Url};
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::error::{describe, tls_cause};
 use super::http_client::{self, NegotiatedProtocol};
 use super::message::{Kind, Message};
 use super::remote::Remote;
+use crate::answer_size::cut;
 use crate::local_install::{RegistryClient, ToolAnswer, ToolCallError};
 
 /// The protocol version of the calls. With it, a call needs no handshake before it.
@@ -20,6 +21,10 @@ const PROTOCOL_VERSION: &str = "2026-07-28";
 const NOTICE_QUEUE: usize = 16;
 /// The largest archive that is read, in bytes: the largest skill, uncompressed, and its list of files.
 const MAX_ARCHIVE: usize = 20 << 20;
+/// The most characters of an error that the registry words.
+const MAX_MESSAGE_CHARS: usize = 2_000;
+/// The most that is read of a refusal, in bytes.
+const MAX_REFUSAL: usize = 64 << 10;
 
 impl RegistryClient for Remote {
     fn id(&self) -> String {
@@ -93,6 +98,7 @@ impl Remote {
                 "the registry at {host} did not send the skill: {reason}; try again"
             ))
         };
+        let deadline = Instant::now() + self.timeouts.download;
         let mut response = match timeout(self.timeouts.response, sending).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => {
@@ -102,20 +108,32 @@ impl Remote {
             Err(_) => return Err(failed("no answer in time")),
         };
         let status = response.status();
+        let max_bytes = match status {
+            StatusCode::OK => MAX_ARCHIVE,
+            _ => MAX_REFUSAL,
+        };
         let mut bytes = Vec::new();
         loop {
-            match timeout(self.timeouts.response, response.chunk()).await {
+            let next = (Instant::now() + self.timeouts.response).min(deadline);
+            match timeout_at(next, response.chunk()).await {
                 Ok(Ok(Some(chunk))) => bytes.extend_from_slice(&chunk),
                 Ok(Ok(None)) => break,
                 Ok(Err(error)) => return Err(failed(&describe(&error))),
+                Err(_) if Instant::now() >= deadline => return Err(failed("it sends too slowly")),
                 Err(_) => return Err(failed("no answer in time")),
             }
-            if bytes.len() > MAX_ARCHIVE {
+            if bytes.len() > max_bytes && status == StatusCode::OK {
                 return Err(failed("the archive is larger than 20 MiB"));
+            }
+            if bytes.len() > max_bytes {
+                break;
             }
         }
         match status {
             StatusCode::OK => Ok(bytes),
+            _ if status.is_redirection() => Err(failed(&format!(
+                "it redirects to another address (status {status}), to which the API key is not sent"
+            ))),
             _ => Err(refused_download(status, &bytes).unwrap_or_else(|| failed(&format!("status {status}")))),
         }
     }
@@ -140,7 +158,7 @@ fn refused_download(status: StatusCode, body: &[u8]) -> Option<ToolCallError> {
     let text = |pointer: &str| Some(body.pointer(pointer)?.as_str()?.to_owned());
     Some(ToolCallError::Refused {
         code: text("/error/code").unwrap_or_else(|| status.as_str().to_owned()),
-        message: text("/error/message")?,
+        message: cut(&text("/error/message")?, MAX_MESSAGE_CHARS),
     })
 }
 
@@ -150,7 +168,7 @@ fn tool_answer(response: &[u8]) -> ToolAnswer {
     let response: Value = serde_json::from_slice(response).map_err(|_| not_a_result())?;
     if let Some(error) = response.get("error") {
         let message = error.get("message").and_then(Value::as_str).unwrap_or_default();
-        return Err(ToolCallError::Failed(message.to_owned()));
+        return Err(ToolCallError::Failed(cut(message, MAX_MESSAGE_CHARS)));
     }
     let result = response.get("result").ok_or_else(not_a_result)?;
     if result.get("isError") == Some(&Value::Bool(true)) {
@@ -163,8 +181,64 @@ fn tool_answer(response: &[u8]) -> ToolAnswer {
         };
         return Err(ToolCallError::Refused {
             code: text("/_meta/skillkeep~1error_code"),
-            message: text("/content/0/text"),
+            message: cut(&text("/content/0/text"), MAX_MESSAGE_CHARS),
         });
     }
     result.get("structuredContent").cloned().ok_or_else(not_a_result)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::bridge::RemoteOptions;
+
+    /// A registry that sends a byte every 20 ms, and never ends.
+    async fn slow_registry(head: &'static str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let mut sent = stream.write_all(head.as_bytes()).await;
+                    while sent.is_ok() {
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                        sent = stream.write_all(b"x").await;
+                    }
+                });
+            }
+        });
+        url
+    }
+
+    async fn download(url: &str, response: u64, download: u64) -> String {
+        let options = RemoteOptions {
+            url,
+            allow_http: false,
+            ca_file: None,
+        };
+        let mut remote = Remote::new(&options, "key").unwrap();
+        remote.timeouts.response = Duration::from_millis(response);
+        remote.timeouts.download = Duration::from_millis(download);
+        let answer = tokio::time::timeout(
+            Duration::from_secs(10),
+            RegistryClient::download(&remote, "tides", "1.0"),
+        );
+        answer.await.unwrap().unwrap_err().to_string()
+    }
+
+    #[tokio::test]
+    async fn download_that_trickles_or_stalls_ends() {
+        let head = "HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n";
+        let trickles = slow_registry(head).await;
+        let error = download(&trickles, 5_000, 300).await;
+        assert!(error.contains("sends too slowly"), "{error}");
+        let never_begins = slow_registry("HTTP/1.1 200 OK\r\nx-header: ").await;
+        let error = download(&never_begins, 300, 5_000).await;
+        assert!(error.contains("no answer in time"), "{error}");
+    }
 }

@@ -6,6 +6,7 @@ mod client;
 mod list;
 mod outdated;
 mod pin;
+mod progress;
 mod removal;
 mod rollback;
 mod scope;

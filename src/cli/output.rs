@@ -31,9 +31,10 @@ pub(super) fn required_line(text: &str) -> io::Result<()> {
     stdout.flush()
 }
 
-/// Writes a line to stderr. If stderr is closed or its disk is full, nobody can be told.
+/// Writes a text of one or more lines to stderr, with characters as [`line`] writes them. If stderr is closed or its disk is full,
+/// nobody can be told.
 pub(super) fn note(text: &str) {
-    let _unreadable = writeln!(io::stderr().lock(), "{text}");
+    let _unreadable = writeln!(io::stderr().lock(), "{}", visible_lines(text));
 }
 
 /// Writes the value as one line of JSON.

@@ -6,6 +6,7 @@ use skill_installer::{Installed, SkillsFolder, list};
 
 use super::error::LocalInstallError;
 use super::installed_here::InstalledHere;
+use super::known_installs::{self, KnownInstall};
 use super::machine::{Machine, machine_name};
 use super::overlaps::shadowed;
 use super::registry_client::RegistryClient;
@@ -70,8 +71,8 @@ pub fn scan(machine: &Machine) -> Result<Vec<InstalledHere>, LocalInstallError> 
     Ok(found)
 }
 
-/// Asks the registry about the skills of this machine that come from it. No call is made, and so no usage event, if there are
-/// none.
+/// Asks the registry about the skills of this machine that come from it, and tells it which are gone. No call is made, and so no
+/// usage event, if there are none.
 ///
 /// # Errors
 /// If the registry refuses or does not answer.
@@ -81,10 +82,11 @@ pub async fn check(
     found: &[InstalledHere],
 ) -> Result<Vec<CheckedSkill>, LocalInstallError> {
     let own = own(client, found);
-    if own.is_empty() {
+    let removed = known_installs::removed(machine, &client.id()).await;
+    if own.is_empty() && removed.is_empty() {
         return Ok(Vec::new());
     }
-    Ok(check_parts(client, machine, &own).await?.0)
+    Ok(check_parts(client, machine, &own, removed).await?.0)
 }
 
 /// As [`check`], and what the organisation wants the user to have beyond that.
@@ -96,7 +98,8 @@ pub async fn check_with_distributions(
     machine: &Machine,
     found: &[InstalledHere],
 ) -> Result<(Vec<CheckedSkill>, Vec<DistributedSkill>), LocalInstallError> {
-    check_parts(client, machine, &own(client, found)).await
+    let removed = known_installs::removed(machine, &client.id()).await;
+    check_parts(client, machine, &own(client, found), removed).await
 }
 
 fn own<'a>(client: &impl RegistryClient, found: &'a [InstalledHere]) -> Vec<&'a InstalledHere> {
@@ -109,14 +112,18 @@ async fn check_parts(
     client: &impl RegistryClient,
     machine: &Machine,
     own: &[&InstalledHere],
+    mut removed: Vec<KnownInstall>,
 ) -> Result<(Vec<CheckedSkill>, Vec<DistributedSkill>), LocalInstallError> {
     let (first, rest) = own.split_at(own.len().min(MAX_PER_CALL));
-    let answer = client.call("check_installed", arguments(first)).await?;
-    let mut checked = merge(machine, first, &answer)?;
+    // Those for which there is no room are reported by the next check.
+    removed.truncate(MAX_PER_CALL - first.len());
+    let answer = client.call("check_installed", arguments(first, &removed)).await?;
+    let mut checked = merge(machine, first, removed.len(), &answer)?;
+    known_installs::forget(machine, removed).await;
     let mut distributed = distributed(&answer);
     for part in rest.chunks(MAX_PER_CALL) {
-        let answer = client.call("check_installed", arguments(part)).await?;
-        checked.extend(merge(machine, part, &answer)?);
+        let answer = client.call("check_installed", arguments(part, &[])).await?;
+        checked.extend(merge(machine, part, 0, &answer)?);
         // Each answer names what its own part lacks.
         let also = self::distributed(&answer);
         distributed.retain(|skill| also.contains(skill));
@@ -141,8 +148,9 @@ fn distributed(answer: &Value) -> Vec<DistributedSkill> {
         .collect()
 }
 
-pub(super) fn arguments(part: &[&InstalledHere]) -> Map<String, Value> {
-    let installed: Vec<Value> = part
+/// The arguments of `check_installed` about skills that are here, and then about installs that are gone.
+pub(super) fn arguments(part: &[&InstalledHere], removed: &[KnownInstall]) -> Map<String, Value> {
+    let mut installed: Vec<Value> = part
         .iter()
         .map(|here| {
             let marker = &here.installed.marker;
@@ -159,6 +167,15 @@ pub(super) fn arguments(part: &[&InstalledHere]) -> Map<String, Value> {
             one
         })
         .collect();
+    installed.extend(removed.iter().map(|known| {
+        json!({
+            "skill": known.skill,
+            "version": known.version,
+            "digest": known.digest,
+            "install_id": known.install_id,
+            "found": "removed",
+        })
+    }));
     let mut arguments = Map::new();
     arguments.insert("installed".to_owned(), installed.into());
     if let Some(machine) = machine_name() {
@@ -167,15 +184,16 @@ pub(super) fn arguments(part: &[&InstalledHere]) -> Map<String, Value> {
     arguments
 }
 
-/// What the registry says of a version, and what this machine says of its files.
+/// What the registry says of a version, and what this machine says of its files. The answer ends with what is gone.
 pub(super) fn merge(
     machine: &Machine,
     part: &[&InstalledHere],
+    removed: usize,
     answer: &Value,
 ) -> Result<Vec<CheckedSkill>, LocalInstallError> {
     let skills = answer.get("skills").and_then(Value::as_array);
     let skills = skills
-        .filter(|skills| skills.len() == part.len())
+        .filter(|skills| skills.len() == part.len() + removed)
         .ok_or(LocalInstallError::Answer("skills"))?;
     let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
     part.iter()

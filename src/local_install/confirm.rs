@@ -11,18 +11,24 @@ use skill_installer::{FolderName, InstalledState, SkillsFolder, inspect};
 
 use super::error::LocalInstallError;
 use super::install::Written;
+use super::known_installs::KnownInstall;
 use super::machine::machine_name;
 
-/// The arguments of `confirm_install`: the path and digest of each file on disk.
+/// What is on disk after an install.
+pub(super) struct OnDisk {
+    /// For `confirm_install`: the path and digest of each file.
+    pub(super) arguments: Map<String, Value>,
+    /// What is kept of the install.
+    pub(super) known: Option<KnownInstall>,
+}
+
+/// Reads back what was written; `None` if there is nothing to confirm.
 ///
 /// Blocks.
 ///
 /// # Errors
 /// If the folder cannot be read.
-pub(super) fn arguments(
-    install_id: &str,
-    written: &Written,
-) -> Result<Option<Map<String, Value>>, LocalInstallError> {
+pub(super) fn read_back(install_id: &str, written: &Written) -> Result<Option<OnDisk>, LocalInstallError> {
     let place = &written.place;
     let opened = SkillsFolder::open_existing(&place.base, &place.relative)?;
     let name: FolderName = written.name.parse()?;
@@ -58,7 +64,8 @@ pub(super) fn arguments(
     if let Some(machine) = machine_name() {
         arguments.insert("machine".to_owned(), json!(machine));
     }
-    Ok(Some(arguments))
+    let known = KnownInstall::new(place, &written.name, &installed.marker);
+    Ok(Some(OnDisk { arguments, known }))
 }
 
 /// The digest of a person's file; `None` if it cannot be read, or is larger than a file of a skill may be.

@@ -7,6 +7,9 @@ use skill_installer::{Release, ReleaseFile, ReleaseSignature, VerifiedRelease};
 use super::error::LocalInstallError;
 use super::registry_client::RegistryClient;
 
+/// The longest id of an install, in bytes.
+const MAX_ID_BYTES: usize = 64;
+
 /// What `install_skill` answered, without files.
 #[derive(Debug, Clone)]
 pub struct Offer {
@@ -33,8 +36,11 @@ impl Offer {
             .and_then(Value::as_array)
             .into_iter()
             .flatten();
+        // It goes into the marker file.
+        let is_id = |id: &String| id.len() <= MAX_ID_BYTES && id.bytes().all(|byte| byte.is_ascii_graphic());
+        let install_id = Some(text("install_id")?).filter(is_id);
         Ok(Self {
-            install_id: text("install_id")?,
+            install_id: install_id.ok_or(LocalInstallError::Answer("install_id"))?,
             skill: text("skill")?,
             version: text("version")?,
             digest: text("digest")?

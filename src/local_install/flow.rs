@@ -8,6 +8,7 @@ use super::confirm;
 use super::error::LocalInstallError;
 use super::fetch::{Offer, download, fetch};
 use super::install::{InstallOptions, Written, write, write_at};
+use super::known_installs;
 use super::machine::{LocalFolder, Machine};
 use super::overlaps::overlaps;
 use super::registry_client::RegistryClient;
@@ -103,14 +104,18 @@ pub async fn finish(
             (Some(_), None) | (None, _) => write(&machine, &release, &assistants, level, &options)?,
         };
         let first = written.first();
-        let confirmation = first
-            .map(|first| confirm::arguments(&install_id, first))
-            .transpose()?;
+        let on_disk = first.map(|first| confirm::read_back(&install_id, first));
+        let confirmation = on_disk.transpose()?.flatten().map(|on_disk| {
+            if let Some(known) = on_disk.known {
+                known_installs::remember(&machine, known);
+            }
+            on_disk.arguments
+        });
         let overlapping = match first {
             Some(first) => overlaps(&machine, &first.name, &assistants)?,
             None => Vec::new(),
         };
-        Ok((written, confirmation.flatten(), overlapping))
+        Ok((written, confirmation, overlapping))
     })
     .await?;
     let confirmed = match confirmation {

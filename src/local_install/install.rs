@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use skill_installer::{
-    FolderName, LinkChange, Options, PlanKind, SkillsFolder as OpenFolder, VerifiedRelease, plan_install,
+    FolderName, InstallRecord, LinkChange, Options, PlanKind, SkillsFolder as OpenFolder, VerifiedRelease,
+    plan_install,
 };
 
 use super::error::LocalInstallError;
@@ -136,13 +137,12 @@ pub(super) fn write_at(
     let how = installer_options(options);
     let plan = plan_install(&opened, name, release, &how)?;
     let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let applied = plan.apply(&opened, release, &now, &how)?;
-    if let Some(pinned) = options.pinned {
-        skill_installer::set_pinned(&opened, name, pinned, &how)?;
-    }
-    if let Some(receipt) = &options.receipt {
-        skill_installer::set_receipt(&opened, name, receipt, &how)?;
-    }
+    let record = InstallRecord {
+        installed_at: &now,
+        receipt: options.receipt.as_deref(),
+        pinned: options.pinned,
+    };
+    let applied = plan.apply(&opened, release, &record, &how)?;
     Ok(Written {
         folder: machine.shown(&place.path().join(name.as_str())),
         change: change(applied.kind),

@@ -7,11 +7,14 @@ use super::blocking::blocking;
 use super::check::{CheckedSkill, check, scan};
 use super::machine::Machine;
 use super::registry_client::RegistryClient;
+use crate::answer_size::cut;
 
 /// How often the registry is asked about installed versions.
 const INTERVAL: Duration = Duration::from_secs(3600);
 /// Skills that a notice names.
 const MAX_NAMED: usize = 10;
+/// Characters of a reason in it.
+const MAX_REASON_CHARS: usize = 200;
 
 /// The notices of one process.
 #[derive(Debug, Default)]
@@ -83,10 +86,9 @@ fn notice(checked: &[CheckedSkill]) -> Option<String> {
                 folder,
                 ..
             } = skill;
-            let reason = skill
-                .reason
-                .as_ref()
-                .map_or_else(String::new, |reason| format!(": {reason}"));
+            let reason = skill.reason.as_ref().map_or_else(String::new, |reason| {
+                format!(": {}", cut(reason, MAX_REASON_CHARS))
+            });
             let update = skill
                 .update_to
                 .as_ref()

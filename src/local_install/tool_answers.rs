@@ -14,12 +14,19 @@ use super::fetch::Offer;
 use super::flow::{Destination, InstallReport, install_offer};
 use super::install::{InstallOptions, Written};
 use super::installed_here::InstalledHere;
+use super::known_installs::{self, KnownInstall};
 use super::machine::{Machine, ProjectFolders};
 use super::notices::Notices;
 use super::registry_client::RegistryClient;
+use crate::answer_size::{cut, keep_first};
 
-/// Paths that an answer lists of one skill.
+/// Paths that an answer lists of one skill, and the characters of them, of notes, and of skills.
 const MAX_PATHS: usize = 50;
+const MAX_PATH_CHARS: usize = 40_000;
+const MAX_NOTE_CHARS: usize = 20_000;
+const MAX_CHECKED_CHARS: usize = 90_000;
+/// Characters of the reason of a withdrawal.
+const MAX_REASON_CHARS: usize = 2_500;
 /// Skills that an answer lists, those that need something first.
 const MAX_CHECKED: usize = 200;
 
@@ -47,6 +54,8 @@ pub struct PreparedCheck {
     /// For the registry: the first skills.
     pub arguments: Map<String, Value>,
     found: Vec<InstalledHere>,
+    /// Installs that are gone, which the registry is told.
+    removed: Vec<KnownInstall>,
     machine: Machine,
 }
 
@@ -145,9 +154,12 @@ impl LocalTools {
         let mut found = blocking(move || check::scan(&scanned)).await?;
         found.retain(|here| here.installed.marker.registry == registry);
         let first: Vec<&InstalledHere> = found.iter().take(MAX_PER_CALL).collect();
+        let mut removed = known_installs::removed(&machine, registry).await;
+        removed.truncate(MAX_PER_CALL - first.len());
         Ok(Some(PreparedCheck {
-            arguments: check::arguments(&first),
+            arguments: check::arguments(&first, &removed),
             found,
+            removed,
             machine,
         }))
     }
@@ -194,15 +206,20 @@ fn add(answer: &mut Value, report: &InstallReport) {
     if let Some(first) = report.written.first() {
         fields.insert("folder".to_owned(), json!(first.folder));
     }
+    let max_chars = MAX_PATH_CHARS / (2 * report.written.len().max(1));
     let shown = report.written.iter().map(|one| {
         let mut one = one.clone();
-        one.kept.truncate(MAX_PATHS);
-        one.backed_up.truncate(MAX_PATHS);
+        for paths in [&mut one.kept, &mut one.backed_up] {
+            paths.truncate(MAX_PATHS);
+            keep_first(paths, max_chars);
+        }
         json!(one)
     });
     fields.insert("written".to_owned(), shown.collect());
     if !report.notes.is_empty() {
-        fields.insert("notes".to_owned(), json!(report.notes));
+        let mut notes = report.notes.clone();
+        keep_first(&mut notes, MAX_NOTE_CHARS);
+        fields.insert("notes".to_owned(), json!(notes));
     }
     let next_step = match &report.unconfirmed {
         None => next_step(&report.written),
@@ -234,22 +251,25 @@ impl PreparedCheck {
     ) -> Result<Value, LocalInstallError> {
         let found: Vec<&InstalledHere> = self.found.iter().collect();
         let mut parts = found.chunks(MAX_PER_CALL);
-        let mut checked = match parts.next() {
-            Some(first) => check::merge(&self.machine, first, &answer)?,
-            None => Vec::new(),
-        };
+        let first = parts.next().unwrap_or_default();
+        let mut checked = check::merge(&self.machine, first, self.removed.len(), &answer)?;
+        known_installs::forget(&self.machine, self.removed).await;
         for part in parts {
-            let answer = client.call("check_installed", check::arguments(part)).await?;
-            checked.extend(check::merge(&self.machine, part, &answer)?);
+            let answer = client
+                .call("check_installed", check::arguments(part, &[]))
+                .await?;
+            checked.extend(check::merge(&self.machine, part, 0, &answer)?);
         }
         let total = checked.len();
         checked.sort_by_key(|skill| skill.state == "current");
         checked.truncate(MAX_CHECKED);
         for skill in &mut checked {
+            skill.reason = skill.reason.take().map(|reason| cut(&reason, MAX_REASON_CHARS));
             for paths in [&mut skill.changed, &mut skill.missing, &mut skill.unexpected] {
                 paths.truncate(MAX_PATHS / 10);
             }
         }
+        keep_first(&mut checked, MAX_CHECKED_CHARS);
         let needs = checked.iter().any(|skill| skill.state != "current");
         let next_step = match (total, needs) {
             (0, _) => {

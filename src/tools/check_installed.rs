@@ -8,23 +8,26 @@ use serde::{Deserialize, Serialize};
 
 use super::arguments::MAX_VERSION_CHARS;
 use super::confirm_install::FileOnDisk;
-use super::device_report;
+use super::device_report::DeviceReport;
+use super::distributed::{Distributed, Here, missing_distributions};
 use super::error::ArgumentError;
 use super::file_differences::FileDifferences;
 use super::not_found::requested_version;
 use super::tool::{CallContext, Done, Tool};
 use super::{ToolError, ToolName};
+use crate::answer_size::cut;
 use crate::ids::{Digest, InstallId};
-use crate::registry::distributions::{self, Requirement};
 use crate::registry::installed::{self as known, InstalledRef, InstalledSkill, InstalledVersion};
 use crate::registry::installs::DeviceState;
 use crate::registry::listing;
 use crate::registry::versions::FileEntry;
 
-/// Distributed skills that an answer lists.
-const MAX_DISTRIBUTED: usize = 200;
-/// Characters of paths that an answer lists.
+/// Characters of an answer for the reasons of withdrawals, for paths, and for the paths and the other fields of skills together.
+const MAX_REASON_CHARS: usize = 8_000;
 const MAX_PATH_CHARS: usize = 30_000;
+const MAX_SKILL_CHARS: usize = 75_000;
+/// The most that a skill without paths and reason needs of them: four texts of 64 characters.
+const CHARS_PER_SKILL: usize = 370;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -119,13 +122,6 @@ pub(super) struct Checked {
     pinned: bool,
 }
 
-/// A skill that the organisation distributes.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Distributed {
-    skill: String,
-    version: String,
-}
-
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(transform = super::schema::without_descriptions)]
 pub(super) struct CheckInstalledOutput {
@@ -184,7 +180,9 @@ impl Tool for CheckInstalled {
             .filter_map(|(_, found)| Some(found.as_ref()?.version.as_ref()?.id))
             .collect();
         let manifests = listing::manifests(cx.tx, &versions).await?;
-        let max_path_chars = MAX_PATH_CHARS / installed.len().max(1);
+        let count = installed.len().max(1);
+        let left = MAX_SKILL_CHARS.saturating_sub(CHARS_PER_SKILL * count);
+        let (max_path_chars, max_reason_chars) = (left.min(MAX_PATH_CHARS) / count, MAX_REASON_CHARS / count);
         let skills: Vec<Checked> = installed
             .iter()
             .zip(found)
@@ -193,6 +191,7 @@ impl Tool for CheckInstalled {
                 let manifest = version.and_then(|version| manifests.get(&version.id));
                 let mut checked = one.compare(found, manifest.map_or(&[], Vec::as_slice));
                 checked.differences = checked.differences.shortened(max_path_chars);
+                checked.reason = checked.reason.map(|reason| cut(&reason, max_reason_chars));
                 checked
             })
             .collect();
@@ -202,11 +201,20 @@ impl Tool for CheckInstalled {
                 .zip(&skills)
                 .filter_map(|(one, checked)| Some((one.install_id()?, one.device_state(checked)?)))
                 .collect();
-            device_report::seen(cx, machine, &reports).await?;
+            DeviceReport::of(cx, machine).await?.store(cx, &reports).await?;
         }
-        let distributed = missing_distributions(cx, &installed, &skills).await?;
+        let distributed = {
+            let here = installed.iter().zip(&skills).filter(|(one, _)| !one.is_removed());
+            let here = here.map(|(one, checked)| Here {
+                slugs: [Some(one.skill.as_str()), checked.renamed_to.as_deref()],
+                version: checked.version.as_deref(),
+                is_outdated: checked.update_to.is_some(),
+            });
+            missing_distributions(cx, &here.collect::<Vec<_>>()).await?
+        };
         let count = skills.len();
-        let next_step = next_step(&skills);
+        let here = installed.iter().zip(&skills).filter(|(one, _)| !one.is_removed());
+        let next_step = next_step(&here.map(|(_, skill)| skill.state).collect::<Vec<_>>());
         Ok(Done::new(CheckInstalledOutput {
             skills,
             distributed,
@@ -217,44 +225,17 @@ impl Tool for CheckInstalled {
     }
 }
 
-/// The distributions for the caller that they do not have, at most 200.
-async fn missing_distributions(
-    cx: &CallContext<'_>,
-    installed: &[Installed],
-    checked: &[Checked],
-) -> Result<Vec<Distributed>, ToolError> {
-    let wanted = distributions::for_user(cx.tx, cx.principal.user).await?;
-    let missing = wanted.into_iter().filter_map(|(slug, requirement)| {
-        let slug = slug.as_str();
-        if !cx.principal.can_view_skill(slug) {
-            return None;
-        }
-        let here = installed
-            .iter()
-            .zip(checked)
-            .find(|(one, checked)| one.skill == slug || checked.renamed_to.as_deref() == Some(slug));
-        let version = match (&requirement, here) {
-            (Requirement::Exactly(version), Some((_, checked)))
-                if checked.version.as_deref() == Some(version.as_str()) =>
-            {
-                return None;
-            }
-            (Requirement::Latest, Some((_, checked))) if checked.update_to.is_none() => return None,
-            (Requirement::Exactly(version), _) => version.as_str().to_owned(),
-            (Requirement::Latest, _) => "latest".to_owned(),
-        };
-        Some(Distributed {
-            skill: slug.to_owned(),
-            version,
-        })
-    });
-    Ok(missing.take(MAX_DISTRIBUTED).collect())
-}
-
 impl Installed {
     fn install_id(&self) -> Option<InstallId> {
         let id = self.install_id.as_deref()?.parse().ok()?;
         Some(InstallId::from_uuid(id))
+    }
+
+    fn is_removed(&self) -> bool {
+        match self.found {
+            Some(FoundOnDisk::Removed) => true,
+            Some(FoundOnDisk::Drifted | FoundOnDisk::Shadowed) | None => false,
+        }
     }
 
     /// What the machine has; `None` if the registry does not know the version.
@@ -365,8 +346,8 @@ fn update_to(version: &InstalledVersion, latest: Option<&str>) -> Option<String>
     (is_newer || version.yanked.is_some() || version.is_quarantined).then(|| latest.to_owned())
 }
 
-fn next_step(skills: &[Checked]) -> String {
-    let has = |wanted: &[State]| skills.iter().any(|skill| wanted.contains(&skill.state));
+fn next_step(states: &[State]) -> String {
+    let has = |wanted: &[State]| states.iter().any(|state| wanted.contains(state));
     let mut steps = Vec::new();
     if has(&[State::Quarantined, State::Yanked]) {
         steps.push("Do not use the withdrawn skills: install `update_to`, or remove them.");

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::ToolError;
-use super::device_report;
+use super::device_report::DeviceReport;
 use super::error::{ArgumentError, Refusal};
 use super::file_differences::FileDifferences;
 use super::tool::{CallContext, Done, Tool};
@@ -95,7 +95,15 @@ impl Tool for ConfirmInstall {
             .await?
             .filter(|install| cx.principal.can_view_skill(&install.slug))
             .ok_or(Refusal::UnknownInstall)?;
-        let manifest = versions::manifest(cx.tx, install.version_id).await?;
+        let machine = async {
+            match &self.machine {
+                Some(machine) => DeviceReport::of(cx, machine).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let manifest = async { Ok(versions::manifest(cx.tx, install.version_id).await?) };
+        // Together, so that they take one round trip.
+        let (manifest, machine): (_, Option<DeviceReport>) = futures::try_join!(manifest, machine)?;
         let on_disk: BTreeMap<&str, &str> = self
             .files
             .iter()
@@ -107,14 +115,20 @@ impl Tool for ConfirmInstall {
         } else {
             (InstallState::Mismatched, digest_of_report(&on_disk))
         };
-        installs::set_state(cx.tx, id, state, reported).await?;
-        if let Some(machine) = &self.machine {
-            let device = match state {
-                InstallState::Confirmed => DeviceState::Live,
-                InstallState::Mismatched => DeviceState::Drifted,
-            };
-            device_report::seen(cx, machine, &[(id, device)]).await?;
-        }
+        let device = match state {
+            InstallState::Confirmed => DeviceState::Live,
+            InstallState::Mismatched => DeviceState::Drifted,
+        };
+        let seen = [(id, device)];
+        let seen = async {
+            match &machine {
+                Some(machine) => machine.store(cx, &seen).await,
+                None => Ok(()),
+            }
+        };
+        // In any order, because both state the same of the device, and in one round trip.
+        let stored = async { Ok(installs::set_state(cx.tx, id, state, reported).await?) };
+        futures::try_join!(stored, seen)?;
         let newer_version = install.newer_version().map(str::to_owned);
         let denied = if install.quarantined {
             denylist::of_manifest(cx.tx, install.digest).await?

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::answer_size::json_chars;
 use crate::registry::versions::FileEntry;
 
 /// Paths that differ.
@@ -50,13 +51,13 @@ impl FileDifferences {
         differences
     }
 
-    /// The same, with paths of at most this many characters together.
+    /// The same, with paths of at most this many characters of JSON together.
     pub(super) fn shortened(mut self, max_chars: usize) -> Self {
         let mut left = max_chars;
         for list in [&mut self.missing, &mut self.changed, &mut self.unexpected] {
             let before = list.len();
             list.retain(|path| {
-                let needed = path.chars().count() + 4;
+                let needed = json_chars(path) + 2;
                 left = left.saturating_sub(needed);
                 left > 0
             });

@@ -4,11 +4,14 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use skill_scanner::Finding;
 
+use crate::answer_size::keep_first;
 use crate::registry::scans;
 use crate::registry::settings::Settings;
 
 /// The most findings in an answer.
 const MAX_FINDINGS: usize = 20;
+/// The most characters of them.
+const MAX_CHARS: usize = 25_000;
 
 /// A finding, shortened for an answer.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -30,7 +33,7 @@ impl FindingLine {
     pub fn counted(findings: &[Finding], settings: &Settings) -> Vec<Self> {
         let mut counted = scans::counted(findings, settings);
         counted.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-        counted
+        let mut shown: Vec<Self> = counted
             .into_iter()
             .take(MAX_FINDINGS)
             .map(|finding| Self {
@@ -42,6 +45,8 @@ impl FindingLine {
                 excerpt: finding.excerpt.clone(),
                 fingerprint: finding.fingerprint.clone(),
             })
-            .collect()
+            .collect();
+        keep_first(&mut shown, MAX_CHARS);
+        shown
     }
 }

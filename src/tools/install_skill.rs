@@ -165,24 +165,22 @@ impl InstallSkill {
             self.assistant.skills_folder(self.location),
             resolved.slug
         );
-        let (manifest, skill_md, managed, signature) = futures::try_join!(
+        let new = NewInstall {
+            skill: resolved.skill,
+            version: resolved.version_id,
+            user: cx.principal.user,
+            api_key: cx.principal.api_key,
+            assistant: self.assistant.as_str(),
+            target: &folder,
+        };
+        // Together, so that they take one round trip.
+        let (manifest, skill_md, managed, signature, id) = futures::try_join!(
             versions::manifest(cx.tx, resolved.version_id),
             versions::beginning(cx.tx, resolved.version_id, SKILL_MD, MAX_READ_SKILL_MD),
             management::find(cx.tx, &resolved.slug),
             signing::of_version(cx.tx, resolved.version_id),
+            installs::create(cx.tx, &new),
         )?;
-        let id = installs::create(
-            cx.tx,
-            &NewInstall {
-                skill: resolved.skill,
-                version: resolved.version_id,
-                user: cx.principal.user,
-                api_key: cx.principal.api_key,
-                assistant: self.assistant.as_str(),
-                target: &folder,
-            },
-        )
-        .await?;
         let deprecation = managed.and_then(|skill| skill.deprecation);
         let mut notes = notes(self.assistant, &resolved.slug, &skill_md, &manifest);
         notes.extend(deprecation.map(|deprecation| deprecation_note(cx, deprecation)));

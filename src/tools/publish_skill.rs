@@ -13,6 +13,7 @@ use super::error::{ArgumentError, LifecycleRefusal};
 use super::findings::FindingLine;
 use super::schema::without_descriptions;
 use super::tool::{CallContext, Done, Tool};
+use crate::answer_size::keep_first;
 use crate::db::DbError;
 use crate::registry::lifecycle::VersionState;
 use crate::registry::publish::{self, NewVersion, Placement, PublishOutcome, StoredVersion};
@@ -20,8 +21,9 @@ use crate::registry::scans;
 use crate::registry::settings;
 use crate::shown_text::echoed;
 
-/// The most notes in an answer.
+/// The most notes in an answer, and their characters.
 const MAX_NOTES: usize = 20;
+const MAX_NOTE_CHARS: usize = 20_000;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -207,10 +209,12 @@ impl Prepared {
             .into_iter()
             .map(|path| format!("SKILL.md names {path}, which the skill does not have"));
         let diagnostics = self.document.diagnostics.iter().chain(&self.folder.diagnostics);
-        missing
+        let mut notes: Vec<String> = missing
             .chain(diagnostics.map(ToString::to_string))
             .take(MAX_NOTES)
-            .collect()
+            .collect();
+        keep_first(&mut notes, MAX_NOTE_CHARS);
+        notes
     }
 }
 

@@ -11,6 +11,7 @@ use super::findings::FindingLine;
 use super::not_found;
 use super::schema::without_descriptions;
 use super::tool::{CallContext, Done, Tool};
+use crate::answer_size::{cut, keep_first};
 use crate::db::DbError;
 use crate::registry::lifecycle::VersionState;
 use crate::registry::reviews::{
@@ -22,6 +23,10 @@ use crate::registry::versions;
 
 /// The longest difference in an answer, in characters.
 const MAX_DIFFERENCE_CHARS: usize = 20_000;
+/// The same in characters of JSON, which writes some with up to six.
+const MAX_DIFFERENCE_JSON_CHARS: usize = 30_000;
+/// Characters of each list of paths.
+const MAX_PATH_CHARS: usize = 12_000;
 
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -80,6 +85,7 @@ pub(super) struct Changes {
     changed: Vec<String>,
     /// Unified difference: untrusted text.
     text: String,
+    /// Whether the lists or `text` are.
     is_cut: bool,
 }
 
@@ -249,13 +255,20 @@ async fn show(
     })
 }
 
-fn changes(difference: Difference, since_version: Option<String>) -> Changes {
+fn changes(mut difference: Difference, since_version: Option<String>) -> Changes {
+    let lists = [
+        &mut difference.added,
+        &mut difference.removed,
+        &mut difference.changed,
+    ];
+    let left_out: usize = lists.map(|list| keep_first(list, MAX_PATH_CHARS)).iter().sum();
+    let text = cut(&difference.text, MAX_DIFFERENCE_JSON_CHARS);
     Changes {
         since_version,
         added: difference.added,
         removed: difference.removed,
         changed: difference.changed,
-        text: difference.text,
-        is_cut: difference.is_cut,
+        is_cut: difference.is_cut || left_out > 0 || text != difference.text,
+        text,
     }
 }

@@ -10,6 +10,7 @@ use super::schema::without_descriptions;
 use super::signature::SignatureOutput;
 use super::skill_life::{Life, state_of, unless_published};
 use super::text_page::TextPage;
+use crate::answer_size::{cut, json_chars, keep_first};
 use crate::registry::ratings::RatingComment;
 use crate::registry::skill_uri::SkillUri;
 use crate::registry::skills::{ResolvedVersion, SkillDetails};
@@ -21,6 +22,13 @@ pub(super) const MAX_VERSIONS: usize = 20;
 const MAX_FILES: usize = 60;
 /// The characters of a rating's comment that are shown.
 const MAX_COMMENT_CHARS: usize = 200;
+/// Characters of JSON for the parts of an answer that the author of the skill decides about.
+const MAX_FILE_CHARS: usize = 25_000;
+const MAX_FRONT_MATTER_CHARS: usize = 12_000;
+const MAX_NOTE_CHARS: usize = 6_000;
+const MAX_MISSING_CHARS: usize = 5_000;
+/// The same of the note of each version.
+const MAX_CHANGE_NOTE_CHARS: usize = 400;
 /// Fields of the front matter that the answer has already.
 const SAID_ELSEWHERE: [&str; 3] = ["name", "description", "license"];
 
@@ -225,10 +233,20 @@ pub(super) fn details(
     let next_step = life.next_step(state, list.missing.is_empty());
     let line = |version| version_line(version, life.owner());
     let versions = history.into_iter().map(line).collect();
-    let missing_files = std::mem::take(&mut list.missing);
+    let mut missing_files = std::mem::take(&mut list.missing);
+    let (front_matter, left_out) = other_fields(skill.front_matter.clone());
+    let mut notes = messages(&skill.notes);
+    keep_first(&mut notes, MAX_NOTE_CHARS);
+    notes.extend(left_out);
+    match keep_first(&mut missing_files, MAX_MISSING_CHARS) {
+        0 => {}
+        more => notes.push(format!("{more} more files that SKILL.md names are missing")),
+    }
     let uri = SkillUri::folder(&skill.resolved.slug, &skill.resolved.version, &skill.front_matter);
-    let end = (list.offset + MAX_FILES).min(list.files.len());
-    let next_offset = (end < list.files.len()).then_some(end);
+    let (first, count) = (list.offset, list.files.len());
+    let files = file_lines(list);
+    let end = first + files.len();
+    let next_offset = (end < count).then_some(end);
     GetSkillOutput {
         skill: skill.resolved.slug,
         version: skill.resolved.version,
@@ -246,8 +264,8 @@ pub(super) fn details(
             uri: uri.map(|folder| folder.skill_md().to_string()),
             digest: skill.resolved.digest.to_string(),
             signature: signature.map(SignatureOutput::from),
-            front_matter: other_fields(skill.front_matter),
-            notes: messages(&skill.notes),
+            front_matter,
+            notes,
             life,
             ratings: skill.ratings,
             stars: skill.stars.map(rounded),
@@ -259,7 +277,7 @@ pub(super) fn details(
             stored_at: time(skill.version_created_at),
             file_count: skill.file_count,
             total_bytes: skill.total_bytes,
-            files: file_lines(list),
+            files,
             next_offset,
             missing_files,
             versions,
@@ -277,7 +295,10 @@ fn file_lines(list: FileList) -> Vec<FileLine> {
         size: entry.size,
         executable: entry.executable,
     };
-    files.map(line).collect()
+    let mut lines: Vec<FileLine> = files.map(line).collect();
+    // A line is always shorter, so each page makes progress.
+    keep_first(&mut lines, MAX_FILE_CHARS);
+    lines
 }
 
 fn version_line(version: VersionSummary, owner: Option<&str>) -> VersionLine {
@@ -288,17 +309,34 @@ fn version_line(version: VersionSummary, owner: Option<&str>) -> VersionLine {
         by: version
             .author_email
             .filter(|author| Some(author.as_str()) != owner),
-        note: version.change_note,
+        note: cut(&version.change_note, MAX_CHANGE_NOTE_CHARS),
     }
 }
 
-fn other_fields(front_matter: Value) -> Map<String, Value> {
+/// The fields that fit, and a note if there are others.
+fn other_fields(front_matter: Value) -> (Map<String, Value>, Option<String>) {
     let mut fields = match front_matter {
         Value::Object(fields) => fields,
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
     };
     fields.retain(|name, _| !SAID_ELSEWHERE.contains(&name.as_str()));
-    fields
+    let mut left = MAX_FRONT_MATTER_CHARS;
+    let before = fields.len();
+    fields.retain(|name, value| {
+        let needed = json_chars(name)
+            .saturating_add(json_chars(value))
+            .saturating_add(2);
+        let fits = needed <= left;
+        left -= if fits { needed } else { 0 };
+        fits
+    });
+    let left_out = match before - fields.len() {
+        0 => None,
+        count => Some(format!(
+            "{count} long fields of the front matter are left out: read SKILL.md with `file`"
+        )),
+    };
+    (fields, left_out)
 }
 
 /// The messages of the stored notes, objects with `code` and `message`. Missing files have a field of their own.

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::labels::day;
+use crate::answer_size::cut;
 use crate::registry::denylist::Denial;
 use crate::registry::lifecycle::VersionState;
 use crate::registry::management::ManagedSkill;
@@ -13,6 +14,9 @@ use crate::tenancy::Principal;
 
 const ARCHIVED: &str = "archived";
 const QUARANTINED: &str = "quarantined";
+/// Characters of the comment of a review, and of the reasons of administrators and owners.
+const MAX_REVIEW_CHARS: usize = 5_000;
+const MAX_REASON_CHARS: usize = 2_500;
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Review {
@@ -93,14 +97,15 @@ impl Life {
                 on: day(review.created_at),
                 decided_by: review.decided_by,
                 counted: review.counted,
-                comment: Some(review.comment).filter(|text| shows_comment && !text.is_empty()),
+                comment: Some(cut(&review.comment, MAX_REVIEW_CHARS))
+                    .filter(|text| shows_comment && !text.is_empty()),
             }),
             deprecated: skill.deprecation.map(|deprecation| Deprecation {
-                note: deprecation.note,
+                note: cut(&deprecation.note, MAX_REASON_CHARS),
                 successor: visible(deprecation.successor),
             }),
             origin,
-            denied: denied.map(|denial| denial.reason),
+            denied: denied.map(|denial| cut(&denial.reason, MAX_REASON_CHARS)),
             is_archived: skill.is_archived,
             has_latest: skill.latest.is_some(),
         }

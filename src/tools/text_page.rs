@@ -1,5 +1,10 @@
 //! A long text in pages of whole lines.
 
+use crate::answer_size::fitting_bytes;
+
+/// The most characters of a page as JSON, which writes some with up to six.
+const MAX_JSON_CHARS: usize = 80_000;
+
 /// The part of a text that begins at a character.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TextPage {
@@ -11,15 +16,16 @@ pub(super) struct TextPage {
 }
 
 impl TextPage {
-    /// At most `max_chars` characters from the character `offset` on, up to the end of a line where a line ends in the second
-    /// half of them. `None` if the text ends before `offset`.
+    /// At most `max_chars` characters from the character `offset` on, and at most [`MAX_JSON_CHARS`] as JSON, up to the end of a line
+    /// where a line ends in the second half of them. `None` if the text ends before `offset`.
     pub(super) fn new(text: &str, offset: usize, max_chars: usize) -> Option<Self> {
         let total_chars = text.chars().count();
         if offset > 0 && offset >= total_chars {
             return None;
         }
         let rest = text.get(byte_of(text, offset)..).unwrap_or_default();
-        let window = rest.get(..byte_of(rest, max_chars)).unwrap_or(rest);
+        let end = byte_of(rest, max_chars).min(fitting_bytes(rest, MAX_JSON_CHARS));
+        let window = rest.get(..end).unwrap_or(rest);
         let line_end = window.rfind('\n').map(|at| at + 1);
         let page = match line_end {
             _ if window.len() == rest.len() => window,
@@ -57,6 +63,13 @@ mod tests {
         );
         assert_eq!(TextPage::new("one", 3, 10), None);
         assert_eq!(TextPage::new("", 0, 10).unwrap().text, "");
+    }
+
+    #[test]
+    fn page_of_characters_that_json_escapes_is_shorter() {
+        let text = "\u{1}".repeat(50_000);
+        let page = TextPage::new(&text, 0, 50_000).unwrap();
+        assert_eq!((page.text.len(), page.next_offset), (13_333, Some(13_333)));
     }
 
     proptest! {

@@ -10,10 +10,13 @@ use super::ToolError;
 use super::error::Refusal;
 use super::schema::without_descriptions;
 use super::tool::{CallContext, Done, Tool};
+use crate::answer_size::{cut, keep_first};
 use crate::registry::report::{self, Period, SkillOrder, UsageReport};
 
 const DEFAULT_DAYS: u32 = 30;
 const DEFAULT_TOP: u32 = 10;
+/// Characters of a search's text.
+const MAX_QUERY_CHARS: usize = 500;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -37,6 +40,17 @@ pub(super) struct UsageReportOutput {
     #[serde(flatten)]
     report: UsageReport,
     next_step: String,
+}
+
+/// Keeps the first rows of each list, so that they fit into an answer.
+fn shorten(report: &mut UsageReport) {
+    for search in &mut report.empty_searches {
+        search.query = cut(&search.query, MAX_QUERY_CHARS);
+    }
+    keep_first(&mut report.by_tool, 10_000);
+    keep_first(&mut report.by_user, 25_000);
+    keep_first(&mut report.by_skill, 25_000);
+    keep_first(&mut report.empty_searches, 30_000);
 }
 
 fn next_step(report: &UsageReport) -> &'static str {
@@ -65,7 +79,8 @@ impl Tool for UsageReportInput {
             until: now + Duration::from_secs(1),
         };
         let top = i64::from(self.top.unwrap_or(DEFAULT_TOP));
-        let report = report::summarise(cx.tx, period, top, self.order).await?;
+        let mut report = report::summarise(cx.tx, period, top, self.order).await?;
+        shorten(&mut report);
         let next_step = next_step(&report).to_owned();
         Ok(Done::new(UsageReportOutput { report, next_step }))
     }

@@ -9,8 +9,12 @@ use super::name::ToolName;
 use super::schema::without_descriptions;
 use super::signature::KeyOutput;
 use super::tool::{CallContext, Done, Tool};
+use crate::answer_size::keep_first;
 use crate::registry::signing;
 use crate::tenancy::Principal;
+
+/// Characters of the skills that an answer names.
+const MAX_SKILL_CHARS: usize = 40_000;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -69,6 +73,10 @@ impl Tool for Whoami {
         let signing_keys = signing::public_keys(cx.tx).await?;
         let (tools, others): (Vec<ToolName>, Vec<ToolName>) =
             ToolName::ALL.iter().partition(|tool| tool.allowed_for(caller));
+        let mut only_skills = caller.only_skills.clone();
+        let unnamed = only_skills
+            .as_mut()
+            .map_or(0, |skills| keep_first(skills, MAX_SKILL_CHARS));
         let not_allowed: Vec<String> = others.into_iter().map(|tool| reason(tool, caller)).collect();
         Ok(Done::new(WhoamiOutput {
             tenant: caller.tenant_slug.clone(),
@@ -78,9 +86,15 @@ impl Tool for Whoami {
             api_key_id: caller.api_key.to_string(),
             scopes: caller.scopes.names().into_iter().map(str::to_owned).collect(),
             tools: tools.into_iter().map(|tool| tool.as_str().to_owned()).collect(),
-            next_step: next_step(not_allowed.is_empty()).to_owned(),
+            next_step: match unnamed {
+                0 => next_step(not_allowed.is_empty()).to_owned(),
+                more => format!(
+                    "`only_skills` leaves out {more} more. {}",
+                    next_step(not_allowed.is_empty())
+                ),
+            },
             not_allowed,
-            only_skills: caller.only_skills.clone(),
+            only_skills,
             expires_at: caller.expires_at.map(time),
             calls_per_minute: caller.api_key_limits.calls_per_minute,
             calls_per_month: caller.api_key_limits.calls_per_month,

@@ -9,8 +9,12 @@ use super::arguments::MAX_VERSION_CHARS;
 use super::error::ArgumentError;
 use super::not_found;
 use super::tool::{CallContext, Done, Tool};
+use crate::answer_size::keep_first;
 use crate::registry::management::{self, ChangedVersion, ManageError, ManagedSkill, Yanked};
 use crate::registry::usage::Subject;
+
+/// Characters of the versions that an answer lists.
+const MAX_VERSION_LIST_CHARS: usize = 10_000;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -36,7 +40,7 @@ pub struct YankSkill {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct YankSkillOutput {
     skill: String,
-    /// Those that changed.
+    /// Those that changed, or the first of them.
     versions: Vec<String>,
     /// `yanked` or `published`.
     state: String,
@@ -110,10 +114,15 @@ fn output(skill: ManagedSkill, changed: &[ChangedVersion], undo: bool) -> YankSk
             "Publish a fixed version with publish_skill, or take it back with `undo`.",
         )
     };
+    let mut versions: Vec<String> = changed.iter().map(|version| version.version.clone()).collect();
+    let next_step = match keep_first(&mut versions, MAX_VERSION_LIST_CHARS) {
+        0 => next_step.to_owned(),
+        more => format!("{more} more versions changed. {next_step}"),
+    };
     YankSkillOutput {
         skill: skill.slug,
-        versions: changed.iter().map(|version| version.version.clone()).collect(),
+        versions,
         state: state.to_owned(),
-        next_step: next_step.to_owned(),
+        next_step,
     }
 }

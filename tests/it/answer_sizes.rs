@@ -1,4 +1,7 @@
-//! The sizes of what a model reads: the tool list, search answers, a file's text in pages.
+//! The sizes of what a model reads: the tool list, search answers, a file's text in pages, answers about hostile skills.
+
+mod hostile;
+mod texts;
 
 use std::io::BufRead as _;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,11 @@
 //! `skillkeep add`, `list`, `update`, `verify`, `sync` and their neighbours, as a person runs them.
 
+mod progress;
+mod skills_lock;
+
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::{Value, json};
 use skillkeep::ids::TenantId;
@@ -59,7 +63,7 @@ impl Desk {
         store(&self.db, self.acme, name, &files).await;
     }
 
-    fn run(&self, arguments: &[&str]) -> CommandOutput {
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = program(arguments);
         command
             .current_dir(&self.project)
@@ -67,7 +71,11 @@ impl Desk {
             .env_remove("XDG_CONFIG_HOME")
             .env_remove("CLAUDE_CONFIG_DIR")
             .env("SKILLKEEP_API_KEY", self.key.reveal());
-        CommandOutput::of(&mut command)
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> CommandOutput {
+        CommandOutput::of(&mut self.command(arguments))
     }
 
     /// Runs a command against the registry, and asserts its exit code.

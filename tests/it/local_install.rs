@@ -1,5 +1,5 @@
 //! Installing to disk through the program, as an assistant on the caller's machine uses it.
 
-mod assistant;
+pub(crate) mod assistant;
 mod remote;
 mod sessions;

@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use agent_skills::{Digest, ManifestEntry, SkillPath, manifest_digest};
 use skill_installer::{
-    FolderName, Options, Release, ReleaseFile, SkillsFolder, VerifiedRelease, list, plan_install, remove,
+    FolderName, InstallRecord, Options, Release, ReleaseFile, SkillsFolder, VerifiedRelease, list,
+    plan_install, remove,
 };
 
 const ROUNDS: usize = 100;
@@ -57,7 +58,14 @@ fn name(text: &str) -> FolderName {
 fn install(folder: &SkillsFolder, name: &FolderName, release: &VerifiedRelease) {
     let options = Options::default();
     plan_install(folder, name, release, &options)
-        .and_then(|plan| plan.apply(folder, release, "2026-11-26T12:00:00Z", &options))
+        .and_then(|plan| {
+            plan.apply(
+                folder,
+                release,
+                &InstallRecord::at("2026-11-26T12:00:00Z"),
+                &options,
+            )
+        })
         .expect("the skill can be installed");
 }
 

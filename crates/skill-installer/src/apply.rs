@@ -3,9 +3,10 @@
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::marker::{Marker, is_word};
+use crate::marker::Marker;
 use crate::own_names::new_id;
 use crate::plan::{FileAction, Options, Plan, PlanKind, make};
+use crate::record::{InstallRecord, change_marker};
 use crate::recover::{Recovered, recover_locked, retire};
 use crate::release::VerifiedRelease;
 use crate::skills_folder::SkillsFolder;
@@ -29,24 +30,20 @@ pub struct Applied {
 impl Plan {
     /// Carries out the plan, in one step for everybody who reads the skill: they see the old folder or the new one.
     ///
-    /// `installed_at` is a time in RFC 3339, for the marker file. With [`PlanKind::Current`] nothing is written.
+    /// With [`PlanKind::Current`] nothing is written but the receipt and pin of the record, where the marker file has others.
     ///
     /// # Errors
-    /// [`Error::Changed`] if a new plan would do something else; [`Error::Conflict`]; [`Error::BadTime`]; [`Error::Busy`]; [`Error::Io`]. The skill is
+    /// [`Error::Changed`] if a new plan would do something else; [`Error::Conflict`]; [`Error::BadTime`]; [`Error::BadRelease`] if the
+    /// receipt is no short word; [`Error::Busy`]; [`Error::Io`]. The skill is
     /// then as it was before. (If only the last wait for the disk failed, it is the new version.)
     pub fn apply(
         &self,
         folder: &SkillsFolder,
         release: &VerifiedRelease,
-        installed_at: &str,
+        record: &InstallRecord<'_>,
         options: &Options,
     ) -> Result<Applied, Error> {
-        // A marker with it could not be read again.
-        if !is_word(installed_at) {
-            return Err(Error::BadTime {
-                text: installed_at.chars().take(64).collect(),
-            });
-        }
+        record.check(&self.name)?;
         let lock = folder.lock(options.wait)?;
         let target = Target::read(&folder.folder, &self.name)?;
         let mut now = make(&self.name, release, target.as_ref(), self.force)?;
@@ -62,7 +59,15 @@ impl Plan {
             recovered: lock.recovered.clone(),
         };
         match (self.kind, &self.conflict) {
-            (PlanKind::Current, _) => return Ok(applied),
+            (PlanKind::Current, _) => {
+                if let Some((target, marker)) = target
+                    .as_ref()
+                    .and_then(|target| Some((target, target.marker.as_ref()?)))
+                {
+                    change_marker(folder, target, marker, |marker| record.put(marker))?;
+                }
+                return Ok(applied);
+            }
             (PlanKind::Conflict, Some(conflict)) => {
                 return Err(Error::Conflict {
                     name: self.name.to_string(),
@@ -72,10 +77,14 @@ impl Plan {
             (PlanKind::New | PlanKind::Update | PlanKind::Repair | PlanKind::Conflict, _) => {}
         }
         let id = new_id();
-        if let Err(error) = self.write(folder, release, installed_at, target.as_ref(), &id) {
+        if let Err(error) = self.write(folder, release, record, target.as_ref(), &id) {
             // What is left, the next change takes away.
             let _ = recover_locked(&folder.folder);
             return Err(error);
+        }
+        if target.is_none() {
+            // Nothing was exchanged, and `place` has waited for the disk.
+            return Ok(applied);
         }
         match retire(&folder.folder, self.name.as_str(), &id).and_then(|backed_up| {
             folder.folder.sync()?;
@@ -100,7 +109,7 @@ impl Plan {
         &self,
         folder: &SkillsFolder,
         release: &VerifiedRelease,
-        installed_at: &str,
+        record: &InstallRecord<'_>,
         target: Option<&Target>,
         id: &str,
     ) -> Result<(), Error> {
@@ -109,7 +118,8 @@ impl Plan {
         // Another skill's marker says nothing about this one.
         let before = before
             .filter(|marker| marker.registry == release.registry && marker.skill == release.skill.as_str());
-        let marker = Marker::of(release, installed_at, before, id);
+        let mut marker = Marker::of(release, record.installed_at, before, id);
+        record.put(&mut marker);
         let is_kept = |path: &str| self.kept_files.iter().any(|kept| kept.as_os_str() == path);
         let files = release
             .files

@@ -1,5 +1,6 @@
 //! Every access to the disk: folders by their handles, and errors that name paths relative to the skills folder.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Permissions};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -18,12 +19,29 @@ pub(crate) struct Folder {
     shown: PathBuf,
 }
 
+/// A file that was written, and may not be on the disk yet.
+#[derive(Debug)]
+pub(crate) struct Unflushed<'a> {
+    pub(crate) file: File,
+    /// What was written.
+    pub(crate) bytes: Cow<'a, [u8]>,
+    /// Relative to the skills folder.
+    pub(crate) shown: PathBuf,
+}
+
 /// Comes before every change of the disk, so that tests can stop there.
-fn step() -> io::Result<()> {
+pub(crate) fn step() -> io::Result<()> {
     #[cfg(feature = "test-util")]
     crate::fault::step()?;
     Ok(())
 }
+
+/// Tells tests in which order the disk was waited for and entries were renamed.
+#[cfg(feature = "test-util")]
+pub(crate) use crate::fault::event;
+
+#[cfg(not(feature = "test-util"))]
+pub(crate) fn event(_what: &str, _path: &Path) {}
 
 fn can_exchange() -> bool {
     #[cfg(feature = "test-util")]
@@ -52,6 +70,11 @@ impl Folder {
     /// The path of an entry, as errors name it.
     pub(crate) fn shown(&self, name: &OsStr) -> PathBuf {
         self.shown.join(name)
+    }
+
+    /// The folder's own path, as errors name it.
+    pub(crate) fn shown_path(&self) -> &Path {
+        &self.shown
     }
 
     fn error(&self, action: &'static str, name: &OsStr) -> impl Fn(io::Error) -> Error {
@@ -144,9 +167,14 @@ impl Folder {
             .map_err(self.error("changed in its mode", OsStr::new("")))
     }
 
-    /// Writes a file that did not exist, waits until it is on the disk, and reads it back.
-    pub(crate) fn write_new(&self, name: &OsStr, bytes: &[u8], mode: u32) -> Result<(), Error> {
-        let write = || -> io::Result<()> {
+    /// Writes a file that did not exist. It is on the disk only after [`flush`](crate::flush::flush).
+    pub(crate) fn write_new<'a>(
+        &self,
+        name: &OsStr,
+        bytes: Cow<'a, [u8]>,
+        mode: u32,
+    ) -> Result<Unflushed<'a>, Error> {
+        let write = || -> io::Result<File> {
             step()?;
             let mut file = self.handle.create_new(Path::new(name), mode)?;
             // In two parts, so that tests can stop in the middle of a file.
@@ -155,20 +183,14 @@ impl Folder {
                 step()?;
                 file.write_all(part)?;
             }
-            step()?;
-            file.sync_all()?;
-            file.rewind()?;
-            let mut written = Vec::with_capacity(bytes.len());
-            file.read_to_end(&mut written)?;
-            if written == bytes {
-                Ok(())
-            } else {
-                Err(io::Error::other(
-                    "the disk returned other bytes than were written",
-                ))
-            }
+            Ok(file)
         };
-        write().map_err(self.error("written", name))
+        let file = write().map_err(self.error("written", name))?;
+        Ok(Unflushed {
+            file,
+            bytes,
+            shown: self.shown(name),
+        })
     }
 
     /// Copies a file into another folder, with its rights except those to change identity and those of others to write.
@@ -201,6 +223,7 @@ impl Folder {
 
     /// Renames an entry, and replaces what has the new name, but no folder with content.
     pub(crate) fn replace(&self, from: &OsStr, folder: &Self, to: &OsStr) -> Result<(), Error> {
+        event("rename", &folder.shown(to));
         step()
             .and_then(|()| {
                 self.handle
@@ -211,6 +234,7 @@ impl Folder {
 
     /// Renames an entry. Returns false if there is anything of the new name.
     pub(crate) fn rename_new(&self, from: &OsStr, folder: &Self, to: &OsStr) -> Result<bool, Error> {
+        event("rename", &folder.shown(to));
         let rename = |mode| self.handle.rename_to(from, &folder.handle, to, mode);
         let mut renamed = step().and_then(|()| rename(RenameMode::KeepExisting));
         if renamed
@@ -254,8 +278,44 @@ impl Folder {
     }
 
     pub(crate) fn sync(&self) -> Result<(), Error> {
+        event("flush", &self.shown);
         step()
-            .and_then(|()| self.handle.sync())
-            .map_err(self.error("written to the disk", OsStr::new("")))
+            .and_then(|()| self.wait())
+            .map_err(|source| self.sync_error(source))
+    }
+
+    /// Waits until the names in the folder are on the disk; is no change that tests count.
+    pub(crate) fn wait(&self) -> io::Result<()> {
+        self.handle.sync()
+    }
+
+    pub(crate) fn sync_error(&self, source: io::Error) -> Error {
+        self.error("written to the disk", OsStr::new(""))(source)
+    }
+}
+
+impl Unflushed<'_> {
+    pub(crate) fn error(&self, source: io::Error) -> Error {
+        Error::Io {
+            action: "written",
+            path: self.shown.clone(),
+            source,
+        }
+    }
+
+    /// Waits until the file is on the disk, and reads it back.
+    pub(crate) fn wait(&self) -> io::Result<()> {
+        let mut file = &self.file;
+        file.sync_all()?;
+        file.rewind()?;
+        let mut written = Vec::with_capacity(self.bytes.len());
+        file.read_to_end(&mut written)?;
+        if written == *self.bytes {
+            Ok(())
+        } else {
+            Err(io::Error::other(
+                "the disk returned other bytes than were written",
+            ))
+        }
     }
 }

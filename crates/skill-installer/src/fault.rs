@@ -1,7 +1,8 @@
 //! A hook for tests: stops the process, or fails, before the N-th change of the disk that this thread makes.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
+use std::path::Path;
 
 /// What happens at the chosen change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +18,7 @@ pub enum Fault {
 thread_local! {
     static CHANGES: Cell<u64> = const { Cell::new(0) };
     static FAULT: Cell<Option<(u64, Fault)>> = const { Cell::new(None) };
+    static EVENTS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
     static CAN_EXCHANGE: Cell<bool> = const { Cell::new(true) };
 }
 
@@ -24,6 +26,17 @@ thread_local! {
 pub fn set(fault: Option<(u64, Fault)>) {
     CHANGES.set(0);
     FAULT.set(fault);
+    EVENTS.take();
+}
+
+/// The waits for the disk and the renames since [`set`], in their order: `flush` or `rename`, and the path relative to the skills folder.
+#[must_use]
+pub fn events() -> Vec<String> {
+    EVENTS.with_borrow(Clone::clone)
+}
+
+pub(crate) fn event(what: &str, path: &Path) {
+    EVENTS.with_borrow_mut(|events| events.push(format!("{what} {}", path.display())));
 }
 
 /// How many changes were made since [`set`].

@@ -1,15 +1,14 @@
-//! Removes skills, and pins them.
+//! Removes skills.
 
-use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use agent_skills::Digest;
 use serde::Serialize;
 
-use crate::error::{Conflict, Error, ReleaseProblem};
+use crate::error::{Conflict, Error};
 use crate::folder_name::FolderName;
-use crate::marker::{MARKER_FILE, Marker, is_word};
-use crate::own_names::{TEMPORARY, new_id};
+use crate::marker::Marker;
+use crate::own_names::new_id;
 use crate::plan::Options;
 use crate::recover::{Recovered, recover_locked, retire};
 use crate::skills_folder::SkillsFolder;
@@ -109,70 +108,11 @@ fn persons_files(target: &Target, marker: &Marker) -> Result<Vec<PathBuf>, Error
     Ok(kept)
 }
 
-fn installed(folder: &SkillsFolder, name: &FolderName) -> Result<(Target, Marker), Error> {
+pub(crate) fn installed(folder: &SkillsFolder, name: &FolderName) -> Result<(Target, Marker), Error> {
     let not_installed = || Error::NotInstalled {
         name: name.to_string(),
     };
     let mut target = Target::read(&folder.folder, name)?.ok_or_else(not_installed)?;
     let marker = target.marker.take().ok_or_else(not_installed)?;
     Ok((target, marker))
-}
-
-/// Records whether the user wants to keep the installed version.
-///
-/// # Errors
-/// [`Error::NotInstalled`], [`Error::Unsafe`], [`Error::Busy`], [`Error::Io`].
-pub fn set_pinned(
-    folder: &SkillsFolder,
-    name: &FolderName,
-    is_pinned: bool,
-    options: &Options,
-) -> Result<(), Error> {
-    change_marker(folder, name, options, |marker| marker.pinned = is_pinned)
-}
-
-/// Records under which id the registry knows the install.
-///
-/// # Errors
-/// As [`set_pinned`]; [`Error::BadRelease`] if the id is no short word.
-pub fn set_receipt(
-    folder: &SkillsFolder,
-    name: &FolderName,
-    receipt: &str,
-    options: &Options,
-) -> Result<(), Error> {
-    if !is_word(receipt) {
-        return Err(Error::BadRelease {
-            skill: name.to_string(),
-            problem: ReleaseProblem::Receipt,
-        });
-    }
-    change_marker(folder, name, options, |marker| {
-        marker.receipt = Some(receipt.to_owned())
-    })
-}
-
-fn change_marker(
-    folder: &SkillsFolder,
-    name: &FolderName,
-    options: &Options,
-    change: impl FnOnce(&mut Marker),
-) -> Result<(), Error> {
-    let _lock = folder.lock(options.wait)?;
-    let (target, before) = installed(folder, name)?;
-    let mut marker = before.clone();
-    change(&mut marker);
-    if marker == before {
-        return Ok(());
-    }
-    let skills = &folder.folder;
-    let temporary = OsString::from(format!("{TEMPORARY}{}", new_id()));
-    let write = || {
-        skills.write_new(&temporary, &marker.to_bytes(), 0o644)?;
-        skills.replace(&temporary, &target.folder, OsStr::new(MARKER_FILE))?;
-        target.folder.sync()
-    };
-    write().inspect_err(|_| {
-        let _ = skills.remove_file(&temporary);
-    })
 }

@@ -1,11 +1,13 @@
 //! Builds the new folder of a skill beside the old one, and puts it in its place.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use crate::disk::Folder;
 use crate::error::Error;
+use crate::flush::flush;
 use crate::folder_name::FolderName;
 use crate::marker::{MARKER_FILE, Marker};
 use crate::own_names::{OLD, STAGE, SWAP};
@@ -28,6 +30,9 @@ const FOLDER: u32 = 0o755;
 /// While it is built, nobody else looks into the folder.
 const STAGED: u32 = 0o700;
 
+/// Files that are open at once, each with its bytes written but not waited for. macOS allows a process 256.
+const MAX_UNFLUSHED: usize = 64;
+
 struct Stage {
     root: Folder,
     folders: BTreeMap<PathBuf, Folder>,
@@ -48,12 +53,16 @@ pub(crate) fn build(
         root,
         folders: BTreeMap::new(),
     };
+    let mut unflushed = Vec::new();
     for (path, file) in &content.files {
+        if unflushed.len() == MAX_UNFLUSHED {
+            flush(&unflushed, &[])?;
+            unflushed.clear();
+        }
         let path = Path::new(path);
         let mode = if file.executable { EXECUTABLE } else { FILE };
-        stage
-            .parent(path)?
-            .write_new(path.file_name().unwrap_or_default(), &file.bytes, mode)?;
+        let (folder, name) = (stage.parent(path)?, path.file_name().unwrap_or_default());
+        unflushed.push(folder.write_new(name, Cow::Borrowed(&file.bytes), mode)?);
     }
     for path in content.kept_folders {
         stage.folder(path)?;
@@ -64,15 +73,14 @@ pub(crate) fn build(
         }
     }
     if let Some(marker) = content.marker {
-        stage
-            .root
-            .write_new(OsStr::new(MARKER_FILE), &marker.to_bytes(), FILE)?;
-    }
-    for folder in stage.folders.values().rev() {
-        folder.sync()?;
+        let (name, bytes) = (OsStr::new(MARKER_FILE), Cow::Owned(marker.to_bytes()));
+        unflushed.push(stage.root.write_new(name, bytes, FILE)?);
     }
     stage.root.set_mode(mode)?;
-    stage.root.sync()
+    // The name of the stage says what it is until it is exchanged, so the order in which its parts reach the disk does not matter.
+    let mut folders: Vec<&Folder> = stage.folders.values().collect();
+    folders.push(&stage.root);
+    flush(&unflushed, &folders)
 }
 
 /// Gives a file of the old folder a second name in the new one, so that also what is written to it meanwhile is kept. Copies

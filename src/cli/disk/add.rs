@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use skill_installer::FolderName;
 
 use super::client::{Client, ClientArgs};
+use super::progress::{Progress, ProgressArgs};
 use super::scope::{ForArgs, Scope, ScopeArgs};
 use super::state_files::State;
 use super::wanted::{SkillArg, locked, wanted};
@@ -40,6 +41,8 @@ pub(in crate::cli) struct AddArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    progress: ProgressArgs,
+    #[command(flatten)]
     client: ClientArgs,
 }
 
@@ -64,7 +67,9 @@ async fn add_all(
     client: &Client,
 ) -> Result<(), CliError> {
     let mut installed = Vec::new();
+    let progress = Progress::new(args.progress, args.skills.len());
     for arg in &args.skills {
+        progress.begin(arg.name.as_str());
         let destination = Destination {
             machine: scope.machine.clone(),
             assistants: assistants.to_vec(),
@@ -85,10 +90,11 @@ async fn add_all(
             state.write(scope)?;
         }
         if !args.json {
-            print(&report)?;
+            progress.beside(|| print(&report))?;
         }
         installed.push(report);
     }
+    drop(progress);
     if args.json {
         output::json(&installed.iter().map(as_json).collect::<Vec<Value>>())?;
     }

@@ -54,7 +54,8 @@ impl State {
     }
 }
 
-fn read(folder: &Path, name: &str) -> Result<Option<String>, CliError> {
+/// A file of a scope; `None` if there is none. Links are not followed.
+pub(super) fn read(folder: &Path, name: &str) -> Result<Option<String>, CliError> {
     let path = folder.join(name);
     let failed = |error: &std::io::Error| file_error("cannot read", &path, error);
     let handle = match FolderHandle::open(folder) {
@@ -68,9 +69,12 @@ fn read(folder: &Path, name: &str) -> Result<Option<String>, CliError> {
         Err(error) => return Err(failed(&error)),
     };
     let mut text = String::new();
-    file.take(MAX_BYTES)
+    file.take(MAX_BYTES + 1)
         .read_to_string(&mut text)
         .map_err(|error| failed(&error))?;
+    if u64::try_from(text.len()).is_ok_and(|len| len > MAX_BYTES) {
+        return Err(failed(&std::io::Error::other("it has more than 4 MiB")));
+    }
     Ok(Some(text))
 }
 

@@ -8,9 +8,10 @@ use skill_installer::{LockedSkill, NPM_LOCK_FILE, WantedSkill, read_npm_lock};
 
 use super::add::{as_json, print};
 use super::client::{Client, ClientArgs};
+use super::progress::{Progress, ProgressArgs};
 use super::removal::remove_skill;
 use super::scope::{ForArgs, Scope, ScopeArgs};
-use super::state_files::State;
+use super::state_files::{self, State};
 use super::wanted::locked;
 use super::{failed, installer_failed};
 use crate::cli::output;
@@ -42,6 +43,8 @@ pub(in crate::cli) struct SyncArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    progress: ProgressArgs,
+    #[command(flatten)]
     client: ClientArgs,
 }
 
@@ -56,8 +59,10 @@ pub(in crate::cli) async fn run(config: &Config, args: SyncArgs) -> Result<(), C
     }
     let assistants = args.assistants.or(state.manifest.assistants())?;
     let client = args.client.connect(config, state.manifest.registry()).await?;
+    let progress = Progress::new(args.progress, state.manifest.skills().len());
     let mut sync = Sync {
         args: &args,
+        progress: &progress,
         scope: &scope,
         state: &mut state,
         assistants,
@@ -70,6 +75,7 @@ pub(in crate::cli) async fn run(config: &Config, args: SyncArgs) -> Result<(), C
         std::mem::take(&mut sync.changed),
         std::mem::take(&mut sync.failed),
     );
+    drop(progress);
     client.close().await;
     let withdrawn = outcome?;
     state.write(&scope)?;
@@ -83,9 +89,10 @@ pub(in crate::cli) async fn run(config: &Config, args: SyncArgs) -> Result<(), C
 
 /// Reads the skills that the npm package `skills` installed. They name no version, so the newest one is wanted.
 fn take_over(scope: &Scope, state: &mut State) -> Result<(), CliError> {
-    let path = scope.state_folder.join(NPM_LOCK_FILE);
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| crate::cli::files::file_error("cannot read", &path, &error))?;
+    let Some(text) = state_files::read(&scope.state_folder, NPM_LOCK_FILE)? else {
+        let message = format!("there is no {NPM_LOCK_FILE} in {}", scope.state_folder.display());
+        return Err(CliError::new(CliErrorKind::NotFound, message));
+    };
     for skill in read_npm_lock(&text).map_err(installer_failed)? {
         let Ok(name) = skill.name.parse() else {
             output::note(&format!(
@@ -148,6 +155,7 @@ fn check_frozen(state: &State) -> Result<(), CliError> {
 
 struct Sync<'a> {
     args: &'a SyncArgs,
+    progress: &'a Progress,
     scope: &'a Scope,
     state: &'a mut State,
     assistants: Vec<SkillAssistant>,
@@ -164,11 +172,13 @@ impl Sync<'_> {
         found.retain(|here| self.scope.contains(here));
         self.remove_unwanted(&found)?;
         for wanted in self.state.manifest.skills().to_vec() {
+            self.progress.begin(wanted.name.as_str());
             match self.install(&wanted, &found).await {
                 Ok(()) => {}
                 // The next one may work; without a registry none does.
                 Err(error) if error.kind() != CliErrorKind::Unavailable => {
-                    output::note(&format!("{}: {error}", wanted.name));
+                    self.progress
+                        .beside(|| output::note(&format!("{}: {error}", wanted.name)));
                     self.failed.push(wanted.name.to_string());
                 }
                 Err(error) => return Err(error),
@@ -213,10 +223,11 @@ impl Sync<'_> {
             {
                 for copy in remove_skill(self.scope, locked.name.as_str(), self.args.force)? {
                     if !self.args.json {
-                        output::line(&format!(
+                        let line = format!(
                             "removed {} {} from {}",
                             locked.name, copy.removed.version, copy.folder
-                        ))?;
+                        );
+                        self.progress.beside(|| output::line(&line))?;
                     }
                     self.changed
                         .push(json!({"skill": locked.name.as_str(), "removed": copy.folder}));
@@ -229,7 +240,9 @@ impl Sync<'_> {
 
     /// Installs what the organisation wants its users to have. It is in neither file: it changes without the user.
     async fn install_distributed(&mut self, distributed: &[DistributedSkill]) -> Result<(), CliError> {
+        self.progress.add(distributed.len());
         for skill in distributed {
+            self.progress.begin(&skill.skill);
             let destination = Destination {
                 machine: self.scope.machine.clone(),
                 assistants: self.assistants.clone(),
@@ -243,12 +256,13 @@ impl Sync<'_> {
             match install(self.client, &skill.skill, Some(&skill.version), &destination).await {
                 Ok(report) => {
                     if !self.args.json {
-                        print(&report)?;
+                        self.progress.beside(|| print(&report))?;
                     }
                     self.changed.push(as_json(&report));
                 }
                 Err(error) => {
-                    output::note(&format!("{}: {error}", skill.skill));
+                    self.progress
+                        .beside(|| output::note(&format!("{}: {error}", skill.skill)));
                     self.failed.push(skill.skill.clone());
                 }
             }
@@ -304,7 +318,7 @@ impl Sync<'_> {
         }
         self.state.set_locked(locked(&self.client.id(), &report)?);
         if !self.args.json {
-            print(&report)?;
+            self.progress.beside(|| print(&report))?;
         }
         self.changed.push(as_json(&report));
         Ok(())

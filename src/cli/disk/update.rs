@@ -6,6 +6,7 @@ use skill_installer::{Difference, FolderName, Options, Plan, SkillsFolder, Verif
 
 use super::add::{as_json, print};
 use super::client::{Client, ClientArgs};
+use super::progress::{Progress, ProgressArgs};
 use super::scope::{Scope, ScopeArgs};
 use super::state_files::State;
 use super::wanted::{SkillArg, locked};
@@ -33,6 +34,8 @@ pub(in crate::cli) struct UpdateArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    progress: ProgressArgs,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -73,7 +76,9 @@ async fn update_all(
         .filter(|here| here.installed.marker.registry == client.id());
     let mut changed = Vec::new();
     let mut skipped = 0;
+    let progress = Progress::new(args.progress, checked.len());
     for (here, said) in own.zip(&checked) {
+        progress.begin(&said.skill);
         let arg = args.skills.iter().find(|arg| arg.name.as_str() == said.skill);
         if !args.skills.is_empty() && arg.is_none() {
             continue;
@@ -85,6 +90,7 @@ async fn update_all(
                 let update = Update {
                     here,
                     version: &version,
+                    progress: &progress,
                 };
                 if let Some(value) = update.run(args, scope, state, client).await? {
                     changed.push(value);
@@ -92,6 +98,7 @@ async fn update_all(
             }
         }
     }
+    drop(progress);
     if args.json {
         return output::json(&changed);
     }
@@ -138,6 +145,7 @@ fn target(state: &State, arg: Option<&SkillArg>, said: &CheckedSkill) -> Target 
 struct Update<'a> {
     here: &'a InstalledHere,
     version: &'a str,
+    progress: &'a Progress,
 }
 
 impl Update<'_> {
@@ -162,7 +170,8 @@ impl Update<'_> {
         let (offer, release) = match fetched {
             Ok(fetched) => fetched,
             Err(error) if error.code() == "not_found" => {
-                output::note(&format!("{}: {error}", marker.skill));
+                self.progress
+                    .beside(|| output::note(&format!("{}: {error}", marker.skill)));
                 return Ok(None);
             }
             Err(error) => return Err(failed(error)),
@@ -194,7 +203,7 @@ impl Update<'_> {
             state.write(scope)?;
         }
         if !args.json {
-            print(&report)?;
+            self.progress.beside(|| print(&report))?;
         }
         Ok(Some(as_json(&report)))
     }
@@ -210,7 +219,7 @@ impl Update<'_> {
         let name: &FolderName = &self.here.installed.name;
         let plan = plan_install(&folder, name, release, &options).map_err(installer_failed)?;
         if !args.json {
-            print_plan(&folder, &plan, release)?;
+            self.progress.beside(|| print_plan(&folder, &plan, release))?;
         }
         Ok(json!(plan))
     }

@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use serde_json::{Value, json};
 
 /// A running program with an MCP connection.
-pub(super) struct Assistant {
+pub(crate) struct Assistant {
     child: Child,
     output: BufReader<ChildStdout>,
     next_id: u64,
@@ -17,7 +17,7 @@ pub(super) struct Assistant {
 
 impl Assistant {
     /// Starts the program with a home folder of its own.
-    pub(super) fn start(mut command: Command, home: &Path, roots: &[&Path]) -> Self {
+    pub(crate) fn start(mut command: Command, home: &Path, roots: &[&Path]) -> Self {
         command
             .env("HOME", home)
             .env_remove("CLAUDE_CONFIG_DIR")
@@ -71,15 +71,20 @@ impl Assistant {
         }
     }
 
+    /// The response to a tool call, also an error of the protocol.
+    pub(crate) fn response(&mut self, tool: &str, arguments: Value) -> Value {
+        self.request("tools/call", &json!({"name": tool, "arguments": arguments}))
+    }
+
     /// The whole result of a tool call.
-    pub(super) fn call(&mut self, tool: &str, arguments: Value) -> Value {
-        let response = self.request("tools/call", &json!({"name": tool, "arguments": arguments}));
+    pub(crate) fn call(&mut self, tool: &str, arguments: Value) -> Value {
+        let response = self.response(tool, arguments);
         assert!(response.get("error").is_none(), "{response}");
         response["result"].clone()
     }
 
     /// The structured content of a tool call that succeeds.
-    pub(super) fn ok(&mut self, tool: &str, arguments: Value) -> Value {
+    pub(crate) fn ok(&mut self, tool: &str, arguments: Value) -> Value {
         let result = self.call(tool, arguments);
         assert_ne!(result["isError"], true, "{result}");
         let text = result["content"][0]["text"].as_str().unwrap();
@@ -89,7 +94,7 @@ impl Assistant {
     }
 
     /// The text of a tool call that fails.
-    pub(super) fn error(&mut self, tool: &str, arguments: Value) -> String {
+    pub(crate) fn error(&mut self, tool: &str, arguments: Value) -> String {
         let result = self.call(tool, arguments);
         assert_eq!(result["isError"], true, "{result}");
         result["content"][0]["text"].as_str().unwrap().to_owned()

@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use skill_installer::{
-    Conflict, Difference, Error, FileAction, InstalledState, Options, PlanKind, ReleaseSignature, inspect,
-    list, remove, set_pinned, verify,
+    Conflict, Difference, Error, FileAction, InstallRecord, InstalledState, Options, PlanKind,
+    ReleaseSignature, inspect, list, remove, set_pinned, verify,
 };
 
 use super::fixture::{NOW, Project, content, force, name, release, v1, v2};
@@ -21,7 +21,12 @@ fn new_skill_has_the_bytes_and_rights_of_its_release() {
     assert_eq!(plan.kind, PlanKind::New);
     assert!(plan.files.iter().all(|file| file.action == FileAction::Add));
     let applied = plan
-        .apply(&project.folder, &v1(), NOW, &Options::default())
+        .apply(
+            &project.folder,
+            &v1(),
+            &InstallRecord::at(NOW),
+            &Options::default(),
+        )
         .unwrap();
     assert_eq!((applied.kind, applied.left_over), (PlanKind::New, None));
     let content = content(&project.path("pdf"));
@@ -60,7 +65,12 @@ fn update_replaces_adds_and_removes_and_keeps_edits() {
     assert_eq!(action(&plan, "docs/old/notes.md"), FileAction::Remove);
     assert_eq!(action(&plan, "docs/a.md"), FileAction::Add);
     let applied = plan
-        .apply(&project.folder, &v2(), NOW, &Options::default())
+        .apply(
+            &project.folder,
+            &v2(),
+            &InstallRecord::at(NOW),
+            &Options::default(),
+        )
         .unwrap();
     assert_eq!(applied.kept, ["SKILL.md", "docs/old/own.md", "own.txt"]);
     assert!(applied.backed_up.is_empty());
@@ -120,7 +130,12 @@ fn folder_that_is_not_ours_is_untouched_without_force() {
         (PlanKind::Conflict, Some(Conflict::Occupied))
     );
     let error = plan
-        .apply(&project.folder, &v1(), NOW, &Options::default())
+        .apply(
+            &project.folder,
+            &v1(),
+            &InstallRecord::at(NOW),
+            &Options::default(),
+        )
         .unwrap_err();
     assert_eq!(error.code(), "occupied");
     assert!(matches!(
@@ -215,18 +230,40 @@ fn plan_that_is_out_of_date_is_refused() {
     let plan = project.plan(&v2(), &Options::default()).unwrap();
     project.write("pdf/SKILL.md", "mine");
     let error = plan
-        .apply(&project.folder, &v2(), NOW, &Options::default())
+        .apply(
+            &project.folder,
+            &v2(),
+            &InstallRecord::at(NOW),
+            &Options::default(),
+        )
         .unwrap_err();
     assert_eq!(error.code(), "changed");
     let error = plan
-        .apply(&project.folder, &v1(), NOW, &Options::default())
+        .apply(
+            &project.folder,
+            &v1(),
+            &InstallRecord::at(NOW),
+            &Options::default(),
+        )
         .unwrap_err();
     assert_eq!(error.code(), "changed", "another release than planned");
     for time in ["", "now\n", "2026-11-26 12:00"] {
         let plan = project.plan(&v2(), &Options::default()).unwrap();
-        let applied = plan.apply(&project.folder, &v2(), time, &Options::default());
+        let applied = plan.apply(
+            &project.folder,
+            &v2(),
+            &InstallRecord::at(time),
+            &Options::default(),
+        );
         assert_eq!(applied.unwrap_err().code(), "bad_time", "{time:?}");
     }
+    let plan = project.plan(&v2(), &Options::default()).unwrap();
+    let record = InstallRecord {
+        receipt: Some("two words"),
+        ..InstallRecord::at(NOW)
+    };
+    let applied = plan.apply(&project.folder, &v2(), &record, &Options::default());
+    assert_eq!(applied.unwrap_err().code(), "bad_release");
     assert_eq!(project.read("pdf/scripts/run.sh"), "echo one\n");
 }
 

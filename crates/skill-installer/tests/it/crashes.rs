@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use skill_installer::fault::{self, Fault};
-use skill_installer::{Error, Options, SkillsFolder, link, remove, set_pinned, unlink};
+use skill_installer::{Error, InstallRecord, Options, SkillsFolder, link, remove, set_pinned, unlink};
 
 use super::fixture::{NOW, Project, SKILLS, content, force, name, v1, v2};
 
@@ -29,9 +29,10 @@ enum Operation {
     RemoveEdited,
     ForceRemove,
     Pin,
+    NewReceipt,
 }
 
-const OPERATIONS: [Operation; 9] = [
+const OPERATIONS: [Operation; 10] = [
     Operation::Install,
     Operation::Update,
     Operation::UpdateEdited,
@@ -41,6 +42,7 @@ const OPERATIONS: [Operation; 9] = [
     Operation::RemoveEdited,
     Operation::ForceRemove,
     Operation::Pin,
+    Operation::NewReceipt,
 ];
 
 impl Operation {
@@ -48,7 +50,7 @@ impl Operation {
         match self {
             Self::Install => {}
             Self::ForceForeign => project.write("pdf/SKILL.md", "mine"),
-            Self::Update | Self::Remove | Self::Pin => {
+            Self::Update | Self::Remove | Self::Pin | Self::NewReceipt => {
                 project.install(&v1(), &Options::default()).unwrap();
             }
             Self::UpdateEdited | Self::ForceEdited | Self::RemoveEdited | Self::ForceRemove => {
@@ -62,7 +64,7 @@ impl Operation {
     /// The texts that a person wrote, and must be somewhere at any time.
     fn texts(self) -> &'static [&'static str] {
         match self {
-            Self::Install | Self::Update | Self::Remove | Self::Pin => &[],
+            Self::Install | Self::Update | Self::Remove | Self::Pin | Self::NewReceipt => &[],
             Self::ForceForeign => &["mine"],
             Self::UpdateEdited | Self::ForceEdited | Self::RemoveEdited | Self::ForceRemove => {
                 &["mine", "own"]
@@ -72,13 +74,17 @@ impl Operation {
 
     fn run(self, folder: &SkillsFolder) -> Result<(), Error> {
         let pdf = name("pdf");
+        let record = InstallRecord {
+            receipt: (self == Self::NewReceipt).then_some("receipt"),
+            ..InstallRecord::at(NOW)
+        };
         let install = |release, options: &Options| {
             skill_installer::plan_install(folder, &pdf, &release, options)?
-                .apply(folder, &release, NOW, options)
+                .apply(folder, &release, &record, options)
                 .map(drop)
         };
         match self {
-            Self::Install => install(v1(), &Options::default()),
+            Self::Install | Self::NewReceipt => install(v1(), &Options::default()),
             Self::Update | Self::UpdateEdited => install(v2(), &Options::default()),
             Self::ForceEdited | Self::ForceForeign => install(v2(), &force()),
             Self::Remove | Self::RemoveEdited => remove(folder, &pdf, &Options::default()).map(drop),
@@ -280,5 +286,38 @@ fn link_is_created_or_not() {
         assert_eq!(names, [".skillkeep-lock", "pdf"], "{at} {linked:?}");
         unlink(&claude, &name("pdf"), &Options::default()).unwrap();
         assert!(fs::symlink_metadata(path.join("pdf")).is_err());
+    }
+}
+
+/// What a power failure leaves is the new folder only if all of it was on the disk before it got its name.
+#[test]
+fn all_of_the_new_folder_is_flushed_before_it_is_put_in_place() {
+    for operation in OPERATIONS {
+        let [before, after] = states(operation);
+        let project = Project::new();
+        operation.prepare(&project);
+        fault::set(None);
+        operation.run(&project.folder).unwrap();
+        let events = fault::events();
+        let Some(placed) = events.iter().position(|event| event.starts_with("rename ")) else {
+            panic!("{operation:?}: {events:?}");
+        };
+        let (flushed, rest) = events.split_at(placed);
+        for path in after.keys().filter(|path| before.get(*path) != after.get(*path)) {
+            // Below the stage, or a marker file before it gets its name.
+            let is_it = |event: &&String| {
+                event.starts_with("flush ") && event.ends_with(&format!("/{path}"))
+                    || path == ".skillkeep.json" && event.starts_with("flush .skillkeep-new-")
+            };
+            assert_eq!(
+                flushed.iter().filter(is_it).count(),
+                1,
+                "{operation:?}: {path}: {events:#?}"
+            );
+        }
+        assert!(
+            rest.iter().any(|event| event.starts_with("flush")),
+            "{operation:?}: the names: {events:?}"
+        );
     }
 }

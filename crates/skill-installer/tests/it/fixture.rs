@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use agent_skills::{Digest, ManifestEntry, SkillPath, manifest_digest};
 use skill_installer::{
-    Applied, Error, FolderName, Options, Plan, Release, ReleaseFile, SkillsFolder, VerifiedRelease,
-    plan_install,
+    Applied, Error, FolderName, InstallRecord, Options, Plan, Release, ReleaseFile, SkillsFolder,
+    VerifiedRelease, plan_install,
 };
 
 pub(crate) const NOW: &str = "2026-11-26T12:00:00Z";
@@ -130,7 +130,7 @@ impl Project {
 
     pub(crate) fn install(&self, release: &VerifiedRelease, options: &Options) -> Result<Applied, Error> {
         self.plan(release, options)?
-            .apply(&self.folder, release, NOW, options)
+            .apply(&self.folder, release, &InstallRecord::at(NOW), options)
     }
 
     pub(crate) fn write(&self, path: &str, text: &str) {

@@ -19,4 +19,5 @@ mod links;
 mod project_files;
 mod properties;
 mod races;
+mod records;
 mod releases;
