@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::document::{Document, Field};
-use crate::language::{self, Language};
+use crate::language::Language;
+use crate::language_guess;
 use crate::names::NameKeys;
 use crate::postings::FieldCounts;
 use crate::segmentation::Script;
@@ -155,8 +156,8 @@ impl Analyzer {
 
 /// The languages of a document beside English: of its description, and of the start of its body.
 fn languages<Id>(document: &Document<'_, Id>) -> Vec<Language> {
-    let mut languages = language::of_document(truncated(document.description, MAX_FIELD_BYTES));
-    for language in language::of_document(truncated(document.body, GUESSED_BODY_BYTES)) {
+    let mut languages = language_guess::of_document(truncated(document.description, MAX_FIELD_BYTES));
+    for language in language_guess::of_document(truncated(document.body, GUESSED_BODY_BYTES)) {
         if !languages.contains(&language) {
             languages.push(language);
         }

@@ -45,7 +45,18 @@ struct Expansion<'a, V> {
     compared: usize,
 }
 
-pub(crate) fn expanded<V: IndexView>(query: &Query, view: &V) -> Query {
+impl Query {
+    /// The query with further terms, for words of which the index has few: corrected, completed, split and joined
+    /// words, and stems of other languages. Reads the postings of [`keys`](Self::keys) and the vocabulary.
+    ///
+    /// Adds at most 300 terms.
+    #[must_use]
+    pub fn expanded(&self, view: &impl IndexView) -> Self {
+        expanded(self, view)
+    }
+}
+
+fn expanded<V: IndexView>(query: &Query, view: &V) -> Query {
     let mut expansion = Expansion {
         view,
         vocabulary: view.vocabulary(),

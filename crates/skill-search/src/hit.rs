@@ -64,6 +64,17 @@ pub fn fold_near_duplicates<Id>(hits: impl IntoIterator<Item = Hit<Id>>) -> Vec<
 }
 
 impl<Id> Hit<Id> {
+    /// The same hit with another form of the document's identifier.
+    pub fn with_id<Other>(self, convert: impl FnOnce(Id) -> Other) -> Hit<Other> {
+        Hit {
+            id: convert(self.id),
+            score: self.score,
+            matched: self.matched,
+            corrected: self.corrected,
+            signature: self.signature,
+        }
+    }
+
     /// The reason for the hit, for example `name: pdf; description: extract, tables`, with at most `max_terms` words.
     #[must_use]
     pub fn why(&self, max_terms: usize) -> String {

@@ -32,6 +32,17 @@ impl FieldCounts {
         }
     }
 
+    /// Occurrences in the order of [`Field::ALL`].
+    #[must_use]
+    pub(crate) fn new(counts: [u8; Field::COUNT]) -> Self {
+        let mut bits = 0;
+        for (field, count) in Field::ALL.into_iter().zip(counts) {
+            let (shift, mask) = Self::shift_and_mask(field);
+            bits |= u32::from(count).min(mask) << shift;
+        }
+        Self(bits)
+    }
+
     /// The counts as one number, to store them.
     #[must_use]
     pub const fn to_bits(self) -> u32 {

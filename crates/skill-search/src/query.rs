@@ -3,14 +3,13 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-use crate::expansion::expanded;
-use crate::language;
+use crate::language::Language;
+use crate::language_guess;
 use crate::names::NameKeys;
 use crate::segmentation::{fold, without_umlauts};
 use crate::stop_words::REQUEST;
 use crate::term::TermKey;
 use crate::tokenizer::{Token, TokenKind, Tokenizer, stem_keys};
-use crate::view::IndexView;
 
 /// Maximum number of characters of a query; the rest is ignored.
 pub const MAX_QUERY_CHARS: usize = 2_000;
@@ -105,7 +104,7 @@ impl Query {
             .nth(MAX_QUERY_CHARS)
             .map_or(text.len(), |(at, _)| at);
         let text = text.get(..end).unwrap_or(text);
-        let languages = language::of_query(text);
+        let languages = language_guess::of_query(text);
         let mut tokenizer = Tokenizer::default();
         let mut query = Self {
             terms: Vec::new(),
@@ -153,10 +152,10 @@ impl Query {
     }
 
     /// Adds a word with its group, and its spelling without umlauts. Returns the group and the kind.
-    fn add_word(&mut self, token: Token<'_>, languages: &[language::Language]) -> (usize, TermKind) {
+    fn add_word(&mut self, token: Token<'_>, languages: &[Language]) -> (usize, TermKind) {
         let mut folded = String::new();
         fold(token.written, &mut folded);
-        let kind = if language::is_stop_word(&folded, languages) {
+        let kind = if language_guess::is_stop_word(&folded, languages) {
             TermKind::StopWord
         } else {
             TermKind::Word
@@ -212,15 +211,6 @@ impl Query {
         let name = [self.name.literal, self.name.compact];
         let name = name.into_iter().filter(|key| *key != TermKey::EMPTY);
         self.terms.iter().map(|term| term.key).chain(name)
-    }
-
-    /// The query with further terms, for words of which the index has few: corrected, completed, split and joined
-    /// words, and stems of other languages. Reads the postings of [`keys`](Self::keys) and the vocabulary.
-    ///
-    /// Adds at most 300 terms.
-    #[must_use]
-    pub fn expanded(&self, view: &impl IndexView) -> Self {
-        expanded(self, view)
     }
 
     /// Whether there is nothing to search for: no words, or only stop words such as "the".

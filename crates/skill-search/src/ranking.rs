@@ -15,6 +15,7 @@ use crate::hit::Hit;
 use crate::live_term::{LiveTerm, highest, live_groups, name_share};
 use crate::postings::Posting;
 use crate::query::Query;
+use crate::ranked::Ranked;
 use crate::second_stage::{self, Features};
 use crate::term::TermKey;
 use crate::view::{DocumentEntry, IndexView};
@@ -134,17 +135,6 @@ fn features<V: IndexView>(
             ))
         })
         .collect()
-}
-
-/// A document with its rank.
-pub(crate) struct Ranked<Id> {
-    pub(crate) id: Id,
-    pub(crate) slot: u32,
-    /// How exactly its name is the query: 2 for the same words, 1 for the same letters, 0 for another name.
-    pub(crate) exactness: u8,
-    /// The score without the part for exactness.
-    pub(crate) own_score: f32,
-    pub(crate) score: f32,
 }
 
 /// The best documents by the first stage: at least [`SECOND_STAGE_DOCUMENTS`], if so many match.

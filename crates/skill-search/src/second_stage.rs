@@ -5,41 +5,9 @@ use crate::document::Field;
 use crate::evidence::{Evidence, Found};
 use crate::live_term::{LiveTerm, highest};
 use crate::query::TermKind;
-use crate::ranking::Ranked;
+use crate::ranked::Ranked;
 use crate::view::DocumentEntry;
-use crate::weights::Weights;
-
-/// The names of the features, in the order of their weights. All are about 0 to 1.
-pub const FEATURES: [&str; 19] = [
-    // The score of the first stage, relative to the best document.
-    "score",
-    // Shares of the query's words that are in the document, weighted by idf: in the description, in the body, ...
-    "coverage_description",
-    "coverage_body",
-    // ... weighted by the square of idf, not weighted, by idf and topic, by idf and burst, ...
-    "coverage_rare",
-    "coverage_count",
-    "coverage_topic",
-    "coverage_burst",
-    // ... and in name, tags or description: by idf and burst, by idf in these fields.
-    "coverage_front_burst",
-    "coverage_front_idf",
-    // The highest idf of a word in the document, relative to the highest of the query.
-    "rarest",
-    // Share of the query's phrases.
-    "phrases",
-    // 1 if all terms of the name are in the query.
-    "name_whole",
-    // Occurrences in the body, damped: weighted by idf, by idf and topic, by idf and burst, and as BM25 does.
-    "frequency",
-    "frequency_topic",
-    "frequency_burst",
-    "bm25_body",
-    // Logarithms of lengths in terms.
-    "length_description",
-    "length_body",
-    "length_body_square",
-];
+use crate::weights::{FEATURES, Weights};
 
 /// The features of a document for a query, in the order of [`FEATURES`].
 pub type Features = [f32; FEATURES.len()];

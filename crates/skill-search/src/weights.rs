@@ -2,6 +2,38 @@
 
 use std::sync::LazyLock;
 
+/// The names of the features, in the order of their weights. All are about 0 to 1.
+pub const FEATURES: [&str; 19] = [
+    // The score of the first stage, relative to the best document.
+    "score",
+    // Shares of the query's words that are in the document, weighted by idf: in the description, in the body, ...
+    "coverage_description",
+    "coverage_body",
+    // ... weighted by the square of idf, not weighted, by idf and topic, by idf and burst, ...
+    "coverage_rare",
+    "coverage_count",
+    "coverage_topic",
+    "coverage_burst",
+    // ... and in name, tags or description: by idf and burst, by idf in these fields.
+    "coverage_front_burst",
+    "coverage_front_idf",
+    // The highest idf of a word in the document, relative to the highest of the query.
+    "rarest",
+    // Share of the query's phrases.
+    "phrases",
+    // 1 if all terms of the name are in the query.
+    "name_whole",
+    // Occurrences in the body, damped: weighted by idf, by idf and topic, by idf and burst, and as BM25 does.
+    "frequency",
+    "frequency_topic",
+    "frequency_burst",
+    "bm25_body",
+    // Logarithms of lengths in terms.
+    "length_description",
+    "length_body",
+    "length_body_square",
+];
+
 /// Declares [`Weights`] with the names that the file uses.
 macro_rules! weights {
     ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
@@ -11,8 +43,8 @@ macro_rules! weights {
         #[derive(Debug, Clone, PartialEq)]
         pub struct Weights {
             $($(#[doc = $doc])+ pub $name: f32,)+
-            /// Weights of the second stage, in the order of [`FEATURES`](crate::FEATURES). All 0: no second stage.
-            pub second_stage: [f32; crate::FEATURES.len()],
+            /// Weights of the second stage, in the order of [`FEATURES`]. All 0: no second stage.
+            pub second_stage: [f32; FEATURES.len()],
         }
 
         impl Weights {
@@ -20,7 +52,7 @@ macro_rules! weights {
             pub const NAMES: &'static [&'static str] = &[$(stringify!($name),)+];
 
             const fn zero() -> Self {
-                Self { $($name: 0.0,)+ second_stage: [0.0; crate::FEATURES.len()] }
+                Self { $($name: 0.0,)+ second_stage: [0.0; FEATURES.len()] }
             }
 
             fn number(&mut self, name: &str) -> Option<&mut f32> {
@@ -28,7 +60,7 @@ macro_rules! weights {
                     $(stringify!($name) => Some(&mut self.$name),)+
                     _ => {
                         let feature = name.strip_prefix("stage2.")?;
-                        let index = crate::FEATURES.iter().position(|known| *known == feature)?;
+                        let index = FEATURES.iter().position(|known| *known == feature)?;
                         self.second_stage.get_mut(index)
                     }
                 }
