@@ -13,6 +13,7 @@ use crate::ids::Digest;
 use crate::registry::administration::denylist::{self as administration, AffectedVersion, DenyError};
 use crate::registry::denylist;
 use crate::registry::management::MAX_REASON_CHARS;
+use crate::search;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DenyCommand {
@@ -72,7 +73,7 @@ async fn add(
     let affected = administration::add(&tx, &database::operator(), digest, reason)
         .await
         .map_err(failure)?;
-    tx.commit().await.map_err(db_failure)?;
+    search::commit(tx).await.map_err(db_failure)?;
     show(config, digest, true, &affected)
 }
 
@@ -81,7 +82,7 @@ async fn remove(config: &Config, db: &AdminDb, tenant: &str, digest: Digest) -> 
     let affected = administration::remove(&tx, &database::operator(), digest)
         .await
         .map_err(failure)?;
-    tx.commit().await.map_err(db_failure)?;
+    search::commit(tx).await.map_err(db_failure)?;
     show(config, digest, false, &affected)
 }
 

@@ -12,10 +12,11 @@ use super::database::{self, Database, db_failure};
 use super::output;
 use super::signing_keys;
 use crate::config::Config;
-use crate::db::AdminDb;
+use crate::db::{AdminDb, TenantTx};
 use crate::error::{CliError, CliErrorKind};
 use crate::registry::import::{self, ImportError, Job, OpenError, Opened};
 use crate::registry::private_keys::SigningKeys;
+use crate::search;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ImportArgs {
@@ -136,6 +137,12 @@ async fn import_all(
     })
     .await;
     progress.finish_and_clear();
+    if !args.dry_run {
+        // Also after an import that failed midway.
+        search::compact(|| TenantTx::begin_as_admin(db, tenant.id))
+            .await
+            .map_err(db_failure)?;
+    }
     imported.map_err(|ImportError::Db(error)| db_failure(error))?;
     written?;
     Ok(summary)

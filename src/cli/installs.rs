@@ -13,6 +13,7 @@ use crate::error::{CliError, CliErrorKind};
 use crate::registry::administration::recall;
 use crate::registry::installs::{self, Affected, AffectedAssistant, CopyFilter};
 use crate::registry::{management, versions};
+use crate::search;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum InstallsCommand {
@@ -181,7 +182,7 @@ pub(super) async fn recall(config: &Config, args: RecallArgs) -> Result<(), CliE
         let recalled = recall::recall(&tx, &caller, &args.skill, &args.label, reason)
             .await
             .map_err(super::skill::manage_failure)?;
-        tx.commit().await.map_err(db_failure)?;
+        search::commit(tx).await.map_err(db_failure)?;
         if !config.json {
             output::line(&format!(
                 "{} {} is withdrawn. The next check of each of these copies states the reason:",

@@ -18,6 +18,7 @@ use crate::ids::ApiKeyId;
 use crate::registry::publish::{self, NewVersion, Placement, Source};
 use crate::registry::settings::Settings;
 use crate::registry::{administration, samples, scans, usage};
+use crate::search;
 use crate::tenancy::api_keys::NewApiKey;
 use crate::tenancy::users::Email;
 use crate::tenancy::{ApiKey, CallLimits, Scope, Scopes};
@@ -104,7 +105,7 @@ pub(super) async fn store_samples(
                 format!("cannot store a sample skill: {error}"),
             )
         })?;
-        tx.commit().await.map_err(db_failure)?;
+        search::commit(tx).await.map_err(db_failure)?;
         names.push(stored.slug);
     }
     Ok(names)
@@ -136,7 +137,7 @@ async fn create_key(db: &AdminDb) -> Result<(ApiKeyId, ApiKey), CliError> {
     let created = administration::api_keys::create(&tx, &actor, &new)
         .await
         .map_err(db_failure)?;
-    tx.commit().await.map_err(db_failure)?;
+    search::commit(tx).await.map_err(db_failure)?;
     Ok(created)
 }
 

@@ -16,6 +16,7 @@ use crate::db::AdminDb;
 use crate::error::{CliError, CliErrorKind};
 use crate::registry::administration::signing_keys::{self as keys, ListedKey, SigningKeyError};
 use crate::registry::signing::SigningError;
+use crate::search;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SigningKeyCommand {
@@ -149,7 +150,7 @@ async fn retire(config: &Config, db: &AdminDb, tenant: &str, key: KeyId) -> Resu
         .map_err(key_failure)?;
     let active = keys::list(&tx).await.map_err(db_failure)?;
     let active = active.iter().filter(|key| key.retired_at.is_none()).count();
-    tx.commit().await.map_err(db_failure)?;
+    search::commit(tx).await.map_err(db_failure)?;
     if config.json {
         return output::json(&json!({"key_id": key.to_string(), "retired": true, "active_keys": active}));
     }
@@ -185,7 +186,7 @@ async fn sign_missing(config: &Config, db: &AdminDb, tenant: &str, retired: bool
         let batch = keys::sign_missing(&tx, &caller, retired, after)
             .await
             .map_err(key_failure)?;
-        tx.commit().await.map_err(db_failure)?;
+        search::commit(tx).await.map_err(db_failure)?;
         signed += batch.signed;
         damaged.extend(batch.damaged);
         match batch.last {

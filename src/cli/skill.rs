@@ -14,6 +14,7 @@ use crate::ids::Slug;
 use crate::registry::fork::ForkError;
 use crate::registry::management::ManageError;
 use crate::registry::publish::PublishError;
+use crate::search;
 use crate::tenancy::users::Email;
 
 #[derive(Debug, Subcommand)]
@@ -245,7 +246,7 @@ pub(super) async fn run(config: &Config, command: SkillCommand) -> Result<(), Cl
             return read::run(config, &tx, command).await;
         }
         let message = change::run(config, &tx, command).await?;
-        tx.commit().await.map_err(db_failure)?;
+        search::commit(tx).await.map_err(db_failure)?;
         message.print(config)
     })
     .await

@@ -50,6 +50,7 @@ pub static MIGRATIONS: &[Migration] = migrations![
     15 "0015_signatures",
     16 "0016_denylist_and_installs",
     17 "0017_secret_paths",
+    18 "0018_search_index",
 ];
 
 /// The table of applied migrations. It holds no tenant's data, so it has no policy; the server reads it at startup.

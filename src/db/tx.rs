@@ -3,13 +3,16 @@
 //! Invariant: a connection returns to its pool only after the server has confirmed COMMIT or ROLLBACK. In every other case it is
 //! closed, so an open transaction, and with it a tenant's setting, never reaches the next caller.
 
+mod cancelling;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::Object;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{NoTls, Row, Statement};
+use tokio_postgres::{Row, Statement};
 
+use self::cancelling::cancel;
 use super::connect_options::Tls;
 use super::fair_queue::ConnectionPermit;
 use super::pool::{Connections, TxScope};
@@ -18,11 +21,6 @@ use crate::ids::TenantId;
 
 /// Longer than any administrative operation.
 const NO_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// How long [`TenantTx::cancel_and_rollback`] waits for a running statement to end before it cancels it.
-const STATEMENT_GRACE: Duration = Duration::from_millis(20);
-/// How long a cancel request may take to end the statement before it is sent again.
-const CANCEL_RETRY: Duration = Duration::from_secs(1);
 
 /// The isolation level is explicit so that it does not depend on the database's default. It cannot be set later, because
 /// [`TenantTx::begin_statement`] ends with a savepoint.
@@ -49,6 +47,9 @@ pub struct TenantTx {
     timed_out: AtomicBool,
     /// Set when PostgreSQL ended a statement that ran too long.
     statement_timed_out: AtomicBool,
+    /// Set when the transaction changed the catalog and has not yet indexed the change.
+    index_pending: AtomicBool,
+    compaction_due: AtomicBool,
     tenant: TenantId,
 }
 
@@ -74,8 +75,9 @@ impl TenantTx {
         Ok((tx, rows?))
     }
 
-    /// Begins to record a call whose own transaction was lost. That transaction had verified the API key.
-    pub async fn begin_to_record(db: &ServerDb, tenant: TenantId) -> Result<Self, DbError> {
+    /// Begins after the transaction of a call, which had verified the API key: to record a call whose transaction was lost, or to
+    /// merge what it added to the search index.
+    pub async fn begin_after_call(db: &ServerDb, tenant: TenantId) -> Result<Self, DbError> {
         let tx = Self::connect(&db.0, tenant).await?;
         let begin_statement = tx.begin_statement(READ_COMMITTED);
         tx.run(&begin_statement).await?;
@@ -106,6 +108,8 @@ impl TenantTx {
             response_timeout: connections.response_timeout,
             timed_out: AtomicBool::new(false),
             statement_timed_out: AtomicBool::new(false),
+            index_pending: AtomicBool::new(false),
+            compaction_due: AtomicBool::new(false),
             tls: connections.tls.clone(),
             scope: connections.scope,
             tenant,
@@ -144,6 +148,26 @@ impl TenantTx {
         } else {
             None
         }
+    }
+
+    /// Whether the transaction changed the catalog and has not yet indexed the change.
+    #[must_use]
+    pub fn is_index_pending(&self) -> bool {
+        self.index_pending.load(Ordering::Relaxed)
+    }
+
+    pub fn set_index_pending(&self, is_pending: bool) {
+        self.index_pending.store(is_pending, Ordering::Relaxed);
+    }
+
+    /// Whether the transaction left segments of the search index to merge.
+    #[must_use]
+    pub fn is_compaction_due(&self) -> bool {
+        self.compaction_due.load(Ordering::Relaxed)
+    }
+
+    pub fn set_compaction_due(&self) {
+        self.compaction_due.store(true, Ordering::Relaxed);
     }
 
     const fn commit_statement(&self) -> &'static str {
@@ -264,48 +288,8 @@ impl TenantTx {
 
     /// Undoes everything since the begin. The transaction stays usable.
     pub async fn rollback_to_savepoint(&self) -> Result<(), DbError> {
+        self.set_index_pending(false);
         self.run("ROLLBACK TO SAVEPOINT work").await
-    }
-
-    /// Cancels the statement that a dropped future left running, if there is one, then does [`Self::rollback_to_savepoint`].
-    ///
-    /// A cancel request takes effect on whichever statement runs when it arrives, and none may arrive at the insert of the
-    /// usage event. So it is sent only if a statement is running, and this waits for the effect of each request.
-    pub async fn cancel_and_rollback(&self) -> Result<(), DbError> {
-        let connection = self.connection()?;
-        // Queued behind a running statement: its answer means that no statement is running.
-        let probe = connection.batch_execute("SAVEPOINT probe");
-        tokio::pin!(probe);
-        if tokio::time::timeout(STATEMENT_GRACE, &mut probe).await.is_err() {
-            let mut in_transit = 0_u32;
-            let cancelled = async {
-                // PostgreSQL ignores a request that arrives before the backend has read the statement.
-                loop {
-                    cancel(connection.cancel_token(), self.tls.clone()).await;
-                    in_transit += 1;
-                    if let Ok(answer) = tokio::time::timeout(CANCEL_RETRY, &mut probe).await {
-                        break answer;
-                    }
-                }
-            };
-            // If the probe succeeds, the statement ended by itself and every request may still arrive.
-            if self.with_timeout(cancelled).await?.is_err() {
-                in_transit -= 1;
-            }
-            self.absorb_cancel_requests(in_transit).await?;
-        }
-        self.rollback_to_savepoint().await
-    }
-
-    /// Lets cancel requests hit `pg_sleep`. One that does not arrive within a second was ignored.
-    async fn absorb_cancel_requests(&self, in_transit: u32) -> Result<(), DbError> {
-        for _ in 0..in_transit {
-            self.rollback_to_savepoint().await?;
-            if self.run("SELECT pg_sleep(1)").await.is_ok() {
-                break;
-            }
-        }
-        Ok(())
     }
 
     /// Inserts one last row and commits, in one round trip. Either both take effect or neither.
@@ -313,6 +297,7 @@ impl TenantTx {
     /// # Errors
     /// See [`DbError::may_have_committed`]: after a lost connection the commit may have taken effect, with the row.
     pub async fn commit_with(mut self, sql: Sql, params: &[Param<'_>]) -> Result<(), DbError> {
+        self.expect_index();
         let statement = self.prepare(sql).await?;
         let connection = self.connection()?;
         let all = futures::future::join(
@@ -339,6 +324,7 @@ impl TenantTx {
     /// # Errors
     /// Also if an earlier statement failed. See [`DbError::may_have_committed`].
     pub async fn commit(mut self) -> Result<(), DbError> {
+        self.expect_index();
         // After a failed statement RELEASE fails too; COMMIT alone would roll back without an error.
         let connection = self.connection()?;
         let both = futures::future::join(
@@ -350,6 +336,14 @@ impl TenantTx {
         self.release();
         released?;
         Ok(())
+    }
+
+    /// Searches would find the change all the same, and index it in memory each time.
+    fn expect_index(&self) {
+        debug_assert!(
+            !self.is_index_pending(),
+            "the catalog was changed and not indexed: call search::index_changes before the commit"
+        );
     }
 
     /// Rolls back and returns the connection to the pool. Nothing is kept after an error either.
@@ -377,17 +371,6 @@ impl Drop for TenantTx {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(cancel(token, self.tls.clone()));
         }
-    }
-}
-
-/// Best effort: a statement that is not cancelled ends with PostgreSQL's `statement_timeout`.
-async fn cancel(token: tokio_postgres::CancelToken, tls: Tls) {
-    let result = match tls {
-        Tls::Off => token.cancel_query(NoTls).await,
-        Tls::On(tls) => token.cancel_query(tls).await,
-    };
-    if let Err(error) = result {
-        tracing::debug!(%error, "cannot cancel the running statement");
     }
 }
 

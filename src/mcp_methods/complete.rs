@@ -93,19 +93,22 @@ impl Method for Complete {
 async fn values(cx: &CallContext<'_>, target: Target<'_>) -> Result<Vec<String>, DbError> {
     let can_view_skill = |slug: &str| cx.principal.can_view_skill(slug) && !slug.contains('\0');
     let no_nul = |version: Option<&str>| version.is_none_or(|version| !version.contains('\0'));
+    let revision = Some(cx.principal.catalog_revision);
     Ok(match target {
         Target::Skills => {
-            let catalog = cx.search.current(cx.tx, cx.principal).await?;
-            let slugs = catalog.in_order(None).map(|(slug, _)| slug.to_owned());
-            slugs.filter(|slug| can_view_skill(slug)).collect()
+            let catalog = cx.search.current(cx.tx, revision).await?;
+            let slugs = catalog.in_order(None).map(|(_, facets)| facets.slug);
+            slugs
+                .filter(|slug| can_view_skill(slug))
+                .map(str::to_owned)
+                .collect()
         }
         Target::Tags => {
-            let catalog = cx.search.current(cx.tx, cx.principal).await?;
+            let catalog = cx.search.current(cx.tx, revision).await?;
             let tags: BTreeSet<String> = catalog
                 .in_order(None)
-                .filter(|(slug, _)| can_view_skill(slug))
-                .filter_map(|(_, skill)| catalog.facets(skill))
-                .flat_map(|facets| facets.tags.iter().cloned())
+                .filter(|(_, facets)| can_view_skill(facets.slug))
+                .flat_map(|(_, facets)| facets.tags().map(str::to_owned))
                 .collect();
             tags.into_iter().collect()
         }

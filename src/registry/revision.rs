@@ -15,6 +15,7 @@ pub(super) async fn lock_catalog(tx: &TenantTx) -> Result<LockedCatalog, DbError
     let row = tx
         .query_one(sql!("tenants/next_revision.sql"), &[tx.tenant().as_uuid()])
         .await?;
+    tx.set_index_pending(true);
     Ok(LockedCatalog {
         revision: row.try_get("catalog_revision")?,
         stored_bytes: u64::try_from(row.try_get::<_, i64>("stored_bytes")?).unwrap_or(0),

@@ -246,6 +246,7 @@ pub struct Changed {
     pub active: bool,
     /// The revision of the catalog that changed it.
     pub revision: i64,
+    pub updated_at: Timestamp,
     /// The bytes of `SKILL.md`.
     pub skill_md: Option<Vec<u8>>,
 }
@@ -271,6 +272,7 @@ pub async fn changed_since(tx: &TenantTx, revision: i64, limit: i64) -> Result<V
                 active: row.try_get::<_, &str>("status")? == "active"
                     && row.try_get::<_, Option<Uuid>>("latest_version_id")?.is_some(),
                 revision: row.try_get("revision")?,
+                updated_at: row.try_get("updated_at")?,
                 skill_md: row.try_get("skill_md")?,
             })
         })

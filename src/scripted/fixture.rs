@@ -8,6 +8,7 @@ use crate::ids::{EventId, TenantId};
 use crate::registry::administration::{self, settings::ChangeError, tenants::TenantError};
 use crate::registry::audit::Actor;
 use crate::registry::usage::{self, RecentEvent};
+use crate::search;
 use crate::tenancy::api_keys::NewApiKey;
 use crate::tenancy::{ApiKey, CallLimits};
 
@@ -117,7 +118,7 @@ impl Fixture {
                 call_limits: CallLimits::default(),
             };
             let (_, key) = administration::api_keys::create(&tx, actor, &new).await?;
-            tx.commit().await?;
+            search::commit(tx).await?;
             let account = Account {
                 email: user.email.as_str().to_owned(),
                 tenant: *tenant,
@@ -163,7 +164,7 @@ async fn change_settings(
     for (key, value) in &spec.settings {
         administration::settings::set(&tx, actor, *key, value).await?;
     }
-    tx.commit().await?;
+    search::commit(tx).await?;
     Ok(())
 }
 

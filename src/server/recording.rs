@@ -48,7 +48,7 @@ pub(super) async fn record<R>(
         mark_lost(event);
     }
     let second =
-        async { usage::commit_with_event(TenantTx::begin_to_record(db, tenant).await?, event).await };
+        async { usage::commit_with_event(TenantTx::begin_after_call(db, tenant).await?, event).await };
     match tokio::time::timeout(RECORD_TIMEOUT, second).await {
         // The row has the key of the lost transaction's, so that one can no longer commit.
         Ok(Ok(())) if had_effects => Ok(Err(errors::not_committed())),

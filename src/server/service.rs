@@ -15,7 +15,7 @@ use tracing::Instrument as _;
 
 use super::call_event::{Started, usage_event};
 use super::client_connection::{ClientConnection, Interrupted};
-use super::completion::Completion;
+use super::completion::{Completion, TxDisposition};
 use super::errors;
 use super::event_metadata::{RequestMetadata, TransportKind};
 use super::recording::{self, CALL_TIMEOUT};
@@ -27,7 +27,7 @@ use crate::db::{ServerDb, TenantTx};
 use crate::mcp_methods::Method;
 use crate::registry::private_keys::SigningKeys;
 use crate::registry::usage::CallOutcome;
-use crate::search::SearchCache;
+use crate::search::{self, SearchCache};
 use crate::tenancy::{ApiKey, AuthError, CallPermit, OverLimit, Principal, Share, ShareLimiter, ShareLimits};
 use crate::tools::{CallContext, SideEffect};
 
@@ -197,7 +197,12 @@ impl CallService {
             return completion.reply;
         }
         let mut event = usage_event(summary, metadata, &completion, &principal, &started);
+        let is_compaction_due = tx.is_compaction_due();
         let reply = recording::record(&self.db, tx, &mut event, completion).await?;
+        if is_compaction_due {
+            let compact = search::compact_after_call(self.db.clone(), principal.tenant);
+            self.in_flight.spawn(compact.in_current_span());
+        }
         tracing::info!(
             event = %event.id,
             tenant = %principal.tenant,
@@ -311,7 +316,14 @@ impl CallService {
         };
         let cx = self.context(tx, principal, source);
         let effect = R::side_effect(&checked);
-        let run = self.with_hook(name, tx, R::run(checked, &cx));
+        let indexed = async {
+            let completion = R::run(checked, &cx).await?;
+            if tx.is_index_pending() && completion.transaction == TxDisposition::Commit {
+                search::index_changes(tx).await?;
+            }
+            Ok(completion)
+        };
+        let run = self.with_hook(name, tx, indexed);
         match client.run(name, effect, self.call_timeout, run).await {
             Ok(Ok(completion)) => completion,
             Ok(Err(error)) => {

@@ -91,11 +91,15 @@ async fn near_slugs(cx: &CallContext<'_>, slug: &str) -> Result<Vec<String>, Too
         return Ok(Vec::new());
     }
     let wanted = slug.trim().to_lowercase().replace(['_', ' '], "-");
-    let catalog = cx.search.current(cx.tx, cx.principal).await?;
+    let catalog = cx
+        .search
+        .current(cx.tx, Some(cx.principal.catalog_revision))
+        .await?;
     let mut near: Vec<(usize, &str)> = catalog
         .in_order(None)
-        .filter(|(slug, _)| cx.principal.can_view_skill(slug))
-        .filter_map(|(slug, _)| Some((distance(&wanted, slug)?, slug)))
+        .map(|(_, facets)| facets.slug)
+        .filter(|slug| cx.principal.can_view_skill(slug))
+        .filter_map(|slug| Some((distance(&wanted, slug)?, slug)))
         .collect();
     near.sort_unstable();
     Ok(near

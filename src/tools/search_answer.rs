@@ -218,14 +218,14 @@ pub(super) fn is_weak(query: &Query, matches: &[Match]) -> bool {
 pub(super) fn labels(catalog: &TenantCatalog, filter: &Filter<'_>) -> (Option<String>, Option<String>) {
     let mut categories: BTreeMap<&str, usize> = BTreeMap::new();
     let mut tags: BTreeMap<&str, usize> = BTreeMap::new();
-    for (_, skill) in catalog.in_order(None) {
-        let Some(facets) = catalog.facets(skill).filter(|facets| filter.can_view(facets)) else {
+    for (_, facets) in catalog.in_order(None) {
+        if !filter.can_view(&facets) {
             continue;
-        };
-        if let Some(category) = &facets.category {
+        }
+        if let Some(category) = facets.category() {
             *categories.entry(category).or_default() += 1;
         }
-        for tag in &facets.tags {
+        for tag in facets.tags() {
             *tags.entry(tag).or_default() += 1;
         }
     }

@@ -43,20 +43,21 @@ impl<'a> Filter<'a> {
         )
     }
 
-    pub(super) fn can_view(&self, facets: &Facets) -> bool {
-        self.principal.can_view_skill(&facets.slug)
+    pub(super) fn can_view(&self, facets: &Facets<'_>) -> bool {
+        self.principal.can_view_skill(facets.slug)
     }
 
-    pub(super) fn matches(&self, facets: &Facets) -> bool {
-        self.tag.as_ref().is_none_or(|tag| facets.tags.contains(tag))
+    pub(super) fn matches(&self, facets: &Facets<'_>) -> bool {
+        let has_tag = |wanted: &str| facets.tags().any(|tag| tag == wanted);
+        self.tag.as_deref().is_none_or(has_tag)
             && self
                 .category
-                .as_ref()
-                .is_none_or(|category| facets.category.as_ref() == Some(category))
+                .as_deref()
+                .is_none_or(|category| facets.category() == Some(category))
             && self
                 .author
-                .as_ref()
-                .is_none_or(|author| facets.author.as_ref() == Some(author))
+                .as_deref()
+                .is_none_or(|author| facets.author() == Some(author))
             && self.can_view(facets)
     }
 }

@@ -13,6 +13,7 @@ use crate::registry::cursor::{self, InvalidCursor};
 use crate::registry::{listing, skills, usage};
 use crate::search::{Facets, TenantCatalog};
 use skill_search::Query;
+use tokio::sync::OwnedRwLockReadGuard;
 
 const DEFAULT_LIMIT: u32 = 10;
 /// Later ranks are not returned: each page ranks all pages before it again.
@@ -86,11 +87,15 @@ impl Tool for SearchSkills {
         if self.mine {
             return mine(cx, &filter, &position, limit).await;
         }
-        let catalog = cx.search.current(cx.tx, cx.principal).await?;
-        let page = if filter.query.is_empty() {
-            list(&catalog, &filter, &position, limit)
+        let (catalog, page) = if filter.query.is_empty() {
+            let catalog = cx
+                .search
+                .current(cx.tx, Some(cx.principal.catalog_revision))
+                .await?;
+            let page = list(&catalog, &filter, &position, limit);
+            (catalog, page)
         } else {
-            rank(&catalog, &filter, &position, limit)
+            rank(cx, &filter, &position, limit).await?
         };
         let is_first_of_list = filter.query.is_empty() && position == Position::Start;
         let (categories, tags) = if page.matches.is_empty() || is_first_of_list {
@@ -189,20 +194,18 @@ fn list(catalog: &TenantCatalog, filter: &Filter<'_>, position: &Position, limit
         Position::After(slug) => Some(slug.as_str()),
         Position::Start | Position::Rank(_) => None,
     };
-    let mut remaining = catalog.in_order(after).filter(|(_, skill)| {
-        catalog
-            .facets(*skill)
-            .is_some_and(|facets| filter.matches(facets))
-    });
-    let page: Vec<(&str, SkillId)> = remaining.by_ref().take(limit).collect();
+    let mut remaining = catalog
+        .in_order(after)
+        .filter(|(_, facets)| filter.matches(facets));
+    let page: Vec<(SkillId, Facets<'_>)> = remaining.by_ref().take(limit).collect();
     let next = match (remaining.next(), page.last()) {
-        (Some(_), Some((slug, _))) => Some(Position::After((*slug).to_owned())),
+        (Some(_), Some((_, facets))) => Some(Position::After(facets.slug.to_owned())),
         (Some(_) | None, _) => None,
     };
     Page {
         matches: page
             .into_iter()
-            .map(|(_, skill)| Match {
+            .map(|(skill, _)| Match {
                 skill,
                 why: None,
                 words: Vec::new(),
@@ -212,25 +215,33 @@ fn list(catalog: &TenantCatalog, filter: &Filter<'_>, position: &Position, limit
     }
 }
 
-fn rank(catalog: &TenantCatalog, filter: &Filter<'_>, position: &Position, limit: usize) -> Page {
+async fn rank(
+    cx: &CallContext<'_>,
+    filter: &Filter<'_>,
+    position: &Position,
+    limit: usize,
+) -> Result<(OwnedRwLockReadGuard<TenantCatalog>, Page), ToolError> {
     let from = match position {
         Position::Rank(rank) => *rank,
         Position::Start | Position::After(_) => 0,
     };
     let until = (from + limit).min(MAX_RANK);
-    let exact = exact_slug(catalog, filter);
-    let is_exact = |facets: &Facets| exact.as_ref().is_some_and(|(slug, _)| *slug == facets.slug);
-    let others = |facets: &Facets| filter.matches(facets) && !is_exact(facets);
+    let slug = filter.query.to_lowercase().replace([' ', '_'], "-");
+    let is_exact = |facets: &Facets<'_>| facets.slug == slug;
+    let others = |facets: &Facets<'_>| filter.matches(facets) && !is_exact(facets);
     // One more than the page, to know whether there is a next page.
-    let limit = until + 1 - usize::from(exact.is_some());
-    let hits = catalog.search(&Query::new(&filter.query), limit, others);
-    let others = hits.into_iter().map(|hit| Match {
+    let limit = until + 1;
+    let query = Query::new(&filter.query);
+    let revision = Some(cx.principal.catalog_revision);
+    let found = cx.search.search(cx.tx, revision, &query, limit, others).await?;
+    let exact = exact_slug(&found.catalog, filter, &slug);
+    let others = found.hits.into_iter().map(|hit| Match {
         skill: hit.id,
         why: Some(hit.why(WHY_TERMS)),
         words: hit.matched.into_iter().map(|matched| matched.term).collect(),
     });
-    let exact = exact.as_ref().map(|(_, skill)| Match {
-        skill: *skill,
+    let exact = exact.map(|skill| Match {
+        skill,
         why: Some("its slug".to_owned()),
         words: filter
             .query
@@ -241,18 +252,18 @@ fn rank(catalog: &TenantCatalog, filter: &Filter<'_>, position: &Position, limit
     let mut matches: Vec<Match> = exact.into_iter().chain(others).collect();
     let has_more = matches.len() > until && until < MAX_RANK;
     matches.truncate(until);
-    Page {
+    let page = Page {
         matches: matches.into_iter().skip(from).collect(),
         next: has_more.then_some(Position::Rank(until)),
-    }
+    };
+    Ok((found.catalog, page))
 }
 
 /// The skill whose slug is the query: it is the first hit, before hits with a higher score.
-fn exact_slug(catalog: &TenantCatalog, filter: &Filter<'_>) -> Option<(String, SkillId)> {
-    let slug = filter.query.to_lowercase().replace([' ', '_'], "-");
-    let skill = catalog.find(&slug)?;
+fn exact_slug(catalog: &TenantCatalog, filter: &Filter<'_>, slug: &str) -> Option<SkillId> {
+    let skill = catalog.find(slug)?;
     let facets = catalog.facets(skill)?;
-    filter.matches(facets).then_some((slug, skill))
+    filter.matches(&facets).then_some(skill)
 }
 
 /// Start of a page. Sent as an opaque cursor, bound to the tenant, the query and the filters.

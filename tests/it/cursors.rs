@@ -53,7 +53,7 @@ async fn publish_many(db: &TestDb, tenant: TenantId, count: usize) -> Vec<String
         let new = NewVersion::new(placement, &folder, &document, &caller, &settings, &scan);
         publish::store(&tx, &new).await.unwrap();
     }
-    tx.commit().await.unwrap();
+    skillkeep::search::commit(tx).await.unwrap();
     let mut slugs: Vec<String> = (0..count).map(slug).collect();
     slugs.sort();
     slugs

@@ -41,7 +41,7 @@ impl Distributing {
 
     /// As the server reads it.
     async fn wanted(&self, user: UserId) -> Vec<(String, Option<String>)> {
-        let tx = TenantTx::begin_to_record(&self.db.server, self.tenant)
+        let tx = TenantTx::begin_after_call(&self.db.server, self.tenant)
             .await
             .unwrap();
         let found = distributions::for_user(&tx, user).await.unwrap();

@@ -197,7 +197,7 @@ impl TestDb {
                 .await
                 .unwrap()
         );
-        tx.commit().await.unwrap();
+        skillkeep::search::commit(tx).await.unwrap();
         tenant
     }
 
@@ -218,7 +218,7 @@ impl TestDb {
             call_limits: CallLimits::default(),
         };
         let (_, key) = api_keys::create(&tx, &new).await.unwrap();
-        tx.commit().await.unwrap();
+        skillkeep::search::commit(tx).await.unwrap();
         (user, key)
     }
 
@@ -259,7 +259,7 @@ impl TestDb {
         let placement = Placement::Source(Source::path(name));
         let new = NewVersion::new(placement, &folder, &document, &caller, &settings, &scan);
         let stored = publish::store(&tx, &new).await.unwrap();
-        tx.commit().await.unwrap();
+        skillkeep::search::commit(tx).await.unwrap();
         stored
     }
 

@@ -41,7 +41,7 @@ impl Installs {
 
     /// Reports what a machine has, in the server's role.
     async fn seen(&self, user: UserId, install: &Value, machine: &str, state: DeviceState) -> bool {
-        let tx = TenantTx::begin_to_record(&self.db.server, self.tenant)
+        let tx = TenantTx::begin_after_call(&self.db.server, self.tenant)
             .await
             .unwrap();
         let settings = settings::load(&tx).await.unwrap();
@@ -50,7 +50,7 @@ impl Installs {
         let found = installs::seen(&tx, id, user, Some(&machine), state)
             .await
             .unwrap();
-        tx.commit().await.unwrap();
+        skillkeep::search::commit(tx).await.unwrap();
         found
     }
 
@@ -223,7 +223,7 @@ async fn report_about_an_install_of_somebody_else_changes_nothing() {
     assert_eq!(it.list(&[])[0]["state"], "offered");
     assert!(it.seen(ada, &installed, "laptop", DeviceState::Stale).await);
     let globex = it.db.tenant("globex").await;
-    let tx = TenantTx::begin_to_record(&it.db.server, globex).await.unwrap();
+    let tx = TenantTx::begin_after_call(&it.db.server, globex).await.unwrap();
     let id = InstallId::from_uuid(installed["install_id"].as_str().unwrap().parse().unwrap());
     let found = installs::seen(&tx, id, ada, None, DeviceState::Removed)
         .await

@@ -297,7 +297,7 @@ async fn key_for_one_skill(two: &TwoTenants) -> ApiKey {
         call_limits: CallLimits::default(),
     };
     let (_, key) = api_keys::create(&tx, &new).await.unwrap();
-    tx.commit().await.unwrap();
+    skillkeep::search::commit(tx).await.unwrap();
     key
 }
 

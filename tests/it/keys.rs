@@ -73,7 +73,7 @@ async fn revoked_key_is_rejected_on_a_reused_connection() {
     }
     let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
     api_keys::revoke(&tx, key_id(&db, &key).await).await.unwrap();
-    tx.commit().await.unwrap();
+    skillkeep::search::commit(tx).await.unwrap();
     assert_rejected(&client).await;
     assert_eq!(db.events(tenant).await.len(), 3);
 }
@@ -99,7 +99,7 @@ async fn rotated_key_works_until_its_grace_period_ends() {
     let (_, new) = api_keys::rotate(&tx, key_id(&db, &old).await, Duration::from_secs(2))
         .await
         .unwrap();
-    tx.commit().await.unwrap();
+    skillkeep::search::commit(tx).await.unwrap();
     let service = db.service();
     let (with_old, with_new) = (
         Client::connect(&service, &old).await,
@@ -134,7 +134,7 @@ async fn keys_are_rejected_while_their_tenant_or_user_is_suspended() {
     for (status, works) in [(Status::Suspended, false), (Status::Active, true)] {
         let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
         assert!(tenants::set_status(&tx, status).await.unwrap());
-        tx.commit().await.unwrap();
+        skillkeep::search::commit(tx).await.unwrap();
         for client in [&client, &colleague] {
             if works {
                 client.ok("whoami", json!({})).await;
@@ -148,7 +148,7 @@ async fn keys_are_rejected_while_their_tenant_or_user_is_suspended() {
         let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
         let ada = "ada@example.com".parse().unwrap();
         assert!(users::set_status(&tx, &ada, status).await.unwrap());
-        tx.commit().await.unwrap();
+        skillkeep::search::commit(tx).await.unwrap();
         if works {
             client.ok("whoami", json!({})).await;
         } else {
@@ -291,7 +291,7 @@ async fn key_restricted_to_tools_calls_and_lists_only_these() {
         call_limits: CallLimits::default(),
     };
     let (_, key) = api_keys::create(&tx, &new).await.unwrap();
-    tx.commit().await.unwrap();
+    skillkeep::search::commit(tx).await.unwrap();
     let client = Client::connect(&db.service(), &key).await;
     assert_eq!(listed(&client).await, ["search_skills", "usage_report"]);
     for tool in ToolName::ALL {

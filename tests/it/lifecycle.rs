@@ -63,7 +63,7 @@ impl Team {
         administration::settings::set(&tx, &actor, key, value)
             .await
             .unwrap();
-        tx.commit().await.unwrap();
+        skillkeep::search::commit(tx).await.unwrap();
     }
 
     async fn found(&self, query: &str) -> Vec<String> {

@@ -72,7 +72,7 @@ pub(crate) async fn store(
         ..NewVersion::new(placement, &folder, &document, &caller, &settings, &scan)
     };
     let mut stored = publish::store(&tx, &new).await.unwrap();
-    tx.commit().await.unwrap();
+    skillkeep::search::commit(tx).await.unwrap();
     if let Some(label) = unchecked {
         relabel(db, &stored, &label).await;
         stored.version = label;
@@ -126,7 +126,7 @@ impl KeyLimits<'_> {
             call_limits: CallLimits::default(),
         };
         let (_, key) = api_keys::create(&tx, &new).await.unwrap();
-        tx.commit().await.unwrap();
+        skillkeep::search::commit(tx).await.unwrap();
         key
     }
 }

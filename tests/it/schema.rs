@@ -295,7 +295,7 @@ async fn audit_verification_finds_changes_made_without_triggers() {
         };
         audit::write(&tx, &entry).await.unwrap();
     }
-    tx.commit().await.unwrap();
+    skillkeep::search::commit(tx).await.unwrap();
     let verify = async || {
         let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
         audit::verify(&tx).await.unwrap()

@@ -80,7 +80,7 @@ impl Signed {
         administration::settings::set(&tx, &actor, key, value)
             .await
             .unwrap();
-        tx.commit().await.unwrap();
+        skillkeep::search::commit(tx).await.unwrap();
     }
 }
 

@@ -191,7 +191,7 @@ async fn hidden_and_foreign_changes_do_not_notify() {
             call_limits: CallLimits::default(),
         };
         let (_, key) = api_keys::create(&tx, &new).await.unwrap();
-        tx.commit().await.unwrap();
+        skillkeep::search::commit(tx).await.unwrap();
         key
     };
     let address = serve(&replica(&db)).await;

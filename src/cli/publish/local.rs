@@ -12,6 +12,7 @@ use crate::registry::publish::{
     self, MAX_CHANGE_NOTE_CHARS, NewVersion, Placement, PublishError, PublishOutcome, StoredVersion,
 };
 use crate::registry::{scans, settings};
+use crate::search;
 use crate::tools::FindingLine;
 
 pub(super) async fn publish(
@@ -63,7 +64,7 @@ async fn store(
         )
     };
     let stored = publish::store(&tx, &new).await.map_err(failure)?;
-    tx.commit().await.map_err(db_failure)?;
+    search::commit(tx).await.map_err(db_failure)?;
     Ok((stored, FindingLine::counted(&scan.findings, &settings)))
 }
 

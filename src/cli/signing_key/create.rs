@@ -19,6 +19,7 @@ use crate::db::AdminDb;
 use crate::error::{CliError, CliErrorKind};
 use crate::registry::administration::signing_keys as keys;
 use crate::registry::private_keys::{self, SigningKeys};
+use crate::search;
 
 pub(super) async fn run(
     config: &Config,
@@ -49,7 +50,7 @@ pub(super) async fn run(
     keys::create(&tx, &database::operator(), &public_key)
         .await
         .map_err(key_failure)?;
-    tx.commit().await.map_err(db_failure)?;
+    search::commit(tx).await.map_err(db_failure)?;
     let id = public_key.key_id();
     if config.json {
         return output::json(&json!({

@@ -11,6 +11,7 @@ use crate::error::{CliError, CliErrorKind};
 use crate::registry::caller::Caller;
 use crate::registry::management::{self, ManagedSkill, Yanked};
 use crate::registry::{administration, fork, reviews, scans, settings};
+use crate::search;
 
 /// What a command did.
 pub(super) struct Message {
@@ -267,7 +268,7 @@ pub(super) async fn purge(
     management::set_archived(&tx, &caller, slug, true)
         .await
         .map_err(manage_failure)?;
-    tx.commit().await.map_err(db_failure)?;
+    search::commit(tx).await.map_err(db_failure)?;
     let tx = database::tenant_tx(db, tenant).await?;
     let skill = management::find(&tx, slug)
         .await
@@ -276,7 +277,7 @@ pub(super) async fn purge(
     let counts = administration::skills::purge(&tx, &caller.actor, &skill, reason)
         .await
         .map_err(db_failure)?;
-    tx.commit().await.map_err(db_failure)?;
+    search::commit(tx).await.map_err(db_failure)?;
     if config.json {
         let counts: serde_json::Map<String, Value> = counts
             .into_iter()

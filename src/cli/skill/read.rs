@@ -10,7 +10,7 @@ use crate::db::TenantTx;
 use crate::error::{CliError, CliErrorKind};
 use crate::registry::caller::Caller;
 use crate::registry::{denylist, overview, reviews, skills, versions};
-use crate::search::TenantCatalog;
+use crate::search::SearchCache;
 
 /// The most skills that `list` reads at once.
 const PAGE: i64 = 500;
@@ -186,10 +186,12 @@ async fn show(config: &Config, tx: &TenantTx, args: &VersionArgs) -> Result<(), 
 }
 
 async fn search(config: &Config, tx: &TenantTx, words: &str, limit: u16) -> Result<(), CliError> {
-    let catalog = TenantCatalog::load(tx).await.map_err(db_failure)?;
     let query = skill_search::Query::new(words);
-    let hits = catalog.search(&query, usize::from(limit), |_| true);
-    let ids: Vec<_> = hits.iter().map(|hit| hit.id).collect();
+    let found = SearchCache::default()
+        .search(tx, None, &query, usize::from(limit), |_| true)
+        .await
+        .map_err(db_failure)?;
+    let ids: Vec<_> = found.hits.iter().map(|hit| hit.id).collect();
     let summaries = skills::summaries(tx, &ids).await.map_err(db_failure)?;
     let found: Vec<_> = ids
         .iter()

@@ -9,6 +9,7 @@ use crate::db::AdminDb;
 use crate::error::{CliError, CliErrorKind};
 use crate::registry::caller::Caller;
 use crate::registry::{scans, settings, versions};
+use crate::search;
 
 /// Versions that are read from one list.
 const BATCH: i64 = 100;
@@ -37,7 +38,7 @@ pub(super) async fn run(config: &Config, db: &AdminDb, tenant: &str) -> Result<(
             {
                 quarantined.push(format!("{} {}", files.slug, files.label));
             }
-            tx.commit().await.map_err(db_failure)?;
+            search::commit(tx).await.map_err(db_failure)?;
             scanned += 1;
         }
     }

@@ -7,6 +7,7 @@ use super::record;
 use crate::db::{DbError, TenantTx};
 use crate::registry::audit::Actor;
 use crate::registry::management::ManagedSkill;
+use crate::registry::revision::next_revision;
 use crate::sql;
 
 /// Deletes a skill with its bytes and everything that refers to it, except usage events and audit entries; returns the number
@@ -22,6 +23,8 @@ pub async fn purge(
     reason: &str,
 ) -> Result<Vec<(String, i64)>, DbError> {
     let versions = crate::registry::versions::states(tx, &[skill.id]).await?;
+    // The index is removed with the skill, and built again without it.
+    next_revision(tx).await?;
     let rows = tx
         .query(
             sql!("skills/purge.sql"),

@@ -77,7 +77,11 @@ impl<'a> Stores<'a> {
                 let tx = TenantTx::begin_as_admin(self.db, self.tenant).await?;
                 let line = self.store_in(&tx, skill).await?;
                 match line.outcome {
-                    ImportOutcome::Created | ImportOutcome::Updated => tx.commit().await?,
+                    ImportOutcome::Created | ImportOutcome::Updated => {
+                        // All skills are indexed together after the import.
+                        tx.set_index_pending(false);
+                        tx.commit().await?;
+                    }
                     ImportOutcome::Unchanged
                     | ImportOutcome::Refused
                     | ImportOutcome::LeftOut
@@ -181,6 +185,7 @@ impl<'a> Stores<'a> {
         if is_dry_run {
             tx.rollback().await?;
         } else {
+            tx.set_index_pending(false);
             tx.commit().await?;
         }
         Ok(lines)

@@ -31,6 +31,7 @@ fn every_subcommand_is_known_to_write_an_entry_or_not() {
         "share",
         "signing-key",
         "deny",
+        "search",
         "installs",
         "distribute",
         "group",
@@ -115,6 +116,11 @@ fn every_subcommand_is_known_to_write_an_entry_or_not() {
         "group list",
         "signing-key export",
         "scan",
+        // The index is derived from the skills.
+        "search status",
+        "search check",
+        "search rebuild",
+        "search eval",
         // They change the user's own disk.
         "add",
         "remove",

@@ -10,7 +10,7 @@ use super::values::{OtherTenantIds, Values};
 use crate::harness::{Client, Cluster};
 
 /// Queries without a tenant condition, with the reason.
-const WITHOUT: [(&str, &str); 40] = [
+const WITHOUT: [(&str, &str); 43] = [
     ("audit/insert", "inserts a row with the given tenant"),
     ("audit/insert_denial", "inserts a row with the given tenant"),
     ("installs/insert", "inserts a row with the given tenant"),
@@ -27,6 +27,9 @@ const WITHOUT: [(&str, &str); 40] = [
     ("distributions/insert", "inserts a row with the given tenant"),
     ("groups/add_member", "inserts a row with the given tenant"),
     ("groups/insert", "inserts a row with the given tenant"),
+    ("search/insert_blocks", "inserts rows with the given tenant"),
+    ("search/insert_segment", "inserts a row with the given tenant"),
+    ("search/try_lock", "takes a lock and reads no row"),
     ("settings/set", "inserts a row with the given tenant"),
     ("signatures/insert", "inserts a row with the given tenant"),
     ("signing_keys/insert", "inserts a row with the given tenant"),
@@ -68,7 +71,7 @@ const WITHOUT: [(&str, &str); 40] = [
 const ALSO_WITHOUT: &str = "versions/insert_files";
 
 /// The tables with rows of tenants.
-const TABLES: [&str; 25] = [
+const TABLES: [&str; 27] = [
     "users",
     "api_keys",
     "skills",
@@ -80,6 +83,8 @@ const TABLES: [&str; 25] = [
     "skill_aliases",
     "skill_scans",
     "scan_overrides",
+    "search_segments",
+    "search_blocks",
     "secret_paths",
     "archive_digests",
     "signing_keys",

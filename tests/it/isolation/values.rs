@@ -17,6 +17,7 @@ pub(super) struct OtherTenantIds {
     install: Uuid,
     digest: Vec<u8>,
     installed_version: Uuid,
+    segment: Uuid,
 }
 
 /// Rows of the other tenant in the tables that the fixture's tool calls leave empty.
@@ -88,7 +89,8 @@ impl OtherTenantIds {
             .superuser()
             .await
             .query_one(
-                "SELECT s.id, s.latest_version_id, i.user_id, i.api_key_id, k.key_hash, i.id, v.digest, v.id
+                "SELECT s.id, s.latest_version_id, i.user_id, i.api_key_id, k.key_hash, i.id, v.digest, v.id,
+                        (SELECT b.segment_id FROM search_blocks b WHERE b.tenant_id = i.tenant_id LIMIT 1)
                  FROM installs i
                  JOIN skills s ON s.id = i.skill_id JOIN api_keys k ON k.id = i.api_key_id
                  JOIN skill_versions v ON v.id = i.version_id
@@ -106,6 +108,7 @@ impl OtherTenantIds {
             install: row.get(5),
             digest: row.get(6),
             installed_version: row.get(7),
+            segment: row.get(8),
         }
     }
 
@@ -148,6 +151,28 @@ impl OtherTenantIds {
             "usage/count_month" => vec![Box::new(self.key), Box::new(from), Box::new(from), Box::new(from)],
             "api_keys/replace" => vec![Box::new(self.key), Box::new(self.key), Box::new(0_f64)],
             "api_keys/list" | "users/list" => vec![],
+            "search/list_segments" | "search/all" | "search/status" => vec![Box::new(1_i16)],
+            "search/documents" | "search/vocabularies" | "search/take_blocks" => {
+                vec![Box::new(vec![self.segment])]
+            }
+            "search/take_segments" => vec![Box::new(vec![self.segment])],
+            "search/blocks" => vec![Box::new(vec![self.segment]), Box::new(vec![0_i32])],
+            "search/clear_blocks" | "search/clear_segments" | "search/try_lock" => vec![],
+            "search/insert_segment" => vec![
+                Box::new(Uuid::now_v7()),
+                Box::new(1_i16),
+                Box::new(1_i64),
+                Box::new(0_i32),
+                Box::new(Vec::<u8>::new()),
+                Box::new(Vec::<u8>::new()),
+                Box::new(Vec::<u8>::new()),
+                Box::new(Vec::<u8>::new()),
+            ],
+            "search/insert_blocks" => vec![
+                Box::new(self.segment),
+                Box::new(vec![vec![0_u8]]),
+                Box::new(1_000_i32),
+            ],
             "skills/changed_slugs" => vec![Box::new(-1_i64), Box::new(1_000_i64)],
             "skills/page" => vec![
                 Box::new(String::new()),

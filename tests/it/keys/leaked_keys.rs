@@ -280,7 +280,7 @@ async fn revoked_key_is_rejected_by_every_server_from_the_next_call() {
     }
     let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
     api_keys::revoke(&tx, key_id(&db, &key).await).await.unwrap();
-    tx.commit().await.unwrap();
+    skillkeep::search::commit(tx).await.unwrap();
     for at in replicas {
         // The authentication cache may still accept the key; the call's own authentication does not.
         let response = post(at, &key, &call(1, "whoami", &json!({})))

@@ -20,7 +20,7 @@ async fn limit_key(db: &TestDb, tenant: TenantId, key: &ApiKey, call_limits: Cal
     api_keys::set_call_limits(&tx, key_id(db, key).await, call_limits)
         .await
         .unwrap();
-    tx.commit().await.unwrap();
+    skillkeep::search::commit(tx).await.unwrap();
 }
 
 async fn limit_tenant(db: &TestDb, slug: &str, call_limits: CallLimits) {
@@ -28,7 +28,7 @@ async fn limit_tenant(db: &TestDb, slug: &str, call_limits: CallLimits) {
     tenant.call_limits = call_limits;
     let tx = TenantTx::begin_as_admin(&db.admin, tenant.id).await.unwrap();
     tenants::update(&tx, &tenant).await.unwrap();
-    tx.commit().await.unwrap();
+    skillkeep::search::commit(tx).await.unwrap();
 }
 
 const fn per_minute(calls: i32) -> CallLimits {
@@ -303,7 +303,7 @@ async fn rotated_key_continues_the_month_count_of_its_predecessor() {
     let (_, new) = api_keys::rotate(&tx, id, std::time::Duration::from_secs(600))
         .await
         .unwrap();
-    tx.commit().await.unwrap();
+    skillkeep::search::commit(tx).await.unwrap();
     // Another server, which has no counts in memory.
     let successor = Client::connect(&db.service(), &new).await;
     successor.ok("whoami", json!({})).await;

@@ -30,7 +30,7 @@ async fn set(db: &TestDb, tenant: TenantId, suspended: Suspended, status: Status
         }
     };
     assert!(changed);
-    tx.commit().await.unwrap();
+    skillkeep::search::commit(tx).await.unwrap();
 }
 
 async fn assert_no_call_while_suspended(suspended: Suspended) {

@@ -29,7 +29,7 @@ async fn limited(team: &Team) -> Client {
         call_limits: CallLimits::default(),
     };
     let (_, key) = api_keys::create(&tx, &new).await.unwrap();
-    tx.commit().await.unwrap();
+    skillkeep::search::commit(tx).await.unwrap();
     Client::connect(&team.db.service(), &key).await
 }
 

@@ -288,7 +288,7 @@ async fn errors_of_limited_keys_match_their_snapshot() {
         },
     };
     let (_, key) = api_keys::create(&tx, &new).await.unwrap();
-    tx.commit().await.unwrap();
+    skillkeep::search::commit(tx).await.unwrap();
     let client = &mut WireClient::connect(&service, &key, Transport::InMemory).await;
     client.tool("whoami", json!({})).await;
     texts

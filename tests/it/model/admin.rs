@@ -53,7 +53,7 @@ impl Tenant {
                 .unwrap();
             self.users.push((user.id, true));
         }
-        tx.commit().await.unwrap();
+        skillkeep::search::commit(tx).await.unwrap();
     }
 
     pub(super) async fn make_settings(&self) {
@@ -78,7 +78,7 @@ impl Tenant {
             administration::settings::set(&tx, &actor, key, value)
                 .await
                 .unwrap();
-            tx.commit().await.unwrap();
+            skillkeep::search::commit(tx).await.unwrap();
         }
     }
 
@@ -94,7 +94,7 @@ impl Tenant {
             call_limits: CallLimits::default(),
         };
         let (id, key) = api_keys::create(&tx, &new).await.unwrap();
-        tx.commit().await.unwrap();
+        skillkeep::search::commit(tx).await.unwrap();
         self.keys_made += 1;
         self.keys.push(Key {
             key,
@@ -132,7 +132,7 @@ impl Tenant {
                 .await
                 .unwrap()
         );
-        tx.commit().await.unwrap();
+        skillkeep::search::commit(tx).await.unwrap();
         self.users[user].1 = active;
     }
 
@@ -140,7 +140,7 @@ impl Tenant {
         let status = if active { Status::Active } else { Status::Suspended };
         let tx = self.tx().await;
         assert!(tenants::set_status(&tx, status).await.unwrap());
-        tx.commit().await.unwrap();
+        skillkeep::search::commit(tx).await.unwrap();
         self.active = active;
     }
 
@@ -182,7 +182,7 @@ impl Tenant {
                 if !self.keys[number].revoked {
                     let tx = self.tx().await;
                     api_keys::revoke(&tx, self.keys[number].id).await.unwrap();
-                    tx.commit().await.unwrap();
+                    skillkeep::search::commit(tx).await.unwrap();
                     self.keys[number].revoked = true;
                 }
             }

@@ -71,7 +71,7 @@ async fn set(db: &TestDb, tenant: skillkeep::ids::TenantId, key: SettingKey, val
     administration::settings::set(&tx, &actor, key, value)
         .await
         .unwrap();
-    tx.commit().await.unwrap();
+    skillkeep::search::commit(tx).await.unwrap();
 }
 
 /// Each call with a text that is then searched for.

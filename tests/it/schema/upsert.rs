@@ -16,7 +16,7 @@ async fn concurrent_upserts_of_one_user_both_return_a_row() {
     let second = async {
         let tx = TenantTx::begin_as_admin(&db.admin, tenant).await.unwrap();
         let user = users::find_or_create(&tx, &email, "Countess").await;
-        tx.commit().await.unwrap();
+        skillkeep::search::commit(tx).await.unwrap();
         user
     };
     let commit_first = async {
@@ -80,7 +80,7 @@ async fn upsert_ignores_the_same_address_of_another_tenant() {
     users::find_or_create(&tx, &"bob@example.com".parse().unwrap(), "")
         .await
         .unwrap();
-    tx.commit().await.unwrap();
+    skillkeep::search::commit(tx).await.unwrap();
     let superuser = Cluster::get().superuser(&db.name);
     let superuser = superuser.user().unwrap().to_owned();
     // The query alone separates tenants, also where no policy applies.
