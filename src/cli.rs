@@ -31,6 +31,7 @@ mod publish;
 mod quickstart;
 mod registry_args;
 mod scan;
+mod search;
 mod serve;
 mod settings;
 mod share;
@@ -198,6 +199,9 @@ enum Command {
     /// Create, fill and list groups of users
     #[command(subcommand)]
     Group(group::GroupCommand),
+    /// Show, check and rebuild the search index; measure the search
+    #[command(subcommand)]
+    Search(search::SearchCommand),
     /// Deny files and versions by their digests
     #[command(subcommand)]
     Deny(deny::DenyCommand),
@@ -311,6 +315,7 @@ async fn dispatch(config: &Config, command: Command) -> Result<(), CliError> {
         Command::Distribute(args) => distribute::run(config, args).await,
         Command::Group(command) => group::run(config, command).await,
         Command::Deny(command) => deny::run(config, command).await,
+        Command::Search(command) => search::run(config, command).await,
         Command::Scan(args) => scan::run(config, &args),
         Command::Usage(args) => usage::run(config, args).await,
         Command::Audit(command) => audit::run(config, command).await,
