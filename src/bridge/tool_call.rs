@@ -191,7 +191,7 @@ fn tool_answer(response: &[u8]) -> ToolAnswer {
 mod tests {
     use std::time::Duration;
 
-    use tokio::io::AsyncWriteExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
     use super::*;
@@ -204,6 +204,9 @@ mod tests {
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 tokio::spawn(async move {
+                    // A client rejects an answer that comes before its request.
+                    let mut request = [0; 1_024];
+                    let _ = stream.read(&mut request).await;
                     let mut sent = stream.write_all(head.as_bytes()).await;
                     while sent.is_ok() {
                         tokio::time::sleep(Duration::from_millis(20)).await;

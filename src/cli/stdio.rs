@@ -12,6 +12,10 @@ use crate::server::{CallService, ServiceLimits};
 use crate::tenancy::{ApiKey, AuthError};
 use crate::transport::stdio;
 
+/// Memory for the search index. Assistants start a process each, so it is small: the index of 5,000 skills without postings
+/// takes about 4 MB.
+const SEARCH_MEMORY_BYTES: u64 = 16 << 20;
+
 #[derive(Debug, clap::Args)]
 pub(super) struct StdioArgs {
     #[command(flatten)]
@@ -33,7 +37,8 @@ pub(super) async fn run(config: &Config, args: StdioArgs) -> Result<(), CliError
 
 async fn serve(database: &Database, key: ApiKey, tools: LocalTools) -> Result<(), CliError> {
     let db = database.server(CONNECTIONS).await?;
-    let service = CallService::new(db.clone(), ServiceLimits::default());
+    let service =
+        CallService::new(db.clone(), ServiceLimits::default()).with_search_memory(SEARCH_MEMORY_BYTES);
     let service = Arc::new(service.with_signing_keys(database.signing_keys()));
     // Authenticate before the first call, so that a rejected key is reported on stderr at once.
     match service.access().begin(&key, "stdio").await {

@@ -105,6 +105,13 @@ impl CallService {
         self
     }
 
+    /// The same service, which keeps at most this many bytes of search indexes in memory.
+    #[must_use]
+    pub fn with_search_memory(mut self, max_bytes: u64) -> Self {
+        self.search = SearchCache::new(max_bytes);
+        self
+    }
+
     /// The same service, with a hook that can fail, block or panic inside each request.
     #[cfg(feature = "test-util")]
     #[must_use]
