@@ -1,8 +1,12 @@
 //! No answer of a tool has more than 100,000 characters, whatever skills contain and callers send.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use skillkeep::db::TenantTx;
 use skillkeep::ids::{Digest, TenantId};
+use skillkeep::server::{CallService, ServiceLimits};
 use skillkeep::tenancy::api_keys::{self, NewApiKey};
 use skillkeep::tenancy::{ApiKey, CallLimits, Scope, Scopes, users};
 use skillkeep::tools::ToolName;
@@ -29,7 +33,15 @@ impl Registry {
     async fn new() -> Self {
         let db = TestDb::new().await;
         let tenant = db.tenant("acme").await;
-        let service = db.service();
+        // On a busy machine, a build without optimisation needs longer for a skill of 500 files.
+        let limits = ServiceLimits {
+            call_timeout: Duration::from_secs(120),
+            ..ServiceLimits::default()
+        };
+        let service = Arc::new(CallService::new(
+            db.server.clone().with_response_timeout(Duration::from_secs(180)),
+            limits,
+        ));
         let author = Client::connect(&service, &db.full_key(tenant).await).await;
         let (_, key) = db.key(tenant, "bob@example.com", &Scope::ALL).await;
         let reviewer = Client::connect(&service, &key).await;
@@ -63,6 +75,10 @@ impl Registry {
         assert!(size <= MAX_CHARS, "{tool} {shown}: {size} characters");
         if size > self.max.0 {
             self.max = (size, format!("{tool} {shown}"));
+        }
+        if result.is_error == Some(true) {
+            let text = &result.content[0].as_text().unwrap().text;
+            eprintln!("{tool} {shown}: {}", text.chars().take(300).collect::<String>());
         }
         eprintln!("{size:>7} {tool} {shown}");
         structured
