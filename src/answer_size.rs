@@ -1,4 +1,4 @@
-//! The size of an answer. A model reads all of it, so none has more than 100,000 characters, whatever a skill contains.
+//! The size of an answer. A model reads all of it, so none has more than 100,000 characters, for every skill.
 //!
 //! Each tool limits the parts of its answer that others decide about; `tests/it/answer_sizes/` calls every tool on hostile skills.
 

@@ -1,6 +1,6 @@
 //! Registries that lie to `skillkeep add` and to the bridge: about digests, sizes, names and paths, with endless or broken answers.
 //!
-//! A small server stands in for the registry. Whatever it answers, nothing is written outside of the skills folder, nothing is left
+//! A small server stands in for the registry. For each of its answers, nothing is written outside of the skills folder, nothing is left
 //! of what was not installed, the API key goes to no other server, and the error says what happened.
 
 mod bodies;

@@ -1,4 +1,4 @@
-//! No answer of a tool has more than 100,000 characters, whatever skills contain and callers send.
+//! No answer of a tool has more than 100,000 characters, for all skills and arguments.
 
 use std::sync::Arc;
 use std::time::Duration;
