@@ -257,3 +257,35 @@ async fn check_finds_what_differs_and_rebuild_mends_it() {
     found.sort();
     assert_eq!(found, ["tide-3", "tide-4"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn purge_in_a_large_catalog_indexes_all_other_skills() {
+    let indexed = Indexed::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..410 {
+        let skill = folder.path().join(format!("tide-{number}"));
+        std::fs::create_dir(&skill).unwrap();
+        let text = format!("---\nname: tide-{number}\ndescription: Reads tide tables.\n---\n\nRead.\n");
+        std::fs::write(skill.join("SKILL.md"), text).unwrap();
+    }
+    let folder = folder.path().display().to_string();
+    admin(&indexed.db, &["import", &folder, "--tenant", "acme"]);
+    let purge = [
+        "skill",
+        "purge",
+        "tide-7",
+        "--reason",
+        "asked",
+        "--confirm",
+        "tide-7",
+        "--tenant",
+        "acme",
+    ];
+    admin(&indexed.db, &purge);
+    let status = admin(&indexed.db, &["search", "status", "--tenant", "acme", "--json"]).json();
+    assert_eq!(
+        (&status["skills"], &status["pending"]),
+        (&json!(409), &json!(0)),
+        "{status}"
+    );
+}

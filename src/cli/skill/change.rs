@@ -277,7 +277,12 @@ pub(super) async fn purge(
     let counts = administration::skills::purge(&tx, &caller.actor, &skill, reason)
         .await
         .map_err(db_failure)?;
+    let id = tx.tenant();
     search::commit(tx).await.map_err(db_failure)?;
+    // The commit indexed the first few hundred skills; the purge removed the index of all.
+    search::compact(|| TenantTx::begin_as_admin(db, id))
+        .await
+        .map_err(db_failure)?;
     if config.json {
         let counts: serde_json::Map<String, Value> = counts
             .into_iter()
