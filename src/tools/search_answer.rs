@@ -11,7 +11,7 @@ use crate::registry::listing::OwnSkill;
 use crate::registry::skills::SkillSummary;
 use crate::registry::usage::SkillNumbers;
 use crate::search::TenantCatalog;
-use skill_search::Query;
+use skill_search::{Correction, Query, are_near_duplicates};
 
 /// The characters of an answer with up to ten hits. Descriptions are cut to what the other fields leave.
 const BUDGET_CHARS: usize = 2_900;
@@ -61,6 +61,8 @@ pub(super) struct SkillHit {
     /// Slugs of copies.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     also_as: Vec<String>,
+    #[serde(skip)]
+    signature: u64,
 }
 
 #[derive(Debug, Default, Serialize, JsonSchema)]
@@ -70,6 +72,9 @@ pub(super) struct SearchSkillsOutput {
     /// Words of the query in none of these hits.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) unmatched: Vec<String>,
+    // Words of the query that hits hold in another spelling, e.g. `harpsicord: harpsichord`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) corrected: Vec<String>,
     /// Pass it as `cursor`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) next_cursor: Option<String>,
@@ -107,6 +112,7 @@ impl SkillHit {
             stars: numbers.stars.map(rounded),
             why: found.why.clone(),
             also_as: Vec::new(),
+            signature: found.signature,
         }
     }
 
@@ -129,12 +135,15 @@ impl SkillHit {
             stars: None,
             why: None,
             also_as: Vec::new(),
+            signature: 0,
         }
     }
 
+    /// Whether the skills have the same name and description, or nearly the same body.
     fn is_copy_of(&self, other: &Self) -> bool {
         let name = |hit: &Self| hit.name.clone().unwrap_or_else(|| hit.skill.clone());
-        name(self) == name(other) && self.description == other.description
+        (name(self) == name(other) && self.description == other.description)
+            || are_near_duplicates(self.signature, other.signature)
     }
 }
 
@@ -204,6 +213,20 @@ pub(super) fn unmatched(query: &str, matches: &[Match]) -> Vec<String> {
     }
     unmatched.truncate(MAX_UNMATCHED);
     unmatched
+}
+
+/// The words of the query that hits hold in another spelling only, as `written: found`, a few of them.
+pub(super) fn corrected(matches: &[Match]) -> Vec<String> {
+    let mut corrected: Vec<String> = Vec::new();
+    for Correction { written, word } in matches.iter().flat_map(|found| &found.corrected) {
+        let text = format!("{written}: {word}");
+        let is_short = text.chars().count() <= 2 * MAX_WORD_CHARS;
+        if is_short && !corrected.contains(&text) {
+            corrected.push(text);
+        }
+    }
+    corrected.truncate(MAX_UNMATCHED);
+    corrected
 }
 
 /// Whether none of the best hits holds half of the query's words: then they have probably nothing to do with the task.

@@ -4,6 +4,7 @@ use super::name::ToolName;
 use crate::ids::SkillId;
 use crate::search::Facets;
 use crate::tenancy::Principal;
+use skill_search::Correction;
 
 /// Query and filters, normalised for comparison.
 pub(super) struct Filter<'a> {
@@ -68,4 +69,8 @@ pub(super) struct Match {
     pub(super) why: Option<String>,
     /// The words of the query that the skill holds.
     pub(super) words: Vec<String>,
+    /// Words of the query that the skill holds in another spelling only.
+    pub(super) corrected: Vec<Correction>,
+    /// The signature of the body, to recognise near-copies. 0: unknown.
+    pub(super) signature: u64,
 }

@@ -110,6 +110,7 @@ impl Tool for SearchSkills {
         let mut output = SearchSkillsOutput {
             next_step: next_step(&filter, &page.matches, is_weak).to_owned(),
             unmatched: search_answer::unmatched(&filter.query, &page.matches),
+            corrected: search_answer::corrected(&page.matches),
             hits: if filter.query.is_empty() {
                 hits
             } else {
@@ -209,6 +210,8 @@ fn list(catalog: &TenantCatalog, filter: &Filter<'_>, position: &Position, limit
                 skill,
                 why: None,
                 words: Vec::new(),
+                corrected: Vec::new(),
+                signature: 0,
             })
             .collect(),
         next,
@@ -239,6 +242,8 @@ async fn rank(
         skill: hit.id,
         why: Some(hit.why(WHY_TERMS)),
         words: hit.matched.into_iter().map(|matched| matched.term).collect(),
+        corrected: hit.corrected,
+        signature: hit.signature,
     });
     let exact = exact.map(|skill| Match {
         skill,
@@ -248,6 +253,8 @@ async fn rank(
             .split(|c: char| !c.is_alphanumeric())
             .map(str::to_owned)
             .collect(),
+        corrected: Vec::new(),
+        signature: 0,
     });
     let mut matches: Vec<Match> = exact.into_iter().chain(others).collect();
     let has_more = matches.len() > until && until < MAX_RANK;
