@@ -125,6 +125,16 @@ impl AccessControl {
         begun
     }
 
+    /// Waits until the key, its tenant and the process may leave this many more bytes of answers unread. Without this, a large
+    /// answer would be made first and then dropped.
+    pub(crate) async fn may_answer(&self, key: &ApiKey, bytes: usize) {
+        let bytes = bytes.min(self.unread_bytes.limits().per_key);
+        let room = self
+            .unread_bytes
+            .take_when_free(key.claimed_tenant(), key.hash(), bytes);
+        drop(room.await);
+    }
+
     /// Counts a call in its own transaction, unless it is over a limit.
     pub(crate) async fn admit_in(
         &self,

@@ -9,7 +9,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use rmcp::ErrorData;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
@@ -37,8 +39,13 @@ pub const LARGE_CALLS: ShareLimits = ShareLimits {
     per_tenant: 2,
     total: 4,
 };
+/// What the answer of such a call may have.
+const LARGE_ANSWER_BYTES: usize = 16 << 20;
 /// How long a call waits for its place among them.
 const LARGE_CALL_WAIT: Duration = Duration::from_secs(10);
+/// How long a call waits until the client has read earlier answers. Less than its place takes, because a client that reads needs
+/// milliseconds for it.
+const UNREAD_WAIT: Duration = Duration::from_secs(2);
 
 /// Limits of a server process.
 #[derive(Debug, Clone, Copy)]
@@ -224,14 +231,28 @@ impl CallService {
     /// A place among the calls that hold all files of a skill in memory.
     ///
     /// # Errors
-    /// The message for the caller if none is free within 10 seconds.
+    /// The message for the caller if none is free within 10 seconds, or if the key has too many unread answers for 2 seconds.
     async fn memory_share(&self, key: &ApiKey) -> Result<Share, &'static str> {
-        let free = self
-            .large_calls
-            .take_when_free(key.claimed_tenant(), key.hash(), 1);
-        tokio::time::timeout(LARGE_CALL_WAIT, free)
-            .await
-            .map_err(|_elapsed| "The registry is busy with other large skills. Try again in a moment.")
+        let deadline = Instant::now() + LARGE_CALL_WAIT;
+        loop {
+            let may_answer = self.access.may_answer(key, LARGE_ANSWER_BYTES);
+            tokio::time::timeout(UNREAD_WAIT, may_answer)
+                .await
+                .map_err(|_elapsed| {
+                    "Your API key has too many answers that are not read yet. Read or close them, then try again."
+                })?;
+            let free = self
+                .large_calls
+                .take_when_free(key.claimed_tenant(), key.hash(), 1);
+            let share = tokio::time::timeout_at(deadline, free)
+                .await
+                .map_err(|_elapsed| "The registry is busy with other large skills. Try again in a moment.")?;
+            // The call that had the place before may have left its answer unread.
+            let may_answer = self.access.may_answer(key, LARGE_ANSWER_BYTES);
+            if may_answer.now_or_never().is_some() {
+                return Ok(share);
+            }
+        }
     }
 
     /// Runs a request that leaves no usage event (lists, completions). Its transaction is always rolled back.
