@@ -120,6 +120,12 @@ impl Database {
     /// Connects as the server. Fails if the schema version does not match or a tenant isolation check fails.
     pub(super) async fn server(&self, connections: usize) -> Result<ServerDb, CliError> {
         let db = ServerDb::new(&self.urls.server, connections).map_err(db_failure)?;
+        let db = if self.is_embedded() {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            db.with_tenant_connections(CONNECTIONS_PER_CORE * cores)
+        } else {
+            db
+        };
         migrations::check(&*db.pg_catalog().await.map_err(db_failure)?)
             .await
             .map_err(schema_failure)?;
@@ -159,6 +165,11 @@ impl Database {
         }
     }
 }
+
+/// Connections to the embedded database that one tenant can hold, per core of the machine. Measured on two cores: 40
+/// connections of one tenant that send small calls make another's slowest calls 1.6 times as slow with 4 connections, 3.1 times with
+/// 6, and 3.3 to 6.2 times with 12.
+const CONNECTIONS_PER_CORE: usize = 2;
 
 /// Names the embedded cluster's superuser, `skillkeep_superuser`.
 pub(super) const APP_NAME: &str = "skillkeep";

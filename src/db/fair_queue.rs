@@ -57,6 +57,11 @@ pub(super) struct ConnectionPermit {
 
 impl FairScheduler {
     pub(super) fn new(permits: usize) -> Self {
+        Self::with_tenant_limit(permits, usize::MAX)
+    }
+
+    /// As [`Self::new`], with a lower limit of the permits that a tenant can hold.
+    pub(super) fn with_tenant_limit(permits: usize, per_tenant: usize) -> Self {
         let reserved = if permits > 1 {
             (permits / RESERVED_FRACTION).max(1)
         } else {
@@ -64,7 +69,7 @@ impl FairScheduler {
         };
         Self(Arc::new(Mutex::new(State {
             free: permits,
-            per_tenant: permits - reserved,
+            per_tenant: per_tenant.clamp(1, permits - reserved),
             unauthenticated: (permits / UNAUTHENTICATED_FRACTION).max(1),
             held: HashMap::new(),
             waiting: HashMap::new(),

@@ -140,6 +140,14 @@ impl ServerDb {
         Connections::new(url, max_size, None).map(|connections| Self(connections, listener))
     }
 
+    /// Limits the connections that one tenant can hold, below the three quarters that it can hold anyway. For a database on this
+    /// machine: more of a tenant's statements at once than it has cores would only delay those of other tenants.
+    #[must_use]
+    pub fn with_tenant_connections(mut self, max: usize) -> Self {
+        self.0.scheduler = FairScheduler::with_tenant_limit(self.0.pool.status().max_size, max);
+        self
+    }
+
     /// Sets how long a transaction waits for each answer of the database; the default is 30 s. PostgreSQL itself ends a statement
     /// after two thirds of it (20 s), and an idle transaction after twice of it (60 s).
     #[must_use]
