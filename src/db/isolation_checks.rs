@@ -55,12 +55,30 @@ impl Check {
 /// # Errors
 /// The database is unavailable or rejects a statement.
 pub async fn check_server(db: &ServerDb) -> Result<Vec<Check>, DbError> {
+    // On two connections: the checks are most of the time that a process needs to start.
+    let access = server_checks(db, Part::Access);
+    let structure = server_checks(db, Part::Structure);
+    let (mut checks, structure) = futures::try_join!(access, structure)?;
+    checks.extend(structure);
+    Ok(checks)
+}
+
+/// About half of the checks, by the time that they take.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    /// Roles, policies, and what bypasses them.
+    Access,
+    /// Keys, triggers, and all other objects.
+    Structure,
+}
+
+async fn server_checks(db: &ServerDb, part: Part) -> Result<Vec<Check>, DbError> {
     let connection = db.pg_catalog().await?;
     // One transaction: behind a transaction pooler, a setting lasts no longer.
     connection
         .batch_execute(&format!("BEGIN READ ONLY; {SET_SEARCH_PATH}"))
         .await?;
-    let checks = server_checks(&connection).await;
+    let checks = checks_in_session(&connection, part).await;
     let rolled_back = connection.batch_execute("ROLLBACK").await;
     if rolled_back.is_err() {
         drop(Object::take(connection));
@@ -70,14 +88,19 @@ pub async fn check_server(db: &ServerDb) -> Result<Vec<Check>, DbError> {
     Ok(checks)
 }
 
-async fn server_checks(connection: &Object) -> Result<Vec<Check>, DbError> {
+async fn checks_in_session(connection: &Object, part: Part) -> Result<Vec<Check>, DbError> {
     let roles = Roles::effective(connection).await?;
-    let mut checks = vec![
-        roles::server(connection).await?,
-        roles::session(connection, &roles).await?,
-    ];
-    checks.extend(schema_checks(connection, &roles).await?);
-    Ok(checks)
+    match part {
+        Part::Access => {
+            let mut checks = vec![
+                roles::server(connection).await?,
+                roles::session(connection, &roles).await?,
+            ];
+            checks.extend(access_checks(connection, &roles).await?);
+            Ok(checks)
+        }
+        Part::Structure => structure_checks(connection).await,
+    }
 }
 
 /// Runs the checks that do not depend on the server's session, as the admin role.
@@ -85,7 +108,10 @@ async fn server_checks(connection: &Object) -> Result<Vec<Check>, DbError> {
 /// # Errors
 /// The database is unavailable or rejects a statement.
 pub async fn check_schema(db: &AdminDb) -> Result<Vec<Check>, DbError> {
-    schema_checks(&db.system_connection().await?, &Roles::working()).await
+    let connection = db.system_connection().await?;
+    let mut checks = access_checks(&connection, &Roles::working()).await?;
+    checks.extend(structure_checks(&connection).await?);
+    Ok(checks)
 }
 
 /// Lists publications, replication and similar data egress. Reported as a warning; does not prevent the server from starting.
@@ -142,12 +168,17 @@ pub async fn check_large_objects(db: &AdminDb) -> Result<Check, DbError> {
     ))
 }
 
-async fn schema_checks(connection: &Object, roles: &Roles) -> Result<Vec<Check>, DbError> {
+async fn access_checks(connection: &Object, roles: &Roles) -> Result<Vec<Check>, DbError> {
     Ok(vec![
         roles::attributes(connection, roles).await?,
         roles::ownership(connection, roles).await?,
         policies(connection).await?,
         bypass_paths(connection, roles).await?,
+    ])
+}
+
+async fn structure_checks(connection: &Object) -> Result<Vec<Check>, DbError> {
+    Ok(vec![
         keys(connection).await?,
         triggers(connection).await?,
         schema::check(connection).await?,

@@ -22,20 +22,42 @@ pub struct DatabaseUrls {
     pub owner: DatabaseUrl,
 }
 
-/// Creates roles and database if they are missing, and applies the pending migrations.
+/// Creates roles and database if they are missing, and applies the pending migrations. Does nothing if the schema is current: then
+/// a program with these migrations or later ones has done it.
 ///
 /// `superuser` connects to the database `postgres` of the embedded PostgreSQL.
 ///
 /// # Errors
 /// [`SchemaError`]: the database is unavailable, or its schema is newer, edited or not skillkeep's.
 pub async fn provision(superuser: &DatabaseUrl) -> Result<DatabaseUrls, SchemaError> {
-    let urls = provision_database(superuser, DATABASE).await?;
+    let urls = urls_of(superuser, DATABASE);
+    if is_current(&urls.server).await {
+        return Ok(urls);
+    }
+    provision_database(superuser, DATABASE).await?;
     let mut owner = connect_owner(&urls.owner).await?;
     let applied = migrations::apply(&mut owner).await?;
     if !applied.is_empty() {
         tracing::info!(migrations = applied.len(), "applied the pending migrations");
     }
     Ok(urls)
+}
+
+/// Whether the server's role can connect and finds the schema of this program. What else is wrong is found by the full way.
+async fn is_current(server: &DatabaseUrl) -> bool {
+    match connect_owner(server).await {
+        Ok(client) => migrations::check(&client).await.is_ok(),
+        Err(_) => false,
+    }
+}
+
+fn urls_of(superuser: &DatabaseUrl, name: &str) -> DatabaseUrls {
+    let database = superuser.with_database(name);
+    DatabaseUrls {
+        server: database.with_user("skillkeep_app"),
+        admin: database.with_user("skillkeep_admin"),
+        owner: database.with_user(OWNER),
+    }
 }
 
 /// Creates the roles, and a database without a schema. `name` is not escaped: it must never come from a caller.
@@ -74,13 +96,8 @@ pub async fn provision_database(superuser: &DatabaseUrl, name: &str) -> Result<D
     client
         .execute("SELECT pg_advisory_unlock($1)", &[&PROVISION_LOCK])
         .await?;
-    let database = superuser.with_database(name);
-    revoke_large_objects(&database).await?;
-    Ok(DatabaseUrls {
-        server: database.with_user("skillkeep_app"),
-        admin: database.with_user("skillkeep_admin"),
-        owner: database.with_user(OWNER),
-    })
+    revoke_large_objects(&superuser.with_database(name)).await?;
+    Ok(urls_of(superuser, name))
 }
 
 /// Revokes the functions for large objects, through which the server's role could keep data that belongs to no tenant.
