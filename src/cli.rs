@@ -44,6 +44,7 @@ mod tenant_arg;
 mod test;
 mod usage;
 mod user;
+mod visible_password;
 
 use std::process::ExitCode;
 
@@ -246,6 +247,7 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<(), CliError> {
     let Cli { config, command } = cli;
+    visible_password::check(std::env::args_os())?;
     if let Command::PostgresSupervise = command {
         // No runtime and no logging: the supervisor outlives the process whose stderr it inherits.
         return postgres_supervisor::run(config);

@@ -43,6 +43,12 @@ impl DatabaseUrl {
         Self { config, tls }
     }
 
+    /// Whether the address has a password.
+    #[must_use]
+    pub fn has_password(&self) -> bool {
+        self.config.get_password().is_some()
+    }
+
     /// The same database with another role. The password is unchanged; the embedded PostgreSQL needs none.
     #[must_use]
     pub fn with_user(&self, user: &str) -> Self {

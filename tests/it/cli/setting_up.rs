@@ -5,6 +5,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
+use super::assert_fails;
 use crate::command::{CommandOutput, admin, ended, program, program_as};
 use crate::harness::{Cluster, TestDb};
 
@@ -150,4 +151,27 @@ async fn healthy_database_gets_a_verdict_and_silence_on_stderr() {
         let last = ran.out.lines().last().unwrap();
         assert!(last.starts_with("No problem found in "), "{last}");
     }
+}
+
+#[test]
+fn password_in_an_argument_is_refused_and_not_repeated() {
+    let url = "postgres://ada:hidden-word@127.0.0.1:1/none";
+    for arguments in [
+        vec!["tenant", "list", "--database-url", url],
+        vec![
+            "--database-url",
+            "host=127.0.0.1 port=1 password=hidden-word",
+            "doctor",
+        ],
+    ] {
+        let ran = CommandOutput::of(&mut program(&arguments));
+        assert_fails(&ran, 2, "set DATABASE_URL instead");
+        assert!(!format!("{ran:?}").contains("hidden-word"), "{ran:?}");
+    }
+    let joined = format!("--database-url={url}");
+    let ran = CommandOutput::of(&mut program(&["tenant", "list", &joined]));
+    assert_fails(&ran, 2, "set DATABASE_URL instead");
+    // The same in the environment is tried.
+    let ran = CommandOutput::of(program(&["tenant", "list"]).env("DATABASE_URL", url));
+    assert_fails(&ran, 5, "");
 }
