@@ -28,6 +28,12 @@ pub(super) struct ServeArgs {
     /// Limit the number of database connections
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
     connections: u16,
+    /// Limit the memory for search indexes, in MiB
+    ///
+    /// The index of 5,000 skills takes about 4 MiB, and its postings 16. Above the limit, the index of the tenant that searched
+    /// longest ago is dropped, and read again when it searches.
+    #[arg(long, default_value_t = 512, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    search_memory: u32,
     /// Accept this host name in addition to localhost
     ///
     /// May be repeated. Protects against DNS rebinding. Example: --allow-host skills.example.com
@@ -107,7 +113,11 @@ async fn serve(
     }
     let mut limits = ServiceLimits::default();
     limits.access.calls = ShareLimits::of_tenant(args.calls_per_tenant);
-    let service = Arc::new(CallService::new(db.clone(), limits).with_signing_keys(database.signing_keys()));
+    let service = Arc::new(
+        CallService::new(db.clone(), limits)
+            .with_search_memory(u64::from(args.search_memory) << 20)
+            .with_signing_keys(database.signing_keys()),
+    );
     let mut options = HttpOptions::default();
     options.allowed_hosts.extend(args.allow_host);
     options.allowed_origins.extend(args.allow_origin);

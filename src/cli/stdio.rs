@@ -12,16 +12,17 @@ use crate::server::{CallService, ServiceLimits};
 use crate::tenancy::{ApiKey, AuthError};
 use crate::transport::stdio;
 
-/// Memory for the search index. Assistants start a process each, so it is small: the index of 5,000 skills without postings
-/// takes about 4 MB.
-const SEARCH_MEMORY_BYTES: u64 = 16 << 20;
-
 #[derive(Debug, clap::Args)]
 pub(super) struct StdioArgs {
     #[command(flatten)]
     key: KeyArgs,
     #[command(flatten)]
     local: LocalToolArgs,
+    /// Limit the memory for the search index, in MiB
+    ///
+    /// Small, because assistants start a process each. The index of 5,000 skills takes about 4 MiB, and its postings 16.
+    #[arg(long, default_value_t = 16, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    search_memory: u32,
 }
 
 /// Few, because one assistant makes few concurrent calls, and several assistants share one database.
@@ -30,15 +31,20 @@ const CONNECTIONS: usize = 4;
 pub(super) async fn run(config: &Config, args: StdioArgs) -> Result<(), CliError> {
     let key = args.key.required()?;
     let database = Database::open(config).await?;
-    let outcome = serve(&database, key, args.local.tools()?).await;
+    let search_memory = u64::from(args.search_memory) << 20;
+    let outcome = serve(&database, key, args.local.tools()?, search_memory).await;
     database.close().await;
     outcome
 }
 
-async fn serve(database: &Database, key: ApiKey, tools: LocalTools) -> Result<(), CliError> {
+async fn serve(
+    database: &Database,
+    key: ApiKey,
+    tools: LocalTools,
+    search_memory: u64,
+) -> Result<(), CliError> {
     let db = database.server(CONNECTIONS).await?;
-    let service =
-        CallService::new(db.clone(), ServiceLimits::default()).with_search_memory(SEARCH_MEMORY_BYTES);
+    let service = CallService::new(db.clone(), ServiceLimits::default()).with_search_memory(search_memory);
     let service = Arc::new(service.with_signing_keys(database.signing_keys()));
     // Authenticate before the first call, so that a rejected key is reported on stderr at once.
     match service.access().begin(&key, "stdio").await {
