@@ -165,20 +165,29 @@ fn languages<Id>(document: &Document<'_, Id>) -> Vec<Language> {
     languages
 }
 
-/// A 64-bit SimHash (Charikar 2002) of the terms of the body, each weighted by its damped number of occurrences.
+/// Bodies of fewer distinct terms have no signature: what they share is mostly a template.
+const MIN_SIGNED_TERMS: usize = 60;
+
+/// A 64-bit SimHash (Charikar 2002) of the terms of the body, each weighted by its damped number of occurrences. 0 for a short
+/// body.
 fn signature(terms: &[(TermKey, FieldCounts)]) -> u64 {
     let mut sums = [0_i64; 64];
+    let mut signed = 0;
     for (key, counts) in terms {
         let occurrences = counts.get(Field::Body);
         if occurrences == 0 {
             continue;
         }
+        signed += 1;
         // 1 + log2 of the occurrences: a repeated word decides no bit alone.
         let weight = i64::from(occurrences.ilog2()) + 1;
         let mixed = mix(key.to_u64());
         for (bit, sum) in sums.iter_mut().enumerate() {
             *sum += if mixed >> bit & 1 == 1 { weight } else { -weight };
         }
+    }
+    if signed < MIN_SIGNED_TERMS {
+        return 0;
     }
     sums.iter()
         .enumerate()

@@ -46,6 +46,25 @@ struct Expansion<'a, V> {
 }
 
 impl Query {
+    /// Whether [`expanded`](Self::expanded) may read the vocabulary: not for a sentence of whose words the index has each. Reads the
+    /// postings of [`keys`](Self::keys).
+    #[must_use]
+    pub fn needs_vocabulary(&self, view: &impl IndexView) -> bool {
+        let words = self.words_to_expand().count();
+        let is_name = self.name.words >= 2 && self.name.words <= 2 * TYPED_QUERY_WORDS;
+        let is_unknown = |group: usize| {
+            let mut terms = self.terms.iter().filter(|term| term.group == group);
+            terms.all(|term| view.postings(term.key).is_empty())
+        };
+        is_name || words <= SHORT_QUERY_WORDS || self.words_to_expand().any(|(group, _)| is_unknown(group))
+    }
+
+    /// The groups with a word as it is written, with their numbers.
+    fn words_to_expand(&self) -> impl Iterator<Item = (usize, &Group)> {
+        let groups = self.groups.iter().enumerate();
+        groups.filter(|(_, group)| !group.folded.is_empty() && !group.written.is_empty())
+    }
+
     /// The query with further terms, for words of which the index has few: corrected, completed, split and joined
     /// words, and stems of other languages. Reads the postings of [`keys`](Self::keys) and the vocabulary.
     ///
@@ -66,11 +85,8 @@ fn expanded<V: IndexView>(query: &Query, view: &V) -> Query {
         compared: 0,
     };
     let words: Vec<(usize, Group)> = query
-        .groups
-        .iter()
-        .cloned()
-        .enumerate()
-        .filter(|(_, group)| !group.folded.is_empty() && !group.written.is_empty())
+        .words_to_expand()
+        .map(|(number, group)| (number, group.clone()))
         .collect();
     let mut is_any_rare = false;
     for (position, (group, word)) in words.iter().enumerate() {

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use rustc_hash::FxHashMap;
+
 use super::directory::Directory;
 use super::documents::{self, StoredContent};
 use super::{EncodedSegment, InvalidSegment};
@@ -25,7 +27,8 @@ pub struct SegmentedIndex {
     pub(super) segments: Vec<Segment>,
     /// By slot. `None`: removed, or replaced by a later revision.
     documents: Vec<Option<StoredContent>>,
-    states: HashMap<u128, State>,
+    /// By the document's id. Callers make the ids, so nobody can choose them to collide.
+    states: FxHashMap<u128, State>,
     live: usize,
     total_lengths: [u64; Field::COUNT],
     name_frequencies: HashMap<TermKey, u32>,
@@ -86,6 +89,12 @@ impl SegmentedIndex {
             + self.name_frequencies.capacity() * (size_of::<(TermKey, u32)>() + 1)
     }
 
+    /// Makes room for so many more documents, which are then added without moving the others.
+    pub fn reserve(&mut self, documents: usize) {
+        self.documents.reserve_exact(documents);
+        self.states.reserve(documents);
+    }
+
     /// Adds the documents of a segment. Of a document that the index has, the later revision counts.
     ///
     /// # Errors
@@ -109,7 +118,7 @@ impl SegmentedIndex {
             directory,
         });
         let mut applied = Applied::default();
-        self.documents.reserve_exact(documents.len());
+        self.documents.reserve(documents.len());
         for (slot, document) in (first_slot..).zip(documents) {
             self.documents.push(None);
             let state = self.states.get(&document.id).copied();
