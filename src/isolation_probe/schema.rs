@@ -50,6 +50,7 @@ pub(super) fn variants(tool: ToolName) -> Vec<Map<String, Value>> {
         | ToolName::ConfirmInstall
         | ToolName::RecordUsage
         | ToolName::UsageReport
+        | ToolName::Recommend
         | ToolName::Whoami
         | ToolName::PublishSkill
         | ToolName::ForkSkill => vec![json!({})],

@@ -1,11 +1,14 @@
 //! What callers have installed, compared with the registry.
 
+use std::collections::HashSet;
+
 use tokio_postgres::Row;
+use uuid::Uuid;
 
 use super::lifecycle::VersionState;
 use super::skills::{digest, state};
 use crate::db::{DbError, TenantTx};
-use crate::ids::{Digest, SkillId, VersionId};
+use crate::ids::{Digest, SkillId, UserId, VersionId};
 use crate::sql;
 
 /// An installed skill, as a caller describes it.
@@ -42,6 +45,48 @@ pub struct InstalledVersion {
     pub denial: Option<String>,
     /// The reason if the version was withdrawn; empty if none was given.
     pub yanked: Option<String>,
+}
+
+/// The skills that a user confirmed to have installed, without those whose removal was reported.
+///
+/// # Errors
+/// When the database is unavailable or rejects the statement.
+pub async fn of_user(tx: &TenantTx, user: UserId) -> Result<HashSet<SkillId>, DbError> {
+    let rows = tx
+        .query(
+            sql!("installs/skills_of_user.sql"),
+            &[tx.tenant().as_uuid(), user.as_uuid()],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| Ok(SkillId::from_uuid(row.try_get("skill_id")?)))
+        .collect()
+}
+
+/// Other skills that users who installed one of these installed too, with the number of those users, most first: at most `limit`,
+/// each of at least `min_users`.
+///
+/// # Errors
+/// When the database is unavailable or rejects the statement.
+pub async fn together(
+    tx: &TenantTx,
+    skills: &HashSet<SkillId>,
+    min_users: i64,
+    limit: i64,
+) -> Result<Vec<(SkillId, i64)>, DbError> {
+    let ids: Vec<Uuid> = skills.iter().map(|id| *id.as_uuid()).collect();
+    let rows = tx
+        .query(
+            sql!("installs/together.sql"),
+            &[tx.tenant().as_uuid(), &ids, &min_users, &limit],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let skill = SkillId::from_uuid(row.try_get("skill_id")?);
+            Ok((skill, row.try_get("users")?))
+        })
+        .collect()
 }
 
 /// What the registry knows of these skills, in their order. A skill that does not exist has `None`.

@@ -1,5 +1,7 @@
 //! Ratings: 1 to 5 stars and a comment, one for each user and skill.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 
 use super::caller::Caller;
@@ -129,6 +131,22 @@ pub async fn recent(tx: &TenantTx, skill: SkillId, limit: i64) -> Result<Vec<Rat
                 updated_at: row.try_get("updated_at")?,
             })
         })
+        .collect()
+}
+
+/// The skills whose mean rating is at least this many stars.
+///
+/// # Errors
+/// When the database is unavailable or rejects the statement.
+pub async fn at_least(tx: &TenantTx, stars: u8) -> Result<HashSet<SkillId>, DbError> {
+    let rows = tx
+        .query(
+            sql!("ratings/at_least.sql"),
+            &[tx.tenant().as_uuid(), &i32::from(stars)],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| Ok(SkillId::from_uuid(row.try_get("skill_id")?)))
         .collect()
 }
 

@@ -228,6 +228,8 @@ pub struct SkillNumbers {
     pub helped: i64,
     /// Number of reports with the outcome `failed`.
     pub failed: i64,
+    /// Number of ratings.
+    pub ratings: i64,
     /// Mean rating, 1 to 5.
     pub stars: Option<f64>,
 }
@@ -247,6 +249,7 @@ pub async fn of_skills(tx: &TenantTx, ids: &[SkillId]) -> Result<HashMap<SkillId
                 installs: row.try_get("installs")?,
                 helped: row.try_get("helped")?,
                 failed: row.try_get("failed")?,
+                ratings: row.try_get("ratings")?,
                 stars: row.try_get("stars")?,
             };
             Ok((SkillId::from_uuid(row.try_get("skill_id")?), numbers))

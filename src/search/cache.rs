@@ -80,7 +80,7 @@ impl SearchCache {
         revision: Option<i64>,
         query: &Query,
         limit: usize,
-        filter: impl Fn(&Facets<'_>) -> bool + Send + Sync,
+        filter: impl Fn(SkillId, &Facets<'_>) -> bool + Send + Sync,
     ) -> Result<Found, DbError> {
         for _ in 0..MAX_ATTEMPTS {
             let catalog = self.current(tx, revision).await?;
@@ -103,14 +103,18 @@ impl SearchCache {
         catalog: &TenantCatalog,
         query: &Query,
         limit: usize,
-        filter: &(impl Fn(&Facets<'_>) -> bool + Send + Sync),
+        filter: &(impl Fn(SkillId, &Facets<'_>) -> bool + Send + Sync),
     ) -> Result<Option<(Query, Vec<Hit<SkillId>>)>, DbError> {
         let none = Vocabulary::default();
         let loaded = LoadedIndex::new(&catalog.index, &none);
         let Some(loaded) = self.load(tx, catalog, loaded, query).await? else {
             return Ok(None);
         };
-        let vocabulary = catalog.vocabulary(tx).await?;
+        let vocabulary = if query.needs_vocabulary(&loaded) {
+            catalog.vocabulary(tx).await?
+        } else {
+            Arc::default()
+        };
         let loaded = loaded.with_vocabulary(&vocabulary);
         let query = query.expanded(&loaded);
         let Some(loaded) = self.load(tx, catalog, loaded, &query).await? else {
@@ -118,7 +122,7 @@ impl SearchCache {
         };
         let passes = |id: u128| {
             let skill = SkillId::from_uuid(Uuid::from_u128(id));
-            catalog.facets(skill).is_some_and(|facets| filter(&facets))
+            catalog.facets(skill).is_some_and(|facets| filter(skill, &facets))
         };
         let hits = skill_search::search(&loaded, &query, limit, passes);
         let hits = hits
@@ -240,6 +244,10 @@ async fn update(catalog: &mut TenantCatalog, tx: &TenantTx, revision: i64) -> Re
             break;
         }
         let rows = segments::documents(tx, &new).await?;
+        let count = stored.iter().filter(|segment| new.contains(&segment.id));
+        catalog
+            .index
+            .reserve(count.map(|segment| segment.document_count as usize).sum());
         let is_complete = rows.len() == new.len();
         for row in rows {
             let id: Uuid = row.try_get("id")?;
@@ -261,8 +269,11 @@ async fn update(catalog: &mut TenantCatalog, tx: &TenantTx, revision: i64) -> Re
             break;
         };
         indexed = batch.revision;
+        // There is no index yet, or one of an older format: stored after the call, for the processes to come.
+        tx.set_compaction_due();
         catalog.add_unsaved(batch.segment).map_err(segments::damaged)?;
     }
+    catalog.finish_update().map_err(segments::damaged)?;
     // No skill has one of the remaining revisions.
     catalog.revision = if revision == ALL { indexed } else { revision };
     Ok(())

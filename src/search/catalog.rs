@@ -20,6 +20,8 @@ pub struct TenantCatalog {
     pub(super) index: SegmentedIndex,
     /// The slot of each skill.
     by_slug: BTreeMap<Box<str>, u32>,
+    /// Slots of documents that [`Self::finish_update`] has yet to add to `by_slug`.
+    added: Vec<u32>,
     /// Changes that no stored segment has.
     unsaved: Vec<Unsaved>,
     vocabulary: Mutex<Option<CachedVocabulary>>,
@@ -63,6 +65,13 @@ impl TenantCatalog {
     fn skill_at(&self, slot: u32) -> Option<SkillId> {
         let (entry, _) = self.index.document(slot)?;
         Some(SkillId::from_uuid(Uuid::from_u128(entry.id)))
+    }
+
+    /// The signature of the skill's body, to recognise near-copies.
+    #[must_use]
+    pub fn signature(&self, skill: SkillId) -> Option<u64> {
+        let slot = self.index.slot_of(skill.as_uuid().as_u128())?;
+        self.index.document(slot).map(|(entry, _)| entry.signature)
     }
 
     /// The skill with this slug.
@@ -109,21 +118,38 @@ impl TenantCatalog {
     ) -> Result<(), InvalidSegment> {
         let applied = self.index.add(id, documents, directory)?;
         self.forget(applied.removed);
-        for slot in applied.added {
-            let Some((entry, payload)) = self.index.document(slot) else {
-                continue;
-            };
-            let Some(facets) = Facets::decode(payload) else {
-                return Err(InvalidSegment);
-            };
-            // Of two skills with the same slug, the other one was renamed, in a segment that is still to come.
-            let revision = self.index.revision_of(entry.id);
+        self.added.extend(applied.added);
+        Ok(())
+    }
+
+    /// Orders what was added by slug. To be called after the last segment of an update.
+    pub(super) fn finish_update(&mut self) -> Result<(), InvalidSegment> {
+        let mut added = Vec::with_capacity(self.added.len());
+        for slot in std::mem::take(&mut self.added) {
+            // A later segment of the update may have replaced it.
+            if let Some((entry, payload)) = self.index.document(slot) {
+                let facets = Facets::decode(payload).ok_or(InvalidSegment)?;
+                added.push((
+                    Box::<str>::from(facets.slug),
+                    self.index.revision_of(entry.id),
+                    slot,
+                ));
+            }
+        }
+        // Of two skills with the same slug, the one of the older revision was renamed since.
+        added.sort_unstable();
+        if self.by_slug.is_empty() {
+            // Much faster than to insert them one by one.
+            self.by_slug = added.into_iter().map(|(slug, _, slot)| (slug, slot)).collect();
+            return Ok(());
+        }
+        for (slug, revision, slot) in added {
             let is_later = |other: &u32| {
                 let other = self.index.document(*other).map(|(entry, _)| entry.id);
                 other.and_then(|id| self.index.revision_of(id)) > revision
             };
-            if !self.by_slug.get(facets.slug).is_some_and(is_later) {
-                self.by_slug.insert(facets.slug.into(), slot);
+            if !self.by_slug.get(&slug).is_some_and(is_later) {
+                self.by_slug.insert(slug, slot);
             }
         }
         Ok(())

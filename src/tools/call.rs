@@ -10,7 +10,8 @@ use super::name::ToolName;
 use super::tool::{Answer, CallContext, Tool, describe};
 use super::{
     arguments, check_installed, confirm_install, fork_skill, get_skill, install_skill, publish_skill,
-    rate_skill, record_usage, review_skill, search_skills, update_skill, usage_report, whoami, yank_skill,
+    rate_skill, recommend_skills, record_usage, review_skill, search_skills, update_skill, usage_report,
+    whoami, yank_skill,
 };
 
 macro_rules! calls {
@@ -94,6 +95,7 @@ calls! {
     UpdateSkill => update_skill::UpdateSkill,
     YankSkill => yank_skill::YankSkill,
     Whoami => whoami::Whoami,
+    Recommend => recommend_skills::RecommendSkills,
 }
 
 /// The tool's future, on the heap: every caller would hold all tools' futures in its own frame, up to the worker's stack
@@ -174,7 +176,8 @@ mod tests {
         let digest = format!("sha256:{}", "0".repeat(64));
         match tool {
             ToolName::SearchSkills => json!({
-                "query": "forms", "tag": "pdf", "category": "office", "author": "Ada", "limit": 1, "cursor": "x"}),
+                "query": "forms", "tag": "pdf", "category": "office", "author": "Ada", "min_stars": 1,
+                "updated_since": "2026-01-31", "limit": 1, "cursor": "x"}),
             ToolName::GetSkill => json!({
                 "skill": "fill-pdf", "version": "1", "file": "SKILL.md", "offset": 1, "max_chars": 100}),
             ToolName::InstallSkill => json!({
@@ -191,6 +194,7 @@ mod tests {
                 "skill": "fill-pdf", "version": "1", "outcome": "helped", "minutes_saved": 1, "tokens": 1,
                 "comment": "x", "idempotency_key": "x"}),
             ToolName::UsageReport => json!({"days": 1, "top": 1}),
+            ToolName::Recommend => json!({"text": "forms", "installed": ["fill-pdf"], "limit": 1}),
             ToolName::Whoami => json!({}),
             ToolName::RateSkill => json!({"skill": "fill-pdf", "stars": 5, "comment": "x"}),
             ToolName::PublishSkill => json!({

@@ -123,7 +123,7 @@ pub(super) struct Checked {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
-#[schemars(transform = super::schema::without_descriptions)]
+#[schemars(transform = super::schema::top_fields_only)]
 pub(super) struct CheckInstalledOutput {
     /// In the order of `installed`.
     skills: Vec<Checked>,

@@ -165,6 +165,8 @@ pub(super) enum ArgumentError {
     NothingInstalled,
     #[error("`mine` takes no query and no filters; omit them")]
     MineWithFilters,
+    #[error("`updated_since` is not a date; write it as 2026-01-31")]
+    Date,
     #[error("`files` lists \"{}\" more than once", echoed(.0))]
     DuplicateFile(String),
     #[error("{0}")]
@@ -312,6 +314,7 @@ mod tests {
             },
             ArgumentError::NothingInstalled,
             ArgumentError::MineWithFilters,
+            ArgumentError::Date,
             ArgumentError::DuplicateFile("SKILL.md".to_owned()),
             ArgumentError::Slug("A b".parse::<crate::ids::Slug>().unwrap_err()),
             ArgumentError::Version("latest build!".parse::<agent_skills::SkillVersion>().unwrap_err()),

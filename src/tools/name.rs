@@ -56,6 +56,7 @@ tool_names! {
     CheckInstalled "check_installed" Some(Scope::SkillsRead), Reads;
     RecordUsage    "record_usage"    Some(Scope::UsageWrite), AddsOnce;
     UsageReport    "usage_report"    Some(Scope::UsageRead), Reads;
+    Recommend      "recommend_skills" Some(Scope::SkillsRead), Reads;
     Whoami         "whoami"          None, Reads;
     RateSkill      "rate_skill"      Some(Scope::UsageWrite), AddsOnce;
     PublishSkill   "publish_skill"   Some(Scope::SkillsPublish), AddsOnce;
@@ -84,6 +85,7 @@ impl ToolName {
             | Self::CheckInstalled
             | Self::RecordUsage
             | Self::UsageReport
+            | Self::Recommend
             | Self::Whoami
             | Self::RateSkill
             | Self::UpdateSkill

@@ -56,6 +56,31 @@ pub(super) fn without_descriptions(schema: &mut schemars::Schema) {
     }
 }
 
+/// As [`without_descriptions`], and names the fields of the output alone, not those of objects in it: for a long output, whose schema
+/// every list of tools would repeat.
+pub(super) fn top_fields_only(schema: &mut schemars::Schema) {
+    without_descriptions(schema);
+    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+    for property in properties
+        .into_iter()
+        .flat_map(|properties| properties.values_mut())
+    {
+        remove_fields(property);
+    }
+}
+
+fn remove_fields(schema: &mut Value) {
+    let Some(schema) = schema.as_object_mut() else {
+        return;
+    };
+    for keyword in ["properties", "required"] {
+        schema.remove(keyword);
+    }
+    if let Some(items) = schema.get_mut("items") {
+        remove_fields(items);
+    }
+}
+
 fn remove_descriptions(value: &mut Value) {
     match value {
         Value::Object(fields) => {

@@ -7,10 +7,11 @@ use serde::Serialize;
 
 use super::labels::{excerpt, rounded};
 use super::search_filter::{Filter, Match};
+use crate::ids::SkillId;
 use crate::registry::listing::OwnSkill;
 use crate::registry::skills::SkillSummary;
 use crate::registry::usage::SkillNumbers;
-use crate::search::TenantCatalog;
+use crate::search::{Facets, TenantCatalog};
 use skill_search::{Correction, Query, are_near_duplicates};
 
 /// The characters of an answer with up to ten hits. Descriptions are cut to what the other fields leave.
@@ -84,6 +85,9 @@ pub(super) struct SearchSkillsOutput {
     // The most frequent ones, likewise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tags: Option<String>,
+    // With `facets` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) authors: Option<String>,
     pub(super) next_step: String,
 }
 
@@ -237,22 +241,52 @@ pub(super) fn is_weak(query: &Query, matches: &[Match]) -> bool {
     words > 1 && most.is_some_and(|most| most * 2 <= words)
 }
 
-/// The categories and the tags of the skills that the filter matches, most frequent first, each with its number of skills.
-pub(super) fn labels(catalog: &TenantCatalog, filter: &Filter<'_>) -> (Option<String>, Option<String>) {
+/// The labels of skills, most frequent first, each with its number of skills.
+#[derive(Default)]
+pub(super) struct Labels {
+    pub(super) categories: Option<String>,
+    pub(super) tags: Option<String>,
+    pub(super) authors: Option<String>,
+}
+
+/// The labels of the skills that the filter matches, or of all that the caller can view.
+pub(super) fn labels(catalog: &TenantCatalog, filter: &Filter<'_>, only_matching: bool) -> Labels {
+    let is_counted = |(skill, facets): &(SkillId, Facets<'_>)| {
+        if only_matching {
+            filter.matches(*skill, facets)
+        } else {
+            filter.can_view(facets)
+        }
+    };
+    let counted = catalog.in_order(None).filter(is_counted);
+    count_labels(counted.map(|(_, facets)| facets))
+}
+
+/// The labels of these skills.
+pub(super) fn labels_of(catalog: &TenantCatalog, skills: &[SkillId]) -> Labels {
+    count_labels(skills.iter().filter_map(|skill| catalog.facets(*skill)))
+}
+
+fn count_labels<'a>(skills: impl Iterator<Item = Facets<'a>>) -> Labels {
     let mut categories: BTreeMap<&str, usize> = BTreeMap::new();
     let mut tags: BTreeMap<&str, usize> = BTreeMap::new();
-    for (_, facets) in catalog.in_order(None) {
-        if !filter.can_view(&facets) {
-            continue;
-        }
+    let mut authors: BTreeMap<&str, usize> = BTreeMap::new();
+    for facets in skills {
         if let Some(category) = facets.category() {
             *categories.entry(category).or_default() += 1;
+        }
+        if let Some(author) = facets.author() {
+            *authors.entry(author).or_default() += 1;
         }
         for tag in facets.tags() {
             *tags.entry(tag).or_default() += 1;
         }
     }
-    (most_frequent(categories), most_frequent(tags))
+    Labels {
+        categories: most_frequent(categories),
+        tags: most_frequent(tags),
+        authors: most_frequent(authors),
+    }
 }
 
 fn most_frequent(counts: BTreeMap<&str, usize>) -> Option<String> {

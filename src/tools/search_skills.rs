@@ -2,24 +2,20 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::collections::HashMap;
 
 use super::ToolError;
 use super::error::ArgumentError;
 use super::search_answer::{self, SearchSkillsOutput, SkillHit};
-use super::search_filter::{Filter, Match};
+use super::search_filter::{Filter, FilterArguments, Match, Sort};
+use super::search_ranking::{self, Position};
 use super::tool::{CallContext, Done, Tool};
 use crate::ids::SkillId;
-use crate::registry::cursor::{self, InvalidCursor};
+use crate::registry::usage::SkillNumbers;
 use crate::registry::{listing, skills, usage};
-use crate::search::{Facets, TenantCatalog};
 use skill_search::Query;
-use tokio::sync::OwnedRwLockReadGuard;
 
 const DEFAULT_LIMIT: u32 = 10;
-/// Later ranks are not returned: each page ranks all pages before it again.
-const MAX_RANK: usize = 1000;
-/// The number of query terms that `why` names.
-const WHY_TERMS: usize = 5;
 const NO_HIT: &str = "No skill matches: try other words or fewer filters, or omit `query` to list all.";
 const WEAK: &str = "Weak: the best hits hold at most half of the query's words. Read one with get_skill before you rely on it, or \
                     try other words.";
@@ -48,9 +44,25 @@ pub struct SearchSkills {
     #[serde(default)]
     #[schemars(length(min = 1, max = 200))]
     author: Option<String>,
+    /// Only with this mean rating or more.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 5))]
+    min_stars: Option<u8>,
+    /// Only changed since this day, e.g. `2026-01-31`.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 10))]
+    updated_since: Option<String>,
+    /// true: only what you installed; false: only the rest.
+    #[serde(default)]
+    installed: Option<bool>,
     /// List your own skills in every state instead; takes no query and no filters.
     #[serde(default)]
     mine: bool,
+    #[serde(default)]
+    sort: Sort,
+    /// Count categories, tags and authors of the first 100 hits.
+    #[serde(default)]
+    facets: bool,
     /// Hits per page; default 10.
     #[serde(default)]
     #[schemars(range(min = 1, max = 50))]
@@ -61,6 +73,21 @@ pub struct SearchSkills {
     cursor: Option<String>,
 }
 
+impl SearchSkills {
+    fn filters(&self) -> FilterArguments<'_> {
+        FilterArguments {
+            tag: self.tag.as_deref(),
+            category: self.category.as_deref(),
+            author: self.author.as_deref(),
+            min_stars: self.min_stars,
+            updated_since: self.updated_since.as_deref(),
+            installed: self.installed,
+            mine: self.mine,
+            sort: self.sort,
+        }
+    }
+}
+
 impl Tool for SearchSkills {
     const TITLE: &'static str = "Search skills";
     const DESCRIPTION: &'static str = "Find skills (tested instructions) in the organisation's registry for a task, best first. Call it before you start \
@@ -68,17 +95,18 @@ impl Tool for SearchSkills {
     type Output = SearchSkillsOutput;
 
     fn check(&self) -> Result<(), ArgumentError> {
+        let filters = self.filters();
         let is_query = self.query.as_ref().is_some_and(|query| !query.trim().is_empty());
-        let is_filtered = self.tag.is_some() || self.category.is_some() || self.author.is_some();
-        if self.mine && (is_query || is_filtered) {
+        let is_other = self.facets || self.sort != Sort::Relevance;
+        if self.mine && (is_query || is_other || filters.is_filtered()) {
             return Err(ArgumentError::MineWithFilters);
         }
-        Ok(())
+        filters.since().map(drop)
     }
 
     async fn run(self, cx: &CallContext<'_>) -> Result<Done<SearchSkillsOutput>, ToolError> {
-        let labels = [&self.tag, &self.category, &self.author].map(Option::as_deref);
-        let filter = Filter::new(cx.principal, self.query.as_deref(), self.mine, labels);
+        let query = self.query.as_deref().unwrap_or_default();
+        let filter = Filter::new(cx, query, &self.filters()).await?;
         let position = match &self.cursor {
             Some(cursor) => Position::read(cursor, &filter)?,
             None => Position::Start,
@@ -87,24 +115,18 @@ impl Tool for SearchSkills {
         if self.mine {
             return mine(cx, &filter, &position, limit).await;
         }
-        let (catalog, page) = if filter.query.is_empty() {
-            let catalog = cx
-                .search
-                .current(cx.tx, Some(cx.principal.catalog_revision))
-                .await?;
-            let page = list(&catalog, &filter, &position, limit);
-            (catalog, page)
-        } else {
-            rank(cx, &filter, &position, limit).await?
-        };
+        let page = search_ranking::page(cx, &filter, &position, limit, self.facets).await?;
         let is_first_of_list = filter.query.is_empty() && position == Position::Start;
-        let (categories, tags) = if page.matches.is_empty() || is_first_of_list {
-            search_answer::labels(&catalog, &filter)
+        let labels = if !page.counted.is_empty() {
+            search_answer::labels_of(&page.catalog, &page.counted)
+        } else if page.matches.is_empty() || is_first_of_list || self.facets {
+            // Without a hit, what there is instead.
+            search_answer::labels(&page.catalog, &filter, !page.matches.is_empty())
         } else {
-            (None, None)
+            search_answer::Labels::default()
         };
-        drop(catalog);
-        let hits = hits(cx, &filter, &page.matches).await?;
+        drop(page.catalog);
+        let hits = hits(cx, &filter, &page.matches, page.numbers).await?;
         let count = hits.len();
         let is_weak = search_answer::is_weak(&Query::new(&filter.query), &page.matches);
         let mut output = SearchSkillsOutput {
@@ -117,8 +139,9 @@ impl Tool for SearchSkills {
                 search_answer::fold_copies(hits)
             },
             next_cursor: page.next.map(|next| next.write(&filter)),
-            categories,
-            tags,
+            categories: labels.categories,
+            tags: labels.tags,
+            authors: labels.authors.filter(|_| self.facets),
         };
         search_answer::shorten(&mut output, &filter.query);
         Ok(Done::new(output).with_result_count(count).with_weak_hits(is_weak))
@@ -154,17 +177,30 @@ async fn mine(
     Ok(Done::new(output).with_result_count(count))
 }
 
+/// What the answer shows of the matches. `numbers` are those that are known already.
 async fn hits(
     cx: &CallContext<'_>,
     filter: &Filter<'_>,
     matches: &[Match],
+    mut numbers: HashMap<SkillId, SkillNumbers>,
 ) -> Result<Vec<SkillHit>, ToolError> {
     let ids: Vec<SkillId> = matches.iter().map(|found| found.skill).collect();
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let (summaries, numbers) =
-        futures::try_join!(skills::summaries(cx.tx, &ids), usage::of_skills(cx.tx, &ids))?;
+    let unknown: Vec<SkillId> = ids
+        .iter()
+        .copied()
+        .filter(|id| !numbers.contains_key(id))
+        .collect();
+    let more = async {
+        match unknown.as_slice() {
+            [] => Ok(HashMap::new()),
+            unknown => usage::of_skills(cx.tx, unknown).await,
+        }
+    };
+    let (summaries, more) = futures::try_join!(skills::summaries(cx.tx, &ids), more)?;
+    numbers.extend(more);
     let hit = |found: &Match| {
         let summary = summaries.iter().find(|summary| summary.id == found.skill)?;
         let numbers = numbers.get(&found.skill).copied().unwrap_or_default();
@@ -182,122 +218,5 @@ fn next_step(filter: &Filter<'_>, matches: &[Match], is_weak: bool) -> &'static 
         WEAK
     } else {
         RANKED
-    }
-}
-
-struct Page {
-    matches: Vec<Match>,
-    next: Option<Position>,
-}
-
-fn list(catalog: &TenantCatalog, filter: &Filter<'_>, position: &Position, limit: usize) -> Page {
-    let after = match position {
-        Position::After(slug) => Some(slug.as_str()),
-        Position::Start | Position::Rank(_) => None,
-    };
-    let mut remaining = catalog
-        .in_order(after)
-        .filter(|(_, facets)| filter.matches(facets));
-    let page: Vec<(SkillId, Facets<'_>)> = remaining.by_ref().take(limit).collect();
-    let next = match (remaining.next(), page.last()) {
-        (Some(_), Some((_, facets))) => Some(Position::After(facets.slug.to_owned())),
-        (Some(_) | None, _) => None,
-    };
-    Page {
-        matches: page
-            .into_iter()
-            .map(|(skill, _)| Match {
-                skill,
-                why: None,
-                words: Vec::new(),
-                corrected: Vec::new(),
-                signature: 0,
-            })
-            .collect(),
-        next,
-    }
-}
-
-async fn rank(
-    cx: &CallContext<'_>,
-    filter: &Filter<'_>,
-    position: &Position,
-    limit: usize,
-) -> Result<(OwnedRwLockReadGuard<TenantCatalog>, Page), ToolError> {
-    let from = match position {
-        Position::Rank(rank) => *rank,
-        Position::Start | Position::After(_) => 0,
-    };
-    let until = (from + limit).min(MAX_RANK);
-    let slug = filter.query.to_lowercase().replace([' ', '_'], "-");
-    let is_exact = |facets: &Facets<'_>| facets.slug == slug;
-    let others = |facets: &Facets<'_>| filter.matches(facets) && !is_exact(facets);
-    // One more than the page, to know whether there is a next page.
-    let limit = until + 1;
-    let query = Query::new(&filter.query);
-    let revision = Some(cx.principal.catalog_revision);
-    let found = cx.search.search(cx.tx, revision, &query, limit, others).await?;
-    let exact = exact_slug(&found.catalog, filter, &slug);
-    let others = found.hits.into_iter().map(|hit| Match {
-        skill: hit.id,
-        why: Some(hit.why(WHY_TERMS)),
-        words: hit.matched.into_iter().map(|matched| matched.term).collect(),
-        corrected: hit.corrected,
-        signature: hit.signature,
-    });
-    let exact = exact.map(|skill| Match {
-        skill,
-        why: Some("its slug".to_owned()),
-        words: filter
-            .query
-            .split(|c: char| !c.is_alphanumeric())
-            .map(str::to_owned)
-            .collect(),
-        corrected: Vec::new(),
-        signature: 0,
-    });
-    let mut matches: Vec<Match> = exact.into_iter().chain(others).collect();
-    let has_more = matches.len() > until && until < MAX_RANK;
-    matches.truncate(until);
-    let page = Page {
-        matches: matches.into_iter().skip(from).collect(),
-        next: has_more.then_some(Position::Rank(until)),
-    };
-    Ok((found.catalog, page))
-}
-
-/// The skill whose slug is the query: it is the first hit, before hits with a higher score.
-fn exact_slug(catalog: &TenantCatalog, filter: &Filter<'_>, slug: &str) -> Option<SkillId> {
-    let skill = catalog.find(slug)?;
-    let facets = catalog.facets(skill)?;
-    filter.matches(&facets).then_some(skill)
-}
-
-/// Start of a page. Sent as an opaque cursor, bound to the tenant, the query and the filters.
-#[derive(Debug, PartialEq, Eq)]
-enum Position {
-    Start,
-    Rank(usize),
-    After(String),
-}
-
-impl Position {
-    fn write(&self, filter: &Filter<'_>) -> String {
-        let position = match self {
-            Self::Start => String::new(),
-            Self::Rank(rank) => format!("r{rank}"),
-            Self::After(slug) => format!("a{slug}"),
-        };
-        cursor::write(filter.principal, &filter.list_id(), &position)
-    }
-
-    fn read(text: &str, filter: &Filter<'_>) -> Result<Self, InvalidCursor> {
-        let text = cursor::read(filter.principal, &filter.list_id(), text)?;
-        let position = match text.split_at_checked(1) {
-            Some(("r", rank)) => rank.parse().ok().filter(|rank| *rank <= MAX_RANK).map(Self::Rank),
-            Some(("a", slug)) => Some(Self::After(slug.to_owned())),
-            Some(_) | None => None,
-        };
-        position.ok_or(InvalidCursor)
     }
 }

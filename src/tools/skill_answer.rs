@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use skill_signature::Signature;
 
 use super::labels::{day, excerpt, rounded, time};
-use super::schema::without_descriptions;
+use super::schema::top_fields_only;
 use super::signature::SignatureOutput;
 use super::skill_life::{Life, state_of, unless_published};
 use super::text_page::TextPage;
@@ -165,7 +165,7 @@ pub(super) struct Details {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
-#[schemars(transform = without_descriptions)]
+#[schemars(transform = top_fields_only)]
 pub(super) struct GetSkillOutput {
     // Slug.
     skill: String,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ToolError;
 use super::error::Refusal;
-use super::schema::without_descriptions;
+use super::schema::top_fields_only;
 use super::tool::{CallContext, Done, Tool};
 use crate::answer_size::{cut, keep_first};
 use crate::registry::report::{self, Period, SkillOrder, UsageReport};
@@ -35,7 +35,7 @@ pub struct UsageReportInput {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
-#[schemars(transform = without_descriptions)]
+#[schemars(transform = top_fields_only)]
 pub(super) struct UsageReportOutput {
     #[serde(flatten)]
     report: UsageReport,

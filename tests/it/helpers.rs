@@ -213,7 +213,7 @@ pub(crate) async fn table_checksums(db: &TestDb, tenant: TenantId) -> BTreeMap<S
 /// Arguments that match the tool's schema. The skill `x` need not exist.
 pub(crate) fn valid_arguments(tool: ToolName) -> Value {
     match tool {
-        ToolName::SearchSkills | ToolName::UsageReport | ToolName::Whoami => json!({}),
+        ToolName::SearchSkills | ToolName::UsageReport | ToolName::Recommend | ToolName::Whoami => json!({}),
         ToolName::GetSkill => json!({"skill": "x"}),
         ToolName::InstallSkill => json!({"skill": "x", "assistant": "codex"}),
         ToolName::CheckInstalled => json!({"installed": [{"skill": "x"}]}),

@@ -237,7 +237,13 @@ async fn scope_permits_and_lists_exactly_its_tools() {
     for (number, (scope, tools)) in [
         (
             Scope::SkillsRead,
-            vec!["search_skills", "get_skill", "check_installed", "whoami"],
+            vec![
+                "search_skills",
+                "get_skill",
+                "check_installed",
+                "recommend_skills",
+                "whoami",
+            ],
         ),
         (
             Scope::SkillsInstall,

@@ -59,6 +59,7 @@ mod removals;
 mod scan;
 mod schema;
 mod scripted;
+mod search_answers;
 mod search_index;
 mod signing;
 mod smoke;

@@ -3,6 +3,7 @@ SELECT s.id AS skill_id,
        coalesce(c.installs, 0) AS installs,
        coalesce(f.helped, 0) AS helped,
        coalesce(f.failed, 0) AS failed,
+       coalesce(g.ratings, 0) AS ratings,
        g.stars
 FROM skills s
 LEFT JOIN (
@@ -20,7 +21,7 @@ LEFT JOIN (
     GROUP BY u.skill_id
 ) f ON f.skill_id = s.id
 LEFT JOIN (
-    SELECT r.skill_id, avg(r.stars)::float8 AS stars
+    SELECT r.skill_id, count(*) AS ratings, avg(r.stars)::float8 AS stars
     FROM ratings r
     WHERE r.tenant_id = $1 AND r.skill_id = ANY($2) AND r.withdrawn_at IS NULL
     GROUP BY r.skill_id

@@ -48,6 +48,7 @@ fn names_a_skill(tool: ToolName, variant: &Map<String, Value>, path: &[String]) 
         | ToolName::CheckInstalled
         | ToolName::RecordUsage
         | ToolName::UsageReport
+        | ToolName::Recommend
         | ToolName::Whoami
         | ToolName::RateSkill
         | ToolName::ReviewSkill

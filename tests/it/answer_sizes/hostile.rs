@@ -1,5 +1,7 @@
 //! No answer of a tool has more than 100,000 characters, for all skills and arguments.
 
+mod searches;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +13,7 @@ use skillkeep::tenancy::api_keys::{self, NewApiKey};
 use skillkeep::tenancy::{ApiKey, CallLimits, Scope, Scopes, users};
 use skillkeep::tools::ToolName;
 
+use self::searches::{recommend, report, search};
 use super::texts::{long_label, long_path, quotes, skill_md, with_findings};
 use crate::harness::{Client, TestDb};
 
@@ -182,22 +185,6 @@ fn many_paths(count: usize) -> Vec<Value> {
         .collect()
 }
 
-async fn search(registry: &mut Registry) {
-    for number in 0..60 {
-        let description = format!("'Sorts {} number {number}.'", quotes(900));
-        let slug = format!("sort-{number:02}-{}", &LONG_SLUG[8..]);
-        registry.db.skill(registry.tenant, &slug, &description, &[]).await;
-    }
-    for arguments in [
-        json!({"limit": 50}),
-        json!({"limit": 50, "mine": true}),
-        json!({"limit": 50, "query": format!("sorts number {}", "long\"word ".repeat(190))}),
-        json!({"query": "\"\\ ".repeat(600)}),
-    ] {
-        registry.ok(Who::Author, "search_skills", arguments).await;
-    }
-}
-
 async fn read(registry: &mut Registry) {
     for digests in [false, true] {
         let arguments = json!({"skill": LONG_SLUG, "digests": digests});
@@ -253,23 +240,6 @@ async fn check(registry: &mut Registry) {
     }
 }
 
-async fn report(registry: &mut Registry) {
-    for number in 0..100 {
-        let query = format!("{number} {}", "\\x\" ".repeat(400));
-        registry
-            .author
-            .ok(
-                "search_skills",
-                json!({"query": query, "tag": "none", "author": "none"}),
-            )
-            .await;
-    }
-    let answer = registry
-        .ok(Who::Author, "usage_report", json!({"top": 100}))
-        .await;
-    assert!(answer["empty_searches"].as_array().unwrap().len() > 20);
-}
-
 /// Calls a tool with the longest that it can answer.
 async fn call(registry: &mut Registry, tool: ToolName) {
     match tool {
@@ -317,6 +287,7 @@ async fn call(registry: &mut Registry, tool: ToolName) {
                 registry.ok(Who::Author, tool.as_str(), arguments).await;
             }
         }
+        ToolName::Recommend => recommend(registry).await,
         ToolName::Whoami => {
             let answer = registry.ok(Who::Limited, tool.as_str(), json!({})).await;
             assert!(

@@ -37,7 +37,7 @@ async fn key_limited_to_skills_learns_no_names_of_others() {
     let limited = Client::connect(&service, &key_for_one_skill(&two).await).await;
     let full = Client::connect(&service, &two.their_key).await;
     let names = ["shared", "hidden-zither", "zithers", "secret-strings"];
-    let answers: [(&str, Value, &str); 4] = [
+    let answers: [(&str, Value, &str); 5] = [
         ("search_skills", json!({}), "zithers 1"),
         (
             "search_skills",
@@ -45,6 +45,11 @@ async fn key_limited_to_skills_learns_no_names_of_others() {
             "secret-strings 1",
         ),
         ("search_skills", json!({"mine": true}), "shared"),
+        (
+            "recommend_skills",
+            json!({"text": "hidden zither", "installed": ["only-theirs"]}),
+            "hidden-zither",
+        ),
         ("get_skill", json!({"skill": "only-theirs"}), "shared"),
     ];
     for (tool, arguments, said) in answers {

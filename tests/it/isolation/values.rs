@@ -18,6 +18,8 @@ pub(super) struct OtherTenantIds {
     digest: Vec<u8>,
     installed_version: Uuid,
     segment: Uuid,
+    /// The format of the index segments.
+    format: i16,
 }
 
 /// Rows of the other tenant in the tables that the fixture's tool calls leave empty.
@@ -71,7 +73,12 @@ async fn insert_lifecycle_rows(two: &TwoTenants) {
                  SELECT tenant_id, gen_random_uuid(), skill_id, id, 'theirs' FROM installs WHERE tenant_id = '{tenant}'
                  ON CONFLICT DO NOTHING;
              INSERT INTO tenant_settings (tenant_id, key, value) VALUES ('{tenant}', 'review.policy', '\"required\"')
-                 ON CONFLICT DO NOTHING;"
+                 ON CONFLICT DO NOTHING;
+             INSERT INTO installs (tenant_id, id, skill_id, version_id, user_id, api_key_id, assistant, target, state)
+                 SELECT i.tenant_id, gen_random_uuid(), v.skill_id, v.id, i.user_id, i.api_key_id, 'codex', 'together', 'confirmed'
+                 FROM installs i JOIN skill_versions v ON v.tenant_id = i.tenant_id
+                 WHERE i.tenant_id = '{tenant}'
+                   AND NOT EXISTS (SELECT FROM installs t WHERE t.tenant_id = '{tenant}' AND t.target = 'together');"
         ))
         .await
         .unwrap();
@@ -90,11 +97,12 @@ impl OtherTenantIds {
             .await
             .query_one(
                 "SELECT s.id, s.latest_version_id, i.user_id, i.api_key_id, k.key_hash, i.id, v.digest, v.id,
-                        (SELECT b.segment_id FROM search_blocks b WHERE b.tenant_id = i.tenant_id LIMIT 1)
+                        (SELECT b.segment_id FROM search_blocks b WHERE b.tenant_id = i.tenant_id LIMIT 1),
+                        (SELECT g.format FROM search_segments g WHERE g.tenant_id = i.tenant_id LIMIT 1)
                  FROM installs i
                  JOIN skills s ON s.id = i.skill_id JOIN api_keys k ON k.id = i.api_key_id
                  JOIN skill_versions v ON v.id = i.version_id
-                 WHERE i.tenant_id = $1",
+                 WHERE i.tenant_id = $1 AND i.target <> 'together'",
                 &[two.other_tenant.as_uuid()],
             )
             .await
@@ -109,6 +117,7 @@ impl OtherTenantIds {
             digest: row.get(6),
             installed_version: row.get(7),
             segment: row.get(8),
+            format: row.get(9),
         }
     }
 
@@ -151,7 +160,7 @@ impl OtherTenantIds {
             "usage/count_month" => vec![Box::new(self.key), Box::new(from), Box::new(from), Box::new(from)],
             "api_keys/replace" => vec![Box::new(self.key), Box::new(self.key), Box::new(0_f64)],
             "api_keys/list" | "users/list" => vec![],
-            "search/list_segments" | "search/all" | "search/status" => vec![Box::new(1_i16)],
+            "search/list_segments" | "search/all" | "search/status" => vec![Box::new(self.format)],
             "search/documents" | "search/vocabularies" | "search/take_blocks" => {
                 vec![Box::new(vec![self.segment])]
             }
@@ -160,7 +169,7 @@ impl OtherTenantIds {
             "search/clear_blocks" | "search/clear_segments" | "search/try_lock" => vec![],
             "search/insert_segment" => vec![
                 Box::new(Uuid::now_v7()),
-                Box::new(1_i16),
+                Box::new(self.format),
                 Box::new(1_i64),
                 Box::new(0_i32),
                 Box::new(Vec::<u8>::new()),
@@ -228,6 +237,10 @@ impl OtherTenantIds {
             "distributions/delete" => vec![Box::new(self.skill), Box::new(self.install)],
             "groups/find" => vec![Box::new("theirs")],
             "groups/remove_member" => vec![Box::new(self.install), Box::new(self.user)],
+            "installs/skills_of_user" => vec![Box::new(self.user)],
+            "installs/together" => vec![Box::new(vec![self.skill]), Box::new(0_i64), Box::new(100_i64)],
+            "ratings/at_least" => vec![Box::new(1_i32)],
+            "search/clear_old" => vec![Box::new(i16::MAX)],
             "installs/affected" => vec![Box::new(self.installed_version)],
             "installs/current" => vec![
                 Box::new(None::<String>),

@@ -40,6 +40,7 @@ fn calls(tool: ToolName, skill: &str) -> Vec<Value> {
         | ToolName::ConfirmInstall
         | ToolName::CheckInstalled
         | ToolName::UsageReport
+        | ToolName::Recommend
         | ToolName::Whoami => Vec::new(),
         ToolName::GetSkill => vec![json!({"skill": skill})],
         ToolName::InstallSkill => vec![json!({"skill": skill, "assistant": "codex"})],

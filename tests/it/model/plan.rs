@@ -113,6 +113,7 @@ impl Tenant {
             ToolName::CheckInstalled => self.check_installed(),
             ToolName::RecordUsage => self.report(caller.user),
             ToolName::UsageReport => self.usage_report(),
+            ToolName::Recommend => self.recommend(),
             ToolName::Whoami => self.whoami(),
             ToolName::RateSkill => self.rate_skill(caller),
             ToolName::PublishSkill => self.publish_skill(caller),
@@ -121,6 +122,12 @@ impl Tenant {
             ToolName::UpdateSkill => self.update_skill(caller),
             ToolName::YankSkill => self.yank_skill(caller),
         }
+    }
+
+    /// Which skills are recommended depends on texts and installs; the answer must name none of another tenant.
+    fn recommend(&mut self) -> Call {
+        let text = self.random_skill().replace('-', " ");
+        call(ToolName::Recommend, &json!({"text": text}), fields(Vec::new()))
     }
 
     fn whoami(&self) -> Call {

@@ -9,7 +9,8 @@ from common.paths import SAMPLES
 
 # The tools that SCOPES permit.
 TOOLS = [
-    "search_skills", "get_skill", "install_skill", "confirm_install", "check_installed", "record_usage", "usage_report", "whoami", "rate_skill",
+    "search_skills", "get_skill", "install_skill", "confirm_install", "check_installed", "record_usage", "usage_report",
+    "recommend_skills", "whoami", "rate_skill",
 ]
 SCOPES = "skills:read,skills:install,usage:write,usage:read"
 SAMPLE = "debug-flaky-test"
