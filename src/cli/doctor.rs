@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::database::{Database, db_failure};
-use super::output;
+use super::{output, search};
 use crate::config::Config;
 use crate::db::isolation_checks::{self, Check};
 use crate::db::{AdminDb, ServerDb, probe_isolation};
@@ -13,7 +13,7 @@ use crate::isolation_probe::{self, ProbeError, Tally};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct DoctorArgs {
-    /// Check the schema only, without the attacks
+    /// Check the schema only, without search index and attacks
     ///
     /// The attacks take some seconds and leave nothing in the database.
     #[arg(long)]
@@ -29,7 +29,10 @@ pub(super) async fn run(config: &Config, args: DoctorArgs) -> Result<(), CliErro
 }
 
 struct Report {
+    /// Of the isolation of the tenants.
     checks: Vec<Check>,
+    /// Of the search index, which affects what is found and not who sees it. `None` with `--quick`.
+    index: Option<Check>,
     /// The number of attacks by tool and method.
     attacks: BTreeMap<String, Tally>,
 }
@@ -41,9 +44,14 @@ async fn examine(database: &Database, args: &DoctorArgs, json: bool) -> Result<R
         output::line(&format!("The embedded PostgreSQL has its socket in {folder}"))?;
     }
     let mut checks = check_schema(database).await?;
-    let mut attacks = BTreeMap::new();
+    let (mut attacks, mut index) = (BTreeMap::new(), None);
     show_checks(&checks, json)?;
     if !args.quick {
+        let checked = search::check_all(&database.admin().await?).await;
+        let name = "the search index agrees with the skills";
+        let checked = problem_or_failure(checked.map_err(ProbeError::Db), name, &checks)?;
+        show_checks(std::slice::from_ref(&checked), json)?;
+        index = Some(checked);
         if !json {
             output::line("Attacking the tables, then the tools; this takes some seconds.")?;
         }
@@ -54,7 +62,11 @@ async fn examine(database: &Database, args: &DoctorArgs, json: bool) -> Result<R
         attacks = attack_tools(database, &mut checks).await?;
         show_checks(checks.get(before..).unwrap_or_default(), json)?;
     }
-    Ok(Report { checks, attacks })
+    Ok(Report {
+        checks,
+        index,
+        attacks,
+    })
 }
 
 async fn check_schema(database: &Database) -> Result<Vec<Check>, CliError> {
@@ -139,8 +151,12 @@ fn show_checks(checks: &[Check], json: bool) -> Result<(), CliError> {
 
 /// Prints the JSON or the verdict.
 fn conclude(config: &Config, report: &Report, socket_folder: Option<&Path>) -> Result<(), CliError> {
-    let checks = &report.checks;
-    let problems: usize = checks.iter().map(|check| check.findings.len()).sum();
+    let checks: Vec<&Check> = report.checks.iter().chain(&report.index).collect();
+    let count = |checks: &mut dyn Iterator<Item = &Check>| -> usize {
+        checks.map(|check| check.findings.len()).sum()
+    };
+    let problems = count(&mut checks.iter().copied());
+    let of_isolation = count(&mut report.checks.iter());
     if config.json {
         output::json(&serde_json::json!({
             "passed": problems == 0,
@@ -155,8 +171,11 @@ fn conclude(config: &Config, report: &Report, socket_folder: Option<&Path>) -> R
         }
         return Ok(());
     }
-    Err(CliError::new(
-        CliErrorKind::Findings,
-        format!("{problems} problems found; do not serve tenants from this database until they are solved"),
-    ))
+    let advice = if of_isolation > 0 {
+        "do not serve tenants from this database until they are solved"
+    } else {
+        "searches may miss skills until the index is built again"
+    };
+    let message = format!("{problems} problems found; {advice}");
+    Err(CliError::new(CliErrorKind::Findings, message))
 }

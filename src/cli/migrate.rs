@@ -1,7 +1,7 @@
 //! `skillkeep migrate`: brings the schema up to date, or prints its SQL for a database administrator.
 
 use super::database::{Database, db_failure, schema_failure};
-use super::output;
+use super::{output, search};
 use crate::config::Config;
 use crate::db::{connect_owner, migrations, require_bound_owner};
 use crate::error::CliError;
@@ -24,17 +24,23 @@ pub(super) async fn run(config: &Config, args: MigrateArgs) -> Result<(), CliErr
     let outcome = async {
         let mut owner = connect_owner(database.owner()).await.map_err(db_failure)?;
         require_bound_owner(&owner).await.map_err(schema_failure)?;
-        migrations::apply(&mut owner).await.map_err(schema_failure)
+        let applied = migrations::apply(&mut owner).await.map_err(schema_failure)?;
+        let indexed = search::index_all(&database.admin().await?).await?;
+        Ok((applied, indexed))
     }
     .await;
     database.close().await;
-    let applied = outcome?;
+    let (applied, indexed) = outcome?;
     let version = migrations::required_version();
     if config.json {
-        return output::json(&serde_json::json!({"applied": applied, "version": version}));
+        let report = serde_json::json!({"applied": applied, "version": version, "indexed_tenants": indexed});
+        return output::json(&report);
     }
     for name in &applied {
         output::line(&format!("applied {name}"))?;
+    }
+    for tenant in &indexed {
+        output::line(&format!("indexed the skills of {tenant}"))?;
     }
     output::line(&format!("The schema has version {version}."))
 }

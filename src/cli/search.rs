@@ -7,9 +7,11 @@ use super::database::{self, Database, db_failure};
 use super::output;
 use super::tenant_arg::TenantArg;
 use crate::config::Config;
-use crate::db::{AdminDb, TenantTx};
+use crate::db::isolation_checks::Check;
+use crate::db::{AdminDb, DbError, TenantTx};
 use crate::error::{CliError, CliErrorKind};
 use crate::search;
+use crate::tenancy::tenants::{self, Tenant};
 
 mod eval;
 
@@ -90,6 +92,61 @@ async fn check(config: &Config, db: &AdminDb, tenant: &str) -> Result<(), CliErr
         ));
     }
     Ok(())
+}
+
+/// Brings the stored index of all tenants up to date, after an upgrade for example. Returns the tenants of which something was
+/// missing.
+pub(super) async fn index_all(db: &AdminDb) -> Result<Vec<String>, CliError> {
+    let mut indexed = Vec::new();
+    for tenant in active_tenants(db).await.map_err(db_failure)? {
+        let steps = search::compact(|| TenantTx::begin_as_admin(db, tenant.id)).await;
+        if steps.map_err(db_failure)? > 0 {
+            indexed.push(tenant.slug);
+        }
+    }
+    Ok(indexed)
+}
+
+/// Compares the stored index of all tenants with their skills, for `doctor`.
+pub(super) async fn check_all(db: &AdminDb) -> Result<Check, DbError> {
+    let (mut skills, mut findings) = (0, Vec::new());
+    let tenants = active_tenants(db).await?;
+    for tenant in &tenants {
+        let mut tx = TenantTx::begin_as_admin(db, tenant.id).await?;
+        tx.without_time_limit().await?;
+        let checked = search::check(&tx).await;
+        tx.rollback().await?;
+        let slug = &tenant.slug;
+        let finding = match checked {
+            Ok(checked) => {
+                skills += checked.skills;
+                (checked.differing > 0).then(|| {
+                    format!(
+                        "it differs for {} of {} skills",
+                        checked.differing, checked.skills
+                    )
+                })
+            }
+            Err(DbError::Corrupt(_)) => Some("it is damaged".to_owned()),
+            Err(error) => return Err(error),
+        };
+        if let Some(finding) = finding {
+            findings.push(format!(
+                "the search index of {slug}: {finding}; run `skillkeep search rebuild --tenant {slug}`"
+            ));
+        }
+    }
+    let name = format!(
+        "the search index agrees with the {skills} skills of {} tenants",
+        tenants.len()
+    );
+    Ok(Check::new(name, findings))
+}
+
+async fn active_tenants(db: &AdminDb) -> Result<Vec<Tenant>, DbError> {
+    let mut tenants = tenants::list(db).await?;
+    tenants.retain(|tenant| tenant.status == "active");
+    Ok(tenants)
 }
 
 async fn rebuild(config: &Config, db: &AdminDb, tenant: &str) -> Result<(), CliError> {

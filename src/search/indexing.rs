@@ -57,10 +57,16 @@ pub async fn commit(tx: TenantTx) -> Result<(), DbError> {
 /// # Errors
 /// Returns a [`DbError`] if the index cannot be read or written.
 async fn compact_step(tx: &TenantTx) -> Result<Compacted, DbError> {
+    if !segments::lock(tx).await? {
+        // Another process is at it.
+        return Ok(Compacted::Nothing);
+    }
     let stored = segments::list(tx).await?;
     let indexed = stored.iter().map(|segment| segment.revision).max().unwrap_or(0);
     if let Some(batch) = source::next_batch(tx, indexed).await? {
         segments::insert(tx, batch.revision, &batch.segment).await?;
+        // They would never be read again.
+        segments::clear_old(tx).await?;
         return Ok(Compacted::Some);
     }
     match merging::choose(&stored, u32::MAX) {

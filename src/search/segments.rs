@@ -11,7 +11,7 @@ use crate::sql;
 
 /// The format of segments that this program writes and reads. To be incremented with each change of the encoding or of the
 /// analysis of texts; the index is then built again. A test compares the bytes of a sample.
-pub(super) const FORMAT: i16 = 1;
+pub(super) const FORMAT: i16 = 2;
 /// Bytes of blocks that one statement inserts.
 const MAX_INSERT_BYTES: usize = 4 << 20;
 
@@ -107,13 +107,18 @@ pub(super) struct Taken {
     pub(super) segment: EncodedSegment,
 }
 
+/// Takes the lock for merging until the transaction ends. Returns `false` if another transaction has it.
+pub(super) async fn lock(tx: &TenantTx) -> Result<bool, DbError> {
+    let row = tx
+        .query_one(sql!("search/try_lock.sql"), &[tx.tenant().as_uuid()])
+        .await?;
+    row.try_get("taken").map_err(DbError::from)
+}
+
 /// Removes segments and returns them. `None` if another transaction merges segments of the tenant, or has removed one of these.
 pub(super) async fn take(tx: &TenantTx, ids: &[Uuid]) -> Result<Option<Vec<Taken>>, DbError> {
     let tenant = tx.tenant();
-    let lock = tx
-        .query_one(sql!("search/try_lock.sql"), &[tenant.as_uuid()])
-        .await?;
-    if !lock.try_get::<_, bool>("taken")? {
+    if !lock(tx).await? {
         return Ok(None);
     }
     let mut blocks: HashMap<Uuid, Vec<(i32, Vec<u8>)>> = HashMap::new();
@@ -174,6 +179,13 @@ pub(super) async fn all(tx: &TenantTx) -> Result<Vec<EncodedSegment>, DbError> {
 pub(super) async fn status(tx: &TenantTx) -> Result<Row, DbError> {
     tx.query_one(sql!("search/status.sql"), &[tx.tenant().as_uuid(), &FORMAT])
         .await
+}
+
+/// Removes the segments that an older program wrote.
+pub(super) async fn clear_old(tx: &TenantTx) -> Result<(), DbError> {
+    tx.execute(sql!("search/clear_old.sql"), &[tx.tenant().as_uuid(), &FORMAT])
+        .await?;
+    Ok(())
 }
 
 /// Removes the whole index of the tenant.

@@ -61,3 +61,75 @@ fn encode(changes: &[Changed]) -> EncodedSegment {
     }
     builder.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{Digest, SkillId};
+    use crate::search::segments::FORMAT;
+    use jiff::Timestamp;
+    use uuid::Uuid;
+
+    /// Texts whose analysis uses stemmers, segmentation and folding.
+    const BODIES: [&str; 6] = [
+        "# Tide tables\n\nReads the tide tables of several harbours, and computes when a ship may leave.",
+        "# Gezeiten\n\nLiest die Gezeitentabellen der Häfen und berechnet, wann ein großes Schiff auslaufen darf.",
+        "# Marées\n\nLit les tables des marées et calcule l'heure à laquelle les navires peuvent partir.",
+        "# 潮汐表\n\n读取港口的潮汐表，计算船舶可以离港的时间。",
+        "# 潮汐表\n\n港の潮汐表を読み、船が出港できる時刻を計算します。",
+        "# 조석표\n\n항구의 조석표를 읽고 배가 출항할 수 있는 시간을 계산합니다.",
+    ];
+
+    /// So many words that the body has a signature.
+    fn more(number: u8) -> String {
+        let words = if number == 0 { 0..100 } else { 0..0 };
+        words.map(|word| format!("term{word} ")).collect()
+    }
+
+    fn sample() -> Vec<Changed> {
+        (0_u8..)
+            .zip(BODIES)
+            .map(|(number, body)| Changed {
+                id: SkillId::from_uuid(Uuid::from_u128(number.into())),
+                revision: i64::from(number) + 1,
+                slug: format!("tide-tables-{number}"),
+                name: format!("Tide-Tables_{number}"),
+                description: body.lines().last().unwrap_or_default().to_owned(),
+                category: Some("Sea".to_owned()),
+                author: Some("Ada".to_owned()),
+                tags: vec!["tides".to_owned(), "ShipNames".to_owned()],
+                updated_at: Timestamp::UNIX_EPOCH,
+                skill_md: Some(
+                    format!("---\nname: x\ndescription: y\n---\n\n{body}\n{}", more(number)).into_bytes(),
+                ),
+                active: number != 2,
+            })
+            .collect()
+    }
+
+    /// If this fails, stored segments say something else than new ones: increment [`FORMAT`], then write the new digest here.
+    #[test]
+    fn bytes_of_a_segment_belong_to_the_format() {
+        let segment = encode(&sample());
+        let mut bytes = Vec::new();
+        for part in [
+            &segment.documents,
+            &segment.directory,
+            &segment.vocabulary,
+            &segment.document_words,
+        ]
+        .into_iter()
+        .chain(&segment.blocks)
+        {
+            bytes.extend_from_slice(&part.len().to_le_bytes());
+            bytes.extend_from_slice(part);
+        }
+        assert_eq!(
+            (FORMAT, Digest::of(&bytes).to_string().as_str()),
+            (
+                2,
+                "sha256:4e124ab4e55a015b66e4e9da7a2011a90289c8cbc2c5adfb050430ced90370d9"
+            )
+        );
+    }
+}

@@ -289,3 +289,41 @@ async fn purge_in_a_large_catalog_indexes_all_other_skills() {
         "{status}"
     );
 }
+
+/// As a program of an older format leaves the index.
+async fn write_in_older_format(indexed: &Indexed) {
+    indexed.service.drain().await;
+    let superuser = indexed.db.superuser().await;
+    superuser
+        .batch_execute("UPDATE search_segments SET format = 1")
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn index_of_an_older_format_is_replaced_after_the_first_search() {
+    let indexed = Indexed::new().await;
+    indexed.publish("tide-tables", "Reads tide tables").await;
+    write_in_older_format(&indexed).await;
+    let service = indexed.db.service();
+    let client = Client::connect(&service, &indexed.db.full_key(indexed.tenant).await).await;
+    assert_eq!(indexed.found_by(&client, "tides").await, ["tide-tables"]);
+    service.drain().await;
+    let formats = "SELECT count(*) FROM search_segments WHERE format";
+    assert_eq!(indexed.count(&format!("{formats} = 1")).await, 0);
+    assert_eq!(indexed.count(&format!("{formats} > 1")).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrate_builds_the_index_that_is_missing() {
+    let indexed = Indexed::new().await;
+    indexed.publish("tide-tables", "Reads tide tables").await;
+    write_in_older_format(&indexed).await;
+    indexed.db.tenant("empty").await;
+    let migrated = admin(&indexed.db, &["migrate", "--json"]).json();
+    assert_eq!(migrated["indexed_tenants"], json!(["acme"]));
+    let again = admin(&indexed.db, &["migrate", "--json"]).json();
+    assert_eq!(again["indexed_tenants"], json!([]));
+    let current = "SELECT count(*) FROM search_segments WHERE format > 1";
+    assert_eq!(indexed.count(current).await, 1);
+}
