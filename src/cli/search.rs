@@ -14,6 +14,7 @@ use crate::search;
 use crate::tenancy::tenants::{self, Tenant};
 
 mod eval;
+mod report;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SearchCommand {
@@ -27,6 +28,8 @@ pub(super) enum SearchCommand {
     ///
     /// Searches go on meanwhile; they are slower until it is done.
     Rebuild(TenantArgs),
+    /// Show what users searched for and did not get
+    Report(report::ReportArgs),
     /// Measure the quality of the search for known requests
     Eval(eval::EvalArgs),
 }
@@ -47,6 +50,9 @@ pub(super) async fn run(config: &Config, command: SearchCommand) -> Result<(), C
         }
         SearchCommand::Rebuild(args) => {
             Database::with_admin(config, async |db| rebuild(config, db, &args.tenant.slug).await).await
+        }
+        SearchCommand::Report(args) => {
+            Database::with_admin(config, async |db| report::run(config, db, &args).await).await
         }
         SearchCommand::Eval(args) => eval::run(config, &args),
     }

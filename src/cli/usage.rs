@@ -171,10 +171,10 @@ fn show_users(report: &UsageReport) -> Result<(), CliError> {
 }
 
 fn show_empty_searches(report: &UsageReport) -> Result<(), CliError> {
-    if report.empty_searches.is_empty() {
+    if report.demand.empty_searches.is_empty() {
         return Ok(());
     }
-    let rows = report.empty_searches.iter().map(|row| {
+    let rows = report.demand.empty_searches.iter().map(|row| {
         vec![
             row.query.clone(),
             row.filters.join(", "),

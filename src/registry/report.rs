@@ -13,6 +13,10 @@ use crate::ids::{Digest, ReportId, SkillId, UserId, VersionId, min_uuid_v7};
 use crate::sql;
 use crate::tenancy::mask_keys;
 
+mod demand;
+
+pub use demand::{Demand, EmptySearch, SearchNotFollowed, UnusedSkill, demand};
+
 /// A caller's report on a skill that they used.
 #[derive(Debug, Clone)]
 pub struct NewReport<'a> {
@@ -180,21 +184,6 @@ pub struct SkillUsage {
     pub minutes_saved: i64,
 }
 
-/// A search without a result, or with weak hits only.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-pub struct EmptySearch {
-    /// The search text.
-    pub query: String,
-    /// Names of the filters that were used with it. Their values are not recorded.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub filters: Vec<String>,
-    /// Number of searches.
-    pub searches: i64,
-    /// Whether it found skills that hold at most half of its words.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub weak: bool,
-}
-
 /// Usage of a tenant in a period. The numbers count everything; each list shows its first rows.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct UsageReport {
@@ -236,8 +225,8 @@ pub struct UsageReport {
     pub by_user: Vec<UserUsage>,
     /// Skills with the most of what the order names.
     pub by_skill: Vec<SkillUsage>,
-    /// Searches without a result or with weak hits only, most frequent first.
-    pub empty_searches: Vec<EmptySearch>,
+    #[serde(flatten)]
+    pub demand: Demand,
 }
 
 /// Computes the usage report of a period. Each list has at most `top` rows.
@@ -257,14 +246,14 @@ pub async fn summarise(
     let bounds_and_top: [Param<'_>; 4] = [tenant.as_uuid(), &from, &until, &top];
     let bounds_top_and_order: [Param<'_>; 5] = [tenant.as_uuid(), &from, &until, &top, &order];
     let first = |sql: Sql| tx.query(sql, &bounds_and_top);
-    let (totals, reported, tools, outcomes, users, skills, searches) = futures::try_join!(
+    let (totals, reported, tools, outcomes, users, skills, demand) = futures::try_join!(
         tx.query_one(sql!("usage/totals.sql"), &bounds),
         tx.query_one(sql!("usage/feedback_totals.sql"), &bounds),
         first(sql!("usage/by_tool.sql")),
         tx.query(sql!("usage/by_outcome.sql"), &bounds),
         first(sql!("usage/by_user.sql")),
         tx.query(sql!("usage/by_skill.sql"), &bounds_top_and_order),
-        first(sql!("usage/searches_without_result.sql")),
+        demand(tx, period, top),
     )?;
     Ok(UsageReport {
         from: seconds(period.from),
@@ -289,7 +278,7 @@ pub async fn summarise(
             .collect::<Result<_, DbError>>()?,
         by_user: rows(&users, user_usage)?,
         by_skill: rows(&skills, skill_usage)?,
-        empty_searches: rows(&searches, empty_search)?,
+        demand,
     })
 }
 
@@ -323,15 +312,6 @@ fn skill_usage(row: &Row) -> Result<SkillUsage, DbError> {
         failed: row.try_get("failed")?,
         stale: row.try_get("stale")?,
         minutes_saved: row.try_get("minutes_saved")?,
-    })
-}
-
-fn empty_search(row: &Row) -> Result<EmptySearch, DbError> {
-    Ok(EmptySearch {
-        query: row.try_get("query")?,
-        filters: row.try_get("filters")?,
-        searches: row.try_get("searches")?,
-        weak: row.try_get("weak")?,
     })
 }
 

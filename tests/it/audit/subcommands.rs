@@ -120,6 +120,7 @@ fn every_subcommand_is_known_to_write_an_entry_or_not() {
         "search status",
         "search check",
         "search rebuild",
+        "search report",
         "search eval",
         // They change the user's own disk.
         "add",

@@ -64,7 +64,12 @@ async fn insert_lifecycle_rows(two: &TwoTenants) {
                  FROM skills WHERE tenant_id = '{tenant}' AND slug = 'denied-theirs' ON CONFLICT DO NOTHING;
              INSERT INTO denied_digests (tenant_id, digest, reason, created_by)
                  VALUES ('{tenant}', sha256('denied'), 'theirs', 'theirs') ON CONFLICT DO NOTHING;
-             UPDATE installs SET machine = 'theirs', machine_named = true WHERE tenant_id = '{tenant}';
+             UPDATE installs SET machine = 'theirs', machine_named = true, state = 'confirmed' WHERE tenant_id = '{tenant}';
+             INSERT INTO usage_events (tenant_id, id, api_key_id, user_id, tool, outcome, duration_us, transport, arguments,
+                     result_count, created_at)
+                 SELECT tenant_id, id, api_key_id, user_id, 'search_skills', 'ok', 1, 'http',
+                     '{{\"sizes\": {{}}, \"search_text\": \"theirs\"}}', 1, now() - interval '1 day'
+                 FROM installs WHERE tenant_id = '{tenant}' ON CONFLICT DO NOTHING;
              INSERT INTO user_groups (tenant_id, id, name)
                  SELECT tenant_id, id, 'theirs' FROM installs WHERE tenant_id = '{tenant}' ON CONFLICT DO NOTHING;
              INSERT INTO user_group_members (tenant_id, group_id, user_id)
@@ -298,6 +303,14 @@ impl OtherTenantIds {
             "usage/by_tool" | "usage/by_user" | "usage/searches_without_result" => {
                 vec![Box::new(from), Box::new(until), Box::new(1_000_i64)]
             }
+            "usage/searches_not_followed" => vec![
+                Box::new(from),
+                Box::new(until),
+                Box::new(1_000_i64),
+                Box::new(until),
+            ],
+            // The period is empty, so that it has no report on the installed skill.
+            "usage/installed_unused" => vec![Box::new(until), Box::new(until), Box::new(1_000_i64)],
             "usage/of_skills" => vec![Box::new(vec![self.skill])],
             "usage/by_outcome" | "usage/feedback_totals" | "usage/totals" => {
                 vec![Box::new(from), Box::new(until)]
