@@ -5,6 +5,7 @@ mod client_connection;
 mod client_requests;
 mod completion;
 mod credentials;
+mod day_summaries;
 mod errors;
 mod event_metadata;
 mod fetch;

@@ -56,3 +56,6 @@ VALUES (current_tenant_id(), current_tenant_id(), 'probe', current_tenant_id(), 
         'helped');
 INSERT INTO audit_logs (tenant_id, id, actor_kind, actor, action, subject)
 VALUES (current_tenant_id(), current_tenant_id(), 'system', 'doctor', 'denied.probe', 'probe');
+INSERT INTO usage_days (tenant_id, day, tools, outcomes, tool_calls, durations, duration_calls, pair_users, pair_skills, pair_calls,
+    empty_queries, empty_filters, empty_weak, empty_searches, lost_queries, lost_users, lost_searches)
+VALUES (current_tenant_id(), '2000-01-01', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}');

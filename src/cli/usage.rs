@@ -63,7 +63,8 @@ enum UsageCommand {
 pub(super) async fn run(config: &Config, args: UsageArgs) -> Result<(), CliError> {
     Database::with_admin(config, async |db| match args.command {
         None => {
-            let tx = database::tenant_tx(db, &args.tenant.slug).await?;
+            let mut tx = database::tenant_tx(db, &args.tenant.slug).await?;
+            tx.without_time_limit().await.map_err(db_failure)?;
             let now = Timestamp::now();
             let period = Period {
                 from: now - Duration::from_secs(args.days * 24 * 60 * 60),
@@ -73,6 +74,8 @@ pub(super) async fn run(config: &Config, args: UsageArgs) -> Result<(), CliError
             let report = report::summarise(&tx, period, args.top, SkillOrder::Calls)
                 .await
                 .map_err(db_failure)?;
+            // With the summaries of days that it stored.
+            tx.commit().await.map_err(db_failure)?;
             show(config, &report)
         }
         Some(UsageCommand::Events { lines, tenant }) => {

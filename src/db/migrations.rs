@@ -51,6 +51,7 @@ pub static MIGRATIONS: &[Migration] = migrations![
     16 "0016_denylist_and_installs",
     17 "0017_secret_paths",
     18 "0018_search_index",
+    19 "0019_usage_days",
 ];
 
 /// The table of applied migrations. It holds no tenant's data, so it has no policy; the server reads it at startup.

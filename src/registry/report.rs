@@ -1,20 +1,23 @@
 //! Reports of callers on skills that they used, and the usage report over a period.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio_postgres::Row;
 use uuid::Uuid;
 
-use crate::db::{DbError, Param, Sql, TenantTx};
+use crate::db::{DbError, Param, TenantTx};
 use crate::ids::{Digest, ReportId, SkillId, UserId, VersionId, min_uuid_v7};
 use crate::sql;
 use crate::tenancy::mask_keys;
 
+mod days;
 mod demand;
+mod lists;
+mod summary;
 
+pub use days::summarise_days;
 pub use demand::{Demand, EmptySearch, SearchNotFollowed, UnusedSkill, demand};
 
 /// A caller's report on a skill that they used.
@@ -126,18 +129,6 @@ pub enum SkillOrder {
     Helped,
 }
 
-impl SkillOrder {
-    /// The spelling in `usage/by_skill.sql`.
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Calls => "calls",
-            Self::Users => "users",
-            Self::Installs => "installs",
-            Self::Helped => "helped",
-        }
-    }
-}
-
 /// Calls of one tool.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ToolUsage {
@@ -159,7 +150,7 @@ pub struct UserUsage {
 }
 
 /// Usage of one skill. Numbers that are zero are left out.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 pub struct SkillUsage {
     /// The skill's slug.
     pub skill: String,
@@ -229,7 +220,8 @@ pub struct UsageReport {
     pub demand: Demand,
 }
 
-/// Computes the usage report of a period. Each list has at most `top` rows.
+/// Computes the usage report of a period. Each list has at most `top` rows. It stores summaries of the period's days, so that the
+/// next report is faster: commit it.
 ///
 /// # Errors
 /// When the database is unavailable or rejects the statement.
@@ -239,80 +231,54 @@ pub async fn summarise(
     top: i64,
     order: SkillOrder,
 ) -> Result<UsageReport, DbError> {
-    let tenant = tx.tenant();
     let (from, until) = period.id_bounds();
-    let order = order.as_str();
+    let tenant = tx.tenant();
     let bounds: [Param<'_>; 3] = [tenant.as_uuid(), &from, &until];
-    let bounds_and_top: [Param<'_>; 4] = [tenant.as_uuid(), &from, &until, &top];
-    let bounds_top_and_order: [Param<'_>; 5] = [tenant.as_uuid(), &from, &until, &top, &order];
-    let first = |sql: Sql| tx.query(sql, &bounds_and_top);
-    let (totals, reported, tools, outcomes, users, skills, demand) = futures::try_join!(
-        tx.query_one(sql!("usage/totals.sql"), &bounds),
-        tx.query_one(sql!("usage/feedback_totals.sql"), &bounds),
-        first(sql!("usage/by_tool.sql")),
-        tx.query(sql!("usage/by_outcome.sql"), &bounds),
-        first(sql!("usage/by_user.sql")),
-        tx.query(sql!("usage/by_skill.sql"), &bounds_top_and_order),
-        demand(tx, period, top),
+    let summary = days::summarise(tx, period, Timestamp::now()).await?;
+    let (installs, feedback, unused) = futures::try_join!(
+        tx.query(sql!("usage/installs_by_skill.sql"), &bounds),
+        tx.query(sql!("usage/feedback_by_skill.sql"), &bounds),
+        demand::unused(tx, period, top),
     )?;
+    let tokens = feedback
+        .iter()
+        .map(|row| row.try_get::<_, i64>("tokens"))
+        .sum::<Result<i64, _>>()?;
+    let rows = usize::try_from(top).unwrap_or(usize::MAX);
+    let numbers = lists::skill_numbers(&summary, &installs, &feedback)?;
+    let sum = |number: fn(&SkillUsage) -> i64| numbers.values().map(number).sum();
+    let mut by_outcome = BTreeMap::new();
+    for ((_, outcome), calls) in &summary.tools {
+        *by_outcome.entry(outcome.clone()).or_default() += calls;
+    }
     Ok(UsageReport {
         from: seconds(period.from),
         until: seconds(period.until),
-        calls: totals.try_get("calls")?,
-        failed_calls: totals.try_get("failed_calls")?,
-        skill_calls: totals.try_get("skill_calls")?,
-        users: totals.try_get("users")?,
-        skills: totals.try_get("skills")?,
-        installs: totals.try_get("installs")?,
-        median_ms: milliseconds(totals.try_get("median_us")?),
-        p99_ms: milliseconds(totals.try_get("p99_us")?),
-        helped: reported.try_get("helped")?,
-        failed: reported.try_get("failed")?,
-        stale: reported.try_get("stale")?,
-        minutes_saved: reported.try_get("minutes_saved")?,
-        tokens: reported.try_get("tokens")?,
-        by_tool: rows(&tools, tool_usage)?,
-        by_outcome: outcomes
-            .iter()
-            .map(|row| Ok((row.try_get("outcome")?, row.try_get("calls")?)))
-            .collect::<Result<_, DbError>>()?,
-        by_user: rows(&users, user_usage)?,
-        by_skill: rows(&skills, skill_usage)?,
-        demand,
+        calls: summary.calls(),
+        failed_calls: summary.failed_calls(),
+        skill_calls: sum(|skill| skill.calls),
+        users: count(summary.pairs.keys().map(|(user, _)| user)),
+        skills: count(summary.pairs.keys().filter_map(|(_, skill)| skill.as_ref())),
+        installs: sum(|skill| skill.installs),
+        median_ms: f64::from(summary.duration_at(0.5)) / 10.0,
+        p99_ms: f64::from(summary.duration_at(0.99)) / 10.0,
+        helped: sum(|skill| skill.helped),
+        failed: sum(|skill| skill.failed),
+        stale: sum(|skill| skill.stale),
+        minutes_saved: sum(|skill| skill.minutes_saved),
+        tokens,
+        by_tool: lists::by_tool(&summary, rows),
+        by_outcome,
+        by_user: lists::by_user(tx, &summary, rows).await?,
+        by_skill: lists::by_skill(tx, numbers, rows, order).await?,
+        demand: Demand::new(summary, unused, rows),
     })
 }
 
-fn rows<T>(rows: &[Row], read: impl Fn(&Row) -> Result<T, DbError>) -> Result<Vec<T>, DbError> {
-    rows.iter().map(read).collect()
-}
-
-fn tool_usage(row: &Row) -> Result<ToolUsage, DbError> {
-    Ok(ToolUsage {
-        tool: row.try_get("tool")?,
-        calls: row.try_get("calls")?,
-        failed: row.try_get("failed")?,
-    })
-}
-
-fn user_usage(row: &Row) -> Result<UserUsage, DbError> {
-    Ok(UserUsage {
-        email: row.try_get("email")?,
-        calls: row.try_get("calls")?,
-        skills: row.try_get("skills")?,
-    })
-}
-
-fn skill_usage(row: &Row) -> Result<SkillUsage, DbError> {
-    Ok(SkillUsage {
-        skill: row.try_get("slug")?,
-        calls: row.try_get("calls")?,
-        users: row.try_get("users")?,
-        installs: row.try_get("installs")?,
-        helped: row.try_get("helped")?,
-        failed: row.try_get("failed")?,
-        stale: row.try_get("stale")?,
-        minutes_saved: row.try_get("minutes_saved")?,
-    })
+/// Number of different ids.
+fn count<'a>(ids: impl Iterator<Item = &'a Uuid>) -> i64 {
+    let different: HashSet<&Uuid> = ids.collect();
+    i64::try_from(different.len()).unwrap_or(i64::MAX)
 }
 
 #[expect(
@@ -326,15 +292,6 @@ const fn is_zero(number: &i64) -> bool {
 /// A time without fractions of a second (RFC 3339).
 fn seconds(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
-/// Milliseconds with one decimal.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a duration of 2^53 microseconds is 285 years"
-)]
-fn milliseconds(micros: i64) -> f64 {
-    (micros as f64 / 100.0).round() / 10.0
 }
 
 #[cfg(test)]

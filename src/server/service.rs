@@ -80,6 +80,7 @@ pub struct CallService {
     pub(super) in_flight: TaskTracker,
     pub(super) refusals: RefusalRecorder,
     subscriptions: Subscriptions,
+    days: super::day_summaries::DaySummaries,
     large_calls: ShareLimiter,
     #[cfg(feature = "test-util")]
     test_hook: Option<TestHook>,
@@ -99,6 +100,7 @@ impl CallService {
             call_timeout: limits.call_timeout,
             in_flight: TaskTracker::new(),
             large_calls: ShareLimiter::new(LARGE_CALLS),
+            days: super::day_summaries::DaySummaries::default(),
             refusals: RefusalRecorder::default(),
             #[cfg(feature = "test-util")]
             test_hook: None,
@@ -217,6 +219,7 @@ impl CallService {
             let compact = search::compact_after_call(self.db.clone(), principal.tenant);
             self.in_flight.spawn(compact.in_current_span());
         }
+        self.days.prepare(&self.db, principal.tenant, &event.tool);
         tracing::info!(
             event = %event.id,
             tenant = %principal.tenant,

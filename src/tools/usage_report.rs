@@ -97,8 +97,8 @@ fn next_step(report: &UsageReport) -> &'static str {
 
 impl Tool for UsageReportInput {
     const TITLE: &'static str = "Usage report";
-    const DESCRIPTION: &'static str = "Summarise how the organisation used its skills: calls, users, installs, reports, searches without result or \
-         not followed by a use, unused and near-duplicate skills. Lists show their first rows.";
+    const DESCRIPTION: &'static str = "Sum up how the organisation used its skills: calls, users, installs, reports, searches that led to nothing, unused and \
+         near-duplicate skills. Lists show their first rows.";
     type Output = UsageReportOutput;
 
     async fn run(self, cx: &CallContext<'_>) -> Result<Done<UsageReportOutput>, ToolError> {

@@ -124,7 +124,7 @@ async fn installed_skills_without_a_report_in_the_period_are_listed() {
         (&unused[0]["skill"], &unused[0]["installs"]),
         (&json!("fill-pdf"), &json!(2))
     );
-    assert!(unused[0]["last_install"].as_str().unwrap().ends_with('Z'));
+    assert!(unused[0]["last"].as_str().unwrap().ends_with('Z'));
     it.bob
         .ok("record_usage", json!({"skill": "fill-pdf", "outcome": "stale"}))
         .await;

@@ -70,3 +70,4 @@ mod stdio;
 mod subscriptions;
 mod tool_answers;
 mod upload;
+mod usage_days;

@@ -55,7 +55,8 @@ pub(super) async fn run(config: &Config, db: &AdminDb, args: &ReportArgs) -> Res
         .await
         .map_err(db_failure)?
         .text_signatures();
-    tx.rollback().await.map_err(db_failure)?;
+    // With the summaries of days that it stored.
+    tx.commit().await.map_err(db_failure)?;
     let top = usize::try_from(args.top).unwrap_or(usize::MAX);
     let groups = search::near_duplicates(&texts).into_iter().take(top);
     let report = Report {
@@ -100,7 +101,7 @@ fn show(report: &Report) -> Result<(), CliError> {
     )?;
     let unused = demand.unused.iter().map(|row| {
         let installs = row.installs.to_string();
-        vec![row.skill.clone(), installs, row.last_install.clone()]
+        vec![row.skill.clone(), installs, row.last.clone()]
     });
     output::line("")?;
     output::table(

@@ -1,19 +1,15 @@
 //! What callers searched for and did not get, and what they installed and did not use.
 
-use std::time::Duration;
+use std::cmp::Reverse;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
-use tokio_postgres::Row;
 
-use super::{Period, rows, seconds};
-use crate::db::{DbError, Param, TenantTx};
-use crate::ids::min_uuid_v7;
+use super::summary::Summary;
+use super::{Period, days, seconds};
+use crate::db::{DbError, TenantTx};
 use crate::sql;
-
-/// How long after a search a use counts as its result. `usage/searches_not_followed.sql` has the same number.
-const FOLLOWED_WITHIN: Duration = Duration::from_secs(30 * 60);
 
 /// A search without a result, or with weak hits only.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -49,7 +45,7 @@ pub struct UnusedSkill {
     /// Confirmed installs, without those whose files are gone; also from before the period.
     pub installs: i64,
     /// Time of the last of them (RFC 3339).
-    pub last_install: String,
+    pub last: String,
 }
 
 /// What a tenant's users looked for and did not get. Each list shows its first rows, most frequent first.
@@ -64,6 +60,14 @@ pub struct Demand {
 }
 
 impl Demand {
+    pub(super) fn new(mut summary: Summary, unused: Vec<UnusedSkill>, top: usize) -> Self {
+        Self {
+            empty_searches: empty_searches(&mut summary, top),
+            not_followed: not_followed(summary, top),
+            unused,
+        }
+    }
+
     /// Whether no list has a row.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
@@ -71,49 +75,75 @@ impl Demand {
     }
 }
 
-/// Reads the demand of a period. Each list has at most `top` rows.
+/// Reads the demand of a period. Each list has at most `top` rows. To be committed, as [`summarise`](super::summarise).
 ///
 /// # Errors
 /// When the database is unavailable or rejects the statement.
 pub async fn demand(tx: &TenantTx, period: Period, top: i64) -> Result<Demand, DbError> {
+    let summary = days::summarise(tx, period, Timestamp::now()).await?;
+    let unused = unused(tx, period, top).await?;
+    Ok(Demand::new(
+        summary,
+        unused,
+        usize::try_from(top).unwrap_or(usize::MAX),
+    ))
+}
+
+/// The active skills that are installed and not used.
+pub(super) async fn unused(tx: &TenantTx, period: Period, top: i64) -> Result<Vec<UnusedSkill>, DbError> {
     let (from, until) = period.id_bounds();
-    let settled = min_uuid_v7(period.until - FOLLOWED_WITHIN);
-    let tenant = tx.tenant();
-    let bounds_and_top: [Param<'_>; 4] = [tenant.as_uuid(), &from, &until, &top];
-    let bounds_top_and_settled: [Param<'_>; 5] = [tenant.as_uuid(), &from, &until, &top, &settled];
-    let (empty, not_followed, unused) = futures::try_join!(
-        tx.query(sql!("usage/searches_without_result.sql"), &bounds_and_top),
-        tx.query(sql!("usage/searches_not_followed.sql"), &bounds_top_and_settled),
-        tx.query(sql!("usage/installed_unused.sql"), &bounds_and_top),
-    )?;
-    Ok(Demand {
-        empty_searches: rows(&empty, empty_search)?,
-        not_followed: rows(&not_followed, search_not_followed)?,
-        unused: rows(&unused, unused_skill)?,
-    })
+    let rows = tx
+        .query(
+            sql!("usage/installed_unused.sql"),
+            &[tx.tenant().as_uuid(), &from, &until, &top],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(UnusedSkill {
+                skill: row.try_get("slug")?,
+                installs: row.try_get("installs")?,
+                last: seconds(row.try_get::<_, Timestamp>("last_install")?),
+            })
+        })
+        .collect()
 }
 
-fn empty_search(row: &Row) -> Result<EmptySearch, DbError> {
-    Ok(EmptySearch {
-        query: row.try_get("query")?,
-        filters: row.try_get("filters")?,
-        searches: row.try_get("searches")?,
-        weak: row.try_get("weak")?,
-    })
+fn empty_searches(summary: &mut Summary, top: usize) -> Vec<EmptySearch> {
+    let mut searches: Vec<EmptySearch> = std::mem::take(&mut summary.empty_searches)
+        .into_iter()
+        .map(|((query, filters), (searches, weak))| EmptySearch {
+            query,
+            filters: filters
+                .split(',')
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            searches,
+            weak,
+        })
+        .collect();
+    searches.sort_unstable_by(|one, other| {
+        let rank = |search: &EmptySearch| Reverse(search.searches);
+        (rank(one), &one.query, &one.filters).cmp(&(rank(other), &other.query, &other.filters))
+    });
+    searches.truncate(top);
+    searches
 }
 
-fn search_not_followed(row: &Row) -> Result<SearchNotFollowed, DbError> {
-    Ok(SearchNotFollowed {
-        query: row.try_get("query")?,
-        searches: row.try_get("searches")?,
-        users: row.try_get("users")?,
-    })
-}
-
-fn unused_skill(row: &Row) -> Result<UnusedSkill, DbError> {
-    Ok(UnusedSkill {
-        skill: row.try_get("slug")?,
-        installs: row.try_get("installs")?,
-        last_install: seconds(row.try_get::<_, Timestamp>("last_install")?),
-    })
+fn not_followed(summary: Summary, top: usize) -> Vec<SearchNotFollowed> {
+    let mut searches: Vec<SearchNotFollowed> = summary
+        .not_followed
+        .into_iter()
+        .map(|(query, sum)| SearchNotFollowed {
+            query,
+            searches: sum.searches,
+            users: i64::try_from(sum.users.len()).unwrap_or(i64::MAX),
+        })
+        .collect();
+    searches.sort_unstable_by(|one, other| {
+        (Reverse(one.searches), &one.query).cmp(&(Reverse(other.searches), &other.query))
+    });
+    searches.truncate(top);
+    searches
 }

@@ -10,7 +10,7 @@ use super::values::{OtherTenantIds, Values};
 use crate::harness::{Client, Cluster};
 
 /// Queries without a tenant condition, with the reason.
-const WITHOUT: [(&str, &str); 43] = [
+const WITHOUT: [(&str, &str); 45] = [
     ("audit/insert", "inserts a row with the given tenant"),
     ("audit/insert_denial", "inserts a row with the given tenant"),
     ("installs/insert", "inserts a row with the given tenant"),
@@ -56,6 +56,7 @@ const WITHOUT: [(&str, &str); 43] = [
     ("tenants/set_status", "the tenant's own row, by its id"),
     ("tenants/update", "the tenant's own row, by its id"),
     ("usage/ensure_partitions", "changes no row"),
+    ("usage/insert_day", "inserts a row with the given tenant"),
     ("usage/insert_event", "inserts a row with the given tenant"),
     ("usage/insert_feedback", "inserts a row with the given tenant"),
     ("usage/prune_batch", "months of all tenants, by the administrator"),
@@ -63,6 +64,7 @@ const WITHOUT: [(&str, &str); 43] = [
         "usage/prune_detach",
         "months of all tenants, by the administrator",
     ),
+    ("usage/try_lock_days", "takes a lock and reads no row"),
     ("users/upsert", "inserts a row with the given tenant"),
     ("versions/insert", "inserts a row with the given tenant"),
     ("versions/insert_blobs", "inserts rows with the given tenant"),
@@ -71,7 +73,7 @@ const WITHOUT: [(&str, &str); 43] = [
 const ALSO_WITHOUT: &str = "versions/insert_files";
 
 /// The tables with rows of tenants.
-const TABLES: [&str; 27] = [
+const TABLES: [&str; 28] = [
     "users",
     "api_keys",
     "skills",
@@ -97,6 +99,7 @@ const TABLES: [&str; 27] = [
     "installs",
     "tenant_settings",
     "usage_events",
+    "usage_days",
     "skill_feedback",
     "audit_logs",
 ];

@@ -37,7 +37,8 @@ fn queries() -> BTreeMap<String, String> {
 fn without_filter(sql: &str) -> String {
     let mut bare = sql.to_owned();
     for alias in [
-        "", "a.", "b.", "c.", "e.", "f.", "g.", "i.", "k.", "o.", "p.", "r.", "s.", "t.", "u.", "v.", "w.",
+        "", "a.", "b.", "c.", "d.", "e.", "f.", "g.", "i.", "k.", "o.", "p.", "r.", "s.", "t.", "u.", "v.",
+        "w.",
     ] {
         for before in [" ", "("] {
             bare = bare.replace(

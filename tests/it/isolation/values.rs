@@ -64,6 +64,10 @@ async fn insert_lifecycle_rows(two: &TwoTenants) {
                  FROM skills WHERE tenant_id = '{tenant}' AND slug = 'denied-theirs' ON CONFLICT DO NOTHING;
              INSERT INTO denied_digests (tenant_id, digest, reason, created_by)
                  VALUES ('{tenant}', sha256('denied'), 'theirs', 'theirs') ON CONFLICT DO NOTHING;
+             INSERT INTO usage_days (tenant_id, day, tools, outcomes, tool_calls, durations, duration_calls, pair_users, pair_skills,
+                     pair_calls, empty_queries, empty_filters, empty_weak, empty_searches, lost_queries, lost_users, lost_searches)
+                 VALUES ('{tenant}', current_date, '{{theirs}}', '{{ok}}', '{{1}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}',
+                     '{{}}', '{{}}', '{{}}', '{{}}', '{{}}') ON CONFLICT DO NOTHING;
              UPDATE installs SET machine = 'theirs', machine_named = true, state = 'confirmed' WHERE tenant_id = '{tenant}';
              INSERT INTO usage_events (tenant_id, id, api_key_id, user_id, tool, outcome, duration_us, transport, arguments,
                      result_count, created_at)
@@ -294,25 +298,23 @@ impl OtherTenantIds {
                 Box::new(serde_json::json!([])),
                 Box::new(99_i64),
             ],
-            "usage/by_skill" => vec![
+            "usage/summarise" => vec![
                 Box::new(from),
                 Box::new(until),
-                Box::new(1_000_i64),
-                Box::new("calls"),
-            ],
-            "usage/by_tool" | "usage/by_user" | "usage/searches_without_result" => {
-                vec![Box::new(from), Box::new(until), Box::new(1_000_i64)]
-            }
-            "usage/searches_not_followed" => vec![
-                Box::new(from),
-                Box::new(until),
-                Box::new(1_000_i64),
+                Box::new(vec![from, until]),
                 Box::new(until),
             ],
+            "usage/days" => vec![
+                Box::new(jiff::civil::date(2000, 1, 1)),
+                Box::new(jiff::civil::date(2200, 1, 1)),
+            ],
+            "usage/stored_days" => vec![Box::new(jiff::civil::date(2000, 1, 1))],
+            "usage/emails" => vec![Box::new(vec![self.user])],
+            "usage/slugs" => vec![Box::new(vec![self.skill])],
             // The period is empty, so that it has no report on the installed skill.
             "usage/installed_unused" => vec![Box::new(until), Box::new(until), Box::new(1_000_i64)],
             "usage/of_skills" => vec![Box::new(vec![self.skill])],
-            "usage/by_outcome" | "usage/feedback_totals" | "usage/totals" => {
+            "usage/feedback_by_skill" | "usage/installs_by_skill" => {
                 vec![Box::new(from), Box::new(until)]
             }
             "usage/find_feedback" => vec![Box::new(self.user), Box::new("taken")],

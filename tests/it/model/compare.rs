@@ -186,6 +186,8 @@ impl Tenant {
             "audit_logs" => None,
             // Derived from the skills; merged at any time.
             "search_segments" | "search_blocks" => None,
+            // Derived from the usage events of past days.
+            "usage_days" => Some(0),
             table => panic!("the model does not cover the table {table}"),
         }
     }
