@@ -69,13 +69,12 @@ pub fn near_duplicates(texts: &[TextSignature]) -> Vec<NearDuplicates> {
     }
     let mut groups = Groups::new(signatures.len());
     for byte in 0..8 {
-        let mut buckets: HashMap<u8, Vec<usize>> = HashMap::new();
+        let mut buckets: HashMap<u64, Vec<usize>> = HashMap::new();
         for (node, signature) in signatures.iter().enumerate() {
-            let key = signature.to_le_bytes().get(byte).copied().unwrap_or_default();
-            buckets.entry(key).or_default().push(node);
+            buckets.entry(byte_of(*signature, byte)).or_default().push(node);
         }
         for bucket in buckets.values() {
-            join_similar(bucket, &signatures, &mut groups);
+            join_similar(byte, bucket, &signatures, &mut groups);
         }
     }
     let mut found: HashMap<usize, Vec<String>> = HashMap::new();
@@ -98,16 +97,25 @@ pub fn near_duplicates(texts: &[TextSignature]) -> Vec<NearDuplicates> {
     found
 }
 
-fn join_similar(bucket: &[usize], signatures: &[u64], groups: &mut Groups) {
+/// Joins the nodes of a bucket that are similar. All have the same byte with this number.
+fn join_similar(byte: u32, bucket: &[usize], signatures: &[u64], groups: &mut Groups) {
     let of = |node: &usize| signatures.get(*node).copied().unwrap_or_default();
     for (at, one) in bucket.iter().enumerate() {
         let signature = of(one);
         for other in bucket.iter().skip(at + 1) {
-            if are_near_duplicates(signature, of(other)) {
+            let difference = signature ^ of(other);
+            // A pair that shares several bytes is joined by the first.
+            if are_near_duplicates(signature, of(other))
+                && !(0..byte).any(|byte| byte_of(difference, byte) == 0)
+            {
                 groups.join(*one, *other);
             }
         }
     }
+}
+
+const fn byte_of(bits: u64, number: u32) -> u64 {
+    bits >> (8 * number) & 0xff
 }
 
 /// Disjoint sets of nodes (union-find).

@@ -19,8 +19,8 @@ const DEFAULT_DAYS: u32 = 30;
 const DEFAULT_TOP: u32 = 10;
 /// Characters of a search's text.
 const MAX_QUERY_CHARS: usize = 500;
-/// Larger catalogs are not searched for near-duplicates in a call: 20,000 skills take a tenth of a second.
-const MAX_COMPARED_SKILLS: usize = 20_000;
+/// Larger catalogs are not searched for near-duplicates in a call: if all skills are similar, 10,000 take more than a second.
+const MAX_COMPARED_SKILLS: usize = 10_000;
 /// Slugs of a group of near-duplicates.
 const MAX_GROUP_SKILLS: usize = 10;
 

@@ -15,5 +15,5 @@ SELECT p.proname::text, 'an unknown SECURITY DEFINER function, or one without a 
 FROM pg_catalog.pg_proc p
 WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef
   AND (p.proname NOT IN ('ensure_usage_partitions', 'detach_usage_month', 'prune_detached_month', 'erase_tenant',
-                         'purge_skill', 'prune_tenant_usage', 'count_stored_bytes')
+                         'purge_skill', 'prune_tenant_usage', 'count_stored_bytes', 'forget_usage_day')
        OR NOT 'search_path=pg_catalog, public, pg_temp' = ANY (coalesce(p.proconfig, '{}')))

@@ -32,7 +32,7 @@ WITH events AS MATERIALIZED (
     SELECT g.period, array_agg(g.query) AS queries, array_agg(g.filters) AS filters, array_agg(g.weak) AS weak,
            array_agg(g.searches) AS searches
     FROM (
-        SELECT n.period, n.query, n.filters, bool_and(n.result_count > 0) AS weak, count(*)::integer AS searches
+        SELECT n.period, n.query, n.filters, coalesce(bool_and(n.result_count > 0), false) AS weak, count(*)::integer AS searches
         FROM events n
         WHERE n.query IS NOT NULL AND n.filters IS NOT NULL
         GROUP BY 1, 2, 3

@@ -45,7 +45,10 @@ pub(super) async fn summarise(tx: &TenantTx, period: Period, now: Timestamp) -> 
     for bounds in unsummarised(period, &stored) {
         for (number, row) in read_events(tx, now, &bounds).await? {
             summary.add(&row)?;
-            let day = bounds.get(number - 1..=number).and_then(whole_day);
+            let day = number
+                .checked_sub(1)
+                .and_then(|before| bounds.get(before..=number))
+                .and_then(whole_day);
             if let (true, Some(day)) = (may_store, day) {
                 store(tx, day, &row).await?;
             }
