@@ -9,9 +9,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt as _;
 use rmcp::ErrorData;
-use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
@@ -20,6 +18,7 @@ use super::client_connection::{ClientConnection, Interrupted};
 use super::completion::{Completion, TxDisposition};
 use super::errors;
 use super::event_metadata::{RequestMetadata, TransportKind};
+use super::large_calls::LargeCalls;
 use super::recording::{self, CALL_TIMEOUT};
 use super::refusals::RefusalRecorder;
 use super::request::{RecordedRequest, RequestSummary, method_error};
@@ -30,22 +29,8 @@ use crate::mcp_methods::Method;
 use crate::registry::private_keys::SigningKeys;
 use crate::registry::usage::CallOutcome;
 use crate::search::{self, SearchCache};
-use crate::tenancy::{ApiKey, AuthError, CallPermit, OverLimit, Principal, Share, ShareLimiter, ShareLimits};
+use crate::tenancy::{ApiKey, AuthError, CallPermit, OverLimit, Principal};
 use crate::tools::{CallContext, SideEffect};
-
-/// Calls at once that may hold all files of a skill in memory. With the largest skill, of 16 MiB, each may need 100 MiB.
-pub const LARGE_CALLS: ShareLimits = ShareLimits {
-    per_key: 1,
-    per_tenant: 2,
-    total: 4,
-};
-/// What the answer of such a call may have.
-const LARGE_ANSWER_BYTES: usize = 16 << 20;
-/// How long a call waits for its place among them.
-const LARGE_CALL_WAIT: Duration = Duration::from_secs(10);
-/// How long a call waits until the client has read earlier answers. Less than its place takes, because a client that reads needs
-/// milliseconds for it.
-const UNREAD_WAIT: Duration = Duration::from_secs(2);
 
 /// Limits of a server process.
 #[derive(Debug, Clone, Copy)]
@@ -81,7 +66,7 @@ pub struct CallService {
     pub(super) refusals: RefusalRecorder,
     subscriptions: Subscriptions,
     days: super::day_summaries::DaySummaries,
-    large_calls: ShareLimiter,
+    large_calls: LargeCalls,
     #[cfg(feature = "test-util")]
     test_hook: Option<TestHook>,
 }
@@ -99,7 +84,7 @@ impl CallService {
             signing_keys: SigningKeys::none(),
             call_timeout: limits.call_timeout,
             in_flight: TaskTracker::new(),
-            large_calls: ShareLimiter::new(LARGE_CALLS),
+            large_calls: LargeCalls::default(),
             days: super::day_summaries::DaySummaries::default(),
             refusals: RefusalRecorder::default(),
             #[cfg(feature = "test-util")]
@@ -192,7 +177,7 @@ impl CallService {
         let source = metadata.transport.as_str();
         // Waited for before a connection is taken.
         let memory = if request.loads_skill() {
-            self.memory_share(api_key).await.map(Some)
+            self.large_calls.take(&self.access, api_key).await.map(Some)
         } else {
             Ok(None)
         };
@@ -229,33 +214,6 @@ impl CallService {
             "call"
         );
         reply
-    }
-
-    /// A place among the calls that hold all files of a skill in memory.
-    ///
-    /// # Errors
-    /// The message for the caller if none is free within 10 seconds, or if the key has too many unread answers for 2 seconds.
-    async fn memory_share(&self, key: &ApiKey) -> Result<Share, &'static str> {
-        let deadline = Instant::now() + LARGE_CALL_WAIT;
-        loop {
-            let may_answer = self.access.may_answer(key, LARGE_ANSWER_BYTES);
-            tokio::time::timeout(UNREAD_WAIT, may_answer)
-                .await
-                .map_err(|_elapsed| {
-                    "Your API key has too many answers that are not read yet. Read or close them, then try again."
-                })?;
-            let free = self
-                .large_calls
-                .take_when_free(key.claimed_tenant(), key.hash(), 1);
-            let share = tokio::time::timeout_at(deadline, free)
-                .await
-                .map_err(|_elapsed| "The registry is busy with other large skills. Try again in a moment.")?;
-            // The call that had the place before may have left its answer unread.
-            let may_answer = self.access.may_answer(key, LARGE_ANSWER_BYTES);
-            if may_answer.now_or_never().is_some() {
-                return Ok(share);
-            }
-        }
     }
 
     /// Runs a request that leaves no usage event (lists, completions). Its transaction is always rolled back.
