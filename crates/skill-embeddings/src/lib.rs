@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+
+mod budget;
+mod embedder;
+mod endpoint;
+mod error;
+mod text;
+mod vectors;
+
+pub use budget::{NoEmbedding, QUERY_BUDGET, QueryEmbedder};
+pub use embedder::{EmbedFuture, Embedder, Embedding, MAX_DIMENSIONS, ModelId};
+pub use endpoint::{EndpointEmbedder, EndpointKey, EndpointSettings, MAX_BATCH_SIZE};
+pub use error::{EmbedError, MAX_MODEL_ID_BYTES, SettingsError, VectorFault};
+pub use text::{InputHash, MAX_TEXT_CHARS, text_of};
+pub use vectors::{BadVectorBytes, Int8Vectors, Neighbour, QuantizedVector};
