@@ -4,6 +4,8 @@ mod budget;
 mod embedder;
 mod endpoint;
 mod error;
+#[cfg(feature = "local-model")]
+mod local;
 mod text;
 mod vectors;
 
@@ -11,5 +13,7 @@ pub use budget::{NoEmbedding, QUERY_BUDGET, QueryEmbedder};
 pub use embedder::{EmbedFuture, Embedder, Embedding, MAX_DIMENSIONS, ModelId};
 pub use endpoint::{EndpointEmbedder, EndpointKey, EndpointSettings, MAX_BATCH_SIZE};
 pub use error::{EmbedError, MAX_MODEL_ID_BYTES, SettingsError, VectorFault};
+#[cfg(feature = "local-model")]
+pub use local::{LocalEmbedder, LocalModelSettings};
 pub use text::{InputHash, MAX_TEXT_CHARS, text_of};
 pub use vectors::{BadVectorBytes, Int8Vectors, Neighbour, QuantizedVector};

@@ -1,0 +1,162 @@
+//! The weights of an encoder, from `model.safetensors`.
+
+use std::path::{Path, PathBuf};
+
+use ndarray::{Array1, Array2, Axis, concatenate};
+use safetensors::{Dtype, SafeTensors};
+
+use super::config::{ModelConfig, read_file};
+use crate::error::SettingsError;
+
+/// Maximum size of the weights. They are held in memory as they are.
+const MAX_WEIGHTS_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+
+pub(super) struct Weights {
+    /// One row per token of the vocabulary.
+    pub(super) words: Array2<f32>,
+    /// One row per position, with the vector of the first token type added.
+    pub(super) positions: Array2<f32>,
+    pub(super) norm: Norm,
+    pub(super) layers: Vec<Layer>,
+}
+
+pub(super) struct Layer {
+    /// Query, key and value in one, so that they are one multiplication.
+    pub(super) query_key_value: Linear,
+    pub(super) attention_output: Linear,
+    pub(super) attention_norm: Norm,
+    pub(super) intermediate: Linear,
+    pub(super) output: Linear,
+    pub(super) output_norm: Norm,
+}
+
+/// `x * weight + bias`.
+pub(super) struct Linear {
+    /// One column per output. The file has one row per output; multiplying with that takes almost twice as long, because
+    /// the library copies the numbers of a column one by one.
+    pub(super) weight: Array2<f32>,
+    pub(super) bias: Array1<f32>,
+}
+
+pub(super) struct Norm {
+    pub(super) weight: Array1<f32>,
+    pub(super) bias: Array1<f32>,
+}
+
+impl Weights {
+    /// Reads the weights. Returns the file's bytes too, for a hash of them.
+    pub(super) fn read(folder: &Path, config: &ModelConfig) -> Result<(Self, Vec<u8>), SettingsError> {
+        let (file, bytes) = read_file(folder, "model.safetensors", MAX_WEIGHTS_BYTES)?;
+        let tensors = SafeTensors::deserialize(&bytes).map_err(|error| SettingsError::ModelFile {
+            file: file.clone(),
+            reason: error.to_string(),
+        })?;
+        let weights = Reader { file, tensors }.weights(config)?;
+        Ok((weights, bytes))
+    }
+}
+
+struct Reader<'a> {
+    file: PathBuf,
+    tensors: SafeTensors<'a>,
+}
+
+impl Reader<'_> {
+    fn weights(&self, config: &ModelConfig) -> Result<Weights, SettingsError> {
+        let hidden = config.hidden_size;
+        let types = self.matrix(
+            "embeddings.token_type_embeddings.weight",
+            config.type_vocab_size,
+            hidden,
+        )?;
+        let mut positions = self.matrix(
+            "embeddings.position_embeddings.weight",
+            config.max_position_embeddings,
+            hidden,
+        )?;
+        positions += &types.row(0);
+        let layers = (0..config.num_hidden_layers).map(|index| self.layer(index, config));
+        Ok(Weights {
+            words: self.matrix("embeddings.word_embeddings.weight", config.vocab_size, hidden)?,
+            positions,
+            norm: self.norm("embeddings.LayerNorm", hidden)?,
+            layers: layers.collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn layer(&self, index: usize, config: &ModelConfig) -> Result<Layer, SettingsError> {
+        let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
+        let name = |part: &str| format!("encoder.layer.{index}.{part}");
+        let linear = |part: &str, output, input| self.linear(&name(part), output, input);
+        let parts = [
+            linear("attention.self.query", hidden, hidden)?,
+            linear("attention.self.key", hidden, hidden)?,
+            linear("attention.self.value", hidden, hidden)?,
+        ];
+        let joined = |reason: ndarray::ShapeError| self.unsupported(reason.to_string());
+        let weight =
+            concatenate(Axis(1), &parts.each_ref().map(|part| part.weight.view())).map_err(joined)?;
+        let weight = weight.as_standard_layout().into_owned();
+        let bias = concatenate(Axis(0), &parts.each_ref().map(|part| part.bias.view())).map_err(joined)?;
+        Ok(Layer {
+            query_key_value: Linear { weight, bias },
+            attention_output: linear("attention.output.dense", hidden, hidden)?,
+            attention_norm: self.norm(&name("attention.output.LayerNorm"), hidden)?,
+            intermediate: linear("intermediate.dense", intermediate, hidden)?,
+            output: linear("output.dense", hidden, intermediate)?,
+            output_norm: self.norm(&name("output.LayerNorm"), hidden)?,
+        })
+    }
+
+    fn linear(&self, name: &str, output: usize, input: usize) -> Result<Linear, SettingsError> {
+        Ok(Linear {
+            weight: transposed(&self.matrix(&format!("{name}.weight"), output, input)?),
+            bias: self.vector(&format!("{name}.bias"), output)?,
+        })
+    }
+
+    fn norm(&self, name: &str, size: usize) -> Result<Norm, SettingsError> {
+        Ok(Norm {
+            weight: self.vector(&format!("{name}.weight"), size)?,
+            bias: self.vector(&format!("{name}.bias"), size)?,
+        })
+    }
+
+    fn matrix(&self, name: &str, rows: usize, columns: usize) -> Result<Array2<f32>, SettingsError> {
+        let numbers = self.numbers(name, &[rows, columns])?;
+        Array2::from_shape_vec((rows, columns), numbers).map_err(|error| self.unsupported(error.to_string()))
+    }
+
+    fn vector(&self, name: &str, size: usize) -> Result<Array1<f32>, SettingsError> {
+        self.numbers(name, &[size]).map(Array1::from_vec)
+    }
+
+    /// The numbers of a tensor. Some models write `bert.` before the names.
+    fn numbers(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, SettingsError> {
+        let tensor = self
+            .tensors
+            .tensor(name)
+            .or_else(|_| self.tensors.tensor(&format!("bert.{name}")))
+            .map_err(|_| self.unsupported(format!("there is no tensor {name}")))?;
+        if tensor.dtype() != Dtype::F32 || tensor.shape() != shape {
+            return Err(self.unsupported(format!(
+                "the tensor {name} is {:?} {:?}, and F32 {shape:?} is needed",
+                tensor.dtype(),
+                tensor.shape()
+            )));
+        }
+        let (numbers, _) = tensor.data().as_chunks::<4>();
+        Ok(numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+    }
+
+    fn unsupported(&self, reason: String) -> SettingsError {
+        SettingsError::UnsupportedModel {
+            file: self.file.clone(),
+            reason,
+        }
+    }
+}
+
+fn transposed(matrix: &Array2<f32>) -> Array2<f32> {
+    matrix.t().as_standard_layout().into_owned()
+}
