@@ -4,8 +4,10 @@ mod budget;
 mod embedder;
 mod endpoint;
 mod error;
+mod fusion;
 #[cfg(feature = "local-model")]
 mod local;
+mod settings;
 mod text;
 mod vectors;
 
@@ -13,7 +15,9 @@ pub use budget::{NoEmbedding, QUERY_BUDGET, QueryEmbedder};
 pub use embedder::{EmbedFuture, Embedder, Embedding, MAX_DIMENSIONS, ModelId};
 pub use endpoint::{EndpointEmbedder, EndpointKey, EndpointSettings, MAX_BATCH_SIZE};
 pub use error::{EmbedError, MAX_MODEL_ID_BYTES, SettingsError, VectorFault};
+pub use fusion::{CANDIDATES, COSINE_WEIGHT, Fused, WordAnswer, fuse};
 #[cfg(feature = "local-model")]
-pub use local::{LocalEmbedder, LocalModelSettings};
+pub use local::LocalEmbedder;
+pub use settings::{EmbeddingSettings, LocalModelSettings};
 pub use text::{InputHash, MAX_TEXT_CHARS, text_of};
 pub use vectors::{BadVectorBytes, Int8Vectors, Neighbour, QuantizedVector};

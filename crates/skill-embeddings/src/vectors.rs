@@ -146,7 +146,7 @@ impl<Id: Copy + Ord + Hash> Int8Vectors<Id> {
     /// ID. Calls `filter` only for documents that may be among them. A query of another number of dimensions finds
     /// nothing.
     ///
-    /// Exact: reads all vectors. Measured with 384 dimensions: 5,000 in 0.2 ms, 100,000 in 4 ms.
+    /// Exact: reads all vectors. With 384 dimensions on one processor, 5,021 take 0.3 ms and 100,000 take 5 ms.
     #[must_use]
     pub fn nearest(
         &self,

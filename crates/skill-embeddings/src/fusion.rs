@@ -1,0 +1,244 @@
+//! Combines a lexical ranking with the nearest vectors.
+//!
+//! The scores are added: the lexical score as a share of the best one, and the cosine times [`COSINE_WEIGHT`]. A search by
+//! words alone gives no high place to a skill that uses other words, however near it is, because every lexical hit has a
+//! head start. So if words answer weakly, places after the first are kept for the nearest skills.
+//!
+//! Measured on 6,128 requests and 100 wishes in other words than their skill uses, see README.md.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
+
+use crate::vectors::Neighbour;
+
+/// What a cosine of 1 adds to a lexical score of 0 to 1. Between 0.35 and 0.7 the quality is the same.
+pub const COSINE_WEIGHT: f32 = 0.5;
+
+/// How many lexical hits and how many neighbours a caller should hand in. More do not change the first ten.
+pub const CANDIDATES: usize = 200;
+
+/// Places that are kept for the nearest skills if words answer weakly.
+const KEPT_PLACES: usize = 4;
+/// The first of them: the best skill of all stays where it is.
+const FIRST_KEPT_PLACE: usize = 1;
+
+/// Words outside of the body that a weak best hit has at most.
+const WEAK_WORDS: usize = 2;
+/// A query of fewer words is a name or a keyword, which a skill has or has not.
+const MIN_WORDS: usize = 3;
+
+/// How well the words of a query answer it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WordAnswer {
+    Strong,
+    /// The best hit has few of the words, except in its body, where almost any word can be found.
+    Weak,
+}
+
+impl WordAnswer {
+    /// `query_words` is the number of distinct words of the query without stop words. `best_hit_words` is how many of
+    /// them the best lexical hit has in its name, tags, description or headings; 0 if there is no hit.
+    #[must_use]
+    pub const fn of(query_words: usize, best_hit_words: usize) -> Self {
+        let few = best_hit_words <= WEAK_WORDS && best_hit_words * 2 < query_words;
+        if few && query_words >= MIN_WORDS {
+            Self::Weak
+        } else {
+            Self::Strong
+        }
+    }
+}
+
+/// A result of [`fuse`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Fused<Id> {
+    pub id: Id,
+    /// Not ordered where places are kept for the nearest.
+    pub score: f32,
+    /// The lexical score as it was; `None` if the document has none of the words.
+    pub lexical: Option<f32>,
+    /// `None` if the document has no vector.
+    pub cosine: Option<f32>,
+}
+
+/// The best `limit` documents of two rankings, best first. Equal scores are ordered by ID.
+///
+/// `lexical` and `nearest` are best first, and already restricted to what the caller may see: nothing else can be in the
+/// result. `cosine` gives the cosine of a lexical hit that is not among the nearest, see
+/// [`Int8Vectors::cosine`](crate::Int8Vectors::cosine). Without neighbours, the lexical order is unchanged.
+///
+/// # Examples
+/// ```
+/// use skill_embeddings::{Neighbour, WordAnswer, fuse};
+///
+/// let lexical = [("pdf-tools", 8.0), ("csv-tools", 7.8)];
+/// let nearest = [Neighbour { id: "csv-tools", cosine: 0.7 }, Neighbour { id: "sheets", cosine: 0.6 }];
+/// let fused = fuse(&lexical, &nearest, |_| Some(0.1), WordAnswer::Strong, 10);
+/// let ids: Vec<&str> = fused.iter().map(|fused| fused.id).collect();
+/// assert_eq!(ids, ["csv-tools", "pdf-tools", "sheets"]);
+/// ```
+#[must_use]
+pub fn fuse<Id: Copy + Ord + Hash>(
+    lexical: &[(Id, f32)],
+    nearest: &[Neighbour<Id>],
+    cosine: impl Fn(Id) -> Option<f32>,
+    answer: WordAnswer,
+    limit: usize,
+) -> Vec<Fused<Id>> {
+    let mut fused = added(lexical, nearest, cosine);
+    if answer == WordAnswer::Weak && !nearest.is_empty() {
+        fused = with_kept_places(fused, nearest);
+    }
+    fused.truncate(limit);
+    fused
+}
+
+fn added<Id: Copy + Ord + Hash>(
+    lexical: &[(Id, f32)],
+    nearest: &[Neighbour<Id>],
+    cosine: impl Fn(Id) -> Option<f32>,
+) -> Vec<Fused<Id>> {
+    let best = lexical.first().map_or(0.0, |(_, score)| *score);
+    let share = |score: f32| if best > 0.0 { score / best } else { 0.0 };
+    let cosines: HashMap<Id, f32> = nearest.iter().map(|near| (near.id, near.cosine)).collect();
+    let lexical_ids: HashSet<Id> = lexical.iter().map(|(id, _)| *id).collect();
+    let hits = lexical.iter().map(|(id, score)| {
+        // Without any vector near the query, cosines would only reorder what words found.
+        let known = cosines.get(id).copied();
+        let cosine = known.or_else(|| if nearest.is_empty() { None } else { cosine(*id) });
+        Fused {
+            id: *id,
+            score: share(*score) + COSINE_WEIGHT * cosine.unwrap_or(0.0),
+            lexical: Some(*score),
+            cosine,
+        }
+    });
+    let others = nearest.iter().filter(|near| !lexical_ids.contains(&near.id));
+    let others = others.map(|near| Fused {
+        id: near.id,
+        score: COSINE_WEIGHT * near.cosine,
+        lexical: None,
+        cosine: Some(near.cosine),
+    });
+    let mut fused: Vec<Fused<Id>> = hits.chain(others).collect();
+    fused.sort_by(|one, other| {
+        other
+            .score
+            .total_cmp(&one.score)
+            .then_with(|| one.id.cmp(&other.id))
+    });
+    fused
+}
+
+/// Moves the nearest documents that are further behind to the kept places.
+fn with_kept_places<Id: Copy + Ord + Hash>(
+    fused: Vec<Fused<Id>>,
+    nearest: &[Neighbour<Id>],
+) -> Vec<Fused<Id>> {
+    let before: HashSet<Id> = fused
+        .iter()
+        .take(FIRST_KEPT_PLACE)
+        .map(|fused| fused.id)
+        .collect();
+    let chosen: Vec<Id> = nearest
+        .iter()
+        .map(|near| near.id)
+        .filter(|id| !before.contains(id))
+        .take(KEPT_PLACES)
+        .collect();
+    let place = |id: Id| {
+        let chosen = chosen.iter().position(|chosen| *chosen == id);
+        match chosen {
+            _ if before.contains(&id) => 0,
+            Some(position) => FIRST_KEPT_PLACE + position,
+            None => FIRST_KEPT_PLACE + KEPT_PLACES,
+        }
+    };
+    let mut fused = fused;
+    // The sort is stable, so that all others keep their order.
+    fused.sort_by_key(|fused| place(fused.id));
+    fused
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn near(pairs: &[(u32, f32)]) -> Vec<Neighbour<u32>> {
+        pairs
+            .iter()
+            .map(|(id, cosine)| Neighbour {
+                id: *id,
+                cosine: *cosine,
+            })
+            .collect()
+    }
+
+    fn ids(fused: &[Fused<u32>]) -> Vec<u32> {
+        fused.iter().map(|fused| fused.id).collect()
+    }
+
+    #[test]
+    fn without_vectors_the_lexical_order_is_unchanged() {
+        let lexical = [(3, 9.0), (1, 4.0), (2, 4.0)];
+        let fused = fuse(&lexical, &[], |_| Some(1.0), WordAnswer::Weak, 10);
+        assert_eq!(ids(&fused), [3, 1, 2]);
+        assert_eq!(fused[0].cosine, None);
+    }
+
+    #[test]
+    fn without_lexical_hits_the_nearest_are_the_result() {
+        let fused = fuse(&[], &near(&[(5, 0.9), (4, 0.8)]), |_| None, WordAnswer::Weak, 1);
+        assert_eq!(ids(&fused), [5]);
+        assert_eq!(fused[0].lexical, None);
+    }
+
+    #[test]
+    fn weak_words_leave_places_to_the_nearest() {
+        let lexical: Vec<(u32, f32)> = (0..10).map(|id| (id, 10.0 - id as f32 * 0.1)).collect();
+        let nearest = near(&[(0, 0.5), (20, 0.4), (21, 0.39), (9, 0.38), (22, 0.37), (23, 0.36)]);
+        let strong = fuse(&lexical, &nearest, |_| Some(0.0), WordAnswer::Strong, 5);
+        assert_eq!(ids(&strong), [0, 9, 1, 2, 3]);
+        let weak = fuse(&lexical, &nearest, |_| Some(0.0), WordAnswer::Weak, 7);
+        assert_eq!(ids(&weak), [0, 20, 21, 9, 22, 1, 2]);
+    }
+
+    #[test]
+    fn answer_is_weak_if_the_best_hit_has_few_of_several_words() {
+        for (query, hit, expected) in [
+            (6, 1, WordAnswer::Weak),
+            (6, 2, WordAnswer::Weak),
+            (6, 3, WordAnswer::Strong),
+            (14, 3, WordAnswer::Strong),
+            (4, 2, WordAnswer::Strong),
+            (3, 1, WordAnswer::Weak),
+            (2, 0, WordAnswer::Strong),
+            (0, 0, WordAnswer::Strong),
+        ] {
+            assert_eq!(WordAnswer::of(query, hit), expected, "{query} {hit}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_document_is_in_the_result_once(
+            lexical in proptest::collection::btree_map(0_u32..20, 0.0_f32..9.0, 0..10),
+            nearest in proptest::collection::btree_map(0_u32..20, -1.0_f32..1.0, 0..10),
+            weak in any::<bool>()
+        ) {
+            let mut lexical: Vec<(u32, f32)> = lexical.into_iter().collect();
+            lexical.sort_by(|one, other| other.1.total_cmp(&one.1));
+            let mut nearest: Vec<(u32, f32)> = nearest.into_iter().collect();
+            nearest.sort_by(|one, other| other.1.total_cmp(&one.1));
+            let answer = if weak { WordAnswer::Weak } else { WordAnswer::Strong };
+            let mut found = ids(&fuse(&lexical, &near(&nearest), |_| None, answer, 100));
+            found.sort_unstable();
+            let mut expected: Vec<u32> = lexical.iter().chain(&nearest).map(|(id, _)| *id).collect();
+            expected.sort_unstable();
+            expected.dedup();
+            prop_assert_eq!(found, expected);
+        }
+    }
+}
