@@ -1,0 +1,120 @@
+//! Reads the corpus: skills, requests and wishes.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+
+use agent_skills::{SkillDocument, read_document};
+use flate2::read::MultiGzDecoder;
+use serde::Deserialize;
+use skill_embeddings::text_of;
+use skill_search::{Document, SearchIndex};
+
+/// The wishes: one per line, in other words than their skill.
+const WISHES: &str = include_str!("../wishes.jsonl");
+
+pub(crate) struct Skills {
+    /// `owner/name`, sorted. The index is the ID of the skill.
+    pub(crate) ids: Vec<String>,
+    pub(crate) documents: Vec<SkillDocument>,
+}
+
+pub(crate) struct Request {
+    pub(crate) text: String,
+    /// The one relevant skill.
+    pub(crate) skill: usize,
+}
+
+impl Skills {
+    pub(crate) fn read(archive: &Path) -> Self {
+        let file = File::open(archive).expect("skills-md.tar.gz can be opened");
+        let mut archive = tar::Archive::new(MultiGzDecoder::new(BufReader::new(file)));
+        let mut skills = BTreeMap::new();
+        for entry in archive.entries().expect("skills-md.tar.gz is a tar file") {
+            let mut entry = entry.expect("each entry is readable");
+            let path = entry.path().expect("each entry has a path").into_owned();
+            if !path.ends_with("SKILL.md") {
+                continue;
+            }
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes).expect("each entry is complete");
+            let parent = path
+                .parent()
+                .expect("each SKILL.md is in a folder")
+                .to_string_lossy();
+            let id = parent.trim_start_matches("./").to_owned();
+            let folder = id.rsplit('/').next().unwrap_or(&id);
+            match read_document(&bytes, folder) {
+                Ok(document) => {
+                    skills.insert(id, document);
+                }
+                Err(error) => eprintln!("{id} is not indexed: {error}"),
+            }
+        }
+        let (ids, documents) = skills.into_iter().unzip();
+        Self { ids, documents }
+    }
+
+    /// What is embedded.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        let text = |document: &SkillDocument| {
+            text_of(document.name.as_str(), &document.description, &document.headings)
+        };
+        self.documents.iter().map(text).collect()
+    }
+
+    pub(crate) fn index(&self) -> SearchIndex<usize> {
+        let mut index = SearchIndex::new();
+        for (id, document) in self.documents.iter().enumerate() {
+            index.upsert(&Document {
+                id,
+                name: document.name.as_str(),
+                description: &document.description,
+                // Few skills have tags; the quality is measured without them.
+                tags: &[],
+                headings: &document.headings,
+                body: &document.body,
+            });
+        }
+        index
+    }
+
+    pub(crate) fn requests(&self, file: &Path) -> Vec<Request> {
+        let file = File::open(file).expect("queries-dev.jsonl.gz can be opened");
+        let lines = BufReader::new(MultiGzDecoder::new(file)).lines();
+        lines
+            .map(|line| self.request(&line.expect("each line is UTF-8")))
+            .collect()
+    }
+
+    pub(crate) fn wishes(&self) -> Vec<Request> {
+        WISHES.lines().map(|line| self.request(line)).collect()
+    }
+
+    fn request(&self, line: &str) -> Request {
+        #[derive(Deserialize)]
+        struct Line {
+            #[serde(alias = "wish")]
+            query: String,
+            skill: String,
+        }
+        let line: Line = serde_json::from_str(line).expect("each line is a request in JSON");
+        let skill = self
+            .ids
+            .binary_search(&line.skill)
+            .expect("each request names a skill of the corpus");
+        Request {
+            text: line.query,
+            skill,
+        }
+    }
+}
+
+/// Assigns each skill to half 0 or 1 by the FNV-1a hash of its ID, so no skill has requests in both halves.
+pub(crate) fn half(skill: &str) -> usize {
+    let hash = skill.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    });
+    usize::from((hash >> 32) & 1 == 1)
+}

@@ -1,0 +1,104 @@
+//! The rankings that are compared.
+
+use std::collections::HashMap;
+
+use skill_embeddings::{CANDIDATES, Embedding, Fused, Int8Vectors, QuantizedVector, WordAnswer, fuse};
+use skill_search::{Field, Hit, Query, SearchIndex};
+
+/// The usual constant of reciprocal rank fusion (Cormack, Clarke and Büttcher 2009).
+const RRF_CONSTANT: f64 = 60.0;
+
+/// What the methods read.
+pub(crate) struct Index {
+    pub(crate) lexical: SearchIndex<usize>,
+    pub(crate) vectors: Int8Vectors<usize>,
+    pub(crate) exact: Vec<Embedding>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Method {
+    Lexical,
+    /// The cosine alone, with 32-bit floats.
+    Exact,
+    /// The cosine alone, with a byte per dimension.
+    Meaning,
+    ReciprocalRanks,
+    /// Scores added, without kept places.
+    Added,
+    /// As `Added`, with places kept for the nearest if words answer weakly.
+    Chosen,
+}
+
+impl Method {
+    pub(crate) const ALL: [(Self, &str); 6] = [
+        (Self::Lexical, "words alone"),
+        (Self::Exact, "meaning alone, 32-bit floats"),
+        (Self::Meaning, "meaning alone, int8"),
+        (Self::ReciprocalRanks, "reciprocal rank fusion"),
+        (Self::Added, "scores added"),
+        (Self::Chosen, "added, places kept if weak"),
+    ];
+
+    /// The first `limit` skills for a request.
+    pub(crate) fn rank(self, index: &Index, text: &str, embedding: &Embedding, limit: usize) -> Vec<usize> {
+        let query = Query::new(text);
+        let hits = || index.lexical.search(&query, CANDIDATES, |_| true);
+        let quantized = QuantizedVector::new(embedding);
+        match self {
+            Self::Lexical => hits().iter().take(limit).map(|hit| hit.id).collect(),
+            Self::Exact => {
+                let cosines = index.exact.iter().map(|document| document.cosine(embedding));
+                let mut all: Vec<(usize, f32)> = cosines.enumerate().collect();
+                all.sort_by(|one, other| other.1.total_cmp(&one.1).then(one.0.cmp(&other.0)));
+                all.into_iter().take(limit).map(|(id, _)| id).collect()
+            }
+            Self::Meaning => {
+                let nearest = index.vectors.nearest(&quantized, limit, |_| true);
+                nearest.iter().map(|near| near.id).collect()
+            }
+            Self::ReciprocalRanks => reciprocal_ranks(index, &hits(), &quantized, limit),
+            Self::Added => fused(index, &hits(), &quantized, WordAnswer::Strong, limit),
+            Self::Chosen => {
+                let hits = hits();
+                let answer = WordAnswer::of(query.word_count(), hits.first().map_or(0, words_outside_body));
+                fused(index, &hits, &quantized, answer, limit)
+            }
+        }
+    }
+}
+
+fn words_outside_body(hit: &Hit<usize>) -> usize {
+    hit.matched
+        .iter()
+        .filter(|matched| matched.field != Field::Body)
+        .count()
+}
+
+fn fused(
+    index: &Index,
+    hits: &[Hit<usize>],
+    query: &QuantizedVector,
+    answer: WordAnswer,
+    limit: usize,
+) -> Vec<usize> {
+    let lexical: Vec<(usize, f32)> = hits.iter().map(|hit| (hit.id, hit.score)).collect();
+    let nearest = index.vectors.nearest(query, CANDIDATES, |_| true);
+    let cosine = |id| index.vectors.cosine(id, query);
+    let fused: Vec<Fused<usize>> = fuse(&lexical, &nearest, cosine, answer, limit);
+    fused.iter().map(|fused| fused.id).collect()
+}
+
+fn reciprocal_ranks(index: &Index, hits: &[Hit<usize>], query: &QuantizedVector, limit: usize) -> Vec<usize> {
+    let nearest = index.vectors.nearest(query, CANDIDATES, |_| true);
+    let mut scores: HashMap<usize, f64> = HashMap::new();
+    let rankings: [Vec<usize>; 2] = [
+        hits.iter().map(|hit| hit.id).collect(),
+        nearest.iter().map(|near| near.id).collect(),
+    ];
+    for (rank, id) in rankings.iter().flat_map(|ids| ids.iter().enumerate()) {
+        *scores.entry(*id).or_default() += 1.0 / (RRF_CONSTANT + rank as f64);
+    }
+    let mut scores: Vec<(usize, f64)> = scores.into_iter().collect();
+    scores.sort_by(|one, other| other.1.total_cmp(&one.1).then(one.0.cmp(&other.0)));
+    scores.into_iter().take(limit).map(|(id, _)| id).collect()
+}
