@@ -13,6 +13,7 @@ mod distribute;
 mod doctor;
 mod duration;
 mod embedded_errors;
+mod embedding_args;
 mod files;
 mod group;
 mod import;

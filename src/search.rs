@@ -8,21 +8,32 @@
 //! The caller's transaction reads the catalog's revision together with the API key. Documents of an older revision are brought up
 //! to date in the same transaction before a search, so a search never misses a skill that was published before the call. Changes
 //! that no segment has are indexed in memory.
+//!
+//! With a provider of embeddings ([`Meaning`]), skills have vectors too (`skill_embeddings`), computed in the background
+//! ([`embed_after_call`]). A search then combines what words find with what is near in meaning.
 
 mod blocks;
 mod cache;
 mod catalog;
 mod checking;
 mod duplicates;
+mod embedding;
 mod facets;
+mod fusing;
 mod indexing;
+mod meaning;
 mod merging;
 mod segments;
 mod source;
+mod vectors;
 
 pub use cache::{Found, SearchCache};
 pub use catalog::TenantCatalog;
 pub use checking::{Checked, IndexStatus, check, status};
 pub use duplicates::{NearDuplicates, TextSignature, near_duplicates};
+pub use embedding::{
+    Embedded, EmbeddingError, EmbeddingProgress, EmbeddingStatus, embed, embed_after_call, embedding_status,
+};
 pub use facets::Facets;
 pub use indexing::{commit, compact, compact_after_call, index_changes, rebuild};
+pub use meaning::{Meaning, WordsOnly};

@@ -19,8 +19,8 @@ INSERT INTO blobs (tenant_id, digest, bytes)
 VALUES (current_tenant_id(), sha256('probe'), 'probe');
 INSERT INTO skill_files (tenant_id, version_id, path, digest, size, mode)
 VALUES (current_tenant_id(), current_tenant_id(), 'SKILL.md', sha256('probe'), 5, 'file');
-INSERT INTO skill_embeddings (tenant_id, version_id, model, dimensions, vector)
-VALUES (current_tenant_id(), current_tenant_id(), 'probe', 1, '\x00');
+INSERT INTO skill_embeddings (tenant_id, version_id, model, dimensions, vector, input_hash, revision)
+VALUES (current_tenant_id(), current_tenant_id(), 'probe', 1, '\x0000803f7f', sha256('probe'), 1);
 INSERT INTO skill_reviews (tenant_id, id, version_id, reviewer_id, verdict)
 VALUES (current_tenant_id(), current_tenant_id(), current_tenant_id(), current_tenant_id(), 'approved');
 INSERT INTO skill_aliases (tenant_id, slug, skill_id)

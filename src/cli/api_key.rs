@@ -77,6 +77,17 @@ impl KeyArgs {
     }
 }
 
+/// The key of another service, without white space around it: from a file that no other account can read, or from an environment
+/// variable.
+pub(super) fn of_service(file: Option<&Path>, variable: &str) -> Result<Option<Secret>, CliError> {
+    let text = match file {
+        None => std::env::var(variable).unwrap_or_default(),
+        Some(path) => read(open(path)?, &path.display().to_string())?,
+    };
+    let text = text.trim();
+    Ok((!text.is_empty()).then(|| Secret::from(text.to_owned())))
+}
+
 pub(super) fn parse(text: &str) -> Result<ApiKey, CliError> {
     text.parse::<ApiKey>()
         .map_err(|error| usage(format!("{VARIABLE} is not valid: {error}")))

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use serde_json::json;
+use skill_embeddings::Embedder;
 
 use super::database::{self, Database, db_failure};
 use super::output;
@@ -13,13 +14,16 @@ use crate::error::{CliError, CliErrorKind};
 use crate::search;
 use crate::tenancy::tenants::{self, Tenant};
 
+mod embed;
 mod eval;
 mod report;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SearchCommand {
     /// Show what the search index of a tenant holds
-    Status(TenantArgs),
+    ///
+    /// With a provider of embeddings, also how many skills have a vector of its model, and whether it answers.
+    Status(embed::EmbedArgs),
     /// Compare the search index with the skills
     ///
     /// Ends with exit code 1 if a skill differs; `skillkeep search rebuild` then builds the index again.
@@ -30,6 +34,11 @@ pub(super) enum SearchCommand {
     Rebuild(TenantArgs),
     /// Show what users searched for and did not get
     Report(report::ReportArgs),
+    /// Compute the embeddings of a tenant's skills
+    ///
+    /// A server with the same provider computes them in the background; this does it at once. Vectors of other models are deleted.
+    /// Example: skillkeep search embed --embeddings-folder ~/models/all-MiniLM-L6-v2
+    Embed(embed::EmbedArgs),
     /// Measure the quality of the search for known requests
     Eval(eval::EvalArgs),
 }
@@ -43,7 +52,11 @@ pub(super) struct TenantArgs {
 pub(super) async fn run(config: &Config, command: SearchCommand) -> Result<(), CliError> {
     match command {
         SearchCommand::Status(args) => {
-            Database::with_admin(config, async |db| status(config, db, &args.tenant.slug).await).await
+            let embedder = args.embeddings.embedder().await?;
+            Database::with_admin(config, async |db| {
+                status(config, db, &args.tenant.slug, embedder.as_deref()).await
+            })
+            .await
         }
         SearchCommand::Check(args) => {
             Database::with_admin(config, async |db| check(config, db, &args.tenant.slug).await).await
@@ -54,20 +67,43 @@ pub(super) async fn run(config: &Config, command: SearchCommand) -> Result<(), C
         SearchCommand::Report(args) => {
             Database::with_admin(config, async |db| report::run(config, db, &args).await).await
         }
+        SearchCommand::Embed(args) => {
+            let embedder = args.embeddings.required().await?;
+            Database::with_admin(config, async |db| {
+                embed::run(config, db, &args.tenant.slug, embedder.as_ref()).await
+            })
+            .await
+        }
         SearchCommand::Eval(args) => eval::run(config, &args),
     }
 }
 
-async fn status(config: &Config, db: &AdminDb, tenant: &str) -> Result<(), CliError> {
+async fn status(
+    config: &Config,
+    db: &AdminDb,
+    tenant: &str,
+    embedder: Option<&dyn Embedder>,
+) -> Result<(), CliError> {
     let mut tx = database::tenant_tx(db, tenant).await?;
     tx.without_time_limit().await.map_err(db_failure)?;
     let status = search::status(&tx).await.map_err(db_failure)?;
     tx.rollback().await.map_err(db_failure)?;
+    let embeddings = match embedder {
+        Some(embedder) => Some((embedder, embed::status(db, tenant, embedder).await?)),
+        None => None,
+    };
     if config.json {
-        return output::json(&json!({
+        let mut shown = json!({
             "skills": status.skills, "segments": status.segments, "bytes": status.bytes,
             "revision": status.revision, "pending": status.pending,
-        }));
+        });
+        if let Some((embedder, stored)) = embeddings {
+            shown["embeddings"] = json!({
+                "model": embedder.model_id().as_str(), "with_vector": stored.embedded, "of_other_models": stored.of_other_models,
+                "error": error_of(embedder).await,
+            });
+        }
+        return output::json(&shown);
     }
     output::line(&format!(
         "{} skills in {} segments, {} of postings; {} changed skills are not indexed yet.",
@@ -75,7 +111,27 @@ async fn status(config: &Config, db: &AdminDb, tenant: &str) -> Result<(), CliEr
         status.segments,
         format_args!("{:.1} MB", status.bytes as f64 / 1e6),
         status.pending
-    ))
+    ))?;
+    let Some((embedder, stored)) = embeddings else {
+        return Ok(());
+    };
+    output::line(&format!(
+        "{} of {} skills have a vector of the model {}; {} vectors are of other models.",
+        stored.embedded,
+        stored.skills,
+        embedder.model_id(),
+        stored.of_other_models
+    ))?;
+    output::line(&match error_of(embedder).await {
+        Some(error) => format!("The provider of embeddings fails: {error}."),
+        None => "The provider of embeddings answers.".to_owned(),
+    })
+}
+
+/// Asks the provider once.
+async fn error_of(embedder: &dyn Embedder) -> Option<String> {
+    let asked = embedder.embed_query("release notes").await;
+    asked.err().map(|error| error.to_string())
 }
 
 async fn check(config: &Config, db: &AdminDb, tenant: &str) -> Result<(), CliError> {
@@ -163,5 +219,5 @@ async fn rebuild(config: &Config, db: &AdminDb, tenant: &str) -> Result<(), CliE
     search::compact(|| TenantTx::begin_as_admin(db, id))
         .await
         .map_err(db_failure)?;
-    status(config, db, tenant).await
+    status(config, db, tenant, None).await
 }

@@ -10,11 +10,13 @@ use nix::unistd::{Uid, User};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::database::{Database, db_failure};
+use super::embedding_args::EmbeddingArgs;
 use super::output;
 use crate::access::AccessLimits;
 use crate::config::Config;
 use crate::db::ServerDb;
 use crate::error::{CliError, CliErrorKind};
+use crate::search::Meaning;
 use crate::server::{CallService, ServiceLimits};
 use crate::tenancy::ShareLimits;
 use crate::transport::http::{self, HttpError, HttpOptions, Network, PathPrefix};
@@ -86,6 +88,8 @@ pub(super) struct ServeArgs {
     /// One API key gets at most half of them.
     #[arg(long, default_value_t = AccessLimits::default().calls.per_tenant, value_name = "NUMBER")]
     calls_per_tenant: usize,
+    #[command(flatten)]
+    embeddings: EmbeddingArgs,
 }
 
 /// How often partitions for the coming months are created: often enough even if the machine sleeps for a while.
@@ -95,8 +99,9 @@ pub(super) async fn run(config: &Config, args: ServeArgs) -> Result<(), CliError
     // Bind first, so that a second server on the same address fails before it waits for a database.
     let listener = http::bind(args.listen).await.map_err(http_failure)?;
     let account = rights::choose_account(args.run_as.as_deref(), config.database_url.is_none())?;
+    let meaning = args.embeddings.meaning().await?;
     let database = Database::open(config).await?;
-    let outcome = serve(&database, listener, account, args).await;
+    let outcome = serve(&database, listener, account, args, meaning).await;
     database.close().await;
     outcome
 }
@@ -106,6 +111,7 @@ async fn serve(
     listener: tokio::net::TcpListener,
     account: Option<User>,
     args: ServeArgs,
+    meaning: Option<Arc<Meaning>>,
 ) -> Result<(), CliError> {
     let db = database.server(usize::from(args.connections)).await?;
     if let Some(account) = account {
@@ -116,6 +122,7 @@ async fn serve(
     let service = Arc::new(
         CallService::new(db.clone(), limits)
             .with_search_memory(u64::from(args.search_memory) << 20)
+            .with_meaning(meaning)
             .with_signing_keys(database.signing_keys()),
     );
     let mut options = HttpOptions::default();

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use super::api_key::{self, KeyArgs};
 use super::database::{Database, db_failure};
+use super::embedding_args::EmbeddingArgs;
 use super::local_tool_args::LocalToolArgs;
 use crate::config::Config;
 use crate::error::{CliError, CliErrorKind};
 use crate::local_install::LocalTools;
+use crate::search::Meaning;
 use crate::server::{CallService, ServiceLimits};
 use crate::tenancy::{ApiKey, AuthError};
 use crate::transport::stdio;
@@ -23,6 +25,8 @@ pub(super) struct StdioArgs {
     /// Small, because assistants start a process each. The index of 5,000 skills takes about 4 MiB, and its postings 16.
     #[arg(long, default_value_t = 16, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     search_memory: u32,
+    #[command(flatten)]
+    embeddings: EmbeddingArgs,
 }
 
 /// Few, because one assistant makes few concurrent calls, and several assistants share one database.
@@ -30,9 +34,10 @@ const CONNECTIONS: usize = 4;
 
 pub(super) async fn run(config: &Config, args: StdioArgs) -> Result<(), CliError> {
     let key = args.key.required()?;
+    let meaning = args.embeddings.meaning().await?;
     let database = Database::open(config).await?;
-    let search_memory = u64::from(args.search_memory) << 20;
-    let outcome = serve(&database, key, args.local.tools()?, search_memory).await;
+    let search = (u64::from(args.search_memory) << 20, meaning);
+    let outcome = serve(&database, key, args.local.tools()?, search).await;
     database.close().await;
     outcome
 }
@@ -41,10 +46,11 @@ async fn serve(
     database: &Database,
     key: ApiKey,
     tools: LocalTools,
-    search_memory: u64,
+    (search_memory, meaning): (u64, Option<Arc<Meaning>>),
 ) -> Result<(), CliError> {
     let db = database.server(CONNECTIONS).await?;
-    let service = CallService::new(db.clone(), ServiceLimits::default()).with_search_memory(search_memory);
+    let service = CallService::new(db.clone(), ServiceLimits::default());
+    let service = service.with_search_memory(search_memory).with_meaning(meaning);
     let service = Arc::new(service.with_signing_keys(database.signing_keys()));
     // Authenticate before the first call, so that a rejected key is reported on stderr at once.
     match service.access().begin(&key, "stdio").await {

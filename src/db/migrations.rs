@@ -52,6 +52,7 @@ pub static MIGRATIONS: &[Migration] = migrations![
     17 "0017_secret_paths",
     18 "0018_search_index",
     19 "0019_usage_days",
+    20 "0020_embeddings",
 ];
 
 /// The table of applied migrations. It holds no tenant's data, so it has no policy; the server reads it at startup.

@@ -50,6 +50,7 @@ pub struct TenantTx {
     /// Set when the transaction changed the catalog and has not yet indexed the change.
     index_pending: AtomicBool,
     compaction_due: AtomicBool,
+    embedding_due: AtomicBool,
     tenant: TenantId,
 }
 
@@ -110,6 +111,7 @@ impl TenantTx {
             statement_timed_out: AtomicBool::new(false),
             index_pending: AtomicBool::new(false),
             compaction_due: AtomicBool::new(false),
+            embedding_due: AtomicBool::new(false),
             tls: connections.tls.clone(),
             scope: connections.scope,
             tenant,
@@ -168,6 +170,16 @@ impl TenantTx {
 
     pub fn set_compaction_due(&self) {
         self.compaction_due.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the transaction changed skills, or found some without a vector for searches by meaning.
+    #[must_use]
+    pub fn is_embedding_due(&self) -> bool {
+        self.embedding_due.load(Ordering::Relaxed)
+    }
+
+    pub fn set_embedding_due(&self) {
+        self.embedding_due.store(true, Ordering::Relaxed);
     }
 
     const fn commit_statement(&self) -> &'static str {

@@ -12,6 +12,9 @@ use uuid::Uuid;
 use super::blocks::BlockCache;
 use super::catalog::TenantCatalog;
 use super::facets::Facets;
+use super::fusing::{self, WORD_CANDIDATES};
+use super::meaning::{Meaning, WordsOnly};
+use super::vectors::TenantVectors;
 use super::{segments, source};
 use crate::db::{DbError, TenantTx};
 use crate::ids::{SkillId, TenantId};
@@ -25,16 +28,20 @@ const ALL: i64 = i64::MAX;
 
 struct CacheEntry {
     catalog: Arc<RwLock<TenantCatalog>>,
+    vectors: Arc<RwLock<TenantVectors>>,
     /// Value of [`SearchCache::clock`] at the last search.
     last_used: AtomicU64,
     /// Size of the catalog after its last update.
     memory_bytes: AtomicU64,
+    /// Size of the vectors after their last update.
+    vector_bytes: AtomicU64,
 }
 
 /// The catalogs of the tenants that searched recently, and blocks of postings.
 pub struct SearchCache {
     tenants: Mutex<HashMap<TenantId, Arc<CacheEntry>>>,
     blocks: BlockCache,
+    meaning: Option<Arc<Meaning>>,
     /// Number of searches so far.
     clock: AtomicU64,
     /// Limit for all catalogs together. Above it, the least recently used ones are dropped.
@@ -44,10 +51,14 @@ pub struct SearchCache {
 /// What a search found.
 pub struct Found {
     pub hits: Vec<Hit<SkillId>>,
+    /// Hits that none of the query's words found.
+    pub by_meaning: Vec<SkillId>,
     /// The query with corrected and completed words.
     pub query: Query,
     /// The catalog that was searched.
     pub catalog: OwnedRwLockReadGuard<TenantCatalog>,
+    /// Why meaning was not used, although there is a provider of embeddings.
+    pub words_only: Option<WordsOnly>,
 }
 
 impl Default for SearchCache {
@@ -64,13 +75,29 @@ impl SearchCache {
         Self {
             tenants: Mutex::default(),
             blocks: BlockCache::new(max_bytes / 2),
+            meaning: None,
             clock: AtomicU64::default(),
             max_catalog_bytes: max_bytes / 2,
         }
     }
 
+    /// The same cache, whose searches also use meaning.
+    #[must_use]
+    pub fn with_meaning(mut self, meaning: Option<Arc<Meaning>>) -> Self {
+        self.meaning = meaning;
+        self
+    }
+
+    #[must_use]
+    pub const fn meaning(&self) -> Option<&Arc<Meaning>> {
+        self.meaning.as_ref()
+    }
+
     /// The best `limit` skills for which `filter` is true, best first. `revision` is the catalog's, as the transaction read it;
     /// `None` to read all changes.
+    ///
+    /// With a provider of embeddings, the query is embedded while words are searched. If that fails or takes longer than
+    /// [`skill_embeddings::QUERY_BUDGET`], the hits are those of the words, and [`Found::words_only`] says why.
     ///
     /// # Errors
     /// Returns a [`DbError`] if the index cannot be read.
@@ -78,15 +105,61 @@ impl SearchCache {
         &self,
         tx: &TenantTx,
         revision: Option<i64>,
-        query: &Query,
+        text: &str,
         limit: usize,
         filter: impl Fn(SkillId, &Facets<'_>) -> bool + Send + Sync,
     ) -> Result<Found, DbError> {
+        let query = Query::new(text);
+        let Some(meaning) = &self.meaning else {
+            return self.search_words(tx, revision, &query, limit, &filter).await;
+        };
+        let words = async {
+            let limit = limit.max(WORD_CANDIDATES);
+            let found = self.search_words(tx, revision, &query, limit, &filter).await?;
+            let vectors = self.current_vectors(tx, meaning, &found.catalog).await?;
+            Ok::<_, DbError>((found, vectors))
+        };
+        // Polled in this order, so that the computation has begun before words are searched.
+        let (embedding, words) = futures::join!(meaning.query(text), words);
+        let (mut found, vectors) = words?;
+        match embedding {
+            Ok(embedding) => {
+                let passes = |skill| found.catalog.facets(skill).is_some_and(|facets| filter(skill, &facets));
+                let hits = std::mem::take(&mut found.hits);
+                let fused = fusing::fused(hits, &query, &vectors.vectors, &embedding, limit, passes);
+                (found.hits, found.by_meaning) = fused;
+            }
+            Err(why) => {
+                found.hits.truncate(limit);
+                found.words_only = Some(why);
+            }
+        }
+        Ok(found)
+    }
+
+    /// As [`Self::search`], by words alone.
+    ///
+    /// # Errors
+    /// As [`Self::search`].
+    pub async fn search_words(
+        &self,
+        tx: &TenantTx,
+        revision: Option<i64>,
+        query: &Query,
+        limit: usize,
+        filter: &(impl Fn(SkillId, &Facets<'_>) -> bool + Send + Sync),
+    ) -> Result<Found, DbError> {
         for _ in 0..MAX_ATTEMPTS {
             let catalog = self.current(tx, revision).await?;
-            let found = self.search_in(tx, &catalog, query, limit, &filter).await?;
+            let found = self.search_in(tx, &catalog, query, limit, filter).await?;
             if let Some((query, hits)) = found {
-                return Ok(Found { hits, query, catalog });
+                return Ok(Found {
+                    hits,
+                    by_meaning: Vec::new(),
+                    query,
+                    catalog,
+                    words_only: None,
+                });
             }
             drop(catalog);
             self.entry(tx.tenant()).catalog.write().await.revision = -1;
@@ -189,14 +262,48 @@ impl SearchCache {
         Ok(catalog.downgrade())
     }
 
+    /// The vectors of the transaction's tenant, current as of the transaction. Marks the transaction if skills have none yet.
+    async fn current_vectors(
+        &self,
+        tx: &TenantTx,
+        meaning: &Meaning,
+        catalog: &TenantCatalog,
+    ) -> Result<OwnedRwLockReadGuard<TenantVectors>, DbError> {
+        let (entry, embedder) = (self.entry(tx.tenant()), meaning.embedder());
+        let mut vectors = Arc::clone(&entry.vectors).read_owned().await;
+        let mut changes = vectors.changes(tx, embedder.model_id()).await?;
+        // Those of purged skills are left over.
+        let is_excessive = vectors.vectors.len() > catalog.len();
+        if !changes.is_empty() || is_excessive {
+            drop(vectors);
+            let mut current = Arc::clone(&entry.vectors).write_owned().await;
+            if is_excessive {
+                *current = TenantVectors::default();
+            }
+            // Another search may have read them meanwhile, or the beginning again.
+            changes = current.changes(tx, embedder.model_id()).await?;
+            current.apply(changes, embedder.dimensions())?;
+            let bytes = u64::try_from(current.vectors.memory_bytes()).unwrap_or(u64::MAX);
+            entry.vector_bytes.store(bytes, Ordering::Relaxed);
+            self.evict(tx.tenant());
+            vectors = current.downgrade();
+        }
+        if vectors.vectors.len() < catalog.len() {
+            tx.set_embedding_due();
+        }
+        Ok(vectors)
+    }
+
     fn entry(&self, tenant: TenantId) -> Arc<CacheEntry> {
         let now = self.clock.fetch_add(1, Ordering::Relaxed);
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = tenants.entry(tenant).or_insert_with(|| {
             Arc::new(CacheEntry {
                 catalog: Arc::default(),
+                vectors: Arc::default(),
                 last_used: AtomicU64::new(now),
                 memory_bytes: AtomicU64::new(0),
+                vector_bytes: AtomicU64::new(0),
             })
         });
         entry.last_used.store(now, Ordering::Relaxed);
@@ -209,7 +316,10 @@ impl SearchCache {
         loop {
             let total: u64 = tenants
                 .values()
-                .map(|entry| entry.memory_bytes.load(Ordering::Relaxed))
+                .map(|entry| {
+                    let vectors = entry.vector_bytes.load(Ordering::Relaxed);
+                    vectors.saturating_add(entry.memory_bytes.load(Ordering::Relaxed))
+                })
                 .sum();
             let oldest = tenants
                 .iter()

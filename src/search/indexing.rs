@@ -34,8 +34,11 @@ pub async fn index_changes(tx: &TenantTx) -> Result<(), DbError> {
         indexed = batch.revision;
         has_new = true;
     }
-    if has_new && (merging::merge_small(tx).await? || left == 0) {
-        tx.set_compaction_due();
+    if has_new {
+        tx.set_embedding_due();
+        if merging::merge_small(tx).await? || left == 0 {
+            tx.set_compaction_due();
+        }
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ use crate::db::{ServerDb, TenantTx};
 use crate::mcp_methods::Method;
 use crate::registry::private_keys::SigningKeys;
 use crate::registry::usage::CallOutcome;
-use crate::search::{self, SearchCache};
+use crate::search::{self, Meaning, SearchCache};
 use crate::tenancy::{ApiKey, AuthError, CallPermit, OverLimit, Principal};
 use crate::tools::{CallContext, SideEffect};
 
@@ -102,7 +102,15 @@ impl CallService {
     /// The same service, which keeps at most this many bytes of search indexes in memory.
     #[must_use]
     pub fn with_search_memory(mut self, max_bytes: u64) -> Self {
-        self.search = SearchCache::new(max_bytes);
+        let meaning = self.search.meaning().cloned();
+        self.search = SearchCache::new(max_bytes).with_meaning(meaning);
+        self
+    }
+
+    /// The same service, whose searches also use meaning.
+    #[must_use]
+    pub fn with_meaning(mut self, meaning: Option<Arc<Meaning>>) -> Self {
+        self.search = self.search.with_meaning(meaning);
         self
     }
 
@@ -138,6 +146,9 @@ impl CallService {
     /// Waits until every running call is recorded and every denial is written.
     pub async fn drain(&self) {
         self.in_flight.close();
+        if let Some(meaning) = self.search.meaning() {
+            meaning.stop();
+        }
         self.in_flight.wait().await;
         self.access.denials().finish().await;
     }
@@ -199,12 +210,17 @@ impl CallService {
         }
         let mut event = usage_event(summary, metadata, &completion, &principal, &started);
         let is_compaction_due = tx.is_compaction_due();
+        let is_embedding_due = tx.is_embedding_due();
         let reply = recording::record(&self.db, tx, &mut event, completion).await?;
         if is_compaction_due {
             let compact = search::compact_after_call(self.db.clone(), principal.tenant);
             self.in_flight.spawn(compact.in_current_span());
         }
         self.days.prepare(&self.db, principal.tenant, &event.tool);
+        if let Some(meaning) = self.search.meaning().filter(|_| is_embedding_due) {
+            let embed = search::embed_after_call(self.db.clone(), Arc::clone(meaning), principal.tenant);
+            self.in_flight.spawn(embed.in_current_span());
+        }
         tracing::info!(
             event = %event.id,
             tenant = %principal.tenant,

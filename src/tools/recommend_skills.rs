@@ -224,7 +224,8 @@ async fn collect(
     let revision = Some(cx.principal.catalog_revision);
     let found = cx
         .search
-        .search(cx.tx, revision, &query, HITS, may_recommend)
+        // By words alone: a text has up to 40 parts, and each would be embedded.
+        .search_words(cx.tx, revision, &query, HITS, &may_recommend)
         .await?;
     let enough = MIN_WORDS.min(query.word_count());
     for (rank, hit) in found.hits.into_iter().enumerate() {

@@ -11,7 +11,7 @@ use crate::ids::SkillId;
 use crate::registry::listing::OwnSkill;
 use crate::registry::skills::SkillSummary;
 use crate::registry::usage::SkillNumbers;
-use crate::search::{Facets, TenantCatalog};
+use crate::search::{Facets, TenantCatalog, WordsOnly};
 use skill_search::{Correction, Query, are_near_duplicates};
 
 /// The characters of an answer with up to ten hits. Descriptions are cut to what the other fields leave.
@@ -231,6 +231,17 @@ pub(super) fn corrected(matches: &[Match]) -> Vec<String> {
     }
     corrected.truncate(MAX_UNMATCHED);
     corrected
+}
+
+/// The reason of a hit that none of the query's words found.
+pub(super) const WHY_MEANING: &str = "meaning";
+
+/// The next step, after the reason why the search did without meaning.
+pub(super) fn noted(words_only: Option<WordsOnly>, next_step: &str) -> String {
+    match words_only {
+        Some(why) => format!("{} {next_step}", why.note()),
+        None => next_step.to_owned(),
+    }
 }
 
 /// Whether none of the best hits holds half of the query's words: then they have probably nothing to do with the task.

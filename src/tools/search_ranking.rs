@@ -4,17 +4,17 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use skill_search::Query;
 use tokio::sync::OwnedRwLockReadGuard;
 
 use super::ToolError;
+use super::search_answer::WHY_MEANING;
 use super::search_filter::{Filter, Match, Sort};
 use super::tool::CallContext;
 use crate::db::DbError;
 use crate::ids::SkillId;
 use crate::registry::cursor::{self, InvalidCursor};
 use crate::registry::usage::{self, SkillNumbers};
-use crate::search::{Facets, TenantCatalog};
+use crate::search::{Facets, TenantCatalog, WordsOnly};
 
 /// Later ranks are not returned: each page ranks all pages before it again.
 const MAX_RANK: usize = 1000;
@@ -38,6 +38,7 @@ pub(super) struct Page {
     /// The numbers of some of the hits, if they were needed for the order.
     pub(super) numbers: HashMap<SkillId, SkillNumbers>,
     pub(super) next: Option<Position>,
+    pub(super) words_only: Option<WordsOnly>,
 }
 
 /// Start of a page. Sent as an opaque cursor, bound to the tenant, the query and the filters.
@@ -126,6 +127,7 @@ fn by_slug(
         counted: Vec::new(),
         numbers: HashMap::new(),
         next,
+        words_only: None,
     }
 }
 
@@ -147,10 +149,12 @@ async fn ranked(
     };
     let slug = filter.query.to_lowercase().replace([' ', '_'], "-");
     let others = |skill: SkillId, facets: &Facets<'_>| filter.matches(skill, facets) && facets.slug != slug;
-    let query = Query::new(&filter.query);
     let revision = Some(cx.principal.catalog_revision);
-    let found = cx.search.search(cx.tx, revision, &query, wanted, others).await?;
-    let catalog = found.catalog;
+    let found = cx
+        .search
+        .search(cx.tx, revision, &filter.query, wanted, others)
+        .await?;
+    let (catalog, words_only) = (found.catalog, found.words_only);
     let exact = exact_slug(&catalog, filter, &slug);
     let mut matches: Vec<Match> = found
         .hits
@@ -158,7 +162,11 @@ async fn ranked(
         .map(|hit| Match {
             skill: hit.id,
             score: hit.score,
-            why: Some(hit.why(WHY_TERMS)),
+            why: Some(if found.by_meaning.contains(&hit.id) {
+                WHY_MEANING.to_owned()
+            } else {
+                hit.why(WHY_TERMS)
+            }),
             words: hit.matched.into_iter().map(|matched| matched.term).collect(),
             corrected: hit.corrected,
             signature: hit.signature,
@@ -181,7 +189,11 @@ async fn ranked(
         .map(|found| found.skill)
         .collect();
     let page = cut(catalog, matches, numbers, position, limit);
-    Ok(Page { counted, ..page })
+    Ok(Page {
+        counted,
+        words_only,
+        ..page
+    })
 }
 
 /// The page of a list that is ordered already.
@@ -201,6 +213,7 @@ fn cut(
         counted: Vec::new(),
         numbers,
         next: has_more.then_some(Position::Rank(until)),
+        words_only: None,
     }
 }
 

@@ -130,7 +130,7 @@ impl Tool for SearchSkills {
         let count = hits.len();
         let is_weak = search_answer::is_weak(&Query::new(&filter.query), &page.matches);
         let mut output = SearchSkillsOutput {
-            next_step: next_step(&filter, &page.matches, is_weak).to_owned(),
+            next_step: search_answer::noted(page.words_only, next_step(&filter, &page.matches, is_weak)),
             unmatched: search_answer::unmatched(&filter.query, &page.matches),
             corrected: search_answer::corrected(&page.matches),
             hits: if filter.query.is_empty() {

@@ -47,6 +47,7 @@ mod lifecycle;
 mod local_accounts;
 mod local_install;
 mod malformed_input;
+mod meaning;
 mod methods;
 mod model;
 mod native_clients;

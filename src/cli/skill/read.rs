@@ -186,9 +186,8 @@ async fn show(config: &Config, tx: &TenantTx, args: &VersionArgs) -> Result<(), 
 }
 
 async fn search(config: &Config, tx: &TenantTx, words: &str, limit: u16) -> Result<(), CliError> {
-    let query = skill_search::Query::new(words);
     let found = SearchCache::default()
-        .search(tx, None, &query, usize::from(limit), |_, _| true)
+        .search(tx, None, words, usize::from(limit), |_, _| true)
         .await
         .map_err(db_failure)?;
     let ids: Vec<_> = found.hits.iter().map(|hit| hit.id).collect();
