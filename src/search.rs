@@ -35,5 +35,6 @@ pub use embedding::{
     Embedded, EmbeddingError, EmbeddingProgress, EmbeddingStatus, embed, embed_after_call, embedding_status,
 };
 pub use facets::Facets;
+pub use fusing::{WORD_CANDIDATES, fused};
 pub use indexing::{commit, compact, compact_after_call, index_changes, rebuild};
 pub use meaning::{Meaning, WordsOnly};

@@ -74,7 +74,7 @@ pub(super) async fn run(config: &Config, command: SearchCommand) -> Result<(), C
             })
             .await
         }
-        SearchCommand::Eval(args) => eval::run(config, &args),
+        SearchCommand::Eval(args) => eval::run(config, &args).await,
     }
 }
 

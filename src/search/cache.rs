@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use skill_embeddings::COSINE_WEIGHT;
 use skill_search::segment::{BlockId, LoadedIndex};
 use skill_search::{Hit, Query, TermKey, Vocabulary};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock};
@@ -12,7 +13,7 @@ use uuid::Uuid;
 use super::blocks::BlockCache;
 use super::catalog::TenantCatalog;
 use super::facets::Facets;
-use super::fusing::{self, WORD_CANDIDATES};
+use super::fusing::{WORD_CANDIDATES, fused};
 use super::meaning::{Meaning, WordsOnly};
 use super::vectors::TenantVectors;
 use super::{segments, source};
@@ -126,7 +127,8 @@ impl SearchCache {
             Ok(embedding) => {
                 let passes = |skill| found.catalog.facets(skill).is_some_and(|facets| filter(skill, &facets));
                 let hits = std::mem::take(&mut found.hits);
-                let fused = fusing::fused(hits, &query, &vectors.vectors, &embedding, limit, passes);
+                let vectors = &vectors.vectors;
+                let fused = fused(hits, &query, vectors, &embedding, COSINE_WEIGHT, limit, passes);
                 (found.hits, found.by_meaning) = fused;
             }
             Err(why) => {

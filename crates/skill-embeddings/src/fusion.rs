@@ -2,7 +2,7 @@
 //!
 //! The scores are added: the lexical score as a share of the best one, and the cosine times [`COSINE_WEIGHT`]. A search by
 //! words alone gives no high place to a skill that uses other words, however near it is, because every lexical hit has a
-//! head start. So if words answer weakly, places after the first are kept for the nearest skills.
+//! head start. So if words answer weakly, some places are kept for the nearest skills.
 //!
 //! Measured on 6,128 requests and 100 wishes in other words than their skill uses, see README.md.
 
@@ -11,16 +11,15 @@ use std::hash::Hash;
 
 use crate::vectors::Neighbour;
 
-/// What a cosine of 1 adds to a lexical score of 0 to 1. Between 0.35 and 0.7 the quality is the same.
-pub const COSINE_WEIGHT: f32 = 0.5;
+/// What a cosine of 1 adds to a lexical score of 0 to 1. Up to 0.5 the quality is the same.
+pub const COSINE_WEIGHT: f32 = 0.25;
 
 /// How many lexical hits and how many neighbours a caller should hand in. More do not change the first ten.
 pub const CANDIDATES: usize = 200;
 
-/// Places that are kept for the nearest skills if words answer weakly.
-const KEPT_PLACES: usize = 4;
-/// The first of them: the best skill of all stays where it is.
-const FIRST_KEPT_PLACE: usize = 1;
+/// Places that are kept for the nearest skills if words answer weakly, from 0. Keeping the second place costs the requests of
+/// which words find the skill in spite of that; without the fifth, the first five hold one of these skills only.
+const KEPT_PLACES: [usize; 4] = [2, 4, 6, 8];
 
 /// Words outside of the body that a weak best hit has at most.
 const WEAK_WORDS: usize = 2;
@@ -65,15 +64,16 @@ pub struct Fused<Id> {
 ///
 /// `lexical` and `nearest` are best first, and already restricted to what the caller may see: nothing else can be in the
 /// result. `cosine` gives the cosine of a lexical hit that is not among the nearest, see
-/// [`Int8Vectors::cosine`](crate::Int8Vectors::cosine). Without neighbours, the lexical order is unchanged.
+/// [`Int8Vectors::cosine`](crate::Int8Vectors::cosine). `weight` is what a cosine of 1 adds to a lexical score of 0 to 1, usually
+/// [`COSINE_WEIGHT`]. Without neighbours, the lexical order is unchanged.
 ///
 /// # Examples
 /// ```
-/// use skill_embeddings::{Neighbour, WordAnswer, fuse};
+/// use skill_embeddings::{COSINE_WEIGHT, Neighbour, WordAnswer, fuse};
 ///
 /// let lexical = [("pdf-tools", 8.0), ("csv-tools", 7.8)];
 /// let nearest = [Neighbour { id: "csv-tools", cosine: 0.7 }, Neighbour { id: "sheets", cosine: 0.6 }];
-/// let fused = fuse(&lexical, &nearest, |_| Some(0.1), WordAnswer::Strong, 10);
+/// let fused = fuse(&lexical, &nearest, |_| Some(0.1), WordAnswer::Strong, COSINE_WEIGHT, 10);
 /// let ids: Vec<&str> = fused.iter().map(|fused| fused.id).collect();
 /// assert_eq!(ids, ["csv-tools", "pdf-tools", "sheets"]);
 /// ```
@@ -83,9 +83,10 @@ pub fn fuse<Id: Copy + Ord + Hash>(
     nearest: &[Neighbour<Id>],
     cosine: impl Fn(Id) -> Option<f32>,
     answer: WordAnswer,
+    weight: f32,
     limit: usize,
 ) -> Vec<Fused<Id>> {
-    let mut fused = added(lexical, nearest, cosine);
+    let mut fused = added(lexical, nearest, cosine, weight);
     if answer == WordAnswer::Weak && !nearest.is_empty() {
         fused = with_kept_places(fused, nearest);
     }
@@ -97,6 +98,7 @@ fn added<Id: Copy + Ord + Hash>(
     lexical: &[(Id, f32)],
     nearest: &[Neighbour<Id>],
     cosine: impl Fn(Id) -> Option<f32>,
+    weight: f32,
 ) -> Vec<Fused<Id>> {
     let best = lexical.first().map_or(0.0, |(_, score)| *score);
     let share = |score: f32| if best > 0.0 { score / best } else { 0.0 };
@@ -108,7 +110,7 @@ fn added<Id: Copy + Ord + Hash>(
         let cosine = known.or_else(|| if nearest.is_empty() { None } else { cosine(*id) });
         Fused {
             id: *id,
-            score: share(*score) + COSINE_WEIGHT * cosine.unwrap_or(0.0),
+            score: share(*score) + weight * cosine.unwrap_or(0.0),
             lexical: Some(*score),
             cosine,
         }
@@ -116,7 +118,7 @@ fn added<Id: Copy + Ord + Hash>(
     let others = nearest.iter().filter(|near| !lexical_ids.contains(&near.id));
     let others = others.map(|near| Fused {
         id: near.id,
-        score: COSINE_WEIGHT * near.cosine,
+        score: weight * near.cosine,
         lexical: None,
         cosine: Some(near.cosine),
     });
@@ -135,29 +137,25 @@ fn with_kept_places<Id: Copy + Ord + Hash>(
     fused: Vec<Fused<Id>>,
     nearest: &[Neighbour<Id>],
 ) -> Vec<Fused<Id>> {
-    let before: HashSet<Id> = fused
-        .iter()
-        .take(FIRST_KEPT_PLACE)
-        .map(|fused| fused.id)
-        .collect();
-    let chosen: Vec<Id> = nearest
-        .iter()
-        .map(|near| near.id)
-        .filter(|id| !before.contains(id))
-        .take(KEPT_PLACES)
-        .collect();
-    let place = |id: Id| {
-        let chosen = chosen.iter().position(|chosen| *chosen == id);
-        match chosen {
-            _ if before.contains(&id) => 0,
-            Some(position) => FIRST_KEPT_PLACE + position,
-            None => FIRST_KEPT_PLACE + KEPT_PLACES,
-        }
-    };
-    let mut fused = fused;
-    // The sort is stable, so that all others keep their order.
-    fused.sort_by_key(|fused| place(fused.id));
-    fused
+    let by_id: HashMap<Id, Fused<Id>> = fused.iter().map(|fused| (fused.id, *fused)).collect();
+    let mut nearest = nearest.iter().filter_map(|near| by_id.get(&near.id)).copied();
+    let mut others = fused.iter().copied();
+    let mut placed: HashSet<Id> = HashSet::with_capacity(fused.len());
+    let mut ordered = Vec::with_capacity(fused.len());
+    while ordered.len() < fused.len() {
+        let is_kept = KEPT_PLACES.contains(&ordered.len());
+        let near = if is_kept {
+            nearest.find(|fused| !placed.contains(&fused.id))
+        } else {
+            None
+        };
+        let Some(next) = near.or_else(|| others.find(|fused| !placed.contains(&fused.id))) else {
+            break;
+        };
+        placed.insert(next.id);
+        ordered.push(next);
+    }
+    ordered
 }
 
 #[cfg(test)]
@@ -183,14 +181,21 @@ mod tests {
     #[test]
     fn without_vectors_the_lexical_order_is_unchanged() {
         let lexical = [(3, 9.0), (1, 4.0), (2, 4.0)];
-        let fused = fuse(&lexical, &[], |_| Some(1.0), WordAnswer::Weak, 10);
+        let fused = fuse(&lexical, &[], |_| Some(1.0), WordAnswer::Weak, COSINE_WEIGHT, 10);
         assert_eq!(ids(&fused), [3, 1, 2]);
         assert_eq!(fused[0].cosine, None);
     }
 
     #[test]
     fn without_lexical_hits_the_nearest_are_the_result() {
-        let fused = fuse(&[], &near(&[(5, 0.9), (4, 0.8)]), |_| None, WordAnswer::Weak, 1);
+        let fused = fuse(
+            &[],
+            &near(&[(5, 0.9), (4, 0.8)]),
+            |_| None,
+            WordAnswer::Weak,
+            COSINE_WEIGHT,
+            1,
+        );
         assert_eq!(ids(&fused), [5]);
         assert_eq!(fused[0].lexical, None);
     }
@@ -199,10 +204,24 @@ mod tests {
     fn weak_words_leave_places_to_the_nearest() {
         let lexical: Vec<(u32, f32)> = (0..10).map(|id| (id, 10.0 - id as f32 * 0.1)).collect();
         let nearest = near(&[(0, 0.5), (20, 0.4), (21, 0.39), (9, 0.38), (22, 0.37), (23, 0.36)]);
-        let strong = fuse(&lexical, &nearest, |_| Some(0.0), WordAnswer::Strong, 5);
+        let strong = fuse(
+            &lexical,
+            &nearest,
+            |_| Some(0.0),
+            WordAnswer::Strong,
+            COSINE_WEIGHT,
+            5,
+        );
         assert_eq!(ids(&strong), [0, 9, 1, 2, 3]);
-        let weak = fuse(&lexical, &nearest, |_| Some(0.0), WordAnswer::Weak, 7);
-        assert_eq!(ids(&weak), [0, 20, 21, 9, 22, 1, 2]);
+        let weak = fuse(
+            &lexical,
+            &nearest,
+            |_| Some(0.0),
+            WordAnswer::Weak,
+            COSINE_WEIGHT,
+            11,
+        );
+        assert_eq!(ids(&weak), [0, 9, 20, 1, 21, 2, 22, 3, 23, 4, 5]);
     }
 
     #[test]
@@ -233,7 +252,7 @@ mod tests {
             let mut nearest: Vec<(u32, f32)> = nearest.into_iter().collect();
             nearest.sort_by(|one, other| other.1.total_cmp(&one.1));
             let answer = if weak { WordAnswer::Weak } else { WordAnswer::Strong };
-            let mut found = ids(&fuse(&lexical, &near(&nearest), |_| None, answer, 100));
+            let mut found = ids(&fuse(&lexical, &near(&nearest), |_| None, answer, COSINE_WEIGHT, 100));
             found.sort_unstable();
             let mut expected: Vec<u32> = lexical.iter().chain(&nearest).map(|(id, _)| *id).collect();
             expected.sort_unstable();

@@ -1,5 +1,8 @@
 //! `skillkeep search eval`: the quality of the search for requests whose right skill is known.
 
+mod embeddings;
+mod meaning;
+
 use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -12,6 +15,9 @@ use serde_json::json;
 use skill_search::evaluation::{mean, ndcg_at, percentile, recall_at, reciprocal_rank, relevant_ranks};
 use skill_search::{Document, Query, SearchIndex};
 
+use embeddings::Embeddings;
+
+use crate::cli::embedding_args::EmbeddingArgs;
 use crate::cli::output;
 use crate::config::Config;
 use crate::error::{CliError, CliErrorKind};
@@ -32,6 +38,13 @@ pub(in crate::cli) struct EvalArgs {
     /// A line: {"query": "sort tide tables", "skill": "path/below/the/folder"}. Example: skillkeep search eval ./skills
     /// queries.jsonl
     queries: PathBuf,
+    #[command(flatten)]
+    embeddings: EmbeddingArgs,
+    /// Keep the computed embeddings in this file
+    ///
+    /// A later run computes only what is missing.
+    #[arg(long, value_name = "FILE")]
+    embeddings_cache: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -40,7 +53,7 @@ struct Request {
     skill: String,
 }
 
-pub(super) fn run(config: &Config, args: &EvalArgs) -> Result<(), CliError> {
+pub(super) async fn run(config: &Config, args: &EvalArgs) -> Result<(), CliError> {
     let skills = read_skills(&args.folder)?;
     let requests = read_requests(&args.queries)?;
     let mut index = SearchIndex::new();
@@ -74,6 +87,17 @@ pub(super) fn run(config: &Config, args: &EvalArgs) -> Result<(), CliError> {
         ranks.push(relevant_ranks(ids, |id| *id == request.skill));
     }
     let skipped = requests.len() - known.len();
+    let by_ranking = match args.embeddings.embedder().await? {
+        Some(embedder) => {
+            let embeddings = Embeddings::open(embedder.as_ref(), args.embeddings_cache.as_deref())?;
+            let requests = known.iter();
+            let requests: Vec<(&str, &str)> = requests
+                .map(|request| (request.query.as_str(), request.skill.as_str()))
+                .collect();
+            meaning::measure(embeddings, &skills, &index, &requests, K).await?
+        }
+        None => Vec::new(),
+    };
     report(
         config,
         &Measured {
@@ -82,6 +106,7 @@ pub(super) fn run(config: &Config, args: &EvalArgs) -> Result<(), CliError> {
             bytes: index.memory_bytes(),
             durations,
             ranks,
+            by_ranking,
         },
     )
 }
@@ -93,6 +118,8 @@ struct Measured {
     bytes: usize,
     durations: Vec<Duration>,
     ranks: Vec<Vec<usize>>,
+    /// The ranks with meaning, by the name of the ranking.
+    by_ranking: Vec<(String, Vec<Vec<usize>>)>,
 }
 
 type Measure = fn(&[usize]) -> f64;
@@ -106,27 +133,25 @@ const MEASURES: [(&str, Measure); 5] = [
 ];
 
 fn report(config: &Config, measured: &Measured) -> Result<(), CliError> {
-    let values: Vec<(&str, f64, (f64, f64))> = MEASURES
-        .iter()
-        .map(|(name, measure)| {
-            let values: Vec<f64> = measured.ranks.iter().map(|ranks| measure(ranks)).collect();
-            (*name, mean(values.iter().copied()), interval(&values))
-        })
-        .collect();
+    let values = values_of(&measured.ranks);
     let milliseconds = |share| {
         let duration = percentile(&measured.durations, share).unwrap_or_default();
         duration.as_secs_f64() * 1_000.0
     };
     let (p50, p99) = (milliseconds(0.5), milliseconds(0.99));
     if config.json {
-        let measures: BTreeMap<&str, _> = values
-            .iter()
-            .map(|(name, value, (low, high))| (*name, json!({"value": value, "low": low, "high": high})))
-            .collect();
-        return output::json(&json!({
+        let mut shown = json!({
             "skills": measured.skills, "requests": measured.ranks.len(), "skipped": measured.skipped,
-            "measures": measures, "p50_ms": p50, "p99_ms": p99, "index_bytes": measured.bytes,
-        }));
+            "measures": as_json(&values), "p50_ms": p50, "p99_ms": p99, "index_bytes": measured.bytes,
+        });
+        if !measured.by_ranking.is_empty() {
+            let rankings = measured.by_ranking.iter();
+            let rankings: BTreeMap<_, _> = rankings
+                .map(|(name, ranks)| (name, as_json(&values_of(ranks))))
+                .collect();
+            shown["with_meaning"] = json!(rankings);
+        }
+        return output::json(&shown);
     }
     output::line(&format!(
         "{} skills, {} requests ({} name a skill that is not in the folder)",
@@ -148,7 +173,44 @@ fn report(config: &Config, measured: &Measured) -> Result<(), CliError> {
     output::line(&format!(
         "p50 {p50:.2} ms, p99 {p99:.2} ms a search; the index takes {:.1} MB in memory",
         measured.bytes as f64 / 1e6
-    ))
+    ))?;
+    report_meaning(measured)
+}
+
+/// A line for each ranking that uses meaning.
+fn report_meaning(measured: &Measured) -> Result<(), CliError> {
+    if measured.by_ranking.is_empty() {
+        return Ok(());
+    }
+    let mut columns = vec!["with meaning"];
+    columns.extend(MEASURES.iter().map(|(name, _)| *name));
+    let rows = measured.by_ranking.iter().map(|(name, ranks)| {
+        let values = values_of(ranks).into_iter();
+        let cells = values.map(|(_, value, (low, high))| format!("{value:.4} ({low:.4} to {high:.4})"));
+        std::iter::once(name.clone()).chain(cells).collect()
+    });
+    output::table(&columns, rows.collect(), "")
+}
+
+/// A measure, its mean and the mean's interval.
+type Value = (&'static str, f64, (f64, f64));
+
+fn values_of(ranks: &[Vec<usize>]) -> Vec<Value> {
+    MEASURES
+        .iter()
+        .map(|(name, measure)| {
+            let values: Vec<f64> = ranks.iter().map(|ranks| measure(ranks)).collect();
+            (*name, mean(values.iter().copied()), interval(&values))
+        })
+        .collect()
+}
+
+fn as_json(values: &[Value]) -> serde_json::Value {
+    let measures: BTreeMap<&str, _> = values
+        .iter()
+        .map(|(name, value, (low, high))| (*name, json!({"value": value, "low": low, "high": high})))
+        .collect();
+    json!(measures)
 }
 
 /// The 95 % confidence interval of a mean: percentiles of the means of samples with replacement (bootstrap). The samples are drawn

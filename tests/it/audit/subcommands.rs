@@ -121,6 +121,7 @@ fn every_subcommand_is_known_to_write_an_entry_or_not() {
         "search check",
         "search rebuild",
         "search report",
+        "search embed",
         "search eval",
         // They change the user's own disk.
         "add",

@@ -27,6 +27,8 @@ const WITHOUT: [(&str, &str); 45] = [
     ("distributions/insert", "inserts a row with the given tenant"),
     ("groups/add_member", "inserts a row with the given tenant"),
     ("groups/insert", "inserts a row with the given tenant"),
+    ("embeddings/insert", "inserts rows with the given tenant"),
+    ("embeddings/next_revision", "the tenant's own row, by its id"),
     ("search/insert_blocks", "inserts rows with the given tenant"),
     ("search/insert_segment", "inserts a row with the given tenant"),
     ("search/try_lock", "takes a lock and reads no row"),
@@ -274,6 +276,7 @@ async fn each_tenant_update_touches_only_its_tenant() {
     let superuser = superuser.user().unwrap().to_owned();
     for (name, values) in [
         ("tenants/next_revision", Values::new()),
+        ("embeddings/next_revision", Values::new()),
         ("tenants/set_status", vec![Box::new("suspended")]),
         (
             "tenants/update",

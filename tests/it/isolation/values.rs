@@ -47,6 +47,9 @@ async fn insert_lifecycle_rows(two: &TwoTenants) {
                  FROM installs WHERE tenant_id = '{tenant}' ON CONFLICT DO NOTHING;
              INSERT INTO archive_digests (tenant_id, version_id, digest)
                  SELECT tenant_id, id, digest FROM skill_versions WHERE tenant_id = '{tenant}' ON CONFLICT DO NOTHING;
+             INSERT INTO skill_embeddings (tenant_id, version_id, model, dimensions, vector, input_hash, revision)
+                 SELECT tenant_id, id, 'theirs', 1, '\\x0000803f7f', sha256('theirs'), 1 FROM skill_versions
+                 WHERE tenant_id = '{tenant}' ON CONFLICT DO NOTHING;
              INSERT INTO signing_keys (tenant_id, id, public_key, created_by)
                  VALUES ('{tenant}', left(encode(sha256(sha256('theirs')), 'hex'), 16), sha256('theirs'), 'theirs')
                  ON CONFLICT DO NOTHING;
@@ -170,6 +173,16 @@ impl OtherTenantIds {
             "api_keys/replace" => vec![Box::new(self.key), Box::new(self.key), Box::new(0_f64)],
             "api_keys/list" | "users/list" => vec![],
             "search/list_segments" | "search/all" | "search/status" => vec![Box::new(self.format)],
+            "embeddings/changed" => vec![Box::new(-1_i64), Box::new(-1_i64), Box::new("theirs")],
+            "embeddings/pending" => vec![
+                Box::new(-1_i64),
+                Box::new("theirs"),
+                Box::new(false),
+                Box::new(1_000_i64),
+            ],
+            "embeddings/delete" => vec![Box::new("theirs"), Box::new(vec![self.version])],
+            "embeddings/delete_outdated" => vec![Box::new("mine")],
+            "embeddings/status" => vec![Box::new("theirs")],
             "search/documents" | "search/vocabularies" | "search/take_blocks" => {
                 vec![Box::new(vec![self.segment])]
             }

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use skill_embeddings::{CANDIDATES, Embedding, Fused, Int8Vectors, QuantizedVector, WordAnswer, fuse};
+use skill_embeddings::{
+    CANDIDATES, COSINE_WEIGHT, Embedding, Fused, Int8Vectors, QuantizedVector, WordAnswer, fuse,
+};
 use skill_search::{Field, Hit, Query, SearchIndex};
 
 /// The usual constant of reciprocal rank fusion (Cormack, Clarke and Büttcher 2009).
@@ -84,7 +86,7 @@ fn fused(
     let lexical: Vec<(usize, f32)> = hits.iter().map(|hit| (hit.id, hit.score)).collect();
     let nearest = index.vectors.nearest(query, CANDIDATES, |_| true);
     let cosine = |id| index.vectors.cosine(id, query);
-    let fused: Vec<Fused<usize>> = fuse(&lexical, &nearest, cosine, answer, limit);
+    let fused: Vec<Fused<usize>> = fuse(&lexical, &nearest, cosine, answer, COSINE_WEIGHT, limit);
     fused.iter().map(|fused| fused.id).collect()
 }
 
