@@ -6,10 +6,12 @@ TRUNCATE skill_embeddings;
 ALTER TABLE skill_embeddings
     DROP CONSTRAINT skill_embeddings_model_check,
     ADD CONSTRAINT skill_embeddings_model_check CHECK (length(model) BETWEEN 1 AND 200),
-    -- Four bytes for the scale, and one signed byte for each dimension.
+    -- Vectors one after the other, of the description and of passages of the text. Each has four bytes for the scale, and one signed
+    -- byte for each dimension.
     DROP CONSTRAINT skill_embeddings_vector_length_check,
-    ADD CONSTRAINT skill_embeddings_vector_length_check CHECK (octet_length(vector) = dimensions + 4),
-    -- SHA-256 of the model's name and the embedded text.
+    ADD CONSTRAINT skill_embeddings_vector_length_check
+        CHECK (octet_length(vector) > 0 AND octet_length(vector) % (dimensions + 4) = 0),
+    -- SHA-256 of the model's name and the embedded texts.
     ADD COLUMN input_hash bytea NOT NULL CHECK (octet_length(input_hash) = 32),
     -- The tenant's embeddings_revision at which the row was stored.
     ADD COLUMN revision bigint NOT NULL,

@@ -20,8 +20,8 @@ const ENDPOINT_QUERIES: usize = 32;
 pub(super) struct EmbeddingArgs {
     /// Search by meaning too, with embeddings of this endpoint
     ///
-    /// An address with OpenAI's API, without /embeddings. The names, descriptions and headings of all skills are sent there, and the
-    /// text of each search. A key is read from SKILLKEEP_EMBEDDINGS_KEY or --embeddings-key-file. Example: --embeddings-url
+    /// An address with OpenAI's API, without /embeddings. Names, descriptions and texts of all skills are sent there, and the text of each
+    /// search. A key is read from SKILLKEEP_EMBEDDINGS_KEY or --embeddings-key-file. Example: --embeddings-url
     /// http://127.0.0.1:11434/v1 --embeddings-model all-minilm --embeddings-dimensions 384
     #[arg(
         long,

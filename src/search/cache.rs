@@ -284,7 +284,7 @@ impl SearchCache {
             }
             // Another search may have read them meanwhile, or the beginning again.
             changes = current.changes(tx, embedder.model_id()).await?;
-            current.apply(changes, embedder.dimensions())?;
+            current.apply(changes, embedder.dimensions());
             let bytes = u64::try_from(current.vectors.memory_bytes()).unwrap_or(u64::MAX);
             entry.vector_bytes.store(bytes, Ordering::Relaxed);
             self.evict(tx.tenant());

@@ -6,7 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use skill_embeddings::{EmbedError, Embedder, Embedding, InputHash, ModelId, QuantizedVector, text_of};
+use skill_embeddings::{
+    EmbedError, Embedder, Embedding, InputHash, ModelId, QuantizedVector, passages_of, text_of,
+};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -16,7 +18,7 @@ use crate::ids::TenantId;
 use crate::sql;
 
 /// Number of skills that are embedded and stored at once.
-const BATCH_SIZE: i64 = 32;
+const BATCH_SIZE: i64 = 16;
 /// How often embedding a tenant's skills is tried before the next call of the tenant, after some minutes.
 const ATTEMPTS: u32 = 4;
 /// The wait before the second attempt; doubled before each further one.
@@ -64,9 +66,10 @@ pub struct EmbeddingStatus {
 struct Pending {
     revision: i64,
     version: Uuid,
-    text: String,
+    /// The text of the description, then passages.
+    texts: Vec<String>,
     hash: InputHash,
-    /// Whether it has a vector of this text.
+    /// Whether it has vectors of these texts.
     is_current: bool,
 }
 
@@ -152,20 +155,31 @@ async fn pending(
 }
 
 impl Pending {
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        self.texts.iter().map(String::as_str)
+    }
+
     fn from_row(row: &Row, model: &ModelId) -> Result<Self, DbError> {
         let skill_md: Option<&[u8]> = row.try_get("skill_md")?;
         let slug: &str = row.try_get("slug")?;
-        // As in the search index: what this program cannot read is embedded without headings.
+        // As in the search index: of what this program cannot read, name and description are embedded.
         let document = skill_md.and_then(|bytes| agent_skills::read_document(bytes, slug).ok());
-        let headings = document.map(|document| document.headings).unwrap_or_default();
-        let text = text_of(row.try_get("name")?, row.try_get("description")?, &headings);
-        let hash = InputHash::of(model, &text);
+        let (headings, body) = document
+            .map(|document| (document.headings, document.body))
+            .unwrap_or_default();
+        let mut texts = vec![text_of(
+            row.try_get("name")?,
+            row.try_get("description")?,
+            &headings,
+        )];
+        texts.extend(passages_of(&body));
+        let hash = InputHash::of(model, &texts.join("\0"));
         let stored: Option<&[u8]> = row.try_get("input_hash")?;
         Ok(Self {
             revision: row.try_get("revision")?,
             version: row.try_get("version_id")?,
             is_current: stored == Some(hash.as_bytes().as_slice()),
-            text,
+            texts,
             hash,
         })
     }
@@ -173,33 +187,33 @@ impl Pending {
 
 #[derive(Default)]
 struct Computed {
-    vectors: Vec<(Uuid, InputHash, QuantizedVector)>,
+    /// The vectors of each skill as they are stored.
+    vectors: Vec<(Uuid, InputHash, Vec<u8>)>,
     failed: usize,
 }
 
-/// Embeds a batch; one by one if one of the texts cannot be embedded.
+/// Embeds a batch; skill by skill if one of the texts cannot be embedded.
 async fn compute(embedder: &dyn Embedder, skills: Vec<Pending>) -> Result<Computed, EmbedError> {
-    let texts: Vec<&str> = skills.iter().map(|skill| skill.text.as_str()).collect();
+    let texts: Vec<&str> = skills.iter().flat_map(Pending::texts).collect();
     let mut computed = Computed::default();
-    let mut add = |skill: &Pending, embedding: &Embedding| {
-        let vector = QuantizedVector::new(embedding);
-        computed.vectors.push((skill.version, skill.hash, vector));
-    };
     match embedder.embed_documents(&texts).await {
         Ok(embeddings) => {
-            for (skill, embedding) in skills.iter().zip(&embeddings) {
-                add(skill, embedding);
+            let mut rest = embeddings.as_slice();
+            for skill in &skills {
+                let (own, others) = rest.split_at_checked(skill.texts.len()).unwrap_or_default();
+                computed.add(skill, own);
+                rest = others;
             }
         }
         Err(error) if is_of_one_text(&error) => {
             for skill in &skills {
-                match embedder.embed_documents(&[&skill.text]).await.as_deref() {
-                    Ok([embedding]) => add(skill, embedding),
-                    Ok(_) => {}
-                    Err(error) if is_of_one_text(error) => {
+                let texts: Vec<&str> = skill.texts().collect();
+                match embedder.embed_documents(&texts).await {
+                    Ok(embeddings) => computed.add(skill, &embeddings),
+                    Err(error) if is_of_one_text(&error) => {
                         tracing::warn!(%error, version = %skill.version, "a skill cannot be embedded");
                     }
-                    Err(error) => return Err(error.clone()),
+                    Err(error) => return Err(error),
                 }
             }
         }
@@ -207,6 +221,16 @@ async fn compute(embedder: &dyn Embedder, skills: Vec<Pending>) -> Result<Comput
     }
     computed.failed = skills.len() - computed.vectors.len();
     Ok(computed)
+}
+
+impl Computed {
+    fn add(&mut self, skill: &Pending, embeddings: &[Embedding]) {
+        let vectors: Vec<QuantizedVector> = embeddings.iter().map(QuantizedVector::new).collect();
+        if !vectors.is_empty() {
+            let bytes = QuantizedVector::list_to_bytes(&vectors);
+            self.vectors.push((skill.version, skill.hash, bytes));
+        }
+    }
 }
 
 /// Whether other texts may be embedded in spite of this error.
@@ -217,7 +241,7 @@ const fn is_of_one_text(error: &EmbedError) -> bool {
 async fn store(
     tx: &TenantTx,
     embedder: &dyn Embedder,
-    vectors: &[(Uuid, InputHash, QuantizedVector)],
+    vectors: &[(Uuid, InputHash, Vec<u8>)],
 ) -> Result<(), DbError> {
     let (tenant, model) = (tx.tenant(), embedder.model_id().as_str());
     let row = tx
@@ -230,7 +254,7 @@ async fn store(
         .iter()
         .map(|(_, hash, _)| hash.as_bytes().as_slice())
         .collect();
-    let bytes: Vec<Vec<u8>> = vectors.iter().map(|(.., vector)| vector.to_bytes()).collect();
+    let bytes: Vec<&[u8]> = vectors.iter().map(|(.., bytes)| bytes.as_slice()).collect();
     tx.execute(
         sql!("embeddings/delete.sql"),
         &[tenant.as_uuid(), &model, &versions],

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use skill_embeddings::{CANDIDATES, Int8Vectors, QuantizedVector, WordAnswer, fuse};
+use skill_embeddings::{CANDIDATES, DocumentVectors, QuantizedVector, WordAnswer, fuse};
 use skill_search::{Field, Hit, Query};
 
 /// Number of lexical hits that are combined. More do not change the first page.
@@ -18,7 +18,7 @@ const MEANING_CANDIDATES: usize = 20;
 pub fn fused<Id: Copy + Ord + Hash>(
     hits: Vec<Hit<Id>>,
     query: &Query,
-    vectors: &Int8Vectors<Id>,
+    vectors: &DocumentVectors<Id>,
     embedding: &QuantizedVector,
     weight: f32,
     limit: usize,

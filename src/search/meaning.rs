@@ -128,3 +128,39 @@ impl Meaning {
         jobs.get(&tenant).is_some_and(|job| job.is_checked)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use skill_embeddings::{EndpointEmbedder, EndpointSettings};
+
+    use super::*;
+
+    fn meaning() -> Meaning {
+        let settings = EndpointSettings::new("http://127.0.0.1:1", "m", 3);
+        Meaning::new(Arc::new(EndpointEmbedder::new(settings).unwrap()), 1)
+    }
+
+    #[test]
+    fn work_that_is_wanted_meanwhile_is_done_once_more() {
+        let (meaning, tenant) = (meaning(), TenantId::new());
+        assert!(meaning.begin(tenant));
+        assert!(!meaning.begin(tenant) && !meaning.begin(tenant));
+        assert!(
+            meaning.begin(TenantId::new()),
+            "tenants do not wait for each other"
+        );
+        assert!(!meaning.is_checked(tenant));
+        assert!(meaning.end(tenant, false));
+        assert!(meaning.is_checked(tenant));
+        assert!(!meaning.end(tenant, false));
+        assert!(meaning.begin(tenant));
+    }
+
+    #[test]
+    fn failed_work_pauses() {
+        let (meaning, tenant) = (meaning(), TenantId::new());
+        assert!(meaning.begin(tenant) && !meaning.begin(tenant));
+        assert!(!meaning.end(tenant, true));
+        assert!(!meaning.begin(tenant));
+    }
+}

@@ -1,6 +1,6 @@
 //! The vectors of one tenant's skills, as one process keeps them.
 
-use skill_embeddings::{Int8Vectors, ModelId, QuantizedVector};
+use skill_embeddings::{DocumentVectors, ModelId, QuantizedVector};
 use uuid::Uuid;
 
 use crate::db::{DbError, TenantTx};
@@ -13,7 +13,7 @@ pub(super) struct TenantVectors {
     catalog_revision: i64,
     /// The revision of the tenant's embeddings up to which they are current.
     embeddings_revision: i64,
-    pub(super) vectors: Int8Vectors<SkillId>,
+    pub(super) vectors: DocumentVectors<SkillId>,
 }
 
 impl Default for TenantVectors {
@@ -21,7 +21,7 @@ impl Default for TenantVectors {
         Self {
             catalog_revision: -1,
             embeddings_revision: -1,
-            vectors: Int8Vectors::new(0),
+            vectors: DocumentVectors::new(0),
         }
     }
 }
@@ -31,8 +31,8 @@ pub(super) struct ChangedVector {
     skill: SkillId,
     catalog_revision: i64,
     embeddings_revision: Option<i64>,
-    /// `None` if the skill has no vector, or searches may not find it.
-    vector: Option<Vec<u8>>,
+    /// `None` if the skill has no vectors, or searches may not find it.
+    vectors: Option<Vec<u8>>,
 }
 
 impl TenantVectors {
@@ -59,30 +59,28 @@ impl TenantVectors {
                     skill: SkillId::from_uuid(row.try_get::<_, Uuid>("id")?),
                     catalog_revision: row.try_get("catalog_revision")?,
                     embeddings_revision: row.try_get("embeddings_revision")?,
-                    vector: row.try_get("vector")?,
+                    vectors: row.try_get("vector")?,
                 })
             })
             .collect()
     }
 
     /// Applies what [`Self::changes`] has read. Vectors of another number of dimensions, which the model once had, are left out.
-    pub(super) fn apply(&mut self, changes: Vec<ChangedVector>, dimensions: usize) -> Result<(), DbError> {
+    pub(super) fn apply(&mut self, changes: Vec<ChangedVector>, dimensions: usize) {
         if self.vectors.dimensions() != dimensions {
-            self.vectors = Int8Vectors::new(dimensions);
+            self.vectors = DocumentVectors::new(dimensions);
         }
         for change in changes {
-            let stored = change.vector.as_deref().map(QuantizedVector::from_bytes);
-            let vector = stored
-                .transpose()
-                .map_err(|error| DbError::Corrupt(error.to_string()))?;
-            let is_kept = vector.is_some_and(|vector| self.vectors.upsert(change.skill, &vector).is_ok());
-            if !is_kept {
-                self.vectors.remove(change.skill);
+            // Bytes that are no vectors of this model's dimensions are as good as none.
+            let list = |bytes: &[u8]| QuantizedVector::list_from_bytes(bytes, dimensions).ok();
+            let list = change.vectors.as_deref().and_then(list).unwrap_or_default();
+            self.vectors.remove(change.skill);
+            if self.vectors.upsert(change.skill, &list).is_err() {
+                tracing::warn!(skill = %change.skill, "stored vectors cannot be used; embed the skills again");
             }
             self.catalog_revision = self.catalog_revision.max(change.catalog_revision);
             let stored_at = change.embeddings_revision.unwrap_or(-1);
             self.embeddings_revision = self.embeddings_revision.max(stored_at);
         }
-        Ok(())
     }
 }

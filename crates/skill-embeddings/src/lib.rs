@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod budget;
+mod documents;
 mod embedder;
 mod endpoint;
 mod error;
@@ -12,6 +13,7 @@ mod text;
 mod vectors;
 
 pub use budget::{NoEmbedding, QUERY_BUDGET, QueryEmbedder};
+pub use documents::DocumentVectors;
 pub use embedder::{EmbedFuture, Embedder, Embedding, MAX_DIMENSIONS, ModelId};
 pub use endpoint::{EndpointEmbedder, EndpointKey, EndpointSettings, MAX_BATCH_SIZE};
 pub use error::{EmbedError, MAX_MODEL_ID_BYTES, SettingsError, VectorFault};
@@ -19,5 +21,5 @@ pub use fusion::{CANDIDATES, COSINE_WEIGHT, Fused, WordAnswer, fuse};
 #[cfg(feature = "local-model")]
 pub use local::LocalEmbedder;
 pub use settings::{EmbeddingSettings, LocalModelSettings};
-pub use text::{InputHash, MAX_TEXT_CHARS, text_of};
+pub use text::{InputHash, MAX_PASSAGES, MAX_TEXT_CHARS, PASSAGE_CHARS, passages_of, text_of};
 pub use vectors::{BadVectorBytes, Int8Vectors, Neighbour, QuantizedVector};

@@ -40,6 +40,46 @@ pub fn text_of(name: &str, description: &str, headings: &[String]) -> String {
     text
 }
 
+/// Maximum number of passages of a body.
+pub const MAX_PASSAGES: usize = 3;
+
+/// Characters of a passage, about the 128 word pieces that MiniLM reads.
+pub const PASSAGE_CHARS: usize = 550;
+
+/// Fewer characters say too little to be compared.
+const MIN_PASSAGE_CHARS: usize = 60;
+
+/// The first passages of a body in Markdown that are embedded beside [`text_of`]: at most [`MAX_PASSAGES`], each of about
+/// [`PASSAGE_CHARS`] characters and with single spaces. Fenced code is left out,
+/// and the rest of a word that ends a passage.
+#[must_use]
+pub fn passages_of(body: &str) -> Vec<String> {
+    let mut passages = Vec::new();
+    let mut passage = String::new();
+    let mut room = PASSAGE_CHARS;
+    let mut is_code = false;
+    for line in body.lines() {
+        if line.trim_start().starts_with("```") {
+            is_code = !is_code;
+            continue;
+        }
+        for word in line.split_whitespace().filter(|_| !is_code) {
+            add(&mut passage, &mut room, " ", word);
+            if room == 0 {
+                passages.push(std::mem::take(&mut passage));
+                room = PASSAGE_CHARS;
+                if passages.len() == MAX_PASSAGES {
+                    return passages;
+                }
+            }
+        }
+    }
+    if passage.chars().count() >= MIN_PASSAGE_CHARS {
+        passages.push(passage);
+    }
+    passages
+}
+
 /// Adds a part with single spaces, as far as there is room. Returns whether anything was added.
 fn add(text: &mut String, room: &mut usize, separator: &str, part: &str) -> bool {
     let words = part
@@ -139,6 +179,23 @@ mod tests {
     }
 
     #[test]
+    fn passages_follow_each_other_without_code() {
+        let words: Vec<String> = (0..400).map(|number| format!("word{number}")).collect();
+        let body = format!("# Title\n\n```sh\nsecret\n```\n{}\n", words.join(" "));
+        let passages = passages_of(&body);
+        assert_eq!(passages.len(), MAX_PASSAGES);
+        assert!(passages[0].starts_with("# Title word0 word1"));
+        assert!(
+            passages
+                .iter()
+                .all(|passage| passage.chars().count() <= PASSAGE_CHARS)
+        );
+        assert!(!passages.concat().contains("secret"));
+        assert_eq!(passages_of("Do it."), [""; 0]);
+        assert_eq!(passages_of(&"\u{5b57}".repeat(70)).len(), 1);
+    }
+
+    #[test]
     fn hash_changes_with_model_and_text() {
         let hash = InputHash::of(&model("m"), "text");
         assert_eq!(hash, InputHash::of(&model("m"), "text"));
@@ -150,6 +207,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn passages_of_any_text_are_bounded(body in ".{0,3000}") {
+            let passages = passages_of(&body);
+            prop_assert!(passages.len() <= MAX_PASSAGES);
+            prop_assert!(passages.iter().all(|passage| passage.chars().count() <= PASSAGE_CHARS));
+        }
+
         #[test]
         fn any_text_is_bounded_and_has_no_control_characters(
             name in ".{0,80}", description in ".{0,3000}", headings in proptest::collection::vec(".{0,200}", 0..20)

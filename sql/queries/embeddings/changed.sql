@@ -1,4 +1,4 @@
--- embeddings/changed: Reads the skills that changed after revision $2 of the catalog or $3 of the embeddings, each with its vector of model $4.
+-- embeddings/changed: Reads the skills that changed after revision $2 of the catalog or $3 of the embeddings, each with its vectors of model $4.
 SELECT s.id, s.revision AS catalog_revision, e.revision AS embeddings_revision, e.vector
 FROM skills s
 LEFT JOIN skill_embeddings e ON e.tenant_id = s.tenant_id AND e.version_id = s.latest_version_id AND e.model = $4 AND s.status = 'active'

@@ -18,14 +18,15 @@ mod methods;
 mod statistics;
 
 use std::hint::black_box;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use corpus::{Request, Skills, half};
 use methods::{Index, Method};
 use skill_embeddings::{
-    Embedder as _, Embedding, Int8Vectors, LocalEmbedder, LocalModelSettings, QuantizedVector,
+    DocumentVectors, Embedder as _, Embedding, Int8Vectors, LocalEmbedder, LocalModelSettings,
+    QuantizedVector, passages_of,
 };
 use skill_search::Query;
 use skill_search::evaluation::{mean, ndcg_at, percentile, recall_at, relevant_ranks};
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
     }
     let index = Index {
         lexical: skills.index(),
+        documents: documents(&skills, &exact, &embedder, &cache),
         vectors,
         exact,
     };
@@ -82,6 +84,31 @@ fn main() -> ExitCode {
         measure_scan(size, embedder.dimensions());
     }
     ExitCode::SUCCESS
+}
+
+/// The skills with vectors of their passages.
+fn documents(
+    skills: &Skills,
+    exact: &[Embedding],
+    embedder: &LocalEmbedder,
+    cache: &Path,
+) -> DocumentVectors<usize> {
+    let passages: Vec<Vec<String>> = skills
+        .documents
+        .iter()
+        .map(|document| passages_of(&document.body))
+        .collect();
+    let all: Vec<&str> = passages.iter().flatten().map(String::as_str).collect();
+    let mut embedded = embedded::embeddings(embedder, cache, "passages", &all).into_iter();
+    let mut documents = DocumentVectors::new(embedder.dimensions());
+    for (id, (summary, passages)) in exact.iter().zip(&passages).enumerate() {
+        let vectors = std::iter::once(summary.clone()).chain(embedded.by_ref().take(passages.len()));
+        let vectors: Vec<QuantizedVector> = vectors.map(|vector| QuantizedVector::new(&vector)).collect();
+        documents
+            .upsert(id, &vectors)
+            .expect("each vector has the model's dimensions");
+    }
+    documents
 }
 
 /// Stops if a wish has a word of its skill's name, description or headings.

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use skill_embeddings::{
-    CANDIDATES, COSINE_WEIGHT, Embedding, Fused, Int8Vectors, QuantizedVector, WordAnswer, fuse,
+    CANDIDATES, COSINE_WEIGHT, DocumentVectors, Embedding, Fused, Int8Vectors, QuantizedVector, WordAnswer,
+    fuse,
 };
 use skill_search::{Field, Hit, Query, SearchIndex};
 
@@ -13,7 +14,10 @@ const RRF_CONSTANT: f64 = 60.0;
 /// What the methods read.
 pub(crate) struct Index {
     pub(crate) lexical: SearchIndex<usize>,
+    /// One vector for each skill.
     pub(crate) vectors: Int8Vectors<usize>,
+    /// With vectors of passages.
+    pub(crate) documents: DocumentVectors<usize>,
     pub(crate) exact: Vec<Embedding>,
 }
 
@@ -24,6 +28,8 @@ pub(crate) enum Method {
     Exact,
     /// The cosine alone, with a byte per dimension.
     Meaning,
+    /// The same, with passages of the body.
+    Passages,
     ReciprocalRanks,
     /// Scores added, without kept places.
     Added,
@@ -32,10 +38,11 @@ pub(crate) enum Method {
 }
 
 impl Method {
-    pub(crate) const ALL: [(Self, &str); 6] = [
+    pub(crate) const ALL: [(Self, &str); 7] = [
         (Self::Lexical, "words alone"),
         (Self::Exact, "meaning alone, 32-bit floats"),
         (Self::Meaning, "meaning alone, int8"),
+        (Self::Passages, "meaning alone, with passages"),
         (Self::ReciprocalRanks, "reciprocal rank fusion"),
         (Self::Added, "scores added"),
         (Self::Chosen, "added, places kept if weak"),
@@ -56,6 +63,10 @@ impl Method {
             }
             Self::Meaning => {
                 let nearest = index.vectors.nearest(&quantized, limit, |_| true);
+                nearest.iter().map(|near| near.id).collect()
+            }
+            Self::Passages => {
+                let nearest = index.documents.nearest(&quantized, limit, |_| true);
                 nearest.iter().map(|near| near.id).collect()
             }
             Self::ReciprocalRanks => reciprocal_ranks(index, &hits(), &quantized, limit),
@@ -84,14 +95,14 @@ fn fused(
     limit: usize,
 ) -> Vec<usize> {
     let lexical: Vec<(usize, f32)> = hits.iter().map(|hit| (hit.id, hit.score)).collect();
-    let nearest = index.vectors.nearest(query, CANDIDATES, |_| true);
-    let cosine = |id| index.vectors.cosine(id, query);
+    let nearest = index.documents.nearest(query, CANDIDATES, |_| true);
+    let cosine = |id| index.documents.cosine(id, query);
     let fused: Vec<Fused<usize>> = fuse(&lexical, &nearest, cosine, answer, COSINE_WEIGHT, limit);
     fused.iter().map(|fused| fused.id).collect()
 }
 
 fn reciprocal_ranks(index: &Index, hits: &[Hit<usize>], query: &QuantizedVector, limit: usize) -> Vec<usize> {
-    let nearest = index.vectors.nearest(query, CANDIDATES, |_| true);
+    let nearest = index.documents.nearest(query, CANDIDATES, |_| true);
     let mut scores: HashMap<usize, f64> = HashMap::new();
     let rankings: [Vec<usize>; 2] = [
         hits.iter().map(|hit| hit.id).collect(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use agent_skills::SkillDocument;
-use skill_embeddings::{Int8Vectors, QuantizedVector, text_of};
+use skill_embeddings::{DocumentVectors, QuantizedVector, passages_of, text_of};
 use skill_search::evaluation::relevant_ranks;
 use skill_search::{Query, SearchIndex};
 
@@ -49,17 +49,21 @@ pub(super) async fn measure(
 async fn vectors<'a>(
     embeddings: &mut Embeddings<'_>,
     skills: &'a BTreeMap<String, SkillDocument>,
-) -> Result<Int8Vectors<&'a str>, CliError> {
-    let texts: Vec<String> = skills
-        .values()
-        .map(|document| text_of(document.name.as_str(), &document.description, &document.headings))
-        .collect();
-    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let embedded = embeddings.of(&texts, Kind::Document).await?;
-    let mut vectors = Int8Vectors::new(embeddings.dimensions());
-    for (id, embedding) in skills.keys().zip(&embedded) {
+) -> Result<DocumentVectors<&'a str>, CliError> {
+    let texts_of = |document: &SkillDocument| {
+        let text = text_of(document.name.as_str(), &document.description, &document.headings);
+        let passages = passages_of(&document.body);
+        std::iter::once(text).chain(passages).collect::<Vec<String>>()
+    };
+    let texts: Vec<Vec<String>> = skills.values().map(texts_of).collect();
+    let all: Vec<&str> = texts.iter().flatten().map(String::as_str).collect();
+    let mut embedded = embeddings.of(&all, Kind::Document).await?.into_iter();
+    let mut vectors = DocumentVectors::new(embeddings.dimensions());
+    for (id, texts) in skills.keys().zip(&texts) {
+        let own = embedded.by_ref().take(texts.len());
+        let own: Vec<QuantizedVector> = own.map(|embedding| QuantizedVector::new(&embedding)).collect();
         vectors
-            .upsert(id.as_str(), &QuantizedVector::new(embedding))
+            .upsert(id.as_str(), &own)
             .map_err(|error| CliError::new(CliErrorKind::Internal, error.to_string()))?;
     }
     Ok(vectors)
