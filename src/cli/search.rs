@@ -98,10 +98,13 @@ async fn status(
             "revision": status.revision, "pending": status.pending,
         });
         if let Some((embedder, stored)) = embeddings {
-            shown["embeddings"] = json!({
+            let embeddings = json!({
                 "model": embedder.model_id().as_str(), "with_vector": stored.embedded, "of_other_models": stored.of_other_models,
                 "error": error_of(embedder).await,
             });
+            if let Some(fields) = shown.as_object_mut() {
+                fields.insert("embeddings".to_owned(), embeddings);
+            }
         }
         return output::json(&shown);
     }

@@ -254,7 +254,11 @@ async fn new_model_computes_its_vectors_and_deletes_the_others() {
 async fn new_version_is_found_by_its_own_meaning_in_every_process() {
     let registry = Registry::new().await;
     registry
-        .publish(&[("notes", "Reads tide tables"), ("ledger", "Writes an invoice")])
+        .publish(&[
+            ("notes", "Reads tide tables"),
+            ("ledger", "Writes an invoice"),
+            ("kitchen", "Plans a supper"),
+        ])
         .await;
     let replica = registry.other("m", KEY).await;
     assert_eq!(slugs(&search(&replica, "sea level").await)[0], "notes");
@@ -262,18 +266,17 @@ async fn new_version_is_found_by_its_own_meaning_in_every_process() {
     registry.wait_for_stored("notes", "2").await;
     for client in [&replica, &registry.client] {
         let answer = search(client, "what to cook").await;
-        assert_eq!(slugs(&answer)[0], "notes", "{answer}");
-        let cosines = search(client, "money owed").await;
-        assert_eq!(slugs(&cosines)[0], "ledger", "{cosines}");
+        let mut best = slugs(&answer)[..2].to_vec();
+        best.sort_unstable();
+        assert_eq!(best, ["kitchen", "notes"], "{answer}");
+        let answer = search(client, "money owed").await;
+        assert_eq!(slugs(&answer)[0], "ledger", "{answer}");
     }
     // A withdrawn version takes its vector along, and the version before is embedded again.
     let yank = json!({"skill": "notes", "version": "2", "reason": "wrong"});
     registry.client.ok("yank_skill", yank).await;
     let answer = search(&replica, "what to cook").await;
-    assert!(
-        answer["hits"][0]["skill"] != "notes" || answer["hits"][0]["why"] != "meaning",
-        "{answer}"
-    );
+    assert_eq!(slugs(&answer)[0], "kitchen", "{answer}");
     registry.wait_for_stored("notes", "1").await;
     assert_eq!(slugs(&search(&replica, "sea level").await)[0], "notes");
 }

@@ -20,7 +20,7 @@ use weights::Weights;
 
 use crate::embedder::{EmbedFuture, Embedder, Embedding, ModelId};
 use crate::error::{EmbedError, SettingsError};
-use crate::settings::LocalModelSettings;
+use crate::local_settings::LocalModelSettings;
 use crate::text::MAX_TEXT_CHARS;
 
 /// Fewer tokens hold no text: two of them mark the beginning and the end.

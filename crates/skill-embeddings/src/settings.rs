@@ -1,6 +1,5 @@
 //! Which embedder an operator has chosen.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -8,6 +7,7 @@ use serde::Deserialize;
 use crate::embedder::Embedder;
 use crate::endpoint::{EndpointEmbedder, EndpointSettings};
 use crate::error::SettingsError;
+use crate::local_settings::LocalModelSettings;
 
 /// The provider of embeddings.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -18,32 +18,6 @@ pub enum EmbeddingSettings {
     None,
     Endpoint(EndpointSettings),
     LocalModel(LocalModelSettings),
-}
-
-/// A folder with `config.json`, `tokenizer.json`, `model.safetensors` (F32) and, if the model does not use the mean of
-/// its tokens, `1_Pooling/config.json`, as sentence-transformers writes it. Nothing is loaded from a network.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LocalModelSettings {
-    pub folder: PathBuf,
-    /// Tokens of a text that are read, 8 to 512; the time grows with it.
-    #[serde(default = "default_max_tokens")]
-    pub max_tokens: usize,
-}
-
-const fn default_max_tokens() -> usize {
-    128
-}
-
-impl LocalModelSettings {
-    /// With 128 tokens.
-    #[must_use]
-    pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self {
-            folder: folder.into(),
-            max_tokens: default_max_tokens(),
-        }
-    }
 }
 
 impl EmbeddingSettings {

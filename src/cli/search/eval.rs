@@ -149,7 +149,9 @@ fn report(config: &Config, measured: &Measured) -> Result<(), CliError> {
             let rankings: BTreeMap<_, _> = rankings
                 .map(|(name, ranks)| (name, as_json(&values_of(ranks))))
                 .collect();
-            shown["with_meaning"] = json!(rankings);
+            if let Some(fields) = shown.as_object_mut() {
+                fields.insert("with_meaning".to_owned(), json!(rankings));
+            }
         }
         return output::json(&shown);
     }

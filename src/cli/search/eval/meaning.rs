@@ -40,7 +40,7 @@ pub(super) async fn measure(
             hits.iter().map(|hit| hit.id).collect()
         }));
         for ((_, ranks), ranking) in measured.iter_mut().zip(rankings) {
-            ranks.push(relevant_ranks(ranking.into_iter(), |id| id == right));
+            ranks.push(relevant_ranks(ranking, |id| id == right));
         }
     }
     Ok(measured)
