@@ -47,7 +47,7 @@ async fn mutations(db: &TestDb) -> Vec<String> {
                  FROM tables t JOIN pg_constraint con ON con.conrelid = t.oid
                  WHERE con.contype IN ('p', 'u', 'f', 'c') AND con.conparentid = 0 AND con.coninhcount = 0
              UNION ALL SELECT format('DROP TRIGGER %I ON %I', g.tgname, t.relname)
-                 FROM tables t JOIN pg_trigger g ON g.tgrelid = t.oid WHERE NOT g.tgisinternal
+                 FROM tables t JOIN pg_trigger g ON g.tgrelid = t.oid WHERE NOT g.tgisinternal AND g.tgparentid = 0
              UNION ALL SELECT format('ALTER TABLE %I DISABLE TRIGGER %I', t.relname, g.tgname)
                  FROM tables t JOIN pg_trigger g ON g.tgrelid = t.oid WHERE NOT g.tgisinternal
              UNION ALL SELECT string_agg(format('ALTER TABLE %I DISABLE TRIGGER %I', t.relname, g.tgname), '; ')
