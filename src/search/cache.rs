@@ -125,7 +125,12 @@ impl SearchCache {
         let (mut found, vectors) = words?;
         match embedding {
             Ok(embedding) => {
-                let passes = |skill| found.catalog.facets(skill).is_some_and(|facets| filter(skill, &facets));
+                let passes = |skill| {
+                    found
+                        .catalog
+                        .facets(skill)
+                        .is_some_and(|facets| filter(skill, &facets))
+                };
                 let hits = std::mem::take(&mut found.hits);
                 let vectors = &vectors.vectors;
                 let fused = fused(hits, &query, vectors, &embedding, COSINE_WEIGHT, limit, passes);
