@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::json;
 use skillkeep::db::{DatabaseUrl, ServerDb};
@@ -29,6 +30,17 @@ impl SentMessages {
 
     fn push(&self, message: String) {
         self.0.lock().unwrap().push(message);
+    }
+
+    /// Waits until the server sends nothing more.
+    async fn settle(&self) {
+        loop {
+            self.take();
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            if self.take().is_empty() {
+                return;
+            }
+        }
     }
 }
 
@@ -188,14 +200,17 @@ async fn existing_and_missing_identifiers_cause_the_same_statements() {
         .iter()
         .filter(|attack| can_be_counted(&attack.method))
         .collect();
-    // The first search of a tenant builds its index.
+    // The first search of a tenant reads its index, and the first report has days summarised in the background.
     for (client, tenant) in [
         (&mut attacker, &fixtures.attacker),
         (&mut control, &fixtures.control),
     ] {
         let search = json!({"name": "search_skills", "arguments": {"query": tenant.slug}});
         client.request("tools/call", search).await.unwrap();
+        let report = json!({"name": "usage_report", "arguments": {}});
+        client.request("tools/call", report).await.unwrap();
     }
+    proxy.sent.settle().await;
     let (mut compared, mut with_statements) = (0, 0);
     for attack in attacks.iter().step_by(2) {
         proxy.sent.take();
