@@ -20,8 +20,8 @@ use crate::search::{Facets, TenantCatalog, WordsOnly};
 const MAX_RANK: usize = 1000;
 /// The number of query terms that `why` names.
 const WHY_TERMS: usize = 5;
-/// Hits whose order quality changes.
-const QUALITY_HITS: usize = 60;
+/// Hits whose order quality changes. Their numbers are read for each search: those of 60 skills would take some milliseconds.
+const QUALITY_HITS: usize = 20;
 /// Hits whose categories, tags and authors are counted.
 pub(super) const COUNTED_HITS: usize = 100;
 /// The largest change of a score by quality, as a share of the best score. Below the difference between a good match and a clearly
