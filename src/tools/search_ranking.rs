@@ -10,9 +10,10 @@ use super::ToolError;
 use super::search_answer::WHY_MEANING;
 use super::search_filter::{Filter, Match, Sort};
 use super::tool::CallContext;
-use crate::db::DbError;
+use crate::db::{DbError, TenantTx};
 use crate::ids::SkillId;
 use crate::registry::cursor::{self, InvalidCursor};
+use crate::registry::skills::{self, SkillSummary};
 use crate::registry::usage::{self, SkillNumbers};
 use crate::search::{Facets, TenantCatalog, WordsOnly};
 
@@ -35,10 +36,51 @@ pub(super) struct Page {
     pub(super) matches: Vec<Match>,
     /// The best hits of all pages, if their labels are to be counted.
     pub(super) counted: Vec<SkillId>,
-    /// The numbers of some of the hits, if they were needed for the order.
-    pub(super) numbers: HashMap<SkillId, SkillNumbers>,
+    pub(super) known: Known,
     pub(super) next: Option<Position>,
     pub(super) words_only: Option<WordsOnly>,
+}
+
+/// What was read of some of the hits for the order of all.
+#[derive(Default)]
+pub(super) struct Known {
+    pub(super) numbers: HashMap<SkillId, SkillNumbers>,
+    pub(super) summaries: HashMap<SkillId, SkillSummary>,
+}
+
+impl Known {
+    /// Reads what is not known yet of these skills.
+    pub(super) async fn complete(&mut self, tx: &TenantTx, skills: &[SkillId]) -> Result<(), DbError> {
+        let no_numbers = missing(skills, &self.numbers);
+        let no_summaries = missing(skills, &self.summaries);
+        // At once, since each would wait for an answer of the database.
+        let numbers = async {
+            match no_numbers.as_slice() {
+                [] => Ok(HashMap::new()),
+                skills => usage::of_skills(tx, skills).await,
+            }
+        };
+        let summaries = async {
+            match no_summaries.as_slice() {
+                [] => Ok(Vec::new()),
+                skills => skills::summaries(tx, skills).await,
+            }
+        };
+        let (numbers, summaries) = futures::try_join!(numbers, summaries)?;
+        self.numbers.extend(numbers);
+        self.summaries
+            .extend(summaries.into_iter().map(|summary| (summary.id, summary)));
+        Ok(())
+    }
+}
+
+/// The skills that are not in `known`.
+fn missing<T>(skills: &[SkillId], known: &HashMap<SkillId, T>) -> Vec<SkillId> {
+    skills
+        .iter()
+        .copied()
+        .filter(|skill| !known.contains_key(skill))
+        .collect()
 }
 
 /// Start of a page. Sent as an opaque cursor, bound to the tenant, the query and the filters.
@@ -96,8 +138,8 @@ pub(super) async fn page(
     let all = catalog.in_order(None);
     let all = all.filter(|(skill, facets)| filter.matches(*skill, facets));
     let matches: Vec<Match> = all.map(|(skill, _)| Match::listed(skill)).collect();
-    let (matches, numbers) = sorted(cx, &catalog, filter.sort, matches).await?;
-    Ok(cut(catalog, matches, numbers, position, limit))
+    let (matches, known) = sorted(cx, &catalog, filter.sort, matches).await?;
+    Ok(cut(catalog, matches, known, position, limit))
 }
 
 /// The skills in the order of their slugs.
@@ -125,7 +167,7 @@ fn by_slug(
         catalog,
         matches,
         counted: Vec::new(),
-        numbers: HashMap::new(),
+        known: Known::default(),
         next,
         words_only: None,
     }
@@ -172,12 +214,12 @@ async fn ranked(
             signature: hit.signature,
         })
         .collect();
-    let numbers = match filter.sort {
+    let known = match filter.sort {
         Sort::Relevance => by_quality(cx, &catalog, &mut matches).await?,
         Sort::Updated | Sort::Installs | Sort::Stars => {
-            let numbers;
-            (matches, numbers) = sorted(cx, &catalog, filter.sort, matches).await?;
-            numbers
+            let known;
+            (matches, known) = sorted(cx, &catalog, filter.sort, matches).await?;
+            known
         }
     };
     if let Some(exact) = exact {
@@ -188,7 +230,7 @@ async fn ranked(
         .take(if is_counting { COUNTED_HITS } else { 0 })
         .map(|found| found.skill)
         .collect();
-    let page = cut(catalog, matches, numbers, position, limit);
+    let page = cut(catalog, matches, known, position, limit);
     Ok(Page {
         counted,
         words_only,
@@ -200,7 +242,7 @@ async fn ranked(
 fn cut(
     catalog: OwnedRwLockReadGuard<TenantCatalog>,
     mut matches: Vec<Match>,
-    numbers: HashMap<SkillId, SkillNumbers>,
+    known: Known,
     position: &Position,
     limit: usize,
 ) -> Page {
@@ -211,7 +253,7 @@ fn cut(
         catalog,
         matches: matches.into_iter().skip(position.rank()).collect(),
         counted: Vec::new(),
-        numbers,
+        known,
         next: has_more.then_some(Position::Rank(until)),
         words_only: None,
     }
@@ -235,7 +277,7 @@ async fn sorted(
     catalog: &TenantCatalog,
     sort: Sort,
     mut matches: Vec<Match>,
-) -> Result<(Vec<Match>, HashMap<SkillId, SkillNumbers>), DbError> {
+) -> Result<(Vec<Match>, Known), DbError> {
     let skills: Vec<SkillId> = matches.iter().map(|found| found.skill).collect();
     let numbers = match sort {
         Sort::Installs | Sort::Stars => usage::of_skills(cx.tx, &skills).await?,
@@ -254,7 +296,11 @@ async fn sorted(
             stars(other).total_cmp(&stars(one))
         }),
     }
-    Ok((matches, numbers))
+    let known = Known {
+        numbers,
+        summaries: HashMap::new(),
+    };
+    Ok((matches, known))
 }
 
 /// Orders the best hits again: those that proved useful come before others that match nearly as well.
@@ -262,25 +308,27 @@ async fn by_quality(
     cx: &CallContext<'_>,
     catalog: &TenantCatalog,
     matches: &mut [Match],
-) -> Result<HashMap<SkillId, SkillNumbers>, DbError> {
+) -> Result<Known, DbError> {
     let best = matches.len().min(QUALITY_HITS);
     let (best, _) = matches.split_at_mut(best);
     // The first hit may be an exact name, whose score is far above all others.
     let Some(reference) = best.get(1).map(|second| second.score) else {
-        return Ok(HashMap::new());
+        return Ok(Known::default());
     };
     let skills: Vec<SkillId> = best.iter().map(|found| found.skill).collect();
-    let numbers = usage::of_skills(cx.tx, &skills).await?;
+    // The page shows most of them.
+    let mut known = Known::default();
+    known.complete(cx.tx, &skills).await?;
     let now = Timestamp::now().as_second();
     for found in best.iter_mut() {
         let age = catalog
             .facets(found.skill)
             .map_or(0, |facets| now - facets.updated_second());
-        let numbers = numbers.get(&found.skill).copied().unwrap_or_default();
+        let numbers = known.numbers.get(&found.skill).copied().unwrap_or_default();
         found.score += QUALITY_SHARE * reference * quality(numbers, age as f32 / SECONDS_A_YEAR);
     }
     best.sort_by(|one, other| other.score.total_cmp(&one.score));
-    Ok(numbers)
+    Ok(known)
 }
 
 /// How much a skill proved useful, from -1 to 1. 0 says that nothing is known.

@@ -2,17 +2,15 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::collections::HashMap;
 
 use super::ToolError;
 use super::error::ArgumentError;
 use super::search_answer::{self, SearchSkillsOutput, SkillHit};
 use super::search_filter::{Filter, FilterArguments, Match, Sort};
-use super::search_ranking::{self, Position};
+use super::search_ranking::{self, Known, Position};
 use super::tool::{CallContext, Done, Tool};
 use crate::ids::SkillId;
-use crate::registry::usage::SkillNumbers;
-use crate::registry::{listing, skills, usage};
+use crate::registry::listing;
 use skill_search::Query;
 
 const DEFAULT_LIMIT: u32 = 10;
@@ -126,7 +124,7 @@ impl Tool for SearchSkills {
             search_answer::Labels::default()
         };
         drop(page.catalog);
-        let hits = hits(cx, &filter, &page.matches, page.numbers).await?;
+        let hits = hits(cx, &filter, &page.matches, page.known).await?;
         let count = hits.len();
         let is_weak = search_answer::is_weak(&Query::new(&filter.query), &page.matches);
         let mut output = SearchSkillsOutput {
@@ -177,33 +175,18 @@ async fn mine(
     Ok(Done::new(output).with_result_count(count))
 }
 
-/// What the answer shows of the matches. `numbers` are those that are known already.
+/// What the answer shows of the matches.
 async fn hits(
     cx: &CallContext<'_>,
     filter: &Filter<'_>,
     matches: &[Match],
-    mut numbers: HashMap<SkillId, SkillNumbers>,
+    mut known: Known,
 ) -> Result<Vec<SkillHit>, ToolError> {
     let ids: Vec<SkillId> = matches.iter().map(|found| found.skill).collect();
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let unknown: Vec<SkillId> = ids
-        .iter()
-        .copied()
-        .filter(|id| !numbers.contains_key(id))
-        .collect();
-    let more = async {
-        match unknown.as_slice() {
-            [] => Ok(HashMap::new()),
-            unknown => usage::of_skills(cx.tx, unknown).await,
-        }
-    };
-    let (summaries, more) = futures::try_join!(skills::summaries(cx.tx, &ids), more)?;
-    numbers.extend(more);
+    known.complete(cx.tx, &ids).await?;
     let hit = |found: &Match| {
-        let summary = summaries.iter().find(|summary| summary.id == found.skill)?;
-        let numbers = numbers.get(&found.skill).copied().unwrap_or_default();
+        let summary = known.summaries.get(&found.skill)?;
+        let numbers = known.numbers.get(&found.skill).copied().unwrap_or_default();
         Some(SkillHit::new(summary, numbers, found, filter.category.is_some()))
     };
     Ok(matches.iter().filter_map(hit).collect())
