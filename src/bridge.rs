@@ -61,7 +61,10 @@ where
                 Ok(message) => session.handle(message).await,
                 Err(invalid) => session.send(invalid.response()).await,
             },
-            Ok(Some(Line::TooLong)) => session.send(message::too_long_response(MAX_MESSAGE)).await,
+            Ok(Some(Line::TooLong(id))) => {
+                let answer = message::too_long_response(id.as_ref(), MAX_MESSAGE);
+                session.send(answer).await;
+            }
             Ok(None) => break,
             Err(error) => {
                 tracing::warn!(%error, "cannot read from stdin");

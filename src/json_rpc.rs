@@ -4,6 +4,7 @@
 mod batch;
 mod escapes;
 mod fields;
+mod id_scanner;
 mod lines;
 
 use serde::Deserialize;

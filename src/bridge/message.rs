@@ -92,10 +92,11 @@ impl InvalidMessage {
     }
 }
 
-/// The response to a line longer than `limit` bytes.
-pub(super) fn too_long_response(limit: usize) -> Vec<u8> {
+/// The response to a line longer than `limit` bytes. `id` is that of its request.
+pub(super) fn too_long_response(id: Option<&Value>, limit: usize) -> Vec<u8> {
     let reason = format!("The message is longer than {} MiB.", limit >> 20);
-    error_response(None, INVALID_REQUEST, &reason)
+    let id = id.and_then(RequestId::parse);
+    error_response(id.as_ref(), INVALID_REQUEST, &reason)
 }
 
 /// A JSON-RPC error response, on one line.

@@ -193,7 +193,10 @@ async fn forward_line(
     out: &mpsc::Sender<Vec<u8>>,
 ) {
     let message = match line {
-        Line::TooLong => return drop(out.send(message::too_long_response(MAX_MESSAGE)).await),
+        Line::TooLong(id) => {
+            let answer = message::too_long_response(id.as_ref(), MAX_MESSAGE);
+            return drop(out.send(answer).await);
+        }
         Line::Text(text) => match Message::parse(text) {
             Ok(message) => message,
             Err(invalid) => return drop(out.send(invalid.response()).await),

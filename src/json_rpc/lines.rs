@@ -2,15 +2,18 @@
 
 use std::io;
 
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+
+use super::id_scanner::IdScanner;
 
 /// A line of the input.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Line {
     /// Its bytes, without the line feed.
     Text(Vec<u8>),
-    /// The line was longer than the limit and was skipped.
-    TooLong,
+    /// The line was longer than the limit and was skipped. With the id, if it was a request.
+    TooLong(Option<Value>),
 }
 
 /// Reads lines. The last one needs no line feed.
@@ -19,7 +22,8 @@ pub struct LineReader<R> {
     /// The longest line, in bytes.
     limit: usize,
     partial: Vec<u8>,
-    is_too_long: bool,
+    /// Reads a line that is longer than the limit.
+    too_long: Option<IdScanner>,
 }
 
 impl<R: AsyncRead + Unpin> LineReader<R> {
@@ -29,7 +33,7 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
             input: BufReader::with_capacity(64 << 10, input),
             limit,
             partial: Vec::new(),
-            is_too_long: false,
+            too_long: None,
         }
     }
 
@@ -49,10 +53,13 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
             let mut parts = chunk.splitn(2, |byte| *byte == b'\n');
             let part = parts.next().unwrap_or_default();
             let is_complete = parts.next().is_some();
-            if self.partial.len() + part.len() > self.limit {
-                self.is_too_long = true;
-                self.partial = Vec::new();
-            } else if !self.is_too_long {
+            if let Some(scanner) = &mut self.too_long {
+                scanner.read(part);
+            } else if self.partial.len() + part.len() > self.limit {
+                let scanner = self.too_long.insert(IdScanner::default());
+                scanner.read(&std::mem::take(&mut self.partial));
+                scanner.read(part);
+            } else {
                 self.partial.extend_from_slice(part);
             }
             let used = part.len() + usize::from(is_complete);
@@ -65,8 +72,8 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
 
     fn finish_line(&mut self) -> Option<Line> {
         let text = std::mem::take(&mut self.partial);
-        if std::mem::take(&mut self.is_too_long) {
-            return Some(Line::TooLong);
+        if let Some(scanner) = self.too_long.take() {
+            return Some(Line::TooLong(scanner.finish()));
         }
         let is_blank = text.iter().all(u8::is_ascii_whitespace);
         (!is_blank).then_some(Line::Text(text))
@@ -83,7 +90,7 @@ mod tests {
         while let Some(line) = reader.next().await.unwrap() {
             lines.push(match line {
                 Line::Text(text) => String::from_utf8(text).unwrap(),
-                Line::TooLong => "too long".to_owned(),
+                Line::TooLong(id) => format!("too long: {id:?}"),
             });
         }
         lines
@@ -100,8 +107,13 @@ mod tests {
         let long = "x".repeat(200_000);
         assert_eq!(
             lines(format!("{long}\nb\n").as_bytes(), 100).await,
-            ["too long", "b"]
+            ["too long: None", "b"]
         );
-        assert_eq!(lines(b"12345\n123456\n", 5).await, ["12345", "too long"]);
+        assert_eq!(lines(b"12345\n123456\n", 5).await, ["12345", "too long: None"]);
+        let request = format!("{{\"method\":\"{long}\",\"id\":7}}\n[]");
+        assert_eq!(
+            lines(request.as_bytes(), 100).await,
+            ["too long: Some(Number(7))", "[]"]
+        );
     }
 }

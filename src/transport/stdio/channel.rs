@@ -120,9 +120,9 @@ impl<R: AsyncRead + Send + Unpin + 'static> Transport<RoleServer> for StdioTrans
             }
             match self.lines.next().await {
                 Ok(Some(Line::Text(line))) => self.accept(line),
-                Ok(Some(Line::TooLong)) => {
+                Ok(Some(Line::TooLong(id))) => {
                     let text = format!("The message is longer than {} MiB.", MAX_MESSAGE >> 20);
-                    self.refuse(None, INVALID_REQUEST, &text);
+                    self.refuse(id.as_ref(), INVALID_REQUEST, &text);
                 }
                 Ok(None) => return None,
                 Err(error) => {

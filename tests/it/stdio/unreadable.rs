@@ -62,13 +62,19 @@ async fn invalid_message_is_answered_with_its_own_id() {
         {\"jsonrpc\": \"2.0\", \"id\": \"three\"}\n\
         {\"jsonrpc\": \"2.0\", \"id\": 18446744073709551615, \"method\": \"ping\"}\n\
         {\"jsonrpc\": \"2.0\", \"id\": 5, \"method\": \"tools/call\", \"params\": {\"name\": \"whoami\", \"arguments\": {\"n\": 1e400}}}\n";
-    let input = [initialize(), invalid.to_vec()].concat();
-    let lines = exchange(start(&db, key.reveal(), "warn"), &input, 5).json_lines();
+    // As some clients write it, with the id last.
+    let long = format!(
+        "{{\"method\": \"ping\", \"params\": {{\"x\": \"{}\"}}, \"jsonrpc\": \"2.0\", \"id\": 6}}\n",
+        "x".repeat(17 << 20)
+    );
+    let input = [initialize(), invalid.to_vec(), long.into_bytes()].concat();
+    let lines = exchange(start(&db, key.reveal(), "warn"), &input, 6).json_lines();
     for (id, code) in [
         (json!(2), -32_600),
         (json!("three"), -32_600),
         (json!(u64::MAX), -32_600),
         (json!(5), -32_602),
+        (json!(6), -32_600),
     ] {
         assert_eq!(
             answer(&lines, id.clone())["error"]["code"],
