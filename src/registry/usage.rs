@@ -232,6 +232,8 @@ pub struct SkillNumbers {
     pub ratings: i64,
     /// Mean rating, 1 to 5.
     pub stars: Option<f64>,
+    /// Whether a reviewer approved the latest version.
+    pub is_reviewed: bool,
 }
 
 /// The numbers of these skills. Skills that do not exist or belong to another tenant have no entry.
@@ -251,6 +253,7 @@ pub async fn of_skills(tx: &TenantTx, ids: &[SkillId]) -> Result<HashMap<SkillId
                 failed: row.try_get("failed")?,
                 ratings: row.try_get("ratings")?,
                 stars: row.try_get("stars")?,
+                is_reviewed: row.try_get("reviewed")?,
             };
             Ok((SkillId::from_uuid(row.try_get("skill_id")?), numbers))
         })

@@ -1,10 +1,14 @@
--- usage/of_skills: Counts the confirmed installs, the feedback and the ratings of several skills.
+-- usage/of_skills: Counts the confirmed installs, the feedback and the ratings of several skills, and finds which were reviewed.
 SELECT s.id AS skill_id,
        coalesce(c.installs, 0) AS installs,
        coalesce(f.helped, 0) AS helped,
        coalesce(f.failed, 0) AS failed,
        coalesce(g.ratings, 0) AS ratings,
-       g.stars
+       g.stars,
+       EXISTS (
+           SELECT FROM skill_reviews w
+           WHERE w.tenant_id = $1 AND w.version_id = s.latest_version_id AND w.verdict = 'approved'
+       ) AS reviewed
 FROM skills s
 LEFT JOIN (
     SELECT i.skill_id, count(*) AS installs
