@@ -16,6 +16,7 @@ mod blocks;
 mod cache;
 mod catalog;
 mod checking;
+mod compatibility;
 mod duplicates;
 mod embedding;
 mod facets;
@@ -24,6 +25,7 @@ mod indexing;
 mod meaning;
 mod merging;
 mod segments;
+mod slugs;
 mod source;
 mod vectors;
 

@@ -1,6 +1,5 @@
 //! The searchable skills of one tenant.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use skill_search::Vocabulary;
@@ -9,6 +8,7 @@ use uuid::Uuid;
 
 use super::facets::Facets;
 use super::segments;
+use super::slugs::Slugs;
 use crate::db::{DbError, TenantTx};
 use crate::ids::SkillId;
 
@@ -18,9 +18,8 @@ pub struct TenantCatalog {
     /// The revision of the tenant's catalog up to which it is current.
     pub(super) revision: i64,
     pub(super) index: SegmentedIndex,
-    /// The slot of each skill.
-    by_slug: BTreeMap<Box<str>, u32>,
-    /// Slots of documents that [`Self::finish_update`] has yet to add to `by_slug`.
+    slugs: Slugs,
+    /// Slots of documents that [`Self::finish_update`] has yet to add to `slugs`.
     added: Vec<u32>,
     /// Changes that no stored segment has.
     unsaved: Vec<Unsaved>,
@@ -77,16 +76,14 @@ impl TenantCatalog {
     /// The skill with this slug.
     #[must_use]
     pub fn find(&self, slug: &str) -> Option<SkillId> {
-        self.skill_at(*self.by_slug.get(slug)?)
+        self.skill_at(self.slugs.find(&self.index, slug)?)
     }
 
     /// The skills ordered by slug, starting after the slug `after`.
     pub fn in_order(&self, after: Option<&str>) -> impl Iterator<Item = (SkillId, Facets<'_>)> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        let start = after.map_or(Unbounded, Excluded);
-        self.by_slug
-            .range::<str, _>((start, Unbounded))
-            .filter_map(|(_, slot)| Some((self.skill_at(*slot)?, self.facets_at(*slot)?)))
+        self.slugs
+            .in_order(&self.index, after)
+            .filter_map(|slot| Some((self.skill_at(slot)?, self.facets_at(slot)?)))
     }
 
     /// Approximate memory use in bytes.
@@ -101,8 +98,7 @@ impl TenantCatalog {
         let words = vocabulary
             .as_ref()
             .map_or(0, |cached| cached.words.memory_bytes());
-        // A slug takes about 20 bytes, and its place in the map 40.
-        self.index.memory_bytes() + self.by_slug.len() * 60 + unsaved + words
+        self.index.memory_bytes() + self.slugs.memory_bytes() + unsaved + words
     }
 
     /// Whether so many slots are unused that a new catalog would be half as large.
@@ -122,37 +118,10 @@ impl TenantCatalog {
         Ok(())
     }
 
-    /// Orders what was added by slug. To be called after the last segment of an update.
+    /// Makes what was added findable by slug. To be called after the last segment of an update.
     pub(super) fn finish_update(&mut self) -> Result<(), InvalidSegment> {
-        let mut added = Vec::with_capacity(self.added.len());
-        for slot in std::mem::take(&mut self.added) {
-            // A later segment of the update may have replaced it.
-            if let Some((entry, payload)) = self.index.document(slot) {
-                let facets = Facets::decode(payload).ok_or(InvalidSegment)?;
-                added.push((
-                    Box::<str>::from(facets.slug),
-                    self.index.revision_of(entry.id),
-                    slot,
-                ));
-            }
-        }
-        // Of two skills with the same slug, the one of the older revision was renamed since.
-        added.sort_unstable();
-        if self.by_slug.is_empty() {
-            // Much faster than to insert them one by one.
-            self.by_slug = added.into_iter().map(|(slug, _, slot)| (slug, slot)).collect();
-            return Ok(());
-        }
-        for (slug, revision, slot) in added {
-            let is_later = |other: &u32| {
-                let other = self.index.document(*other).map(|(entry, _)| entry.id);
-                other.and_then(|id| self.index.revision_of(id)) > revision
-            };
-            if !self.by_slug.get(&slug).is_some_and(is_later) {
-                self.by_slug.insert(slug, slot);
-            }
-        }
-        Ok(())
+        let added = std::mem::take(&mut self.added);
+        self.slugs.add(&self.index, &added)
     }
 
     /// Removes segments that are not stored any more, because they were merged or are no longer needed.
@@ -167,10 +136,8 @@ impl TenantCatalog {
 
     fn forget(&mut self, removed: Vec<(u32, Box<[u8]>)>) {
         for (slot, payload) in removed {
-            if let Some(facets) = Facets::decode(&payload)
-                && self.by_slug.get(facets.slug) == Some(&slot)
-            {
-                self.by_slug.remove(facets.slug);
+            if let Some(slug) = Facets::slug_of(&payload) {
+                self.slugs.remove(slot, slug);
             }
         }
     }

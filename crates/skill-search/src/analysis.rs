@@ -34,6 +34,8 @@ pub struct Analyzer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnalyzedDocument<Id> {
     pub entry: DocumentEntry<Id>,
+    /// The distinct terms of the name, in the order of their first occurrence.
+    pub name_keys: Box<[TermKey]>,
     /// The distinct terms in the order of their first occurrence; those of the name are first.
     pub terms: Vec<(TermKey, FieldCounts)>,
     /// The distinct words for the vocabulary of the index: those of name, tags, description and headings. Sorted.
@@ -62,9 +64,9 @@ impl Analyzer {
             entry: DocumentEntry {
                 id: document.id,
                 lengths,
-                name_keys,
                 signature,
             },
+            name_keys,
             words: self.words(document, &name),
             terms,
         }

@@ -67,6 +67,7 @@ struct Term {
 
 struct IndexedDocument<Id> {
     entry: DocumentEntry<Id>,
+    name_keys: Box<[TermKey]>,
     /// Indexes of its distinct terms.
     terms: Box<[u32]>,
     /// Indexes of its words in the vocabulary.
@@ -122,7 +123,7 @@ impl<Id: Copy + Eq + Hash> SearchIndex<Id> {
             .map(|document| {
                 size_of_val(&*document.terms)
                     + size_of_val(&*document.words)
-                    + size_of_val(&*document.entry.name_keys)
+                    + size_of_val(&*document.name_keys)
             })
             .sum();
         let vectors = self.terms.capacity() * size_of::<Term>()
@@ -138,7 +139,12 @@ impl<Id: Copy + Eq + Hash> SearchIndex<Id> {
             self.documents.push(None);
             last_index(self.documents.len())
         });
-        let AnalyzedDocument { entry, terms, words } = self.analyzer.analyze(document);
+        let AnalyzedDocument {
+            entry,
+            name_keys,
+            terms,
+            words,
+        } = self.analyzer.analyze(document);
         let terms = terms
             .into_iter()
             .map(|(key, counts)| self.add_posting(key, Posting { slot, counts }))
@@ -146,12 +152,17 @@ impl<Id: Copy + Eq + Hash> SearchIndex<Id> {
         for (total, length) in self.total_lengths.iter_mut().zip(entry.lengths) {
             *total += u64::from(length);
         }
-        for key in &entry.name_keys {
+        for key in &name_keys {
             *self.name_frequencies.entry(*key).or_default() += 1;
         }
         let words = words.into_iter().map(|word| self.words.add(word)).collect();
         if let Some(free) = self.documents.get_mut(slot as usize) {
-            *free = Some(IndexedDocument { entry, terms, words });
+            *free = Some(IndexedDocument {
+                entry,
+                name_keys,
+                terms,
+                words,
+            });
         }
         self.slots.insert(document.id, slot);
     }
@@ -171,7 +182,7 @@ impl<Id: Copy + Eq + Hash> SearchIndex<Id> {
         for (total, length) in self.total_lengths.iter_mut().zip(document.entry.lengths) {
             *total -= u64::from(length);
         }
-        for key in document.entry.name_keys {
+        for key in document.name_keys {
             if let Some(frequency) = self.name_frequencies.get_mut(&key) {
                 *frequency -= 1;
                 if *frequency == 0 {
@@ -248,9 +259,21 @@ impl<Id: Copy + Ord + Hash> IndexView for SearchIndex<Id> {
         self.total_lengths
     }
 
-    fn document(&self, slot: u32) -> Option<&DocumentEntry<Id>> {
+    fn document(&self, slot: u32) -> Option<DocumentEntry<Id>> {
         let document = self.documents.get(slot as usize)?.as_ref()?;
-        Some(&document.entry)
+        Some(document.entry)
+    }
+
+    fn lengths(&self, slot: u32) -> Option<&[u32; Field::COUNT]> {
+        let document = self.documents.get(slot as usize)?.as_ref()?;
+        Some(&document.entry.lengths)
+    }
+
+    fn name_keys(&self, slot: u32) -> impl Iterator<Item = TermKey> {
+        let document = self.documents.get(slot as usize).and_then(Option::as_ref);
+        document
+            .into_iter()
+            .flat_map(|document| document.name_keys.iter().copied())
     }
 
     fn postings(&self, key: TermKey) -> &[Posting] {

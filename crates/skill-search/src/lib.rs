@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod analysis;
+mod best;
 mod bm25;
 mod distance;
 mod document;

@@ -5,9 +5,7 @@
 //! sum. Phrase terms, the preference for covering the query, and the name bonus are additions that improved the measured
 //! quality. The second stage orders the best documents of the first again, see [`second_stage`](crate::second_stage).
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
+use crate::best::Best;
 use crate::bm25::{FieldWeights, idf};
 use crate::document::Field;
 use crate::evidence::{Evidence, collect};
@@ -18,7 +16,7 @@ use crate::query::Query;
 use crate::ranked::Ranked;
 use crate::second_stage::{self, Features};
 use crate::term::TermKey;
-use crate::view::{DocumentEntry, IndexView};
+use crate::view::IndexView;
 use crate::weights::Weights;
 
 /// Number of documents that the second stage orders.
@@ -31,15 +29,6 @@ struct Accumulator {
     matched_idf: f32,
     /// Sum over the terms in the name, by their frequency in names.
     name_idf: f32,
-}
-
-/// A matching document. The greatest is the best: the highest score, then the lowest ID, so that pages are stable.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Candidate<Id> {
-    /// Positive floats are ordered like their bits.
-    score_bits: u32,
-    id: Reverse<Id>,
-    slot: u32,
 }
 
 /// Returns the best `limit` documents for which `filter` is true, best first. Equal scores are ordered by ID.
@@ -123,12 +112,12 @@ fn features<V: IndexView>(
         .zip(evidence)
         .take(count)
         .filter_map(|(ranked, evidence)| {
-            let document = view.document(ranked.slot)?;
-            let name_share = evidence.name_share(groups, name_idf(view, document));
+            let lengths = view.lengths(ranked.slot)?;
+            let name_share = evidence.name_share(groups, name_idf(view, ranked.slot));
             Some(second_stage::features(
                 &totals,
                 groups,
-                document,
+                lengths,
                 evidence,
                 ranked.own_score,
                 name_share,
@@ -157,12 +146,10 @@ fn first_stage<V: IndexView>(
     let mut highest_score = 0.0_f32;
     let mut scores: Vec<(u32, f32)> = Vec::new();
     for (slot, sums) in (0_u32..).zip(&sums) {
-        if sums.score > 0.0
-            && let Some(document) = view.document(slot)
-        {
+        if sums.score > 0.0 {
             let coverage = (sums.matched_idf / query_idf).powf(weights.coverage_exponent);
             let score = sums.score * coverage
-                + name_weight * name_bonus(view, document, sums.name_idf, weights.name_coverage_exponent);
+                + name_weight * name_bonus(view, slot, sums.name_idf, weights.name_coverage_exponent);
             highest_score = highest_score.max(score);
             scores.push((slot, score));
         }
@@ -178,28 +165,20 @@ fn first_stage<V: IndexView>(
         let found = exact.iter().find(|(exact, _)| *exact == slot);
         found.map_or(0, |(_, exactness)| *exactness)
     };
-    let candidate = |(slot, score): (u32, f32)| {
-        let score = score + step * f32::from(exactness_of(slot));
-        Some(Candidate {
-            score_bits: score.to_bits(),
-            id: Reverse(view.document(slot)?.id),
-            slot,
-        })
-    };
-    let mut candidates: BinaryHeap<_> = scores.into_iter().filter_map(candidate).collect();
-    let best_first = std::iter::from_fn(|| candidates.pop());
-    best_first
-        .filter(|candidate| filter(candidate.id.0))
+    for (slot, score) in &mut scores {
+        *score += step * f32::from(exactness_of(*slot));
+    }
+    Best::new(view, scores, limit.max(SECOND_STAGE_DOCUMENTS))
+        .filter(|best| filter(best.id))
         .take(limit.max(SECOND_STAGE_DOCUMENTS))
-        .map(|candidate| {
-            let score = f32::from_bits(candidate.score_bits);
-            let exactness = exactness_of(candidate.slot);
+        .map(|best| {
+            let exactness = exactness_of(best.slot);
             Ranked {
-                id: candidate.id.0,
-                slot: candidate.slot,
+                id: best.id,
+                slot: best.slot,
                 exactness,
-                own_score: score - step * f32::from(exactness),
-                score,
+                own_score: best.score - step * f32::from(exactness),
+                score: best.score,
             }
         })
         .collect()
@@ -226,8 +205,8 @@ fn accumulate<V: IndexView>(view: &V, groups: &[Vec<LiveTerm<'_>>], weights: &We
     let mut accumulators = vec![Accumulator::default(); view.slot_count()];
     let fields = FieldWeights::new(weights, view.len(), view.total_lengths());
     let sums_of = |live: &LiveTerm<'_>, posting: &Posting| {
-        let document = view.document(posting.slot)?;
-        let occurrences = fields.occurrences(posting.counts, &document.lengths);
+        let lengths = view.lengths(posting.slot)?;
+        let occurrences = fields.occurrences(posting.counts, lengths);
         let effect = occurrences / (weights.k1 + occurrences) + weights.presence;
         let is_in_name = posting.counts.get(Field::Name) > 0;
         Some(Accumulator {
@@ -284,8 +263,8 @@ impl Accumulator {
 }
 
 /// The sum over the terms of a document's name.
-fn name_idf<V: IndexView>(view: &V, document: &DocumentEntry<V::Id>) -> f32 {
-    let frequencies = document.name_keys.iter().map(|key| view.name_frequency(*key));
+fn name_idf<V: IndexView>(view: &V, slot: u32) -> f32 {
+    let frequencies = view.name_keys(slot).map(|key| view.name_frequency(key));
     frequencies
         .map(|frequency| idf(view.len(), frequency as usize))
         .sum()
@@ -293,17 +272,12 @@ fn name_idf<V: IndexView>(view: &V, document: &DocumentEntry<V::Id>) -> f32 {
 
 /// The bonus for a document whose name occurs in the query, higher if more of the name does. `matched_idf` is the sum
 /// over the name's terms that the query contains.
-fn name_bonus<V: IndexView>(
-    view: &V,
-    document: &DocumentEntry<V::Id>,
-    matched_idf: f32,
-    coverage_exponent: f32,
-) -> f32 {
+fn name_bonus<V: IndexView>(view: &V, slot: u32, matched_idf: f32, coverage_exponent: f32) -> f32 {
     if matched_idf <= 0.0 {
         return 0.0;
     }
     // A name of stop words has no terms.
-    let name_idf = name_idf(view, document).max(matched_idf);
+    let name_idf = name_idf(view, slot).max(matched_idf);
     let share = matched_idf / name_idf;
     matched_idf * share.powf(coverage_exponent)
 }

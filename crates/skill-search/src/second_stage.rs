@@ -6,7 +6,6 @@ use crate::evidence::{Evidence, Found};
 use crate::live_term::{LiveTerm, highest};
 use crate::query::TermKind;
 use crate::ranked::Ranked;
-use crate::view::DocumentEntry;
 use crate::weights::{FEATURES, Weights};
 
 /// The features of a document for a query, in the order of [`FEATURES`].
@@ -122,15 +121,15 @@ struct Sums {
 }
 
 /// The features of a document. `name_share` is the share of its name that the query contains.
-pub(crate) fn features<Id>(
+pub(crate) fn features(
     query: &QueryTotals,
     groups: &[Vec<LiveTerm<'_>>],
-    document: &DocumentEntry<Id>,
+    lengths: &[u32; Field::COUNT],
     evidence: &Evidence,
     score: f32,
     name_share: f32,
 ) -> Features {
-    let [_, _, description, _, body] = document.lengths.map(|length| length as f32);
+    let [_, _, description, _, body] = lengths.map(|length| length as f32);
     let norm = BODY_K * (1.0 - BODY_B + BODY_B * body / query.average_body);
     let sums = sums(groups, evidence, norm);
     let share = |part: f32, whole: f32| if whole > 0.0 { (part / whole).min(1.0) } else { 0.0 };

@@ -45,8 +45,9 @@ pub struct EncodedSegment {
     pub document_words: Vec<u8>,
 }
 
-/// Size at which a block of postings ends. The postings of one term are never divided, so a block can be larger.
-pub const BLOCK_BYTES: usize = 8 * 1024;
+/// Size at which a block of postings ends. The postings of one term are never divided, so a block can be larger. PostgreSQL stores
+/// values up to about this size in the row itself, and reads larger ones in pieces from elsewhere.
+pub const BLOCK_BYTES: usize = 1_900;
 
 /// The bytes are not a segment of this version of the program, or are damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

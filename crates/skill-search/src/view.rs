@@ -29,8 +29,14 @@ pub trait IndexView {
     /// Number of terms of all documents together per field, in the order of [`Field::ALL`].
     fn total_lengths(&self) -> [u64; Field::COUNT];
 
-    /// The document with this slot; `None` if it was removed. Called once per posting of the query.
-    fn document(&self, slot: u32) -> Option<&DocumentEntry<Self::Id>>;
+    /// The document with this slot; `None` if it was removed.
+    fn document(&self, slot: u32) -> Option<DocumentEntry<Self::Id>>;
+
+    /// The lengths of a document that was not removed. Called once per posting of the query.
+    fn lengths(&self, slot: u32) -> Option<&[u32; Field::COUNT]>;
+
+    /// The distinct terms of a document's name, in the order of their first occurrence. None if it was removed.
+    fn name_keys(&self, slot: u32) -> impl Iterator<Item = TermKey>;
 
     /// The documents that contain a term, in any order, each once, without removed documents. Empty if there are none.
     fn postings(&self, key: TermKey) -> &[Posting];
@@ -43,13 +49,11 @@ pub trait IndexView {
 }
 
 /// What ranking reads of a document, beside its postings.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DocumentEntry<Id> {
     pub id: Id,
     /// Number of terms per field, in the order of [`Field::ALL`].
     pub lengths: [u32; Field::COUNT],
-    /// The distinct terms of the name, in the order of their first occurrence.
-    pub name_keys: Box<[TermKey]>,
     /// A SimHash of the body's terms: bodies that are nearly the same differ in few bits. 0 if the body has no terms.
     pub signature: u64,
 }

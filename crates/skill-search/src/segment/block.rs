@@ -80,8 +80,14 @@ fn write_counts(bytes: &mut Vec<u8>, counts: FieldCounts) {
     }
 }
 
-fn read_counts(reader: &mut Reader<'_>) -> Result<FieldCounts, InvalidSegment> {
-    let fields = reader.byte()?;
+/// A posting's byte of fields if the term occurs in the body only, as it does in most documents.
+const BODY_ONLY: u8 = 1 << (Field::COUNT - 1);
+
+/// The occurrences in the fields of `fields`, unless they are in that byte.
+fn read_counts(reader: &mut Reader<'_>, fields: u8) -> Result<FieldCounts, InvalidSegment> {
+    if fields == BODY_ONLY {
+        return Ok(FieldCounts::new([0, 0, 0, 0, reader.byte()?]));
+    }
     let mut counts = [0; Field::COUNT];
     for (bit, count) in counts.iter_mut().enumerate() {
         if fields >> bit & 1 == 1 {
@@ -138,6 +144,12 @@ impl<'a> Terms<'a> {
 pub(super) struct EncodedPostings<'a>(&'a [u8]);
 
 impl EncodedPostings<'_> {
+    /// About the number of postings.
+    pub(super) const fn likely_count(self) -> usize {
+        // Those of frequent terms take two or three bytes.
+        self.0.len() / 2
+    }
+
     /// Calls `each` with the postings in the order of their documents, whose numbers are below `document_count`.
     pub(super) fn for_each(
         self,
@@ -148,13 +160,20 @@ impl EncodedPostings<'_> {
         // The number of the document after the previous one.
         let mut next = 0_u32;
         while !reader.is_at_end() {
-            let gap = reader.number_u32()?;
+            let (gap, fields) = match reader.0 {
+                // Most gaps are short.
+                [gap @ ..0x80, fields, rest @ ..] => {
+                    reader.0 = rest;
+                    (u32::from(*gap), *fields)
+                }
+                _ => (reader.number_u32()?, reader.byte()?),
+            };
             let document = gap
                 .checked_sub(1)
                 .and_then(|skipped| next.checked_add(skipped))
                 .filter(|document| *document < document_count)
                 .ok_or(InvalidSegment)?;
-            each(document, read_counts(&mut reader)?);
+            each(document, read_counts(&mut reader, fields)?);
             next = document + 1;
         }
         Ok(())

@@ -44,6 +44,7 @@ impl SegmentBuilder {
             revision,
             content: Some(StoredContent {
                 entry: document.entry,
+                name_keys: document.name_keys,
                 payload,
             }),
         });

@@ -1,11 +1,12 @@
 //! The documents of all segments of an index.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use rustc_hash::FxHashMap;
 
 use super::directory::Directory;
-use super::documents::{self, StoredContent};
+use super::documents::{self, Tail};
 use super::{EncodedSegment, InvalidSegment};
 use crate::document::Field;
 use crate::term::TermKey;
@@ -25,13 +26,19 @@ pub struct BlockId {
 #[derive(Default)]
 pub struct SegmentedIndex {
     pub(super) segments: Vec<Segment>,
-    /// By slot. `None`: removed, or replaced by a later revision.
-    documents: Vec<Option<StoredContent>>,
+    /// By slot, also of documents that were removed or replaced by a later revision. Apart from the rest, since ranking reads
+    /// them for each posting.
+    lengths: Vec<[u32; Field::COUNT]>,
+    /// The ids and signatures, by slot.
+    identities: Vec<(u128, u64)>,
+    /// By slot. `None`: removed or replaced.
+    tails: Vec<Option<Tail>>,
     /// By the document's id. Callers make the ids, so nobody can choose them to collide.
     states: FxHashMap<u128, State>,
     live: usize,
     total_lengths: [u64; Field::COUNT],
-    name_frequencies: HashMap<TermKey, u32>,
+    /// With a seed, since authors choose the words of names.
+    name_frequencies: HashMap<TermKey, u32, foldhash::fast::RandomState>,
     bytes: usize,
 }
 
@@ -40,6 +47,15 @@ pub(super) struct Segment {
     pub(super) first_slot: u32,
     pub(super) document_count: u32,
     pub(super) directory: Directory,
+    /// As stored. Names and payloads are read from here when they are needed: a process that starts would spend most of its
+    /// time on copies of them.
+    documents: Box<[u8]>,
+}
+
+impl Segment {
+    fn memory_bytes(&self) -> usize {
+        self.directory.block_count() * size_of::<TermKey>() + self.documents.len()
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -84,14 +100,18 @@ impl SegmentedIndex {
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         self.bytes
-            + self.documents.capacity() * size_of::<Option<StoredContent>>()
+            + self.lengths.capacity() * size_of::<[u32; Field::COUNT]>()
+            + self.identities.capacity() * size_of::<(u128, u64)>()
+            + self.tails.capacity() * size_of::<Option<Tail>>()
             + self.states.capacity() * (size_of::<(u128, State)>() + 1)
             + self.name_frequencies.capacity() * (size_of::<(TermKey, u32)>() + 1)
     }
 
     /// Makes room for so many more documents, which are then added without moving the others.
     pub fn reserve(&mut self, documents: usize) {
-        self.documents.reserve_exact(documents);
+        self.lengths.reserve_exact(documents);
+        self.identities.reserve_exact(documents);
+        self.tails.reserve_exact(documents);
         self.states.reserve(documents);
     }
 
@@ -105,41 +125,46 @@ impl SegmentedIndex {
         documents: &[u8],
         directory: &[u8],
     ) -> Result<Applied, InvalidSegment> {
-        let documents = documents::decode(documents)?;
+        let heads = documents::heads(documents)?;
         let directory = Directory::decode(directory)?;
-        let first_slot = u32::try_from(self.documents.len()).map_err(|_| InvalidSegment)?;
-        let document_count = u32::try_from(documents.len()).map_err(|_| InvalidSegment)?;
+        let first_slot = u32::try_from(self.tails.len()).map_err(|_| InvalidSegment)?;
+        let document_count = u32::try_from(heads.len()).map_err(|_| InvalidSegment)?;
         first_slot.checked_add(document_count).ok_or(InvalidSegment)?;
-        self.bytes += directory.block_count() * size_of::<TermKey>();
-        self.segments.push(Segment {
+        let segment = Segment {
             id,
             first_slot,
             document_count,
             directory,
-        });
+            documents: documents.into(),
+        };
+        self.bytes += segment.memory_bytes();
+        self.segments.push(segment);
         let mut applied = Applied::default();
-        self.documents.reserve(documents.len());
-        for (slot, document) in (first_slot..).zip(documents) {
-            self.documents.push(None);
-            let state = self.states.get(&document.id).copied();
-            if state.is_some_and(|state| state.revision >= document.revision) {
-                continue;
-            }
-            if let Some(old) = state.and_then(|state| state.slot)
+        for (slot, head) in (first_slot..).zip(heads) {
+            self.lengths.push([0; Field::COUNT]);
+            self.identities.push((head.id, 0));
+            self.tails.push(None);
+            let state = State {
+                revision: head.revision,
+                slot: head.content.map(|_| slot),
+            };
+            let old = match self.states.entry(head.id) {
+                Entry::Occupied(known) if known.get().revision >= head.revision => continue,
+                Entry::Occupied(mut known) => known.insert(state).slot,
+                Entry::Vacant(place) => {
+                    place.insert(state);
+                    None
+                }
+            };
+            if let Some(old) = old
                 && let Some(replaced) = self.take(old)
             {
-                applied.removed.push((old, replaced.payload));
+                applied.removed.push((old, replaced));
             }
-            let is_present = document.content.is_some();
-            if let Some(content) = document.content {
-                self.put(slot, content);
+            if let Some((entry, tail)) = head.content {
+                self.put(slot, entry, tail);
                 applied.added.push(slot);
             }
-            let state = State {
-                revision: document.revision,
-                slot: is_present.then_some(slot),
-            };
-            self.states.insert(document.id, state);
         }
         // A document that is in the segment twice was added and removed again.
         applied.added.retain(|slot| self.is_live(*slot));
@@ -152,15 +177,24 @@ impl SegmentedIndex {
         let Some(at) = self.segments.iter().position(|segment| segment.id == id) else {
             return Vec::new();
         };
-        let segment = self.segments.remove(at);
-        self.bytes -= segment.directory.block_count() * size_of::<TermKey>();
+        let Some((first, count)) = self
+            .segments
+            .get(at)
+            .map(|segment| (segment.first_slot, segment.document_count))
+        else {
+            return Vec::new();
+        };
         let mut removed = Vec::new();
-        for slot in segment.first_slot..segment.first_slot + segment.document_count {
-            if let Some(content) = self.take(slot) {
-                self.states.remove(&content.entry.id);
-                removed.push((slot, content.payload));
+        for slot in first..first + count {
+            if let Some(payload) = self.take(slot) {
+                if let Some((id, _)) = self.identities.get(slot as usize) {
+                    self.states.remove(id);
+                }
+                removed.push((slot, payload));
             }
         }
+        // After its documents, whose names are in it.
+        self.bytes -= self.segments.remove(at).memory_bytes();
         removed
     }
 
@@ -176,43 +210,85 @@ impl SegmentedIndex {
         self.add(id, &segment.documents, &segment.directory)
     }
 
-    fn take(&mut self, slot: u32) -> Option<StoredContent> {
-        let content = self.documents.get_mut(slot as usize)?.take()?;
+    /// Removes a document and returns its payload.
+    fn take(&mut self, slot: u32) -> Option<Box<[u8]>> {
+        let tail = self.tails.get_mut(slot as usize)?.take()?;
+        let lengths = self.lengths.get(slot as usize)?;
         self.live -= 1;
-        for (total, length) in self.total_lengths.iter_mut().zip(content.entry.lengths) {
-            *total -= u64::from(length);
+        for (total, length) in self.total_lengths.iter_mut().zip(lengths) {
+            *total -= u64::from(*length);
         }
-        for key in &content.entry.name_keys {
-            if let Some(frequency) = self.name_frequencies.get_mut(key) {
+        let bytes = &self.segments.get(self.segment_at(slot)?)?.documents;
+        for key in tail.name_keys(bytes) {
+            if let Some(frequency) = self.name_frequencies.get_mut(&key) {
                 *frequency -= 1;
                 if *frequency == 0 {
-                    self.name_frequencies.remove(key);
+                    self.name_frequencies.remove(&key);
                 }
             }
         }
-        self.bytes -= heap_bytes(&content);
-        Some(content)
+        Some(tail.payload(bytes).into())
     }
 
-    fn put(&mut self, slot: u32, content: StoredContent) {
+    fn put(&mut self, slot: u32, entry: DocumentEntry<u128>, tail: Tail) {
         self.live += 1;
-        for (total, length) in self.total_lengths.iter_mut().zip(content.entry.lengths) {
+        for (total, length) in self.total_lengths.iter_mut().zip(entry.lengths) {
             *total += u64::from(length);
         }
-        for key in &content.entry.name_keys {
-            *self.name_frequencies.entry(*key).or_default() += 1;
+        if let Some(segment) = self.segment_at(slot).and_then(|at| self.segments.get(at)) {
+            for key in tail.name_keys(&segment.documents) {
+                *self.name_frequencies.entry(key).or_default() += 1;
+            }
         }
-        self.bytes += heap_bytes(&content);
-        if let Some(place) = self.documents.get_mut(slot as usize) {
-            *place = Some(content);
+        let slot = slot as usize;
+        if let (Some(lengths), Some(identity), Some(own_tail)) = (
+            self.lengths.get_mut(slot),
+            self.identities.get_mut(slot),
+            self.tails.get_mut(slot),
+        ) {
+            *lengths = entry.lengths;
+            *identity = (entry.id, entry.signature);
+            *own_tail = Some(tail);
         }
+    }
+
+    /// The place of the segment that holds a slot. Segments are in the order of their slots.
+    fn segment_at(&self, slot: u32) -> Option<usize> {
+        self.segments
+            .partition_point(|segment| segment.first_slot <= slot)
+            .checked_sub(1)
     }
 
     /// The document with this slot, with its payload.
     #[must_use]
-    pub fn document(&self, slot: u32) -> Option<(&DocumentEntry<u128>, &[u8])> {
-        let content = self.documents.get(slot as usize)?.as_ref()?;
-        Some((&content.entry, &content.payload))
+    pub fn document(&self, slot: u32) -> Option<(DocumentEntry<u128>, &[u8])> {
+        let tail = (*self.tails.get(slot as usize)?)?;
+        let segment = self.segments.get(self.segment_at(slot)?)?;
+        Some((self.entry(slot)?, tail.payload(&segment.documents)))
+    }
+
+    pub(super) fn entry(&self, slot: u32) -> Option<DocumentEntry<u128>> {
+        if !self.is_live(slot) {
+            return None;
+        }
+        let (id, signature) = *self.identities.get(slot as usize)?;
+        Some(DocumentEntry {
+            id,
+            lengths: *self.lengths(slot)?,
+            signature,
+        })
+    }
+
+    pub(super) fn lengths(&self, slot: u32) -> Option<&[u32; Field::COUNT]> {
+        self.lengths.get(slot as usize)
+    }
+
+    pub(super) fn name_keys(&self, slot: u32) -> impl Iterator<Item = TermKey> {
+        let tail = self.tails.get(slot as usize).copied().flatten();
+        let segment = self.segment_at(slot).and_then(|at| self.segments.get(at));
+        let keys = tail.zip(segment);
+        keys.into_iter()
+            .flat_map(|(tail, segment)| tail.name_keys(&segment.documents))
     }
 
     /// The slot of a document.
@@ -228,13 +304,13 @@ impl SegmentedIndex {
     }
 
     pub(super) fn is_live(&self, slot: u32) -> bool {
-        self.documents.get(slot as usize).is_some_and(Option::is_some)
+        self.tails.get(slot as usize).is_some_and(Option::is_some)
     }
 
     /// Upper limit of the slots, exclusive. Slots of replaced documents are not used again.
     #[must_use]
     pub const fn slot_count(&self) -> usize {
-        self.documents.len()
+        self.tails.len()
     }
 
     pub(super) const fn total_lengths(&self) -> [u64; Field::COUNT] {
@@ -263,8 +339,4 @@ impl SegmentedIndex {
             .flat_map(|segment| keys.iter().filter_map(move |key| block(segment, *key)))
             .collect()
     }
-}
-
-fn heap_bytes(content: &StoredContent) -> usize {
-    size_of_val(&*content.entry.name_keys) + content.payload.len()
 }

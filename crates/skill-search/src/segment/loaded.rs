@@ -89,6 +89,7 @@ impl<'a> LoadedIndex<'a> {
         let Some(found) = Terms::new(bytes, first_key).find(key)? else {
             return Ok(());
         };
+        postings.reserve(found.likely_count());
         found.for_each(segment.document_count, |document, counts| {
             let slot = segment.first_slot + document;
             if self.index.is_live(slot) {
@@ -113,8 +114,16 @@ impl IndexView for LoadedIndex<'_> {
         self.index.total_lengths()
     }
 
-    fn document(&self, slot: u32) -> Option<&DocumentEntry<u128>> {
-        self.index.document(slot).map(|(entry, _)| entry)
+    fn document(&self, slot: u32) -> Option<DocumentEntry<u128>> {
+        self.index.entry(slot)
+    }
+
+    fn lengths(&self, slot: u32) -> Option<&[u32; Field::COUNT]> {
+        self.index.lengths(slot)
+    }
+
+    fn name_keys(&self, slot: u32) -> impl Iterator<Item = TermKey> {
+        self.index.name_keys(slot)
     }
 
     fn postings(&self, key: TermKey) -> &[Posting] {
