@@ -5,14 +5,10 @@
 
 use std::collections::HashMap;
 
-use skill_search::{Field, are_near_duplicates};
+use skill_search::are_near_duplicates;
 
 use super::catalog::TenantCatalog;
 use super::facets::Facets;
-
-/// Bodies with fewer terms (words and phrases of two words) are not compared: skills of one template differ in few words. Of 763
-/// pairs of real skills with as many terms, 756 have half of their pairs of adjacent words in common; of 3 pairs with fewer, 1.
-const MIN_TERMS: u32 = 100;
 
 /// Skills whose texts are nearly the same: each one as at least one other of the group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,10 +32,10 @@ impl TenantCatalog {
         let mut signatures: Vec<TextSignature> = (0..slots)
             .filter_map(|slot| {
                 let (entry, payload) = self.index.document(slot)?;
-                let body_terms = entry.lengths.get(Field::Body as usize)?;
-                let facets = Facets::decode(payload)?;
-                (*body_terms >= MIN_TERMS && entry.signature != 0).then(|| TextSignature {
-                    slug: facets.slug.to_owned(),
+                let slug = Facets::slug_of(payload)?;
+                // Short bodies have none.
+                (entry.signature != 0).then(|| TextSignature {
+                    slug: slug.to_owned(),
                     signature: entry.signature,
                 })
             })

@@ -1,5 +1,7 @@
 //! The values of a skill by which a search can be filtered. The index stores them with the skill.
 
+use assistants::skill_targets::SkillAssistant;
+
 use crate::registry::skills::Changed;
 
 /// Separates the values. PostgreSQL stores no text that contains it.
@@ -12,18 +14,24 @@ pub struct Facets<'a> {
     category: &'a str,
     author: &'a str,
     updated: &'a str,
+    assistants: &'a str,
     tags: &'a str,
 }
 
 impl<'a> Facets<'a> {
     /// The values as the index stores them.
-    pub(super) fn encode(skill: &Changed) -> Box<[u8]> {
+    pub(super) fn encode(skill: &Changed, assistants: &[SkillAssistant]) -> Box<[u8]> {
         let lower = |text: &Option<String>| text.as_deref().unwrap_or_default().to_lowercase();
         let mut values = vec![
             skill.slug.clone(),
             lower(&skill.category),
             lower(&skill.author),
             skill.updated_at.as_second().to_string(),
+            assistants
+                .iter()
+                .map(|assistant| assistant.name())
+                .collect::<Vec<_>>()
+                .join(" "),
         ];
         values.extend(skill.tags.iter().map(|tag| tag.to_lowercase()));
         values.join(&SEPARATOR.to_string()).into_bytes().into()
@@ -31,14 +39,21 @@ impl<'a> Facets<'a> {
 
     /// `None` if the bytes are damaged.
     pub(super) fn decode(bytes: &'a [u8]) -> Option<Self> {
-        let mut values = str::from_utf8(bytes).ok()?.splitn(5, SEPARATOR);
+        let mut values = str::from_utf8(bytes).ok()?.splitn(6, SEPARATOR);
         Some(Self {
             slug: values.next()?,
             category: values.next()?,
             author: values.next()?,
             updated: values.next()?,
+            assistants: values.next()?,
             tags: values.next().unwrap_or_default(),
         })
+    }
+
+    /// The slug alone. `None` if the bytes are damaged.
+    pub(super) fn slug_of(bytes: &'a [u8]) -> Option<&'a str> {
+        let slug = bytes.split(|byte| *byte == SEPARATOR as u8).next()?;
+        str::from_utf8(slug).ok()
     }
 
     #[must_use]
@@ -49,6 +64,11 @@ impl<'a> Facets<'a> {
     #[must_use]
     pub fn author(&self) -> Option<&'a str> {
         Some(self.author).filter(|author| !author.is_empty())
+    }
+
+    /// The names of the only assistants that the skill is made for. Empty: of all.
+    pub fn assistants(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.assistants.split(' ').filter(|name| !name.is_empty())
     }
 
     pub fn tags(&self) -> impl Iterator<Item = &'a str> + use<'a> {

@@ -11,7 +11,7 @@ use crate::sql;
 
 /// The format of segments that this program writes and reads. To be incremented with each change of the encoding or of the
 /// analysis of texts; the index is then built again. A test compares the bytes of a sample.
-pub(super) const FORMAT: i16 = 2;
+pub(super) const FORMAT: i16 = 3;
 /// Bytes of blocks that one statement inserts.
 const MAX_INSERT_BYTES: usize = 4 << 20;
 

@@ -1,14 +1,18 @@
 //! From the catalog to segments.
 
+use serde_json::Value;
 use skill_search::segment::{EncodedSegment, SegmentBuilder};
 use skill_search::{Analyzer, Document};
 
+use super::compatibility::only_assistants;
 use super::facets::Facets;
 use crate::db::{DbError, TenantTx};
 use crate::registry::skills::{self, Changed};
 
 /// Number of skills that one statement reads to index them: about two megabytes of text.
 pub(super) const BATCH_SIZE: i64 = 200;
+const COMPATIBILITY: &str = "compatibility";
+
 /// A segment with a batch of changed skills, and the last revision of them.
 pub(super) struct Batch {
     pub(super) revision: i64,
@@ -43,6 +47,10 @@ fn encode(changes: &[Changed]) -> EncodedSegment {
                 // SKILL.md was readable when the version was published. If this version of the program rejects it, the name
                 // and the description from the database are still indexed.
                 let document = agent_skills::read_document(bytes, &change.slug).ok();
+                let assistants = document.as_ref().map_or_else(Vec::new, |document| {
+                    let compatibility = document.front_matter.get(COMPATIBILITY).and_then(Value::as_str);
+                    only_assistants(compatibility.unwrap_or_default())
+                });
                 let (headings, body) = document
                     .map(|document| (document.headings, document.body))
                     .unwrap_or_default();
@@ -54,7 +62,7 @@ fn encode(changes: &[Changed]) -> EncodedSegment {
                     headings: &headings,
                     body: &body,
                 });
-                builder.add(analyzed, revision, Facets::encode(change));
+                builder.add(analyzed, revision, Facets::encode(change, &assistants));
             }
             Some(_) | None => builder.add_removed(id, revision),
         }
@@ -100,7 +108,11 @@ mod tests {
                 tags: vec!["tides".to_owned(), "ShipNames".to_owned()],
                 updated_at: Timestamp::UNIX_EPOCH,
                 skill_md: Some(
-                    format!("---\nname: x\ndescription: y\n---\n\n{body}\n{}", more(number)).into_bytes(),
+                    format!(
+                        "---\nname: x\ndescription: y\ncompatibility: Codex\n---\n\n{body}\n{}",
+                        more(number)
+                    )
+                    .into_bytes(),
                 ),
                 active: number != 2,
             })
@@ -127,8 +139,8 @@ mod tests {
         assert_eq!(
             (FORMAT, Digest::of(&bytes).to_string().as_str()),
             (
-                2,
-                "sha256:4e124ab4e55a015b66e4e9da7a2011a90289c8cbc2c5adfb050430ced90370d9"
+                3,
+                "sha256:3172f8e82ba0f52c1b1583ca9fc1190db4c8d7fc05c67749b07a3a7ba61aa1f0"
             )
         );
     }

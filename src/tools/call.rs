@@ -176,7 +176,7 @@ mod tests {
         let digest = format!("sha256:{}", "0".repeat(64));
         match tool {
             ToolName::SearchSkills => json!({
-                "query": "forms", "tag": "pdf", "category": "office", "author": "Ada", "min_stars": 1,
+                "query": "forms", "tag": "pdf", "category": "office", "author": "Ada", "assistant": "codex", "min_stars": 1,
                 "updated_since": "2026-01-31", "limit": 1, "cursor": "x"}),
             ToolName::GetSkill => json!({
                 "skill": "fill-pdf", "version": "1", "file": "SKILL.md", "offset": 1, "max_chars": 100}),

@@ -88,6 +88,9 @@ pub(super) struct SearchSkillsOutput {
     // With `facets` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) authors: Option<String>,
+    // Those that skills are only made for, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) assistants: Option<String>,
     pub(super) next_step: String,
 }
 
@@ -258,6 +261,7 @@ pub(super) struct Labels {
     pub(super) categories: Option<String>,
     pub(super) tags: Option<String>,
     pub(super) authors: Option<String>,
+    pub(super) assistants: Option<String>,
 }
 
 /// The labels of the skills that the filter matches, or of all that the caller can view.
@@ -282,12 +286,16 @@ fn count_labels<'a>(skills: impl Iterator<Item = Facets<'a>>) -> Labels {
     let mut categories: BTreeMap<&str, usize> = BTreeMap::new();
     let mut tags: BTreeMap<&str, usize> = BTreeMap::new();
     let mut authors: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut assistants: BTreeMap<&str, usize> = BTreeMap::new();
     for facets in skills {
         if let Some(category) = facets.category() {
             *categories.entry(category).or_default() += 1;
         }
         if let Some(author) = facets.author() {
             *authors.entry(author).or_default() += 1;
+        }
+        for assistant in facets.assistants() {
+            *assistants.entry(assistant).or_default() += 1;
         }
         for tag in facets.tags() {
             *tags.entry(tag).or_default() += 1;
@@ -297,6 +305,7 @@ fn count_labels<'a>(skills: impl Iterator<Item = Facets<'a>>) -> Labels {
         categories: most_frequent(categories),
         tags: most_frequent(tags),
         authors: most_frequent(authors),
+        assistants: most_frequent(assistants),
     }
 }
 

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use skill_search::Correction;
 
+use super::assistant::Assistant;
 use super::error::ArgumentError;
 use super::name::ToolName;
 use super::tool::CallContext;
@@ -38,6 +39,7 @@ pub(super) struct FilterArguments<'a> {
     pub(super) tag: Option<&'a str>,
     pub(super) category: Option<&'a str>,
     pub(super) author: Option<&'a str>,
+    pub(super) assistant: Option<Assistant>,
     pub(super) min_stars: Option<u8>,
     pub(super) updated_since: Option<&'a str>,
     pub(super) installed: Option<bool>,
@@ -51,6 +53,7 @@ impl FilterArguments<'_> {
         self.tag.is_some()
             || self.category.is_some()
             || self.author.is_some()
+            || self.assistant.is_some()
             || self.min_stars.is_some()
             || self.updated_since.is_some()
             || self.installed.is_some()
@@ -73,6 +76,7 @@ pub(super) struct Filter<'a> {
     tag: Option<String>,
     pub(super) category: Option<String>,
     author: Option<String>,
+    assistant: Option<Assistant>,
     min_stars: Option<u8>,
     since: Option<i64>,
     installed: Option<bool>,
@@ -106,6 +110,7 @@ impl<'a> Filter<'a> {
             tag: lower(arguments.tag),
             category: lower(arguments.category),
             author: lower(arguments.author),
+            assistant: arguments.assistant,
             min_stars: arguments.min_stars,
             // Checked before the call runs.
             since: arguments.since().unwrap_or_default(),
@@ -122,7 +127,13 @@ impl<'a> Filter<'a> {
     pub(super) fn list_id(&self) -> String {
         let labels = (&self.query, &self.tag, &self.category, &self.author, self.mine);
         let name = ToolName::SearchSkills.as_str();
-        let others = (self.min_stars, self.since, self.installed, self.sort);
+        let others = (
+            self.assistant,
+            self.min_stars,
+            self.since,
+            self.installed,
+            self.sort,
+        );
         format!("{name} {labels:?} {others:?}")
     }
 
@@ -141,6 +152,7 @@ impl<'a> Filter<'a> {
                 .author
                 .as_deref()
                 .is_none_or(|author| facets.author() == Some(author))
+            && self.assistant.is_none_or(|assistant| is_for(facets, assistant))
             && self.since.is_none_or(|since| facets.updated_second() >= since)
             && (self.min_stars.is_none() || self.rated.contains(&skill))
             && self
@@ -148,6 +160,13 @@ impl<'a> Filter<'a> {
                 .is_none_or(|installed| self.own_installs.contains(&skill) == installed)
             && self.can_view(facets)
     }
+}
+
+/// Whether the skill is made for the assistant, or for no particular one.
+fn is_for(facets: &Facets<'_>, assistant: Assistant) -> bool {
+    let is_generic = matches!(assistant, Assistant::Agents | Assistant::Folder);
+    let mut named = facets.assistants().peekable();
+    is_generic || named.peek().is_none() || named.any(|name| name == assistant.as_str())
 }
 
 #[derive(Debug, Clone)]

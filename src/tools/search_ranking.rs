@@ -341,7 +341,8 @@ fn quality(numbers: SkillNumbers, age_years: f32) -> f32 {
     let outcome = (numbers.helped - numbers.failed) as f32 / (reports + 5.0);
     let installs = ((numbers.installs as f32).ln_1p() / 500.0_f32.ln_1p()).min(1.0);
     let recency = (1.0 - age_years).clamp(0.0, 1.0);
-    0.4 * rating + 0.3 * outcome + 0.2 * installs + 0.1 * recency
+    let reviewed = f32::from(u8::from(numbers.is_reviewed));
+    0.35 * rating + 0.25 * outcome + 0.2 * installs + 0.1 * reviewed + 0.1 * recency
 }
 
 #[cfg(test)]
@@ -356,13 +357,20 @@ mod tests {
             failed,
             ratings,
             stars: Some(stars),
+            is_reviewed: false,
         };
         assert_eq!(quality(SkillNumbers::default(), 2.0), 0.0);
         let (one, many) = (quality(of(1, 5.0, 0, 0), 2.0), quality(of(50, 5.0, 0, 0), 2.0));
         assert!(one > 0.0 && one < many / 2.0);
         assert!(quality(of(50, 1.0, 0, 50), 2.0) < -0.5);
+        let reviewed = SkillNumbers {
+            is_reviewed: true,
+            ..SkillNumbers::default()
+        };
+        assert!(quality(reviewed, 2.0) > 0.0);
         let best = SkillNumbers {
             installs: 1_000_000,
+            is_reviewed: true,
             ..of(i64::from(u32::MAX), 5.0, i64::from(u32::MAX), 0)
         };
         assert!(quality(best, 0.0) <= 1.0);

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::ToolError;
+use super::assistant::Assistant;
 use super::error::ArgumentError;
 use super::search_answer::{self, SearchSkillsOutput, SkillHit};
 use super::search_filter::{Filter, FilterArguments, Match, Sort};
@@ -42,6 +43,9 @@ pub struct SearchSkills {
     #[serde(default)]
     #[schemars(length(min = 1, max = 200))]
     author: Option<String>,
+    /// Without those made for other assistants.
+    #[serde(default)]
+    assistant: Option<Assistant>,
     /// Only with this mean rating or more.
     #[serde(default)]
     #[schemars(range(min = 1, max = 5))]
@@ -58,7 +62,7 @@ pub struct SearchSkills {
     mine: bool,
     #[serde(default)]
     sort: Sort,
-    /// Count categories, tags and authors of the first 100 hits.
+    /// Count categories, tags, authors and assistants of the first 100 hits.
     #[serde(default)]
     facets: bool,
     /// Hits per page; default 10.
@@ -77,6 +81,7 @@ impl SearchSkills {
             tag: self.tag.as_deref(),
             category: self.category.as_deref(),
             author: self.author.as_deref(),
+            assistant: self.assistant,
             min_stars: self.min_stars,
             updated_since: self.updated_since.as_deref(),
             installed: self.installed,
@@ -140,6 +145,7 @@ impl Tool for SearchSkills {
             categories: labels.categories,
             tags: labels.tags,
             authors: labels.authors.filter(|_| self.facets),
+            assistants: labels.assistants.filter(|_| self.facets),
         };
         search_answer::shorten(&mut output, &filter.query);
         Ok(Done::new(output).with_result_count(count).with_weak_hits(is_weak))

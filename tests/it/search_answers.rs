@@ -17,6 +17,18 @@ fn slugs(answer: &Value) -> Vec<&str> {
     hits.iter().map(|hit| hit["skill"].as_str().unwrap()).collect()
 }
 
+/// The slugs of the hits, and of the copies that are folded into them.
+fn all_slugs(answer: &Value) -> Vec<String> {
+    let hits = answer["hits"].as_array().unwrap();
+    let copies = hits.iter().filter_map(|hit| hit["also_as"].as_array());
+    let copies = copies.flatten().filter_map(Value::as_str);
+    slugs(answer)
+        .into_iter()
+        .chain(copies)
+        .map(str::to_owned)
+        .collect()
+}
+
 impl Found {
     async fn new() -> Self {
         let db = TestDb::new().await;
@@ -252,6 +264,45 @@ async fn orders_and_counts_cover_all_pages() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn skills_made_for_other_assistants_can_be_left_out() {
+    let found = Found::new().await;
+    for (name, compatibility) in [
+        ("rudder-all", "Requires Python 3.10."),
+        ("rudder-claude", "Claude Code only."),
+        ("rudder-several", "Codex, Cursor"),
+        ("rudder-example", "Claude Code or similar agents."),
+    ] {
+        let front = format!("description: Turns a rudder.\ncompatibility: {compatibility}");
+        found.publish(name, &front, "Turn the rudder.").await;
+    }
+    for (assistant, left_out) in [
+        ("claude-code", "rudder-several"),
+        ("cursor", "rudder-claude"),
+        ("folder", ""),
+    ] {
+        for query in [json!({}), json!({"query": "turn a rudder"})] {
+            let mut arguments = query.clone();
+            arguments["assistant"] = json!(assistant);
+            let answer = found.search(arguments).await;
+            let mut slugs = all_slugs(&answer);
+            slugs.sort();
+            let mut expected = vec!["rudder-all", "rudder-claude", "rudder-example", "rudder-several"];
+            expected.retain(|slug| *slug != left_out);
+            assert_eq!(slugs, expected, "{assistant}: {answer}");
+        }
+    }
+    let answer = found
+        .search(json!({"query": "turn a rudder", "facets": true}))
+        .await;
+    assert_eq!(answer["assistants"], json!("claude-code 1, codex 1, cursor 1"));
+    let refused = found
+        .client
+        .error("search_skills", json!({"assistant": "telephone"}))
+        .await;
+    assert!(refused.contains("telephone"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn proved_skill_comes_before_an_equal_one_and_not_before_a_better_one() {
     let found = Found::new().await;
     for name in ["quay-alpha", "quay-beta", "quay-gamma"] {
@@ -267,11 +318,19 @@ async fn proved_skill_comes_before_an_equal_one_and_not_before_a_better_one() {
         )
         .await;
     let draw = json!({"query": "draw quays in ink"});
+    let last_of = |answer: &Value| {
+        let last = slugs(answer).into_iter().rfind(|slug| *slug != "quay-painter");
+        last.unwrap().to_owned()
+    };
+    let reviewed = last_of(&found.search(draw.clone()).await);
+    let approval = json!({"skill": reviewed, "verdict": "approve", "decided_by": "person",
+                          "quality": 7, "clarity": 8, "completeness": 9});
+    let colleague = found.colleague("grace@example.com").await;
+    colleague.ok("review_skill", approval).await;
     let before = found.search(draw.clone()).await;
-    let last = slugs(&before)
-        .into_iter()
-        .rfind(|slug| *slug != "quay-painter")
-        .unwrap();
+    assert_eq!(slugs(&before)[0], reviewed);
+
+    let last = &last_of(&before);
     found.rate(last, 5).await;
     found
         .client

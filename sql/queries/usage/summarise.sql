@@ -9,7 +9,7 @@ WITH events AS MATERIALIZED (
            CASE WHEN e.tool = 'search_skills' AND (e.result_count = 0 OR e.arguments ? 'weak') THEN (
                SELECT coalesce(string_agg(name, ',' ORDER BY name), '')
                FROM jsonb_object_keys(e.arguments -> 'sizes') AS name
-               WHERE name IN ('author', 'category', 'installed', 'min_stars', 'mine', 'tag', 'updated_since')
+               WHERE name IN ('assistant', 'author', 'category', 'installed', 'min_stars', 'mine', 'tag', 'updated_since')
            ) END AS filters,
            e.outcome = 'ok' AND e.skill_id IS NOT NULL
                AND e.tool IN ('get_skill', 'install_skill', 'record_usage', 'resources/read', 'skills/get', 'prompts/get',
