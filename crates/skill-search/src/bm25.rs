@@ -40,19 +40,27 @@ impl FieldWeights {
 
     /// The sum of the occurrences in all fields, each weighted and normalised by the length of the field.
     pub(crate) fn occurrences(&self, counts: FieldCounts, lengths: &[u32; Field::COUNT]) -> f32 {
+        // The last field. Most postings have nothing else, and a search reads very many.
+        let ([.., (base, slope)], [.., length]) = (self.scales, lengths);
+        let body = self.effect(counts.get(Field::Body)) / (base + slope * (*length).max(1) as f32);
+        if counts.is_in_body_only() {
+            return body;
+        }
         let mut sum = 0.0;
         for ((field, (base, slope)), length) in Field::ALL.into_iter().zip(self.scales).zip(lengths) {
             let occurrences = counts.get(field);
             if occurrences > 0 {
-                let effect = self
-                    .damped
-                    .get(usize::from(occurrences))
-                    .copied()
-                    .unwrap_or_default();
-                sum += effect / (base + slope * (*length).max(1) as f32);
+                sum += self.effect(occurrences) / (base + slope * (*length).max(1) as f32);
             }
         }
         sum
+    }
+
+    fn effect(&self, occurrences: u8) -> f32 {
+        self.damped
+            .get(usize::from(occurrences))
+            .copied()
+            .unwrap_or_default()
     }
 }
 

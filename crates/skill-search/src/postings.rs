@@ -63,6 +63,11 @@ impl FieldCounts {
         count
     }
 
+    /// Whether there are no occurrences in other fields than the body.
+    pub(crate) const fn is_in_body_only(self) -> bool {
+        self.0 & 0xff_ffff == 0
+    }
+
     /// Whether there are occurrences in name, tags or description.
     pub(crate) const fn is_in_front(self) -> bool {
         self.0 & 0xffff != 0
