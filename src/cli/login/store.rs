@@ -128,15 +128,17 @@ impl Logins {
     /// Forgets a registry. Returns whether it was known.
     ///
     /// # Errors
-    /// If the file cannot be written.
+    /// If the file cannot be written, or the key stays in the keyring: the login is then kept.
     pub(in crate::cli) fn remove(&mut self, url: &str) -> Result<bool, CliError> {
         let url = normal(url);
-        let Some(login) = self.stored.registries.remove(&url) else {
+        let Some(login) = self.stored.registries.get(&url) else {
             return Ok(false);
         };
-        if login.api_key.is_none() {
-            keyring::remove(&url);
+        if login.api_key.is_none() && !keyring::remove(&url) {
+            let message = format!("the keyring still has the API key of {url}; unlock it, and log out again");
+            return Err(CliError::new(CliErrorKind::Refused, message));
         }
+        self.stored.registries.remove(&url);
         if self.stored.default.as_ref() == Some(&url) {
             self.stored.default = self.stored.registries.keys().next().cloned();
         }
@@ -239,15 +241,18 @@ mod keyring {
         is_written && is_stored && get(url).is_some_and(|stored| stored.trim() == key)
     }
 
-    pub(super) fn remove(url: &str) {
-        let cleared = Command::new("secret-tool")
-            .args(["clear", "service", SERVICE, "registry", url])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
-        if let Err(error) = cleared {
-            tracing::warn!(%error, "the API key may still be in the keyring");
-        }
+    /// Whether the key is not in the keyring any more. A locked keyring keeps it.
+    pub(super) fn remove(url: &str) -> bool {
+        let run = |arguments: &[&str]| {
+            Command::new("secret-tool")
+                .args(arguments)
+                .args(["service", SERVICE, "registry", url])
+                .stdin(Stdio::null())
+                .stderr(Stdio::null())
+                .output()
+        };
+        let is_cleared = run(&["clear"]).is_ok_and(|output| output.status.success());
+        // It fails too if the key is gone already. A search names the keys of a locked keyring, without what they are.
+        is_cleared || run(&["search", "--all"]).is_ok_and(|output| output.stdout.is_empty())
     }
 }
