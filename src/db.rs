@@ -3,6 +3,7 @@
 mod change_listener;
 mod connect_error;
 mod connect_options;
+mod event_time;
 mod export;
 mod fair_queue;
 mod insert_row;

@@ -1,4 +1,4 @@
-//! The months that have a partition of usage events, and the time at which an event can be stored.
+//! The months that have a partition of usage events, as far as a process knows.
 //!
 //! The id of an event holds its time, by the server's clock, and is stored in the partition of its month. A server that runs for longer
 //! than partitions were created ahead, or whose clock was changed, finds none. Then the partitions around the database's time are
@@ -11,16 +11,10 @@ use std::time::{Duration, Instant};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::DbError;
-use super::pool::{ServerDb, TxScope};
-use crate::sql;
-
 /// How long the difference between the clocks is used.
 const DIFFERENCE_AGE: Duration = Duration::from_secs(60);
 /// How long a database that does not answer is not asked again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// How long to wait for the database. Without its answer, events get the server's time.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a process knows of the partitions.
 #[derive(Default)]
@@ -65,93 +59,40 @@ impl UsageMonths {
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl ServerDb {
-    /// The time at which a usage event that begins now can be stored: the server's, or the database's if the server's month has no
-    /// partition and gets none.
-    ///
-    /// Sends statements only if the server's month is not known to have a partition. Call it outside of transactions: it takes a
-    /// connection of its own.
-    pub async fn event_time(&self) -> Timestamp {
-        let known = || self.2.known().event_time(Timestamp::now(), Instant::now());
-        if let Some(time) = known() {
-            return time;
-        }
-        // Such a session has one connection, in a transaction that is never committed.
-        if matches!(self.0.scope, TxScope::RollbackSession(_)) {
-            return Timestamp::now();
-        }
-        let _asking = self.2.asking.lock().await;
-        if let Some(time) = known() {
-            return time;
-        }
-        if let Err(error) = self.find_or_create_months().await {
-            tracing::warn!(%error, "cannot read which months have a partition of usage events");
-            let mut known = self.2.known();
-            known.asked_at = Some(Instant::now());
-            known.difference = None;
-        }
-        known().unwrap_or_else(Timestamp::now)
+    /// The time of an event that begins now. `None` if the database must be asked first.
+    pub(super) fn event_time(&self) -> Option<Timestamp> {
+        self.known().event_time(Timestamp::now(), Instant::now())
     }
 
-    /// Has the partitions read again, after an event was refused because its month has none.
-    pub fn forget_usage_months(&self) {
-        *self.2.known() = Known::default();
+    /// Whether the server's month has a partition.
+    pub(super) fn has_current(&self) -> bool {
+        self.known().months.contains(&month(Timestamp::now()))
     }
 
-    /// Creates the missing partitions of the usage events for the coming months, and returns how many.
-    ///
-    /// # Errors
-    /// When the database does not answer or rejects a statement.
-    pub async fn ensure_usage_partitions(&self) -> Result<i32, DbError> {
-        let connection = self.0.get().await?;
-        let row = connection
-            .query_one(sql!("usage/ensure_partitions.sql").text(), &[])
-            .await?;
-        self.store_months(
-            &connection
-                .query_one(sql!("pg_catalog/usage_months.sql").text(), &[])
-                .await?,
-        )?;
-        Ok(row.try_get("created")?)
+    /// The right to ask the database.
+    pub(super) async fn ask(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.asking.lock().await
     }
 
-    async fn find_or_create_months(&self) -> Result<(), DbError> {
-        let no_answer = |_| DbError::Unavailable("no answer within 5 s".to_owned());
-        let deadline = tokio::time::Instant::now() + ANSWER_TIMEOUT;
-        let connection = tokio::time::timeout_at(deadline, self.0.get())
-            .await
-            .map_err(no_answer)??;
-        let asking = async {
-            let months = sql!("pg_catalog/usage_months.sql").text();
-            self.store_months(&connection.query_one(months, &[]).await?)?;
-            if self.2.known().months.contains(&month(Timestamp::now())) {
-                return Ok(());
-            }
-            tracing::warn!("this month has no partition of usage events; creating it");
-            connection
-                .query_one(sql!("usage/ensure_partitions.sql").text(), &[])
-                .await?;
-            self.store_months(&connection.query_one(months, &[]).await?)
-        };
-        let asked = tokio::time::timeout_at(deadline, asking).await;
-        if asked.is_err() {
-            // A connection with an outstanding answer must not return to the pool.
-            drop(deadpool_postgres::Object::take(connection));
-        }
-        asked.map_err(no_answer)?
-    }
-
-    fn store_months(&self, row: &tokio_postgres::Row) -> Result<(), DbError> {
-        let months: Vec<String> = row.try_get("months")?;
-        let clock: Timestamp = row.try_get("clock")?;
-        *self.2.known() = Known {
+    /// Stores the database's answer.
+    pub(super) fn store(&self, months: Vec<String>, clock: Timestamp) {
+        *self.known() = Known {
             months: months.into_iter().collect(),
             asked_at: Some(Instant::now()),
             difference: Some(clock.duration_since(Timestamp::now())),
         };
-        Ok(())
+    }
+
+    /// The database did not answer.
+    pub(super) fn store_failure(&self) {
+        let mut known = self.known();
+        known.asked_at = Some(Instant::now());
+        known.difference = None;
+    }
+
+    pub(super) fn forget(&self) {
+        *self.known() = Known::default();
     }
 }
 
