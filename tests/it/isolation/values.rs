@@ -144,6 +144,7 @@ impl OtherTenantIds {
                 Box::new(vec!["only-theirs"]),
                 Box::new(vec![None::<String>]),
                 Box::new(vec![None::<Vec<u8>>]),
+                Box::new(None::<Vec<String>>),
             ],
             "versions/pieces" => vec![
                 Box::new(self.version),
