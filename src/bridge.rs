@@ -1,8 +1,9 @@
 //! Forwards MCP messages between a client on stdin and stdout and a remote registry over Streamable HTTP, or HTTP+SSE.
 //!
 //! Each line is sent unchanged (but for halves of surrogate pairs), and each answer is returned unchanged, so the bridge supports every protocol version that
-//! the client and the registry have in common. It has an API key, but no access to a database.
+//! the client and the registry have in common. The messages of a batch are sent one by one, and their answers returned as one array. It has an API key, but no access to a database.
 
+mod batch;
 mod error;
 mod http_client;
 mod local_calls;
@@ -23,7 +24,6 @@ pub use self::remote::{Remote, RemoteError, RemoteOptions, normalize_url};
 pub use self::sse_client::run_over_sse;
 pub use self::upload::{ArchiveUpload, UploadAnswer, UploadFailure};
 
-use self::message::Message;
 use self::session::Session;
 use crate::json_rpc::{Line, LineReader};
 use crate::local_install::LocalTools;
@@ -57,10 +57,7 @@ where
             line = lines.next() => line,
         };
         match line {
-            Ok(Some(Line::Text(text))) => match Message::parse(text) {
-                Ok(message) => session.handle(message).await,
-                Err(invalid) => session.send(invalid.response()).await,
-            },
+            Ok(Some(Line::Text(text))) => session.accept(text).await,
             Ok(Some(Line::TooLong(id))) => {
                 let answer = message::too_long_response(id.as_ref(), MAX_MESSAGE);
                 session.send(answer).await;

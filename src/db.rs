@@ -3,6 +3,7 @@
 mod change_listener;
 mod connect_error;
 mod connect_options;
+mod event_time;
 mod export;
 mod fair_queue;
 mod insert_row;
@@ -16,6 +17,7 @@ pub mod provision;
 mod tenant_tables;
 mod tls;
 mod tx;
+mod usage_months;
 
 pub use change_listener::ChangeEvent;
 pub use connect_options::DatabaseUrl;
@@ -125,6 +127,24 @@ impl DbError {
                     && db
                         .constraint()
                         .is_some_and(|name| name.ends_with("_tenant_id_fkey"))
+            }),
+            Self::Unavailable(_)
+            | Self::Busy
+            | Self::Rejected { .. }
+            | Self::RowCount { .. }
+            | Self::Corrupt(_) => false,
+        }
+    }
+
+    /// Whether a usage event was refused because its month has no partition.
+    #[must_use]
+    pub fn is_missing_partition(&self) -> bool {
+        match self {
+            // PostgreSQL reports it like the violation of a constraint that has no name.
+            Self::Statement(error) => error.as_db_error().is_some_and(|db| {
+                *db.code() == SqlState::CHECK_VIOLATION
+                    && db.constraint().is_none()
+                    && db.table() == Some("usage_events")
             }),
             Self::Unavailable(_)
             | Self::Busy

@@ -115,6 +115,14 @@ uuid_id!(
     /// A usage event. Its timestamp determines its partition, which holds one month.
     EventId
 );
+impl EventId {
+    /// A new id of this time.
+    #[must_use]
+    pub fn at(time: jiff::Timestamp) -> Self {
+        Self(uuid_v7(SystemTime::from(time)))
+    }
+}
+
 uuid_id!(
     /// A feedback report about a skill.
     ReportId

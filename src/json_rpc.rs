@@ -2,6 +2,7 @@
 //! batches (section 6), escapes, and duplicate fields.
 
 mod batch;
+mod batches;
 mod escapes;
 mod fields;
 mod id_scanner;
@@ -12,6 +13,7 @@ use serde::de::{Deserializer, IgnoredAny};
 use serde_json::{Value, json};
 
 pub use self::batch::{MAX_BATCH, split_batch};
+pub use self::batches::{BATCH_VERSION, Batches, NOT_IN_BATCH, must_be_sent_alone};
 pub use self::escapes::repair_surrogates;
 use self::fields::Fields;
 pub use self::lines::{Line, LineReader};

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
-use crate::json_rpc::{self, INVALID_REQUEST, PARSE_ERROR};
+use crate::json_rpc::{self, INVALID_REQUEST, Malformed, NOT_IN_BATCH, PARSE_ERROR};
 
 /// The prefix of MCP's own keys in `_meta`.
 const META: &str = "io.modelcontextprotocol/";
@@ -52,7 +52,7 @@ pub(super) enum Kind {
     Response,
 }
 
-/// A line that is not a valid message.
+/// A line, or a message of a batch, that the bridge does not forward.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct InvalidMessage {
     code: i32,
@@ -72,6 +72,24 @@ impl InvalidMessage {
         error_response(self.id.as_ref(), self.code, self.reason)
     }
 
+    /// Without its id: the client would take the error for the answer to the request in flight.
+    pub(super) const fn id_in_flight() -> Self {
+        Self {
+            code: INVALID_REQUEST,
+            id: None,
+            reason: "A request with the same id is still in flight.",
+        }
+    }
+
+    /// A request that its batch cannot have.
+    pub(super) const fn not_in_batch(id: RequestId) -> Self {
+        Self {
+            code: INVALID_REQUEST,
+            id: Some(id),
+            reason: NOT_IN_BATCH,
+        }
+    }
+
     /// A line that is not JSON, or a request with a number that cannot be represented.
     fn unreadable(text: &[u8]) -> Self {
         let refused = json_rpc::check(text)
@@ -83,12 +101,18 @@ impl InvalidMessage {
                 id: None,
                 reason: "The line is not JSON in UTF-8.",
             },
-            |malformed| Self {
-                code: malformed.code,
-                id: malformed.id.as_ref().and_then(RequestId::parse),
-                reason: malformed.message,
-            },
+            Self::from,
         )
+    }
+}
+
+impl From<Malformed> for InvalidMessage {
+    fn from(malformed: Malformed) -> Self {
+        Self {
+            code: malformed.code,
+            id: malformed.id.as_ref().and_then(RequestId::parse),
+            reason: malformed.message,
+        }
     }
 }
 

@@ -9,11 +9,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::batch::Batch;
 use super::http_client::{self, NegotiatedProtocol};
 use super::local_calls;
-use super::message::{Kind, Message, RequestId, error_response};
+use super::message::{InvalidMessage, Kind, Message, RequestId, error_response};
 use super::remote::Remote;
-use crate::json_rpc::INVALID_REQUEST;
+use crate::json_rpc::{self, Batches};
 use crate::local_install::LocalTools;
 
 /// Requests that are sent to the registry at the same time; more would only fill its queue.
@@ -45,6 +46,8 @@ struct SessionState {
 #[derive(Default)]
 struct InFlight {
     requests: HashMap<RequestId, InFlightRequest>,
+    /// The batches of requests in `requests`.
+    batches: Batches<RequestId>,
     last_number: u64,
 }
 
@@ -71,13 +74,52 @@ impl Session {
         }
     }
 
+    /// Forwards a line of the client: a message or, if the protocol version has them, a batch.
+    ///
+    /// Returns before the registry has answered; only a batch waits until the registry has answered `initialize`.
+    pub(super) async fn accept(self: &Arc<Self>, line: Vec<u8>) {
+        if json_rpc::is_batch(&line) {
+            return self.accept_batch(line).await;
+        }
+        match Message::parse(line) {
+            Ok(message) => self.handle(message).await,
+            Err(invalid) => self.send(invalid.response()).await,
+        }
+    }
+
+    async fn accept_batch(self: &Arc<Self>, mut line: Vec<u8>) {
+        json_rpc::repair_surrogates(&mut line);
+        self.wait_until_initialized().await;
+        let (messages, answer) = match self.open_batch(&line) {
+            Ok((messages, answer)) => (messages, answer),
+            Err(invalid) => (Vec::new(), Some(invalid.response())),
+        };
+        if let Some(answer) = answer {
+            self.send(answer).await;
+        }
+        for message in messages {
+            self.handle(message).await;
+        }
+    }
+
+    /// Returns the messages of the batch, and its answer if none of them is a request.
+    fn open_batch(&self, text: &[u8]) -> Result<(Vec<Message>, Option<Vec<u8>>), InvalidMessage> {
+        let mut in_flight = self.in_flight();
+        in_flight.batches.admit()?;
+        let batch = Batch::read(text, |id| in_flight.requests.contains_key(id))?;
+        let answer = in_flight.batches.open(batch.requests, batch.refusals);
+        Ok((batch.messages, answer))
+    }
+
     /// Forwards the message in a task. Returns before the registry has answered.
-    pub(super) async fn handle(self: &Arc<Self>, message: Message) {
+    async fn handle(self: &Arc<Self>, message: Message) {
         self.record_client(&message);
         match message.kind.clone() {
             Kind::Request(id) => self.start_request(id, message).await,
             Kind::Cancellation(id) => {
-                self.cancel(&id);
+                if let Some(answer) = self.cancel(&id) {
+                    self.send(answer).await;
+                }
                 // Since 2026-07-28, closing the response stream cancels the request.
                 if self.is_legacy(&message) {
                     self.start_notification(message).await;
@@ -142,8 +184,7 @@ impl Session {
     async fn start_request(self: &Arc<Self>, id: RequestId, message: Message) {
         let cancelled = self.shutdown.child_token();
         let Some(number) = self.register(&id, &message, &cancelled) else {
-            let reason = "A request with the same id is still in flight.";
-            return self.send(error_response(None, INVALID_REQUEST, reason)).await;
+            return self.send(InvalidMessage::id_in_flight().response()).await;
         };
         let is_initialize = message.method == "initialize";
         if is_initialize {
@@ -161,9 +202,8 @@ impl Session {
             if is_initialize {
                 this.record_version(response.as_deref());
             }
-            let is_current = this.unregister(&id, number);
-            if let Some(response) = response.filter(|_| is_current) {
-                this.send(response).await;
+            if let Some(line) = this.finish(&id, number, response) {
+                this.send(line).await;
             }
         });
     }
@@ -239,6 +279,15 @@ impl Session {
         Arc::clone(&self.pending_messages).acquire_owned().await.ok()
     }
 
+    /// Waits for the answer to `initialize`, or until the client has closed its input.
+    async fn wait_until_initialized(&self) {
+        let mut state = self.state.subscribe();
+        tokio::select! {
+            _ready = state.wait_for(|state| state.initializing == 0) => {}
+            () = self.out.closed() => {}
+        }
+    }
+
     /// Waits for the answer to `initialize` if the message depends on it: a client may send more messages before.
     async fn negotiated_protocol(&self, message: &Message) -> NegotiatedProtocol {
         let mut state = self.state.subscribe();
@@ -257,6 +306,9 @@ impl Session {
             .as_ref()
             .and_then(|response| response.pointer("/result/protocolVersion"))
             .and_then(Value::as_str);
+        if let Some(version) = version {
+            self.in_flight().batches.set_version(version);
+        }
         self.state.send_modify(|state| {
             state.initializing = state.initializing.saturating_sub(1);
             if let Some(version) = version {
@@ -282,22 +334,29 @@ impl Session {
         Some(number)
     }
 
-    /// Removes the request. Returns false if it was cancelled, even if a newer request has the same id.
-    fn unregister(&self, id: &RequestId, number: u64) -> bool {
-        let mut in_flight = self.in_flight();
-        let is_current = in_flight
+    /// Removes the request. Returns the line for the client: the response, or the answers of its batch if it was the last.
+    /// `None` if the request was cancelled, even if a newer one has the same id.
+    fn finish(&self, id: &RequestId, number: u64, response: Option<Vec<u8>>) -> Option<Vec<u8>> {
+        let in_flight = &mut *self.in_flight();
+        in_flight
             .requests
             .get(id)
-            .is_some_and(|request| request.number == number);
-        if is_current {
-            in_flight.requests.remove(id);
+            .filter(|request| request.number == number)?;
+        in_flight.requests.remove(id);
+        if !in_flight.batches.contains(id) {
+            return response;
         }
-        is_current
+        match response {
+            Some(response) => in_flight.batches.answer(id, response),
+            None => in_flight.batches.cancel(id),
+        }
     }
 
-    fn cancel(&self, id: &RequestId) {
-        if let Some(request) = self.in_flight().requests.remove(id) {
-            request.cancelled.cancel();
-        }
+    /// Returns the answers of the request's batch if it was the last without one.
+    fn cancel(&self, id: &RequestId) -> Option<Vec<u8>> {
+        let mut in_flight = self.in_flight();
+        let request = in_flight.requests.remove(id)?;
+        request.cancelled.cancel();
+        in_flight.batches.cancel(id)
     }
 }

@@ -13,6 +13,7 @@ use super::change_listener::{ChangeEvent, ChangeListener};
 use super::connect_error::{connect_error, connect_timeout};
 use super::connect_options::{DatabaseUrl, Tls};
 use super::fair_queue::{ConnectionPermit, FairScheduler, QueueId};
+use super::usage_months::UsageMonths;
 use super::{DbError, SESSION_INIT_ADMIN, SESSION_INIT_DRY_RUN};
 use crate::ids::TenantId;
 
@@ -128,7 +129,11 @@ impl Connections {
 
 /// The database with the role `skillkeep_app`, which owns nothing and cannot administer anything.
 #[derive(Clone)]
-pub struct ServerDb(pub(super) Connections, Arc<ChangeListener>);
+pub struct ServerDb(
+    pub(super) Connections,
+    Arc<ChangeListener>,
+    pub(super) Arc<UsageMonths>,
+);
 
 impl ServerDb {
     /// A pool of at most `max_size` connections. Opens none yet.
@@ -137,7 +142,7 @@ impl ServerDb {
     /// [`DbError::Unavailable`] if the TLS configuration is unusable.
     pub fn new(url: &DatabaseUrl, max_size: usize) -> Result<Self, DbError> {
         let listener = Arc::new(ChangeListener::new(url.clone()));
-        Connections::new(url, max_size, None).map(|connections| Self(connections, listener))
+        Connections::new(url, max_size, None).map(|connections| Self(connections, listener, Arc::default()))
     }
 
     /// Limits the connections that one tenant can hold, below the three quarters that it can hold anyway. For a database on this
@@ -170,7 +175,7 @@ impl ServerDb {
             caller_trust: CallerTrust::Unauthenticated,
             ..self.0.clone()
         };
-        Self(connections, Arc::clone(&self.1))
+        Self(connections, Arc::clone(&self.1), Arc::clone(&self.2))
     }
 
     /// Receives every change of a catalog from now on, made by any process. The first call connects.
@@ -200,15 +205,6 @@ impl ServerDb {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.0.pool.is_closed()
-    }
-
-    /// Creates the missing partitions of the usage events for the coming months, and returns how many.
-    pub async fn ensure_usage_partitions(&self) -> Result<i32, DbError> {
-        let connection = self.0.get().await?;
-        let row = connection
-            .query_one(crate::sql!("usage/ensure_partitions.sql").text(), &[])
-            .await?;
-        Ok(row.try_get("created")?)
     }
 
     /// A connection for queries of `pg_catalog`, outside of tenant transactions.
@@ -285,7 +281,7 @@ impl RollbackSession {
     #[must_use]
     pub fn server(&self) -> ServerDb {
         let listener = Arc::new(ChangeListener::new(self.url.clone()));
-        ServerDb(self.with_role("skillkeep_app"), listener)
+        ServerDb(self.with_role("skillkeep_app"), listener, Arc::default())
     }
 
     #[must_use]

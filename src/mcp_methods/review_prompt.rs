@@ -47,10 +47,13 @@ pub(super) async fn text(
     if !ToolName::ReviewSkill.allowed_for(cx.principal) {
         return Err(unknown.into());
     }
+    if cx.is_hidden_from_change(skill).await? {
+        return Err(unknown.into());
+    }
     let opened = match reviews::open(cx.tx, &cx.caller(), skill, version).await {
-        Ok(opened) if cx.principal.can_view_skill(&opened.skill.slug) => opened,
+        Ok(opened) => opened,
         Err(ManageError::Db(error)) => return Err(error.into()),
-        Ok(_) | Err(_) => return Err(unknown.into()),
+        Err(_) => return Err(unknown.into()),
     };
     let settings = settings::load(cx.tx).await?;
     let files = versions::contents(cx.tx, opened.version.id).await?;

@@ -89,10 +89,11 @@ pub async fn together(
         .collect()
 }
 
-/// What the registry knows of these skills, in their order. A skill that does not exist has `None`.
+/// What the registry knows of these skills, in their order. A skill that does not exist, or is not among `only_skills`, has `None`.
 pub async fn look_up(
     tx: &TenantTx,
     installed: &[InstalledRef<'_>],
+    only_skills: Option<&[String]>,
 ) -> Result<Vec<Option<InstalledSkill>>, DbError> {
     let slugs: Vec<&str> = installed.iter().map(|one| one.slug).collect();
     let versions: Vec<Option<&str>> = installed.iter().map(|one| one.version).collect();
@@ -103,7 +104,7 @@ pub async fn look_up(
     let rows = tx
         .query(
             sql!("installs/check.sql"),
-            &[tx.tenant().as_uuid(), &slugs, &versions, &digests],
+            &[tx.tenant().as_uuid(), &slugs, &versions, &digests, &only_skills],
         )
         .await?;
     let mut found = vec![None; installed.len()];

@@ -91,7 +91,7 @@ pub struct Subject {
 /// Usage event of a call. Contains no contents and no secrets. PRIVACY.md lists the columns.
 #[derive(Debug, Clone)]
 pub struct UsageEvent {
-    /// Created when the call arrives; its time part selects the partition.
+    /// Created when the call arrives; its time part selects the partition, see [`crate::db::ServerDb::event_time`].
     pub id: EventId,
     pub api_key: ApiKeyId,
     /// The owner of the API key.

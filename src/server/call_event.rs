@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::completion::Completion;
 use super::event_metadata::{RequestMetadata, keep_search_text, mark_weak, shorten_search_text};
 use super::request::RequestSummary;
+use crate::db::ServerDb;
 use crate::ids::EventId;
 use crate::registry::usage::UsageEvent;
 use crate::tenancy::Principal;
@@ -16,10 +17,12 @@ pub(super) struct Started {
 }
 
 impl Started {
-    pub(super) fn now() -> Self {
+    /// Call it before a transaction is begun, see [`ServerDb::event_time`].
+    pub(super) async fn now(db: &ServerDb) -> Self {
+        let at = Instant::now();
         Self {
-            id: EventId::new(),
-            at: Instant::now(),
+            id: EventId::at(db.event_time().await),
+            at,
         }
     }
 }

@@ -11,6 +11,7 @@ use tokio_postgres::error::SqlState;
 use super::completion::{Completion, TxDisposition};
 use super::errors;
 use crate::db::{DbError, ServerDb, TenantTx};
+use crate::ids::EventId;
 use crate::registry::usage::{self, CallOutcome, Subject, UsageEvent};
 
 /// The longest that a tool or method may run.
@@ -46,6 +47,11 @@ pub(super) async fn record<R>(
     let had_effects = disposition == TxDisposition::Commit;
     if had_effects {
         mark_lost(event);
+    }
+    if lost.is_missing_partition() {
+        // The transaction was refused, so it cannot commit, and the second one needs no id in common with it.
+        db.forget_usage_months();
+        event.id = EventId::at(db.event_time().await);
     }
     let second =
         async { usage::commit_with_event(TenantTx::begin_after_call(db, tenant).await?, event).await };

@@ -112,8 +112,9 @@ impl CallService {
         let (true, Ok(place)) = (self.refusals.takes(principal.api_key), waiting) else {
             return;
         };
-        let (service, key, call, started) = (Arc::clone(self), key.clone(), call(), Started::now());
+        let (service, key, call) = (Arc::clone(self), key.clone(), call());
         self.in_flight.spawn(async move {
+            let started = Started::now(service.db()).await;
             let writer = service.refusals.writers.acquire().await;
             service.write_refused(&key, call, &started).await;
             drop((writer, place));

@@ -184,7 +184,7 @@ impl CallService {
         metadata: RequestMetadata,
         client: &ClientConnection,
     ) -> Result<R::Reply, ErrorData> {
-        let started = Started::now();
+        let started = Started::now(&self.db).await;
         let source = metadata.transport.as_str();
         // Waited for before a connection is taken.
         let memory = if request.loads_skill() {

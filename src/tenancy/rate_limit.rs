@@ -2,7 +2,8 @@
 //!
 //! Calls per minute are counted in this process alone, by a token bucket that starts with what the last minute's records
 //! leave of it: each server has the whole limit. Calls per month are counted from the recorded calls, so the limit holds
-//! across servers; between two counts each server adds the calls that it admitted.
+//! across servers; between two counts each server adds the calls that it admitted. The fewer calls are left, the more often they are
+//! counted; the last ones before each call.
 
 mod monthly_quota;
 mod token_bucket;
@@ -206,6 +207,7 @@ impl CallLimiter {
                     &min_uuid_v7(of_tenant.from),
                     &min_uuid_v7(of_key.from),
                     &min_uuid_v7(boundary),
+                    &min_uuid_v7(next_month(time)),
                 ],
             )
             .await?;

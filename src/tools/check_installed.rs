@@ -167,11 +167,7 @@ impl Tool for CheckInstalled {
                     .map_err(|error| error.into_error(ToolName::CheckInstalled))?,
             });
         }
-        let found = known::look_up(cx.tx, &references).await?;
-        let found: Vec<Option<InstalledSkill>> = found
-            .into_iter()
-            .map(|skill| skill.filter(|skill| cx.principal.can_view_skill(&skill.slug)))
-            .collect();
+        let found = known::look_up(cx.tx, &references, cx.principal.only_skills.as_deref()).await?;
         let with_files = installed
             .iter()
             .zip(&found)

@@ -66,10 +66,11 @@ impl Tool for ForkSkill {
         }
         let caller = cx.caller();
         let version = not_found::requested_version(self.version.as_deref());
-        let found = fork::find_origin(cx.tx, &caller, &self.skill, version).await;
-        let origin = match found {
-            Ok(origin) if cx.principal.can_view_skill(&origin.slug) => origin,
-            Ok(_) => return Err(not_found::refusal(cx, &self.skill, version).await?.into()),
+        if cx.is_hidden_from_change(&self.skill).await? {
+            return Err(not_found::refusal(cx, &self.skill, version).await?.into());
+        }
+        let origin = match fork::find_origin(cx.tx, &caller, &self.skill, version).await {
+            Ok(origin) => origin,
             Err(error) => return Err(not_found::change(cx, error, &self.skill, version).await),
         };
         if let Some(reason) = origin.yanked {

@@ -60,12 +60,14 @@ impl Tool for RateSkill {
     }
 
     async fn run(self, cx: &CallContext<'_>) -> Result<Done<RateSkillOutput>, ToolError> {
+        if cx.is_hidden_from_change(&self.skill).await? {
+            return Err(not_found::refusal(cx, &self.skill, None).await?.into());
+        }
         let comment = self.comment.as_deref().unwrap_or_default();
         let user = cx.principal.user;
         let rated = ratings::rate(cx.tx, &cx.caller(), user, &self.skill, self.stars, comment).await;
         let rated = match rated {
-            Ok(rated) if cx.principal.can_view_skill(&rated.skill.slug) => rated,
-            Ok(_) => return Err(not_found::refusal(cx, &self.skill, None).await?.into()),
+            Ok(rated) => rated,
             Err(error) => return Err(not_found::change(cx, error, &self.skill, None).await),
         };
         let subject = Subject {

@@ -127,18 +127,14 @@ impl Tool for ReviewSkill {
     }
 
     async fn run(self, cx: &CallContext<'_>) -> Result<Done<ReviewSkillOutput>, ToolError> {
+        let version = self.version.as_deref();
+        if cx.is_hidden_from_change(&self.skill).await? {
+            return Err(not_found::refusal(cx, &self.skill, version).await?.into());
+        }
         let settings = settings::load(cx.tx).await?;
-        let opened = reviews::open(cx.tx, &cx.caller(), &self.skill, self.version.as_deref()).await;
-        let opened = match opened {
-            Ok(opened) if cx.principal.can_view_skill(&opened.skill.slug) => opened,
-            Ok(_) => {
-                return Err(not_found::refusal(cx, &self.skill, self.version.as_deref())
-                    .await?
-                    .into());
-            }
-            Err(error) => {
-                return Err(not_found::change(cx, error, &self.skill, self.version.as_deref()).await);
-            }
+        let opened = match reviews::open(cx.tx, &cx.caller(), &self.skill, version).await {
+            Ok(opened) => opened,
+            Err(error) => return Err(not_found::change(cx, error, &self.skill, version).await),
         };
         let subject = Subject {
             skill: Some(opened.skill.id),

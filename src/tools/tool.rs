@@ -13,6 +13,7 @@ use super::name::{SideEffect, ToolName};
 use super::schema;
 use crate::db::{DbError, TenantTx};
 use crate::registry::caller::Caller;
+use crate::registry::management;
 use crate::registry::private_keys::SigningKeys;
 use crate::registry::skills;
 use crate::registry::usage::Subject;
@@ -49,6 +50,18 @@ impl CallContext<'_> {
             return Ok(false);
         }
         let found = skills::find(self.tx, slug, version, self.caller().viewer()).await?;
+        Ok(!found.is_some_and(|found| self.principal.can_view_skill(&found.slug)))
+    }
+
+    /// As [`Self::is_hidden`], for a change: of a skill in any state, and asked before anything is changed.
+    ///
+    /// # Errors
+    /// [`DbError`] if the database refuses the statement.
+    pub async fn is_hidden_from_change(&self, slug: &str) -> Result<bool, DbError> {
+        if self.principal.only_skills.is_none() {
+            return Ok(false);
+        }
+        let found = management::find(self.tx, slug).await?;
         Ok(!found.is_some_and(|found| self.principal.can_view_skill(&found.slug)))
     }
 }

@@ -102,10 +102,13 @@ impl Tool for UpdateSkill {
 
     async fn run(self, cx: &CallContext<'_>) -> Result<Done<UpdateSkillOutput>, ToolError> {
         // By its slug before the change: a rename must not give a limited key a skill that it could not view.
-        let before = management::find(cx.tx, &self.skill).await?;
-        let may_view = before.is_none_or(|skill| cx.principal.can_view_skill(&skill.slug));
+        if cx.is_hidden_from_change(&self.skill).await? {
+            return Err(not_found::refusal(cx, &self.skill, self.version.as_deref())
+                .await?
+                .into());
+        }
         match self.change(cx).await {
-            Ok(change) if may_view => {
+            Ok(change) => {
                 let subject = Subject {
                     skill: Some(change.skill.id),
                     version: change.version.as_ref().map(|version| version.id),
@@ -119,9 +122,6 @@ impl Tool for UpdateSkill {
                 };
                 Ok(Done::new(output).with_subject(subject))
             }
-            Ok(_) => Err(not_found::refusal(cx, &self.skill, self.version.as_deref())
-                .await?
-                .into()),
             Err(error) => Err(not_found::change(cx, error, &self.skill, self.version.as_deref()).await),
         }
     }

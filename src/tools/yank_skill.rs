@@ -66,8 +66,13 @@ impl Tool for YankSkill {
     }
 
     async fn run(self, cx: &CallContext<'_>) -> Result<Done<YankSkillOutput>, ToolError> {
+        if cx.is_hidden_from_change(&self.skill).await? {
+            return Err(not_found::refusal(cx, &self.skill, self.version.as_deref())
+                .await?
+                .into());
+        }
         match self.change(cx).await {
-            Ok((skill, changed)) if cx.principal.can_view_skill(&skill.slug) => {
+            Ok((skill, changed)) => {
                 let subject = Subject {
                     skill: Some(skill.id),
                     version: changed.first().map(|version| version.id),
@@ -75,9 +80,6 @@ impl Tool for YankSkill {
                 };
                 Ok(Done::new(output(skill, &changed, self.undo)).with_subject(subject))
             }
-            Ok(_) => Err(not_found::refusal(cx, &self.skill, self.version.as_deref())
-                .await?
-                .into()),
             Err(error) => Err(not_found::change(cx, error, &self.skill, self.version.as_deref()).await),
         }
     }

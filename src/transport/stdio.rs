@@ -1,6 +1,5 @@
 //! Standard input and output: one client, one key. stdout carries JSON-RPC only.
 
-mod batches;
 mod channel;
 
 use std::sync::Arc;

@@ -5,8 +5,10 @@
 pub(crate) mod clients;
 mod download;
 mod headers;
+mod hidden_skills;
 mod method_inventory;
 mod query_count;
+mod recording_proxy;
 mod role;
 mod servers;
 mod single_policy;

@@ -1,5 +1,6 @@
 //! `skillkeep bridge` as a child process, between a client on stdin and stdout and a registry over HTTP.
 
+mod batches;
 mod cancelling;
 mod certificates;
 mod invalid_upstream;
@@ -105,8 +106,15 @@ impl BridgeClient {
         self.write(format!("{message}\n").as_bytes()).await;
     }
 
-    /// Reads the next line of stdout, which must be JSON-RPC.
+    /// Reads the next line of stdout, which must be a JSON-RPC message.
     async fn next(&mut self) -> Value {
+        let value = self.next_line().await;
+        assert_eq!(value["jsonrpc"], "2.0", "{value}");
+        value
+    }
+
+    /// Reads the next line of stdout, which must be JSON.
+    async fn next_line(&mut self) -> Value {
         let mut line = String::new();
         let read = tokio::time::timeout(TIMEOUT, self.stdout.read_line(&mut line)).await;
         assert_ne!(
@@ -115,9 +123,7 @@ impl BridgeClient {
             "the bridge closed stdout"
         );
         self.output.push_str(&line);
-        let value: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        assert_eq!(value["jsonrpc"], "2.0", "{value}");
-        value
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
     }
 
     async fn ask(&mut self, message: &Value) -> Value {

@@ -3,6 +3,7 @@
 mod brute_force;
 mod leaked_keys;
 mod limits;
+mod month_limits;
 mod suspended;
 
 use std::sync::Arc;

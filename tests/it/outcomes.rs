@@ -3,6 +3,7 @@
 mod effects;
 mod failures;
 pub(crate) mod fixture;
+mod months;
 
 use serde_json::{Value, json};
 use skillkeep::tenancy::Scope;

@@ -1,4 +1,4 @@
--- installs/check: Finds of each slug in $2 the published version: by label $3, else by manifest digest $4, else the latest.
+-- installs/check: Finds of each slug in $2 the published version: by label $3, else by manifest digest $4, else the latest; of skills in $5 only, if not NULL.
 SELECT w.position, s.id AS skill_id, s.slug, s.status, v.id AS version_id, v.version, v.digest, v.status AS version_status,
        v.yank_reason, v.quarantined, o.version AS latest_version,
        CASE WHEN v.quarantined THEN (
@@ -16,5 +16,5 @@ LEFT JOIN skill_versions v ON v.tenant_id = $1 AND v.id = (
       AND (c.version = w.version OR w.version IS NULL AND (c.digest = w.digest OR w.digest IS NULL AND c.id = s.latest_version_id))
     ORDER BY c.ordinal DESC LIMIT 1)
 LEFT JOIN skill_versions o ON o.tenant_id = $1 AND o.id = s.latest_version_id
-WHERE s.tenant_id = $1
+WHERE s.tenant_id = $1 AND ($5::text[] IS NULL OR s.slug = ANY ($5))
 ORDER BY w.position

@@ -1,4 +1,4 @@
--- usage/count_month: Counts a tenant's calls, and those of an API key and the keys it was rotated from and to, before and since event $5.
+-- usage/count_month: Counts a tenant's calls, and those of an API key and the keys it was rotated from and to, before and since event $5. Those from $6 belong to later months.
 WITH RECURSIVE chain AS (
     SELECT k.id, k.replaced_by
     FROM api_keys k
@@ -10,7 +10,7 @@ WITH RECURSIVE chain AS (
 ), called AS (
     SELECT e.id, e.api_key_id IN (SELECT c.id FROM chain c) AS with_key
     FROM usage_events e
-    WHERE e.tenant_id = $1 AND e.id >= least($3::uuid, $4::uuid) AND e.outcome <> 'over_limit'
+    WHERE e.tenant_id = $1 AND e.id >= least($3::uuid, $4::uuid) AND e.id < $6 AND e.outcome <> 'over_limit'
 )
 SELECT count(*) FILTER (WHERE id >= $3 AND id < $5) AS tenant_settled,
        count(*) FILTER (WHERE id >= $5) AS tenant_recent,

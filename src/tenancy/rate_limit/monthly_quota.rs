@@ -9,8 +9,13 @@ pub(super) use crate::ids::min_uuid_v7;
 
 /// Maximum age of a count.
 const COUNT_AGE: Duration = Duration::from_secs(30);
-/// Maximum age of a count that says the limit is reached, so that no call is refused for an old count.
+/// Maximum age of a count near the limit: other processes may use what is left, and no call is refused for an old count.
 const LIMIT_COUNT_AGE: Duration = Duration::from_secs(1);
+/// A limit is near if it leaves fewer calls.
+const FEW_CALLS: i64 = 1_000;
+/// The part of the calls that were left at a count, 1 in this number, that this process admits before it counts again. Other processes
+/// admit calls too.
+const PROCESSES: i64 = 16;
 /// How often the whole month is counted. In between only calls younger than [`SETTLED_AFTER`] are.
 const FULL_COUNT_AGE: Duration = Duration::from_secs(60 * 60);
 /// A call older than this is recorded, if it ever will be: call and record take less than a minute.
@@ -48,9 +53,7 @@ pub(super) struct Count {
 impl MonthlyQuota {
     /// The number of calls, at most.
     pub(super) const fn used(&self) -> i64 {
-        self.settled
-            .saturating_add(self.recent)
-            .saturating_add(self.admitted.saturating_sub(self.already_counted))
+        self.counted_calls().saturating_add(self.admitted_since_count())
     }
 
     pub(super) fn covers(&self, time: Timestamp) -> bool {
@@ -58,12 +61,30 @@ impl MonthlyQuota {
     }
 
     pub(super) fn is_out_of_date(&self, limit: i64, now: Instant, time: Timestamp) -> bool {
-        let max_age = if self.used() >= limit {
+        let (left, admitted) = (
+            limit.saturating_sub(self.counted_calls()),
+            self.admitted_since_count(),
+        );
+        let max_age = if left < FEW_CALLS {
             LIMIT_COUNT_AGE
         } else {
             COUNT_AGE
         };
-        !self.covers(time) || now.saturating_duration_since(self.counted_at) >= max_age
+        // Refused calls do not count, so at the limit only time decides. Neither do calls that run cause a count: it would have those of
+        // them that are recorded, which would then count twice.
+        let has_share_left =
+            self.used() >= limit || self.running > 0 || admitted == 0 || admitted < left / PROCESSES;
+        !self.covers(time) || now.saturating_duration_since(self.counted_at) >= max_age || !has_share_left
+    }
+
+    /// The calls that the database had at the last count.
+    const fn counted_calls(&self) -> i64 {
+        self.settled.saturating_add(self.recent)
+    }
+
+    /// The calls of this process that the last count may not have.
+    const fn admitted_since_count(&self) -> i64 {
+        self.admitted.saturating_sub(self.already_counted)
     }
 
     pub(super) const fn start(&mut self) {
@@ -204,6 +225,34 @@ mod tests {
         let next = next_month(at);
         assert!(known.is_out_of_date(1_000, now, next));
         assert_eq!(counted(Some(&known), next, now, (0, 1)).used(), 1);
+    }
+
+    #[test]
+    fn few_calls_that_are_left_are_counted_before_each() {
+        let (at, now): (Timestamp, _) = (NOON.parse().unwrap(), Instant::now());
+        let second = now + LIMIT_COUNT_AGE;
+        // The limit, the calls counted, those admitted since, and whether a count is needed at once and after a second.
+        for (limit, found, admitted, at_once, after_a_second) in [
+            (10, 4, 0, false, true),
+            (10, 4, 1, true, true),
+            (10, 4, 6, false, true),
+            (10, 10, 0, false, true),
+            (2_000, 1_100, 55, false, true),
+            (2_000, 1_100, 56, true, true),
+            (20_000, 4_000, 999, false, false),
+            (20_000, 4_000, 1_000, true, true),
+        ] {
+            let mut quota = counted(None, at, now, (0, found));
+            for _ in 0..admitted {
+                quota.start();
+                quota.finish();
+            }
+            let case = format!("{admitted} since {found} of {limit}");
+            assert_eq!(quota.is_out_of_date(limit, now, at), at_once, "{case}");
+            assert_eq!(quota.is_out_of_date(limit, second, at), after_a_second, "{case}");
+            quota.start();
+            assert!(!quota.is_out_of_date(limit, now, at), "{case}, and one runs");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::error_response::{access_denied, json_rpc_error};
 use super::head_validation::origin;
 use super::held_body;
 use super::jsonrpc_validation::{self, Message};
-use crate::json_rpc::{self, INVALID_REQUEST};
+use crate::json_rpc::{self, INVALID_REQUEST, must_be_sent_alone};
 use crate::server::CallService;
 use crate::tenancy::{ApiKey, Principal};
 
@@ -77,7 +77,11 @@ async fn answer(
         id.as_ref()
             .map(|id| json_rpc::error_response(Some(id), code, text))
     };
-    if let Some(method @ ("initialize" | "subscriptions/listen")) = message.method.as_deref() {
+    if let Some(method) = message
+        .method
+        .as_deref()
+        .filter(|method| must_be_sent_alone(method))
+    {
         let text = format!("{method} cannot be a part of a batch. Send it in its own request.");
         return error(INVALID_REQUEST, &text);
     }

@@ -10,11 +10,8 @@ use axum::response::Response;
 use super::batch;
 use super::error_response::json_rpc_error;
 use super::jsonrpc_validation::{VERSION_HEADER, checked, read_body, run};
-use crate::json_rpc::{self, INVALID_REQUEST};
+use crate::json_rpc::{self, BATCH_VERSION, INVALID_REQUEST};
 use crate::server::CallService;
-
-/// The only protocol version with batches, and the one of clients that name none.
-const BATCH_VERSION: &str = "2025-03-26";
 
 /// For `/mcp`: passes well-formed messages on, and turns every error of the protocol layer into a JSON-RPC error.
 pub(super) async fn validate_jsonrpc(

@@ -16,16 +16,13 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::batches::Batches;
-use crate::json_rpc::{self, INVALID_REQUEST, Line, LineReader};
+use crate::json_rpc::{self, Batches, INVALID_REQUEST, Line, LineReader, NOT_IN_BATCH, must_be_sent_alone};
 use crate::server::InvalidParams;
 
 /// The longest message, in bytes.
 const MAX_MESSAGE: usize = 16 << 20;
 /// Lines that wait for the client to read them.
 const OUTPUT_QUEUE: usize = 64;
-/// The only protocol version with batches.
-const BATCH_VERSION: &str = "2025-03-26";
 /// Some programs write it at the beginning of a text.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
@@ -33,14 +30,6 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 #[derive(Debug, thiserror::Error)]
 #[error("the client has closed its input")]
 pub(super) struct Closed;
-
-/// What the two directions of a connection share.
-#[derive(Default)]
-struct Shared {
-    batches: Batches,
-    /// The version that `initialize` negotiated.
-    version: Option<String>,
-}
 
 /// The connection as a transport of rmcp.
 pub(super) struct StdioTransport<R> {
@@ -51,7 +40,8 @@ pub(super) struct StdioTransport<R> {
     own_answers: VecDeque<Vec<u8>>,
     /// The messages of a batch that rmcp has not received yet.
     messages: VecDeque<ClientJsonRpcMessage>,
-    shared: Arc<Mutex<Shared>>,
+    /// Both directions use it.
+    batches: Arc<Mutex<Batches<RequestId>>>,
 }
 
 /// The transport, and the task that writes its answers. The task ends when the transport is dropped.
@@ -66,7 +56,7 @@ where
         out: Some(out),
         own_answers: VecDeque::new(),
         messages: VecDeque::new(),
-        shared: Arc::default(),
+        batches: Arc::default(),
     };
     (transport, tokio::spawn(write(output, queue)))
 }
@@ -86,8 +76,8 @@ async fn write(mut output: impl AsyncWrite + Unpin, mut queue: mpsc::Receiver<Ve
     }
 }
 
-fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(batches: &Mutex<Batches<RequestId>>) -> MutexGuard<'_, Batches<RequestId>> {
+    batches.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<R: AsyncRead + Send + Unpin + 'static> Transport<RoleServer> for StdioTransport<R> {
@@ -97,9 +87,9 @@ impl<R: AsyncRead + Send + Unpin + 'static> Transport<RoleServer> for StdioTrans
         &mut self,
         message: ServerJsonRpcMessage,
     ) -> impl Future<Output = Result<(), Closed>> + Send + 'static {
-        let (out, shared) = (self.out.clone(), Arc::clone(&self.shared));
+        let (out, batches) = (self.out.clone(), Arc::clone(&self.batches));
         async move {
-            let Some(line) = outgoing(&message, &shared) else {
+            let Some(line) = outgoing(&message, &batches) else {
                 return Ok(());
             };
             out.ok_or(Closed)?.send(line).await.map_err(|_closed| Closed)
@@ -140,7 +130,7 @@ impl<R: AsyncRead + Send + Unpin + 'static> Transport<RoleServer> for StdioTrans
 }
 
 /// The line for a message of the server. `None` for the answer to a request of a batch that has others without one.
-fn outgoing(message: &ServerJsonRpcMessage, shared: &Mutex<Shared>) -> Option<Vec<u8>> {
+fn outgoing(message: &ServerJsonRpcMessage, batches: &Mutex<Batches<RequestId>>) -> Option<Vec<u8>> {
     let line = match serde_json::to_vec(message) {
         Ok(line) => line,
         Err(error) => {
@@ -148,11 +138,11 @@ fn outgoing(message: &ServerJsonRpcMessage, shared: &Mutex<Shared>) -> Option<Ve
             return None;
         }
     };
-    let mut shared = lock(shared);
+    let mut batches = lock(batches);
     let id = match message {
         JsonRpcMessage::Response(response) => {
             if let ServerResult::InitializeResult(initialized) = &response.result {
-                shared.version = Some(initialized.protocol_version.to_string());
+                batches.set_version(initialized.protocol_version.as_str());
             }
             Some(&response.id)
         }
@@ -160,7 +150,7 @@ fn outgoing(message: &ServerJsonRpcMessage, shared: &Mutex<Shared>) -> Option<Ve
         JsonRpcMessage::Request(_) | JsonRpcMessage::Notification(_) => None,
     };
     match id {
-        Some(id) if shared.batches.contains(id) => shared.batches.answer(id, line),
+        Some(id) if batches.contains(id) => batches.answer(id, line),
         Some(_) | None => Some(line),
     }
 }
@@ -176,7 +166,7 @@ impl<R> StdioTransport<R> {
         match parse(text) {
             Ok(Some(message)) => {
                 if let Some(id) = cancelled(&message) {
-                    let complete = lock(&self.shared).batches.cancel(&id);
+                    let complete = lock(&self.batches).cancel(&id);
                     self.own_answers.extend(complete);
                 }
                 self.messages.push_back(message);
@@ -187,36 +177,23 @@ impl<R> StdioTransport<R> {
     }
 
     fn accept_batch(&mut self, text: &[u8]) {
-        let (has_batches, is_full) = {
-            let shared = lock(&self.shared);
-            (
-                shared.version.as_deref() == Some(BATCH_VERSION),
-                shared.batches.is_full(),
-            )
-        };
-        if !has_batches {
-            let reason = "Batches are not supported: the protocol has them in version 2025-03-26 only. Send one message on each line.";
-            return self.refuse(None, INVALID_REQUEST, reason);
-        }
-        if is_full {
-            let reason = "Too many batches wait for their answers. Wait for one of them.";
-            return self.refuse(None, INVALID_REQUEST, reason);
-        }
-        let messages = match json_rpc::split_batch(text) {
+        let admitted = lock(&self.batches).admit();
+        let messages = match admitted.and_then(|()| json_rpc::split_batch(text)) {
             Ok(messages) => messages,
-            Err(malformed) => return self.refuse(None, malformed.code, malformed.message),
+            Err(refused) => return self.refuse(None, refused.code, refused.message),
         };
         let (mut pending, mut answers, mut cancellations) = (HashSet::new(), Vec::new(), Vec::new());
         for message in messages {
             match parse(message) {
                 Ok(Some(message)) => match request(&message) {
                     Some((id, is_allowed)) if !is_allowed || pending.contains(id) => {
-                        let reason = "This request cannot be a part of the batch: its id occurs twice, or its method must be sent alone.";
                         let id = id.clone().into_json_value();
-                        answers.push(refusal(Some(&id), INVALID_REQUEST, reason));
+                        answers.push(refusal(Some(&id), INVALID_REQUEST, NOT_IN_BATCH));
                     }
                     other => {
-                        cancellations.extend(cancelled(&message));
+                        // A cancellation before its request has no effect, because no such request is known.
+                        let known = |id: &RequestId| pending.contains(id) || lock(&self.batches).contains(id);
+                        cancellations.extend(cancelled(&message).filter(known));
                         pending.extend(other.map(|(id, _)| id.clone()));
                         self.messages.push_back(message);
                     }
@@ -225,7 +202,7 @@ impl<R> StdioTransport<R> {
                 Err(answer) => answers.push(answer),
             }
         }
-        let batches = &mut lock(&self.shared).batches;
+        let mut batches = lock(&self.batches);
         self.own_answers.extend(batches.open(pending, answers));
         for id in cancellations {
             self.own_answers.extend(batches.cancel(&id));
@@ -269,11 +246,8 @@ fn parse(text: &[u8]) -> Result<Option<ClientJsonRpcMessage>, Vec<u8>> {
 fn request(message: &ClientJsonRpcMessage) -> Option<(&RequestId, bool)> {
     match message {
         JsonRpcMessage::Request(request) => {
-            let method = request.request.method();
-            Some((
-                &request.id,
-                !matches!(method, "initialize" | "subscriptions/listen"),
-            ))
+            let is_allowed = !must_be_sent_alone(request.request.method());
+            Some((&request.id, is_allowed))
         }
         JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_) | JsonRpcMessage::Notification(_) => None,
     }

@@ -12,7 +12,7 @@ use crate::harness::TestDb;
 use crate::helpers::{events_after, test_hook};
 
 /// A service whose calls wait. The semaphores count the calls that have begun, and the calls that may go on.
-fn blocking_service(db: &TestDb) -> (Arc<CallService>, Arc<Semaphore>, Arc<Semaphore>) {
+pub(super) fn blocking_service(db: &TestDb) -> (Arc<CallService>, Arc<Semaphore>, Arc<Semaphore>) {
     let (begun, go) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let (begun_inside, go_inside) = (Arc::clone(&begun), Arc::clone(&go));
     let block = test_hook(move |_, _| {
@@ -27,7 +27,7 @@ fn blocking_service(db: &TestDb) -> (Arc<CallService>, Arc<Semaphore>, Arc<Semap
 }
 
 /// Waits until one more call has begun.
-async fn wait_for(begun: &Semaphore) {
+pub(super) async fn wait_for(begun: &Semaphore) {
     let begun = tokio::time::timeout(TIMEOUT, begun.acquire()).await;
     begun.expect("no call reached the registry").unwrap().forget();
 }

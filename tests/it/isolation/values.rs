@@ -144,6 +144,7 @@ impl OtherTenantIds {
                 Box::new(vec!["only-theirs"]),
                 Box::new(vec![None::<String>]),
                 Box::new(vec![None::<Vec<u8>>]),
+                Box::new(None::<Vec<String>>),
             ],
             "versions/pieces" => vec![
                 Box::new(self.version),
@@ -169,7 +170,13 @@ impl OtherTenantIds {
             "api_keys/get_for_update" | "api_keys/revoke" => vec![Box::new(self.key)],
             "api_keys/set_limits" => vec![Box::new(self.key), Box::new(1_i32), Box::new(1_i64)],
             "usage/count_minute" => vec![Box::new(self.key), Box::new(from)],
-            "usage/count_month" => vec![Box::new(self.key), Box::new(from), Box::new(from), Box::new(from)],
+            "usage/count_month" => vec![
+                Box::new(self.key),
+                Box::new(from),
+                Box::new(from),
+                Box::new(from),
+                Box::new(until),
+            ],
             "api_keys/replace" => vec![Box::new(self.key), Box::new(self.key), Box::new(0_f64)],
             "api_keys/list" | "users/list" => vec![],
             "search/list_segments" | "search/all" | "search/status" => vec![Box::new(self.format)],

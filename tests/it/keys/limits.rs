@@ -23,7 +23,7 @@ async fn limit_key(db: &TestDb, tenant: TenantId, key: &ApiKey, call_limits: Cal
     skillkeep::search::commit(tx).await.unwrap();
 }
 
-async fn limit_tenant(db: &TestDb, slug: &str, call_limits: CallLimits) {
+pub(super) async fn limit_tenant(db: &TestDb, slug: &str, call_limits: CallLimits) {
     let mut tenant = tenants::find(&db.admin, slug).await.unwrap().unwrap();
     tenant.call_limits = call_limits;
     let tx = TenantTx::begin_as_admin(&db.admin, tenant.id).await.unwrap();
@@ -38,14 +38,14 @@ const fn per_minute(calls: i32) -> CallLimits {
     }
 }
 
-const fn per_month(calls: i64) -> CallLimits {
+pub(super) const fn per_month(calls: i64) -> CallLimits {
     CallLimits {
         calls_per_minute: None,
         calls_per_month: Some(calls),
     }
 }
 
-async fn outcomes(db: &TestDb, tenant: TenantId, outcome: &str) -> usize {
+pub(super) async fn outcomes(db: &TestDb, tenant: TenantId, outcome: &str) -> usize {
     let events = db.events(tenant).await;
     events.iter().filter(|(_, found)| found == outcome).count()
 }
