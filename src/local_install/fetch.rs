@@ -1,6 +1,8 @@
 //! Gets a version from the registry and verifies it.
 
 use agent_skills::{Digest, SkillFile, read_archive_files};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use serde_json::{Map, Value, json};
 use skill_installer::{Release, ReleaseFile, ReleaseSignature, VerifiedRelease};
 
@@ -10,7 +12,10 @@ use super::registry_client::RegistryClient;
 /// The longest id of an install, in bytes.
 const MAX_ID_BYTES: usize = 64;
 
-/// What `install_skill` answered, without files.
+/// Characters of files that `install_skill` may answer with. Five in six skills fit, and need no download.
+pub(super) const MAX_INLINE_CHARS: u32 = 40_000;
+
+/// What `install_skill` answered.
 #[derive(Debug, Clone)]
 pub struct Offer {
     pub install_id: String,
@@ -19,6 +24,8 @@ pub struct Offer {
     pub digest: Digest,
     pub signature: Option<ReleaseSignature>,
     pub notes: Vec<String>,
+    /// All files of the version, if they were in the answer. Not yet verified.
+    pub files: Option<Vec<ReleaseFile>>,
 }
 
 impl Offer {
@@ -48,8 +55,41 @@ impl Offer {
                 .map_err(|_| LocalInstallError::Answer("digest"))?,
             signature: signature(answer),
             notes: notes.filter_map(Value::as_str).map(str::to_owned).collect(),
+            files: inline_files(answer),
         })
     }
+}
+
+/// The files of an answer that has all of them whole; else `None`, and they are downloaded.
+fn inline_files(answer: &Value) -> Option<Vec<ReleaseFile>> {
+    let files = answer.get("files")?.as_array()?;
+    let count = answer.get("file_count")?.as_u64()?;
+    let is_complete = answer.get("next_cursor").is_none_or(Value::is_null)
+        && u64::try_from(files.len()).is_ok_and(|len| len > 0 && len == count);
+    if !is_complete {
+        return None;
+    }
+    files.iter().map(inline_file).collect()
+}
+
+fn inline_file(file: &Value) -> Option<ReleaseFile> {
+    let is_part = file.get("offset").is_some_and(|offset| !offset.is_null())
+        || file.get("continues").and_then(Value::as_bool) == Some(true);
+    let text = |name: &str| file.get(name)?.as_str();
+    let content = text("content")?;
+    let bytes = match text("encoding")? {
+        "utf-8" => content.as_bytes().to_vec(),
+        "base64" => BASE64.decode(content).ok()?,
+        _ => return None,
+    };
+    (!is_part).then_some(())?;
+    Some(ReleaseFile {
+        path: text("path")?.to_owned(),
+        digest: text("digest")?.parse().ok()?,
+        size: file.get("size")?.as_u64()?,
+        executable: file.get("executable")?.as_bool()?,
+        bytes,
+    })
 }
 
 fn signature(answer: &Value) -> Option<ReleaseSignature> {
@@ -61,7 +101,7 @@ fn signature(answer: &Value) -> Option<ReleaseSignature> {
     })
 }
 
-/// Asks for a version and downloads it. The files are verified against the digest of the offer.
+/// Asks for a version, and downloads it unless its files are in the answer. The files are verified against the digest of the offer.
 ///
 /// `assistant` and `location` are arguments of `install_skill`.
 ///
@@ -81,29 +121,35 @@ pub async fn fetch(
     }
     arguments.insert("assistant".to_owned(), json!(assistant));
     arguments.insert("location".to_owned(), json!(location));
-    arguments.insert("max_chars".to_owned(), json!(0));
+    arguments.insert("max_chars".to_owned(), json!(MAX_INLINE_CHARS));
     let answer = client.call("install_skill", arguments).await?;
-    let offer = Offer::read(&answer)?;
-    let release = download(client, &offer).await?;
+    let mut offer = Offer::read(&answer)?;
+    let release = download(client, &mut offer).await?;
     Ok((offer, release))
 }
 
-/// Downloads and verifies what was offered.
+/// Verifies what was offered, which is downloaded unless its files were in the answer.
 ///
 /// # Errors
 /// As [`fetch`].
 pub(super) async fn download(
     client: &impl RegistryClient,
-    offer: &Offer,
+    offer: &mut Offer,
 ) -> Result<VerifiedRelease, LocalInstallError> {
-    let archive = client.download(&offer.skill, &offer.version).await?;
-    let files = read_archive_files(&archive)?;
+    let files = match offer.files.take() {
+        Some(files) => files,
+        None => {
+            let archive = client.download(&offer.skill, &offer.version).await?;
+            let files = read_archive_files(&archive)?;
+            files.into_iter().map(release_file).collect()
+        }
+    };
     let release = Release {
         registry: client.id(),
         skill: offer.skill.clone(),
         version: offer.version.clone(),
         digest: offer.digest,
-        files: files.into_iter().map(release_file).collect(),
+        files,
         signature: offer.signature.clone(),
     };
     Ok(release.verify()?)

@@ -62,10 +62,10 @@ pub async fn install(
 /// As [`install`].
 pub(super) async fn install_offer(
     client: &impl RegistryClient,
-    offer: Offer,
+    mut offer: Offer,
     destination: &Destination,
 ) -> Result<InstallReport, LocalInstallError> {
-    let release = download(client, &offer).await?;
+    let release = download(client, &mut offer).await?;
     finish(client, offer, release, destination).await
 }
 

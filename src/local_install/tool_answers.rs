@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::blocking::blocking;
 use super::check::{self, MAX_PER_CALL};
 use super::error::LocalInstallError;
-use super::fetch::Offer;
+use super::fetch::{MAX_INLINE_CHARS, Offer};
 use super::flow::{Destination, InstallReport, install_offer};
 use super::install::{InstallOptions, Written};
 use super::installed_here::InstalledHere;
@@ -128,7 +128,7 @@ impl LocalTools {
             return None;
         }
         let mut arguments = arguments.clone();
-        arguments.insert("max_chars".to_owned(), json!(0));
+        arguments.insert("max_chars".to_owned(), json!(MAX_INLINE_CHARS));
         Some(PreparedInstall {
             arguments,
             assistant,
@@ -200,7 +200,7 @@ fn add(answer: &mut Value, report: &InstallReport) {
     let Some(fields) = answer.as_object_mut() else {
         return;
     };
-    for unneeded in ["command", "download"] {
+    for unneeded in ["command", "download", "files", "next_cursor"] {
         fields.remove(unneeded);
     }
     if let Some(first) = report.written.first() {

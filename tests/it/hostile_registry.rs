@@ -5,6 +5,7 @@
 
 mod bodies;
 mod cases;
+mod inline;
 mod server;
 mod zip;
 
@@ -225,7 +226,14 @@ async fn bridge_writes_nothing_of_a_registry_that_lies() {
 /// What the stand-in says is accepted where it says the truth, so that the other cases fail for their own reason.
 #[tokio::test(flavor = "multi_thread")]
 async fn honest_answers_are_installed_and_confirmed() {
-    let server = HostileServer::start(Answers::honest()).await;
+    let downloads = ["install_skill", "skills/download", "confirm_install"];
+    check_honest(Answers::honest(), &downloads).await;
+    // Files in the offer need no download.
+    check_honest(inline::honest(), &["install_skill", "confirm_install"]).await;
+}
+
+async fn check_honest(answers: Answers, calls: &[&str]) {
+    let server = HostileServer::start(answers).await;
     let desk = Desk::new();
     let mut command = desk.command(&["add", "tides", "--url", &server.url()]);
     let added = tokio::task::spawn_blocking(move || CommandOutput::of(&mut command))
@@ -234,8 +242,5 @@ async fn honest_answers_are_installed_and_confirmed() {
     assert_eq!((added.code, added.err.as_str()), (0, ""), "{added:?}");
     let skill_md = fs::read(desk.project().join(".agents/skills/tides/SKILL.md")).unwrap();
     assert_eq!(skill_md, server::SKILL_MD);
-    assert_eq!(
-        server.calls(),
-        ["install_skill", "skills/download", "confirm_install"]
-    );
+    assert_eq!(server.calls(), calls);
 }

@@ -5,6 +5,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use serde_json::{Value, json};
 
 use super::bodies::{bomb, broken, endless, honest_zip};
+use super::inline;
 use super::server::{Answers, SKILL_MD, archive};
 use super::zip::Entry;
 
@@ -18,16 +19,18 @@ pub(super) struct Case {
     pub(super) bridge_error: Option<&'static str>,
 }
 
-fn case(
-    name: &'static str,
-    error: Option<&'static str>,
-    answers: impl Fn(&str) -> Answers + Send + Sync + 'static,
-) -> Case {
-    Case {
-        name,
-        answers: Box::new(answers),
-        error,
-        bridge_error: None,
+impl Case {
+    pub(super) fn new(
+        name: &'static str,
+        error: Option<&'static str>,
+        answers: impl Fn(&str) -> Answers + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            name,
+            answers: Box::new(answers),
+            error,
+            bridge_error: None,
+        }
     }
 }
 
@@ -37,7 +40,7 @@ fn bad_archive(
     error: Option<&'static str>,
     respond: impl Fn() -> Response + Clone + Send + Sync + 'static,
 ) -> Case {
-    case(name, error, move |_| Answers {
+    Case::new(name, error, move |_| Answers {
         archive: Box::new(respond.clone()),
         ..Answers::honest()
     })
@@ -54,12 +57,12 @@ fn bad_files(
         all.extend(entries());
         all
     };
-    case(name, error, move |_| Answers::of_entries(all.clone()))
+    Case::new(name, error, move |_| Answers::of_entries(all.clone()))
 }
 
 /// A lie in a field of the offer.
 fn bad_offer(name: &'static str, error: Option<&'static str>, field: &'static str, value: Value) -> Case {
-    case(name, error, move |_| {
+    Case::new(name, error, move |_| {
         let value = value.clone();
         Answers {
             offer: Box::new(move |offer| offer[field] = value.clone()),
@@ -83,7 +86,7 @@ fn instead_of_offer(
     };
     Case {
         bridge_error,
-        ..case(name, Some(error), answers)
+        ..Case::new(name, Some(error), answers)
     }
 }
 
@@ -92,6 +95,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases.extend(files());
     cases.extend(offers());
     cases.extend(protocol());
+    cases.extend(inline::cases());
     cases
 }
 
@@ -151,7 +155,7 @@ fn archives() -> Vec<Case> {
             let body = json!({"error": {"code": "x\u{1b}", "message": "gone\u{1b}[2J\u{202e}"}});
             (StatusCode::GONE, axum::Json(body)).into_response()
         }),
-        case(
+        Case::new(
             "a redirect of the download to another server",
             Some("redirects to another address"),
             |elsewhere| {
@@ -226,10 +230,10 @@ fn files() -> Vec<Case> {
                 .map(|number| Entry::file(&format!("{number}.md"), b"x"))
                 .collect()
         }),
-        case("no SKILL.md", Some("SKILL.md"), |_| {
+        Case::new("no SKILL.md", Some("SKILL.md"), |_| {
             Answers::of_entries(|| vec![Entry::file("README.md", b"Read me.")])
         }),
-        case("a name in SKILL.md that leads out", None, |_| {
+        Case::new("a name in SKILL.md that leads out", None, |_| {
             Answers::of_entries(|| {
                 let text = b"---\nname: ../../../evil\ndescription: Reads.\n---\n\nRead.\n";
                 vec![Entry::file("SKILL.md", text)]
@@ -302,7 +306,7 @@ fn offers() -> Vec<Case> {
             "notes",
             json!(["Read\u{1b}[2J this\u{202e}."]),
         ),
-        case(
+        Case::new(
             "another version at the download than was offered",
             Some("do not have the stated digest"),
             |_| Answers {
@@ -342,7 +346,7 @@ fn protocol() -> Vec<Case> {
             None,
             move |_| rpc(json!({"jsonrpc": "2.0", "id": "other", "result": {}})),
         ),
-        case(
+        Case::new(
             "a refusal that controls the terminal",
             Some("No such skill"),
             |_| Answers {
@@ -354,13 +358,13 @@ fn protocol() -> Vec<Case> {
                 ..Answers::honest()
             },
         ),
-        case("an answer that is no offer", Some("lacks `install_id`"), |_| {
+        Case::new("an answer that is no offer", Some("lacks `install_id`"), |_| {
             Answers {
                 offer: Box::new(|offer| *offer = json!([1, 2, 3])),
                 ..Answers::honest()
             }
         }),
-        case(
+        Case::new(
             "a tool error that controls the terminal",
             Some("No such skill"),
             |_| Answers {
@@ -368,7 +372,7 @@ fn protocol() -> Vec<Case> {
                 ..Answers::honest()
             },
         ),
-        case("a confirmation that fails", None, |_| Answers {
+        Case::new("a confirmation that fails", None, |_| Answers {
             instead_of_confirmation: Some(Box::new(|| {
                 (StatusCode::INTERNAL_SERVER_ERROR, "\u{1b}[2J").into_response()
             })),

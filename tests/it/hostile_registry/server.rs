@@ -56,7 +56,7 @@ impl Answers {
 }
 
 /// The digest of a version with these files, as far as their names are paths.
-fn digest_of(entries: &[Entry]) -> String {
+pub(super) fn digest_of(entries: &[Entry]) -> String {
     let parsed: Vec<(SkillPath, &Entry)> = entries
         .iter()
         .filter_map(|entry| {
