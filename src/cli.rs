@@ -248,6 +248,9 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<(), CliError> {
     let Cli { config, command } = cli;
+    if config.utc {
+        output::use_utc();
+    }
     visible_password::check(std::env::args_os())?;
     if let Command::PostgresSupervise = command {
         // No runtime and no logging: the supervisor outlives the process whose stderr it inherits.

@@ -94,4 +94,7 @@ pub struct Config {
     /// Print JSON instead of tables
     #[arg(long, global = true)]
     pub json: bool,
+    /// Print times in UTC, not in the local time zone
+    #[arg(long, global = true)]
+    pub utc: bool,
 }

@@ -1,8 +1,11 @@
 //! Writes results to stdout, tables for people and JSON for programs, and notes to stderr. A closed pipe is not an error.
 
 use std::io::{self, Write as _};
+use std::sync::OnceLock;
 
 use comfy_table::{ContentArrangement, Table, presets};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use crate::error::{CliError, CliErrorKind};
@@ -61,11 +64,38 @@ pub(super) fn table(headings: &[&str], rows: Vec<Vec<String>>, empty: &str) -> R
     line(&table.trim_fmt())
 }
 
-/// Formats a time with seconds, in UTC.
-pub(super) fn timestamp(time: jiff::Timestamp) -> String {
-    time.strftime("%Y-%m-%d %H:%M:%S").to_string()
+/// The time zone of the times in tables, once [`use_utc`] has chosen one.
+static TIME_ZONE: OnceLock<TimeZone> = OnceLock::new();
+
+/// Shows times in UTC. Without it, in the time zone of the system or of the environment variable `TZ`.
+pub(super) fn use_utc() {
+    TIME_ZONE.get_or_init(|| TimeZone::UTC);
 }
 
-pub(super) fn timestamp_or_dash(time: Option<jiff::Timestamp>) -> String {
+/// Formats a time with seconds and its offset from UTC (RFC 3339 with a space, section 5.6).
+pub(super) fn timestamp(time: Timestamp) -> String {
+    timestamp_in(time, TIME_ZONE.get_or_init(TimeZone::system))
+}
+
+fn timestamp_in(time: Timestamp, zone: &TimeZone) -> String {
+    let local = time.to_zoned(zone.clone());
+    let offset = if local.offset().is_zero() { "Z" } else { "%:z" };
+    local.strftime(&format!("%Y-%m-%d %H:%M:%S{offset}")).to_string()
+}
+
+pub(super) fn timestamp_or_dash(time: Option<Timestamp>) -> String {
     time.map_or_else(|| "-".to_owned(), timestamp)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_their_offset() {
+        let time: Timestamp = "2026-11-26T23:30:25.9Z".parse().unwrap();
+        assert_eq!(timestamp_in(time, &TimeZone::UTC), "2026-11-26 23:30:25Z");
+        let zone = TimeZone::fixed(jiff::tz::offset(-3));
+        assert_eq!(timestamp_in(time, &zone), "2026-11-26 20:30:25-03:00");
+    }
 }

@@ -26,6 +26,32 @@ fn assert_fails(ran: &CommandOutput, code: i32, message: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn times_in_tables_have_their_zone() {
+    let db = TestDb::new().await;
+    db.tenant("acme").await;
+    let created = |arguments: &[&str]| {
+        let mut command = program_as("skillkeep_owner", &db, arguments);
+        // Three hours behind UTC (POSIX counts the other way).
+        let ran = CommandOutput::of(command.env("TZ", "<-03>3"));
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let row = ran.out.lines().find(|line| line.contains("acme"));
+        let time = row.and_then(|row| {
+            let words: Vec<&str> = row.split_whitespace().collect();
+            let date = words.iter().position(|word| word.starts_with("20"))?;
+            Some(format!("{}T{}", words[date], words[date + 1]))
+        });
+        time.unwrap_or_else(|| panic!("no time: {ran:?}"))
+    };
+    let (local, utc) = (created(&["tenant", "list"]), created(&["tenant", "list", "--utc"]));
+    assert!(
+        local.ends_with("-03:00") && utc.ends_with('Z'),
+        "{local} and {utc}"
+    );
+    let instant = |text: &str| text.parse::<jiff::Timestamp>().unwrap();
+    assert_eq!(instant(&local), instant(&utc));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tenant_is_created_suspended_and_resumed() {
     let db = TestDb::new().await;
     let made = admin(&db, &["tenant", "create", "acme", "--name", "Acme Ltd", "--json"]).json();
