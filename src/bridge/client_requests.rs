@@ -199,7 +199,7 @@ mod tests {
         ] {
             let (id, roots) = asking(&requests).await;
             assert!(requests.take_response(&id, &text));
-            assert_eq!(roots.await.unwrap(), [PathBuf::new(); 0], "{text:?}");
+            assert_eq!(roots.await.unwrap(), Vec::<PathBuf>::new(), "{text:?}");
         }
     }
 
@@ -210,11 +210,11 @@ mod tests {
             ..ClientRequests::new()
         });
         let (id, roots) = asking(&requests).await;
-        assert_eq!(roots.await.unwrap(), [PathBuf::new(); 0]);
+        assert_eq!(roots.await.unwrap(), Vec::<PathBuf>::new());
         assert!(requests.take_response(&id, &answer(&json!([]))), "too late");
         let (out, _lines) = mpsc::channel(1);
         out.send(Vec::new()).await.unwrap();
-        assert_eq!(requests.roots(&out).await, [PathBuf::new(); 0]);
+        assert_eq!(requests.roots(&out).await, Vec::<PathBuf>::new());
         assert!(requests.waiting().responses.is_empty());
     }
 
@@ -227,9 +227,9 @@ mod tests {
         assert!(requests.waiting().responses.is_empty());
         let (_, roots) = asking(&requests).await;
         requests.close();
-        assert_eq!(roots.await.unwrap(), [PathBuf::new(); 0]);
+        assert_eq!(roots.await.unwrap(), Vec::<PathBuf>::new());
         let (out, mut lines) = mpsc::channel(1);
-        assert_eq!(requests.roots(&out).await, [PathBuf::new(); 0]);
+        assert_eq!(requests.roots(&out).await, Vec::<PathBuf>::new());
         assert!(lines.try_recv().is_err(), "the client was asked");
     }
 }

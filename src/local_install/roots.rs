@@ -82,6 +82,6 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let uris = |count| vec![format!("file://{}", root.path().display()); count];
         assert_eq!(root_folders(uris(MAX_ROOTS)).await.len(), MAX_ROOTS);
-        assert_eq!(root_folders(uris(MAX_ROOTS + 1)).await, [PathBuf::new(); 0]);
+        assert_eq!(root_folders(uris(MAX_ROOTS + 1)).await, Vec::<PathBuf>::new());
     }
 }
