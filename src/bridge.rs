@@ -1,9 +1,12 @@
 //! Forwards MCP messages between a client on stdin and stdout and a remote registry over Streamable HTTP, or HTTP+SSE.
 //!
 //! Each line is sent unchanged (but for halves of surrogate pairs), and each answer is returned unchanged, so the bridge supports every protocol version that
-//! the client and the registry have in common. The messages of a batch are sent one by one, and their answers returned as one array. It has an API key, but no access to a database.
+//! the client and the registry have in common. The messages of a batch are sent one by one, and their answers returned as one array.
+//! The bridge asks the client itself for its project folders, and does not forward the response. It has an API key, but no access to
+//! a database.
 
 mod batch;
+mod client_requests;
 mod error;
 mod http_client;
 mod local_calls;
@@ -38,7 +41,8 @@ const OUTPUT_QUEUE: usize = 64;
 /// Requests in flight at the end of `input` get 5 s to finish. Each failure is reported as the response to its request,
 /// so no failure of the registry ends the bridge.
 ///
-/// With `tools`, `install_skill` and `check_installed` write and read the skills folders of this machine.
+/// With `tools`, `install_skill` and `check_installed` write and read the skills folders of this machine. Before an install into a
+/// project, the bridge asks a client that can name its project folders, unless the user allowed one.
 pub async fn run<R, W>(remote: Remote, tools: Option<LocalTools>, input: R, output: W)
 where
     R: AsyncRead + Unpin,

@@ -17,6 +17,7 @@ mod notices;
 mod overlaps;
 mod registry_client;
 mod removal;
+mod roots;
 mod signers;
 mod tool_answers;
 
@@ -30,5 +31,6 @@ pub use machine::{LocalFolder, Machine, ProjectFolders};
 pub use overlaps::overlaps;
 pub use registry_client::{RegistryClient, ToolAnswer, ToolCallError};
 pub use removal::{RemovedCopy, remove_copy, remove_links};
+pub use roots::{ROOTS_TIMEOUT, root_folders};
 pub use signers::{Signed, Signers, stated_keys};
 pub use tool_answers::{LocalTools, PreparedCheck, PreparedInstall};

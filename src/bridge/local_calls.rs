@@ -20,6 +20,18 @@ enum Prepared {
     Check(PreparedCheck),
 }
 
+/// Whether the message is an install into a project, and no folder of one is allowed.
+pub(super) fn needs_project(tools: &LocalTools, message: &Message) -> bool {
+    if message.method != "tools/call" || message.name.as_deref() != Some("install_skill") {
+        return false;
+    }
+    let request = serde_json::from_slice::<Value>(&message.text).unwrap_or_default();
+    match request.pointer("/params/arguments") {
+        Some(Value::Object(arguments)) => tools.needs_project(arguments),
+        Some(_) | None => false,
+    }
+}
+
 /// Prepares a call whose files the bridge writes or reads; `None` for every other message.
 ///
 /// # Errors

@@ -38,6 +38,8 @@ pub(super) struct Message {
     pub(super) protocol_version: Option<String>,
     /// The client's name and version as a product of a User-Agent header.
     pub(super) client: Option<String>,
+    /// Whether the client can name its project folders, which it says in `initialize`. `None` for other messages.
+    pub(super) has_roots: Option<bool>,
     /// W3C Trace Context
     pub(super) traceparent: Option<String>,
 }
@@ -48,8 +50,8 @@ pub(super) enum Kind {
     Notification,
     /// A notification that the client cancels this request.
     Cancellation(RequestId),
-    /// The client's response to a request of the registry.
-    Response,
+    /// The client's response to a request of the registry or of the bridge.
+    Response(RequestId),
 }
 
 /// A line, or a message of a batch, that the bridge does not forward.
@@ -151,8 +153,8 @@ impl Message {
         let kind = match (method, value.get("id"), id) {
             (Some(_), Some(_), Some(id)) => Kind::Request(id),
             (Some(method), None, _) => cancellation(method, &value).unwrap_or(Kind::Notification),
-            (None, _, Some(_)) if value.get("result").is_some() || value.get("error").is_some() => {
-                Kind::Response
+            (None, _, Some(id)) if value.get("result").is_some() || value.get("error").is_some() => {
+                Kind::Response(id)
             }
             (Some(_), Some(_), None) => {
                 let reason = "The id of a request must be a string or a number.";
@@ -170,16 +172,19 @@ impl Message {
         let meta = params.and_then(|params| params.get("_meta"));
         let meta_text = |key: &str| meta.and_then(|meta| meta.get(key)).and_then(Value::as_str);
         let method = method.unwrap_or_default().to_owned();
-        let client_info = if method == "initialize" {
+        let is_initialize = method == "initialize";
+        let client_info = if is_initialize {
             params.and_then(|params| params.get("clientInfo"))
         } else {
             meta.and_then(|meta| meta.get(format!("{META}clientInfo")))
         };
+        let roots = value.pointer("/params/capabilities/roots");
         Ok(Self {
             kind,
             name: mcp_name(&method, params),
             protocol_version: meta_text(&format!("{META}protocolVersion")).map(str::to_owned),
             client: client_info.and_then(user_agent_product),
+            has_roots: is_initialize.then(|| roots.is_some_and(Value::is_object)),
             traceparent: meta_text("traceparent").map(str::to_owned),
             method,
             text: Bytes::from(text),
@@ -326,7 +331,7 @@ mod tests {
         assert_eq!(kind(cancelled), Kind::Cancellation(id(json!(4))));
         assert_eq!(
             kind(json!({"jsonrpc": "2.0", "id": 4, "result": {}})),
-            Kind::Response
+            Kind::Response(id(json!(4)))
         );
     }
 
@@ -343,6 +348,28 @@ mod tests {
         assert_eq!(named(&"n".repeat(1000)).len(), 64 + 10);
         assert_eq!(client(json!({"name": "solo"})), Some("solo".to_owned()));
         assert_eq!(client(json!(7)), None);
+    }
+
+    #[test]
+    fn only_initialize_says_whether_the_client_has_roots() {
+        let has_roots = |method: &str, capabilities: Value| {
+            let params = json!({"capabilities": capabilities});
+            parse(&json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})).has_roots
+        };
+        assert_eq!(has_roots("initialize", json!({"roots": {}})), Some(true));
+        assert_eq!(
+            has_roots("initialize", json!({"roots": {"listChanged": true}})),
+            Some(true)
+        );
+        for none in [
+            json!({}),
+            json!({"roots": null}),
+            json!({"roots": true}),
+            json!(7),
+        ] {
+            assert_eq!(has_roots("initialize", none), Some(false));
+        }
+        assert_eq!(has_roots("ping", json!({"roots": {}})), None);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::batch::Batch;
+use super::client_requests::ClientRequests;
 use super::http_client::{self, NegotiatedProtocol};
 use super::local_calls;
 use super::message::{InvalidMessage, Kind, Message, RequestId, error_response};
@@ -28,6 +29,7 @@ pub(super) struct Session {
     /// Set if the bridge may write skills to its machine's disk.
     tools: Option<LocalTools>,
     out: mpsc::Sender<Vec<u8>>,
+    client_requests: ClientRequests,
     in_flight: Mutex<InFlight>,
     state: watch::Sender<SessionState>,
     concurrent_requests: Semaphore,
@@ -39,6 +41,8 @@ pub(super) struct Session {
 #[derive(Default)]
 struct SessionState {
     protocol: NegotiatedProtocol,
+    /// Whether the client can name its project folders.
+    has_roots: bool,
     /// Number of `initialize` requests without an answer.
     initializing: usize,
 }
@@ -65,6 +69,7 @@ impl Session {
             remote,
             tools,
             out,
+            client_requests: ClientRequests::new(),
             in_flight: Mutex::default(),
             state: watch::Sender::default(),
             concurrent_requests: Semaphore::new(MAX_CONCURRENT_REQUESTS),
@@ -125,7 +130,8 @@ impl Session {
                     self.start_notification(message).await;
                 }
             }
-            Kind::Notification | Kind::Response => self.start_notification(message).await,
+            Kind::Response(id) if self.client_requests.take_response(&id, &message.text) => {}
+            Kind::Notification | Kind::Response(_) => self.start_notification(message).await,
         }
     }
 
@@ -139,6 +145,7 @@ impl Session {
     /// they have no end of their own.
     pub(super) async fn drain(&self, grace: Duration) {
         self.tasks.close();
+        self.client_requests.close();
         for request in self.in_flight().requests.values() {
             if request.is_subscription {
                 request.cancelled.cancel();
@@ -159,7 +166,7 @@ impl Session {
         self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Records the client's name and the protocol version, which later messages may omit.
+    /// Records the client's name, whether it has roots, and the protocol version, which later messages may omit.
     fn record_client(&self, message: &Message) {
         self.state.send_modify(|state| {
             if let Some(client) = &message.client {
@@ -167,6 +174,9 @@ impl Session {
             }
             if let Some(version) = &message.protocol_version {
                 state.protocol.version = Some(version.clone());
+            }
+            if let Some(has_roots) = message.has_roots {
+                state.has_roots = has_roots;
             }
         });
     }
@@ -199,26 +209,36 @@ impl Session {
                 () = cancelled.cancelled() => None,
                 response = this.forward_request(&id, &message) => Some(response),
             };
-            if is_initialize {
-                this.record_version(response.as_deref());
-            }
+            let version = response
+                .as_deref()
+                .filter(|_| is_initialize)
+                .and_then(agreed_version);
             if let Some(line) = this.finish(&id, number, response) {
                 this.send(line).await;
+            }
+            // After the answer, because the client gets no request of the bridge before it.
+            if is_initialize {
+                this.record_version(version);
             }
         });
     }
 
     /// Returns the registry's response, or an error response of the bridge.
     async fn forward_request(&self, id: &RequestId, message: &Message) -> Vec<u8> {
+        // Asked before the permit is taken, because the client may take long.
+        let tools = match &self.tools {
+            Some(tools) => Some((tools, self.with_projects(tools, message).await)),
+            None => None,
+        };
         let _permit = if message.is_subscription() {
             None
         } else {
             self.concurrent_requests.acquire().await.ok()
         };
-        let Some(tools) = &self.tools else {
+        let Some((tools, with_projects)) = tools else {
             return self.exchange(id, message).await;
         };
-        let response = match local_calls::prepare(&self.remote, tools, message, id).await {
+        let response = match local_calls::prepare(&self.remote, &with_projects, message, id).await {
             Ok(None) => self.exchange(id, message).await,
             Ok(Some(call)) => {
                 let response = self.exchange(id, &call.message).await;
@@ -235,6 +255,21 @@ impl Session {
             }
         }
         response
+    }
+
+    /// The tools with the project folders that the client names, if the call needs one and the client can be asked.
+    async fn with_projects(&self, tools: &LocalTools, message: &Message) -> LocalTools {
+        if !local_calls::needs_project(tools, message) || !self.can_ask_client(message).await {
+            return tools.clone();
+        }
+        tools.or_projects(self.client_requests.roots(&self.out).await)
+    }
+
+    /// Whether the client answers `roots/list`. Since 2026-07-28, clients answer no requests.
+    async fn can_ask_client(&self, message: &Message) -> bool {
+        self.wait_until_initialized().await;
+        let has_roots = self.state.borrow().has_roots;
+        has_roots && self.is_legacy(message)
     }
 
     async fn exchange(&self, id: &RequestId, message: &Message) -> Vec<u8> {
@@ -299,21 +334,15 @@ impl Session {
         ready.map(|state| state.protocol.clone()).unwrap_or_default()
     }
 
-    /// Records the protocol version in the answer to `initialize`.
-    fn record_version(&self, response: Option<&[u8]>) {
-        let response: Option<Value> = response.and_then(|text| serde_json::from_slice(text).ok());
-        let version = response
-            .as_ref()
-            .and_then(|response| response.pointer("/result/protocolVersion"))
-            .and_then(Value::as_str);
-        if let Some(version) = version {
+    /// Records the protocol version in the answer to `initialize`; `None` if it was refused or cancelled.
+    fn record_version(&self, version: Option<String>) {
+        if let Some(version) = &version {
             self.in_flight().batches.set_version(version);
         }
         self.state.send_modify(|state| {
             state.initializing = state.initializing.saturating_sub(1);
-            if let Some(version) = version {
-                state.protocol.version = Some(version.to_owned());
-            }
+            state.has_roots &= version.is_some();
+            state.protocol.version = version.or(state.protocol.version.take());
         });
     }
 
@@ -359,4 +388,10 @@ impl Session {
         request.cancelled.cancel();
         in_flight.batches.cancel(id)
     }
+}
+
+/// The protocol version in the answer to `initialize`.
+fn agreed_version(response: &[u8]) -> Option<String> {
+    let response: Value = serde_json::from_slice(response).ok()?;
+    Some(response.pointer("/result/protocolVersion")?.as_str()?.to_owned())
 }

@@ -204,7 +204,7 @@ async fn forward_line(
     };
     let id = match &message.kind {
         Kind::Request(id) => Some(id.clone()),
-        Kind::Notification | Kind::Cancellation(_) | Kind::Response => None,
+        Kind::Notification | Kind::Cancellation(_) | Kind::Response(_) => None,
     };
     match session {
         Ok(session) => match session.post(&message).await {

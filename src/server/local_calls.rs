@@ -1,9 +1,7 @@
 //! Tool calls of a process on the caller's machine: those that install and check skills on its disk.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use reqwest::Url;
 use rmcp::ErrorData;
 use rmcp::RoleServer;
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject};
@@ -14,12 +12,11 @@ use super::client_requests::ClientRequests;
 use super::completion::{ERROR_CODE_META, error_result};
 use super::request::ToolCall;
 use crate::fetches::{ArchiveBytes, Download};
-use crate::local_install::{LocalInstallError, LocalTools, RegistryClient, ToolAnswer, ToolCallError};
+use crate::local_install::{
+    LocalInstallError, LocalTools, ROOTS_TIMEOUT, RegistryClient, ToolAnswer, ToolCallError, root_folders,
+};
 use crate::tenancy::ApiKey;
 use crate::tools::ToolName;
-
-/// How long a client may take to name its project folders.
-const ROOTS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Identifies a tenant of the registry of this machine in markers and lock files.
 #[must_use]
@@ -198,8 +195,5 @@ async fn roots(context: &RequestContext<RoleServer>) -> Vec<PathBuf> {
             Vec::new()
         }
     };
-    let paths = roots
-        .iter()
-        .filter_map(|root| Url::parse(&root.uri).ok()?.to_file_path().ok());
-    paths.filter(|path| path.is_dir()).collect()
+    root_folders(roots.into_iter().map(|root| root.uri).collect()).await
 }

@@ -4,6 +4,8 @@ mod batches;
 mod cancelling;
 mod certificates;
 mod invalid_upstream;
+mod recording_proxy;
+mod roots;
 mod start;
 mod unavailable;
 mod unreadable;
