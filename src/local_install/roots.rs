@@ -1,6 +1,6 @@
 //! The project folders that a client names with `roots/list` (MCP 2025-11-25, client features, roots).
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::Url;
@@ -14,7 +14,8 @@ const MAX_ROOTS: usize = 1000;
 
 /// The folders of this machine among the URIs of a client's roots, in their order.
 ///
-/// A root counts if its URI has the scheme `file:` and its path is an existing folder, not a link. Empty if there are more than
+/// A root counts if its URI has the scheme `file:` and its path is an existing folder. A link to one counts as that folder, as it does
+/// for `--allow-project`: the client's user named it. Empty if there are more than
 /// 1,000 roots.
 pub async fn root_folders(uris: Vec<String>) -> Vec<PathBuf> {
     if uris.len() > MAX_ROOTS {
@@ -23,19 +24,20 @@ pub async fn root_folders(uris: Vec<String>) -> Vec<PathBuf> {
     }
     let existing = move || {
         let paths = uris.iter().filter_map(|uri| path(uri));
-        Ok(paths.filter(|path| is_folder(path)).collect())
+        Ok(paths.filter_map(folder).collect())
     };
     blocking(existing).await.unwrap_or_default()
 }
 
-/// The path of a `file:` URI on this host, without a slash at its end.
+/// The path of a `file:` URI on this host.
 fn path(uri: &str) -> Option<PathBuf> {
     let url = Url::parse(uri).ok().filter(|url| url.scheme() == "file")?;
-    Some(url.to_file_path().ok()?.components().collect())
+    url.to_file_path().ok()
 }
 
-fn is_folder(path: &Path) -> bool {
-    path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
+/// The folder at a path, without links; `None` if there is none.
+fn folder(path: PathBuf) -> Option<PathBuf> {
+    path.canonicalize().ok().filter(|path| path.is_dir())
 }
 
 #[cfg(test)]
@@ -48,7 +50,8 @@ mod tests {
     #[tokio::test]
     async fn only_existing_folders_of_file_uris_count() {
         let root = tempfile::tempdir().unwrap();
-        let at = |name: &str| format!("{}/{name}", root.path().display());
+        let real = root.path().canonicalize().unwrap();
+        let at = |name: &str| format!("{}/{name}", real.display());
         for name in ["shop", "two words"] {
             fs::create_dir(at(name)).unwrap();
         }
@@ -68,12 +71,13 @@ mod tests {
             format!("file://{link}"),
             format!("file://{link}/"),
             format!("file://{link}/."),
-            format!("file://{link}/%2E%2F"),
+            format!("file://{link}/%2E"),
             format!("file://{}", at("two%20words")),
             format!("file://localhost{shop}/"),
             format!("FILE://{shop}"),
         ];
-        let expected = ["two words", "shop", "shop"].map(|name| PathBuf::from(at(name)));
+        let expected =
+            ["shop", "shop", "shop", "shop", "two words", "shop", "shop"].map(|name| PathBuf::from(at(name)));
         assert_eq!(root_folders(uris).await, expected);
     }
 

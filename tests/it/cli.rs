@@ -42,7 +42,10 @@ async fn times_in_tables_have_their_zone() {
         });
         time.unwrap_or_else(|| panic!("no time: {ran:?}"))
     };
-    let (local, utc) = (created(&["tenant", "list"]), created(&["tenant", "list", "--utc"]));
+    let (local, utc) = (
+        created(&["tenant", "list"]),
+        created(&["tenant", "list", "--utc"]),
+    );
     assert!(
         local.ends_with("-03:00") && utc.ends_with('Z'),
         "{local} and {utc}"

@@ -241,7 +241,7 @@ async fn response_without_a_folder_leaves_the_files_in_the_answer() {
     let shop = setting.folder("shop");
     let (file, link) = (setting.root.path().join("file"), setting.root.path().join("link"));
     fs::write(&file, "text").unwrap();
-    std::os::unix::fs::symlink(&shop, &link).unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
     let mut client = setting.connected().await;
     let result = |result: Value| json!({"jsonrpc": "2.0", "result": result});
     let error = json!({"code": -32601, "message": "Method not found"});
