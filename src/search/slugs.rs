@@ -122,3 +122,121 @@ fn revision_of(index: &SegmentedIndex, slot: u32) -> Option<u64> {
     let (entry, _) = index.document(slot)?;
     index.revision_of(entry.id)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+    use skill_search::segment::SegmentBuilder;
+    use skill_search::{Analyzer, Document};
+
+    use super::*;
+
+    /// The slug of each skill after an update; `None`: archived.
+    type Update = BTreeMap<u128, Option<u8>>;
+
+    fn apply(index: &mut SegmentedIndex, slugs: &mut Slugs, update: &[(u128, u64, Option<String>)]) {
+        let mut added = Vec::new();
+        // Each change in a segment of its own, as another process may have stored them.
+        for (id, revision, slug) in update {
+            let mut builder = SegmentBuilder::new();
+            match slug {
+                Some(slug) => {
+                    let analyzed = Analyzer::new().analyze(&Document {
+                        id: *id,
+                        name: slug,
+                        description: "",
+                        tags: &[],
+                        headings: &[],
+                        body: "",
+                    });
+                    builder.add(analyzed, *revision, format!("{slug}\0rest").into_bytes().into());
+                }
+                None => builder.add_removed(*id, *revision),
+            }
+            let applied = index
+                .add_encoded(u128::from(*revision), &builder.finish())
+                .unwrap();
+            for (slot, payload) in applied.removed {
+                slugs.remove(slot, Facets::slug_of(&payload).unwrap());
+            }
+            added.extend(applied.added);
+        }
+        slugs.add(index, &added).unwrap();
+    }
+
+    fn listed(index: &SegmentedIndex, slugs: &Slugs, after: Option<&str>) -> Vec<String> {
+        let order = slugs.in_order(index, after);
+        order
+            .filter_map(|slot| slug_of(index, slot).map(str::to_owned))
+            .collect()
+    }
+
+    #[test]
+    fn of_two_skills_with_one_slug_the_later_revision_is_found() {
+        for changes in [[(1, 1), (2, 2)], [(2, 2), (1, 1)]] {
+            let (mut index, mut slugs) = (SegmentedIndex::new(), Slugs::default());
+            for (id, revision) in changes {
+                apply(
+                    &mut index,
+                    &mut slugs,
+                    &[(id, revision, Some("tides".to_owned()))],
+                );
+                assert_eq!(listed(&index, &slugs, None), ["tides"]);
+            }
+            let slot = slugs.find(&index, "tides").unwrap();
+            assert_eq!(index.document(slot).unwrap().0.id, 2);
+            assert_eq!(slugs.in_order(&index, None).collect::<Vec<_>>(), [slot]);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn skills_are_found_and_listed_by_their_latest_slugs(
+            updates in prop::collection::vec(
+                (prop::collection::btree_map(0..6_u128, prop::option::weighted(0.8, 0..8_u8), 1..6), any::<bool>()),
+                0..12,
+            ),
+        ) {
+            let (mut index, mut slugs) = (SegmentedIndex::new(), Slugs::default());
+            let mut current = Update::new();
+            let mut revision = 0;
+            for (update, is_listing) in updates {
+                let mut after = current.clone();
+                after.extend(update.clone());
+                let taken: Vec<u8> = after.values().copied().flatten().collect();
+                let distinct: std::collections::BTreeSet<u8> = taken.iter().copied().collect();
+                // The database refuses two skills with one slug.
+                if distinct.len() != taken.len() {
+                    continue;
+                }
+                let changes: Vec<_> = update
+                    .into_iter()
+                    .map(|(id, slug)| {
+                        revision += 1;
+                        (id, revision, slug.map(|slug| format!("s{slug}")))
+                    })
+                    .collect();
+                apply(&mut index, &mut slugs, &changes);
+                current = after;
+                let mut expected: Vec<String> = current.values().flatten().map(|slug| format!("s{slug}")).collect();
+                expected.sort();
+                for (id, slug) in &current {
+                    if let Some(slug) = slug {
+                        let slot = slugs.find(&index, &format!("s{slug}")).unwrap();
+                        prop_assert_eq!(index.document(slot).unwrap().0.id, *id);
+                    }
+                }
+                prop_assert_eq!(slugs.find(&index, "unknown"), None);
+                if is_listing {
+                    prop_assert_eq!(listed(&index, &slugs, None), expected.clone());
+                    let later: Vec<String> = expected.iter().filter(|slug| slug.as_str() > "s3").cloned().collect();
+                    prop_assert_eq!(listed(&index, &slugs, Some("s3")), later);
+                }
+            }
+        }
+    }
+}
