@@ -1,89 +1,87 @@
-//! The best of many documents, in order.
+//! The best of many documents.
 
 use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
-use crate::view::IndexView;
-
-/// A document with its score.
-pub(crate) struct Scored<Id> {
-    pub(crate) id: Id,
-    pub(crate) slot: u32,
-    pub(crate) score: f32,
-}
-
-/// Yields documents in the order of their scores, best first; equal scores in the order of their IDs, so that pages are stable.
+/// Yields documents in the order of their scores, highest first.
 ///
 /// Most callers need few of them, so only the best part is ordered at first, and the rest when it is asked for.
-pub(crate) struct Best<'a, V: IndexView> {
-    view: &'a V,
-    /// Not yet ordered. Positive floats are ordered like their bits.
+pub(crate) struct Descending {
+    /// Not yet ordered: the bits of the score, which order positive floats as their values do, and the slot.
     rest: Vec<(u32, u32)>,
     /// The number to order next.
     next: usize,
-    /// Worst first.
-    ordered: Vec<Scored<V::Id>>,
+    /// Lowest first.
+    ordered: Vec<(u32, u32)>,
 }
 
-impl<'a, V: IndexView> Best<'a, V> {
-    /// `scores` are not negative. About `wanted` of the documents will be asked for.
-    pub(crate) fn new(view: &'a V, scores: Vec<(u32, f32)>, wanted: usize) -> Self {
+impl Descending {
+    /// `scores` are slots with scores, which are not negative. About `wanted` of the documents will be asked for.
+    pub(crate) fn new(scores: impl Iterator<Item = (u32, f32)>, wanted: usize) -> Self {
         Self {
-            view,
-            rest: scores
-                .into_iter()
-                .map(|(slot, score)| (score.to_bits(), slot))
-                .collect(),
+            rest: scores.map(|(slot, score)| (score.to_bits(), slot)).collect(),
             next: wanted.max(1),
             ordered: Vec::new(),
         }
     }
 
-    /// Orders the next part, with all documents that have the score of its last one.
     fn order(&mut self) {
-        let by_score = |(bits, _): &(u32, u32)| *bits;
-        let worse = self.rest.len().saturating_sub(self.next);
+        let lower = self.rest.len().saturating_sub(self.next);
         self.next = self.next.saturating_mul(4);
-        if worse > 0 {
-            let (_, (last, _), _) = self.rest.select_nth_unstable_by_key(worse, by_score);
-            let last = *last;
-            let is_worse = |(bits, _): &(u32, u32)| *bits < last;
-            // Those with the same score may be on both sides.
-            let mut kept = 0;
-            for at in 0..self.rest.len() {
-                if self.rest.get(at).is_some_and(is_worse) {
-                    self.rest.swap(kept, at);
-                    kept += 1;
-                }
-            }
-            self.take_from(kept);
-        } else {
-            self.take_from(0);
+        if lower > 0 {
+            self.rest.select_nth_unstable(lower);
         }
-    }
-
-    fn take_from(&mut self, start: usize) {
-        let part = self.rest.split_off(start.min(self.rest.len()));
-        let scored = part.into_iter().filter_map(|(bits, slot)| {
-            Some(Scored {
-                id: self.view.document(slot)?.id,
-                slot,
-                score: f32::from_bits(bits),
-            })
-        });
-        self.ordered = scored.collect();
-        self.ordered
-            .sort_unstable_by_key(|scored| (scored.score.to_bits(), Reverse(scored.id)));
+        self.ordered = self.rest.split_off(lower);
+        self.ordered.sort_unstable();
     }
 }
 
-impl<V: IndexView> Iterator for Best<'_, V> {
-    type Item = Scored<V::Id>;
+impl Iterator for Descending {
+    type Item = (u32, f32);
 
     fn next(&mut self) -> Option<Self::Item> {
-        while self.ordered.is_empty() && !self.rest.is_empty() {
+        if self.ordered.is_empty() && !self.rest.is_empty() {
             self.order();
         }
-        self.ordered.pop()
+        let (bits, slot) = self.ordered.pop()?;
+        Some((slot, f32::from_bits(bits)))
+    }
+}
+
+/// Keeps the documents with the highest scores, and of equal scores those with the lowest IDs, so that pages are stable.
+pub(crate) struct BestDocuments<Id> {
+    limit: usize,
+    /// The worst first: the bits of the score, the ID, the slot.
+    kept: BinaryHeap<Reverse<(u32, Reverse<Id>, u32)>>,
+}
+
+impl<Id: Ord> BestDocuments<Id> {
+    pub(crate) const fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            kept: BinaryHeap::new(),
+        }
+    }
+
+    /// Whether a document with this score would not be kept, however low its ID is.
+    pub(crate) fn excludes(&self, score: f32) -> bool {
+        let is_worse = |Reverse((bits, ..)): &Reverse<(u32, Reverse<Id>, u32)>| score.to_bits() < *bits;
+        self.kept.len() >= self.limit && self.kept.peek().is_none_or(is_worse)
+    }
+
+    /// `score` is not negative.
+    pub(crate) fn add(&mut self, score: f32, id: Id, slot: u32) {
+        self.kept.push(Reverse((score.to_bits(), Reverse(id), slot)));
+        if self.kept.len() > self.limit {
+            self.kept.pop();
+        }
+    }
+
+    /// The scores, IDs and slots of the documents, in no order.
+    pub(crate) fn into_documents(self) -> impl Iterator<Item = (f32, Id, u32)> {
+        self.kept
+            .into_iter()
+            .map(|Reverse((bits, Reverse(id), slot))| (f32::from_bits(bits), id, slot))
     }
 }
 
@@ -92,24 +90,37 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::document::Document;
-    use crate::index::SearchIndex;
 
     proptest! {
         #[test]
         fn order_is_that_of_a_whole_sort(scores in prop::collection::vec(0..20_u8, 0..300), wanted in 0..40_usize) {
-            let mut index = SearchIndex::new();
-            for id in 0..scores.len() {
-                index.upsert(&Document { id, name: "a", description: "", tags: &[], headings: &[], body: "" });
-            }
             let scores: Vec<(u32, f32)> = (0..).zip(scores.into_iter().map(f32::from)).collect();
-            let best: Vec<(u32, f32)> = Best::new(&index, scores.clone(), wanted)
-                .map(|scored| (scored.slot, scored.score))
-                .collect();
+            let order: Vec<(u32, f32)> = Descending::new(scores.iter().copied(), wanted).collect();
             let mut sorted = scores;
-            // The sort is stable, and ids are in the order of slots.
-            sorted.sort_by(|(_, one), (_, other)| other.total_cmp(one));
-            prop_assert_eq!(best, sorted);
+            sorted.sort_by(|(slot, one), (other_slot, other)| other.total_cmp(one).then(other_slot.cmp(slot)));
+            prop_assert_eq!(order, sorted);
+        }
+
+        #[test]
+        fn best_documents_are_those_of_a_whole_sort(scores in prop::collection::vec(0..20_u8, 0..300), limit in 0..40_usize) {
+            let mut best = BestDocuments::new(limit);
+            let scores: Vec<(u32, f32)> = (0..).zip(scores.into_iter().map(f32::from)).collect();
+            for (slot, score) in &scores {
+                if best.excludes(*score) {
+                    continue;
+                }
+                best.add(*score, slot / 2, *slot);
+            }
+            let mut kept: Vec<(f32, u32, u32)> = best.into_documents().collect();
+            let mut sorted: Vec<(f32, u32, u32)> =
+                scores.into_iter().map(|(slot, score)| (score, slot / 2, slot)).collect();
+            let order = |one: &(f32, u32, u32), other: &(f32, u32, u32)| {
+                other.0.total_cmp(&one.0).then(one.1.cmp(&other.1)).then(other.2.cmp(&one.2))
+            };
+            sorted.sort_by(order);
+            sorted.truncate(limit);
+            kept.sort_by(order);
+            prop_assert_eq!(kept, sorted);
         }
     }
 }

@@ -38,14 +38,15 @@ impl FieldWeights {
         }
     }
 
+    /// What an occurrence in a body counts, by the lengths of its document.
+    pub(crate) fn body_scale(&self, lengths: &[u32; Field::COUNT]) -> f32 {
+        // The last field.
+        let ([.., (base, slope)], [.., length]) = (self.scales, lengths);
+        (base + slope * (*length).max(1) as f32).recip()
+    }
+
     /// The sum of the occurrences in all fields, each weighted and normalised by the length of the field.
     pub(crate) fn occurrences(&self, counts: FieldCounts, lengths: &[u32; Field::COUNT]) -> f32 {
-        // The last field. Most postings have nothing else, and a search reads very many.
-        let ([.., (base, slope)], [.., length]) = (self.scales, lengths);
-        let body = self.effect(counts.get(Field::Body)) / (base + slope * (*length).max(1) as f32);
-        if counts.is_in_body_only() {
-            return body;
-        }
         let mut sum = 0.0;
         for ((field, (base, slope)), length) in Field::ALL.into_iter().zip(self.scales).zip(lengths) {
             let occurrences = counts.get(field);
@@ -56,7 +57,8 @@ impl FieldWeights {
         sum
     }
 
-    fn effect(&self, occurrences: u8) -> f32 {
+    /// The effect of so many occurrences in a field.
+    pub(crate) fn effect(&self, occurrences: u8) -> f32 {
         self.damped
             .get(usize::from(occurrences))
             .copied()

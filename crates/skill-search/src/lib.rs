@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod accumulate;
 mod analysis;
 mod best;
 mod bm25;

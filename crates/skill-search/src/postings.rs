@@ -43,6 +43,12 @@ impl FieldCounts {
         Self(bits)
     }
 
+    /// Occurrences in the body alone.
+    pub(crate) const fn in_body(count: u8) -> Self {
+        let (shift, _) = Self::shift_and_mask(Field::Body);
+        Self((count as u32) << shift)
+    }
+
     /// The counts as one number, to store them.
     #[must_use]
     pub const fn to_bits(self) -> u32 {

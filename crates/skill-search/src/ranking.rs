@@ -5,13 +5,14 @@
 //! sum. Phrase terms, the preference for covering the query, and the name bonus are additions that improved the measured
 //! quality. The second stage orders the best documents of the first again, see [`second_stage`](crate::second_stage).
 
-use crate::best::Best;
-use crate::bm25::{FieldWeights, idf};
-use crate::document::Field;
+use std::cmp::Reverse;
+
+use crate::accumulate::{Accumulator, accumulate};
+use crate::best::{BestDocuments, Descending};
+use crate::bm25::idf;
 use crate::evidence::{Evidence, collect};
 use crate::hit::Hit;
-use crate::live_term::{LiveTerm, highest, live_groups, name_share};
-use crate::postings::Posting;
+use crate::live_term::{LiveTerm, highest, live_groups};
 use crate::query::Query;
 use crate::ranked::Ranked;
 use crate::second_stage::{self, Features};
@@ -21,20 +22,15 @@ use crate::weights::Weights;
 
 /// Number of documents that the second stage orders.
 const SECOND_STAGE_DOCUMENTS: usize = 60;
-
-/// Sums over the query's terms that a document contains.
-#[derive(Clone, Copy, Default)]
-struct Accumulator {
-    score: f32,
-    matched_idf: f32,
-    /// Sum over the terms in the name, by their frequency in names.
-    name_idf: f32,
-}
+/// Steps of the covered share of a query for which the upper bound of the factor is computed.
+const COVERAGE_STEPS: usize = 128;
+/// So much more than the score is its upper bound, because both are rounded.
+const ROUNDING: f32 = 1.000_01;
 
 /// Returns the best `limit` documents for which `filter` is true, best first. Equal scores are ordered by ID.
 ///
-/// The view must have the postings of [`Query::keys`]. Calls `filter` for the best documents of the first stage until it
-/// was true for 60 or `limit` of them, whichever is more.
+/// The view must have the postings of [`Query::keys`]. Calls `filter` for the documents that can be among the best 60 of the first
+/// stage, or the best `limit` if that is more.
 #[must_use]
 pub fn search<V: IndexView>(
     view: &V,
@@ -127,6 +123,9 @@ fn features<V: IndexView>(
 }
 
 /// The best documents by the first stage: at least [`SECOND_STAGE_DOCUMENTS`], if so many match.
+///
+/// A score needs powers and the frequencies of the words in the document's name, so only those documents get one whose upper
+/// bound is high enough.
 fn first_stage<V: IndexView>(
     view: &V,
     query: &Query,
@@ -135,53 +134,64 @@ fn first_stage<V: IndexView>(
     limit: usize,
     filter: impl Fn(V::Id) -> bool,
 ) -> Vec<Ranked<V::Id>> {
+    let wanted = limit.max(SECOND_STAGE_DOCUMENTS);
+    let scoring = Scoring::new(view, query, groups, weights);
     let sums = accumulate(view, groups, weights);
-    let query_idf: f32 = groups
-        .iter()
-        .map(|terms| highest(terms, LiveTerm::coverage))
-        .sum();
-    let sentence = second_stage::sentence(query.words);
-    let name_weight = weights.name_bonus * sentence + weights.short_name_bonus * (1.0 - sentence);
     let exact = exact_slots(view, query);
+    let bounds = (0_u32..)
+        .zip(&sums)
+        .filter(|(_, sums)| sums.score > 0.0)
+        .map(|(slot, sums)| (slot, scoring.upper_bound(sums)));
+    let mut best = BestDocuments::new(wanted);
     let mut highest_score = 0.0_f32;
-    let mut scores: Vec<(u32, f32)> = Vec::new();
-    for (slot, sums) in (0_u32..).zip(&sums) {
-        if sums.score > 0.0 {
-            let coverage = (sums.matched_idf / query_idf).powf(weights.coverage_exponent);
-            let score = sums.score * coverage
-                + name_weight * name_bonus(view, slot, sums.name_idf, weights.name_coverage_exponent);
-            highest_score = highest_score.max(score);
-            scores.push((slot, score));
+    for (slot, bound) in Descending::new(bounds, wanted) {
+        if best.excludes(bound) && highest_score >= bound {
+            break;
+        }
+        let (Some(sums), Some(document)) = (sums.get(slot as usize), view.document(slot)) else {
+            continue;
+        };
+        let score = scoring.score(slot, sums);
+        highest_score = highest_score.max(score);
+        if filter(document.id) {
+            best.add(score, document.id, slot);
         }
     }
     // An exact name is above everything else. It may consist of words that are not indexed.
     let step = highest_score.max(1.0);
-    let unscored = exact.iter().map(|(slot, _)| *slot).filter(|slot| {
-        let sums = sums.get(*slot as usize);
-        sums.is_some_and(|sums| sums.score <= 0.0)
-    });
-    scores.extend(unscored.map(|slot| (slot, 0.0)));
-    let exactness_of = |slot: u32| {
-        let found = exact.iter().find(|(exact, _)| *exact == slot);
-        found.map_or(0, |(_, exactness)| *exactness)
-    };
-    for (slot, score) in &mut scores {
-        *score += step * f32::from(exactness_of(*slot));
-    }
-    Best::new(view, scores, limit.max(SECOND_STAGE_DOCUMENTS))
-        .filter(|best| filter(best.id))
-        .take(limit.max(SECOND_STAGE_DOCUMENTS))
-        .map(|best| {
-            let exactness = exactness_of(best.slot);
-            Ranked {
-                id: best.id,
-                slot: best.slot,
-                exactness,
-                own_score: best.score - step * f32::from(exactness),
-                score: best.score,
-            }
+    let named = exact.into_iter().filter_map(|(slot, exactness)| {
+        let id = view.document(slot)?.id;
+        let sums = sums.get(slot as usize).filter(|sums| sums.score > 0.0);
+        let own_score = sums.map_or(0.0, |sums| scoring.score(slot, sums));
+        filter(id).then_some(Ranked {
+            id,
+            slot,
+            exactness,
+            own_score,
+            score: own_score + step * f32::from(exactness),
         })
-        .collect()
+    });
+    let mut ranked: Vec<Ranked<V::Id>> = named.collect();
+    for (score, id, slot) in best.into_documents() {
+        if ranked
+            .iter()
+            .all(|named| named.exactness == 0 || named.slot != slot)
+        {
+            ranked.push(Ranked {
+                id,
+                slot,
+                exactness: 0,
+                own_score: score,
+                score,
+            });
+        }
+    }
+    ranked.sort_unstable_by_key(|ranked| {
+        let by_score = Reverse((ranked.exactness, ranked.score.to_bits()));
+        (by_score, ranked.id)
+    });
+    ranked.truncate(wanted);
+    ranked
 }
 
 /// The documents whose name is the query: 2 for the same words, 1 for the same letters.
@@ -200,65 +210,59 @@ fn exact_slots<V: IndexView>(view: &V, query: &Query) -> Vec<(u32, u8)> {
     exact
 }
 
-/// The sums of each document, by slot.
-fn accumulate<V: IndexView>(view: &V, groups: &[Vec<LiveTerm<'_>>], weights: &Weights) -> Vec<Accumulator> {
-    let mut accumulators = vec![Accumulator::default(); view.slot_count()];
-    let fields = FieldWeights::new(weights, view.len(), view.total_lengths());
-    let sums_of = |live: &LiveTerm<'_>, posting: &Posting| {
-        let lengths = view.lengths(posting.slot)?;
-        let occurrences = fields.occurrences(posting.counts, lengths);
-        let effect = occurrences / (weights.k1 + occurrences) + weights.presence;
-        let is_in_name = posting.counts.get(Field::Name) > 0;
-        Some(Accumulator {
-            score: live.weight * live.idf * effect,
-            matched_idf: live.coverage(),
-            name_idf: if is_in_name { name_share(live) } else { 0.0 },
-        })
-    };
-    // Of several forms of a word, the one with the most effect counts: the best of each document, and those documents.
-    let mut best = Vec::new();
-    let mut found: Vec<u32> = Vec::new();
-    for terms in groups {
-        let has_alternatives = terms.len() > 1;
-        if has_alternatives {
-            best.resize(view.slot_count(), Accumulator::default());
-        }
-        for live in terms {
-            for posting in live.postings {
-                let slot = posting.slot as usize;
-                let totals = if has_alternatives {
-                    &mut best
-                } else {
-                    &mut accumulators
-                };
-                let (Some(total), Some(sums)) = (totals.get_mut(slot), sums_of(live, posting)) else {
-                    continue;
-                };
-                if !has_alternatives {
-                    total.add(sums);
-                } else if sums.score > total.score {
-                    if total.score <= 0.0 {
-                        found.push(posting.slot);
-                    }
-                    *total = sums;
-                }
-            }
-        }
-        for slot in found.drain(..) {
-            let slot = slot as usize;
-            if let (Some(total), Some(best)) = (accumulators.get_mut(slot), best.get_mut(slot)) {
-                total.add(std::mem::take(best));
-            }
-        }
-    }
-    accumulators
+/// What turns the sums of a document into its score.
+struct Scoring<'a, V> {
+    view: &'a V,
+    weights: &'a Weights,
+    name_weight: f32,
+    /// The sum over all terms of the query.
+    query_idf: f32,
+    /// By the covered share of the query, in steps of `1 / COVERAGE_STEPS`: the factor for the next higher share.
+    coverage_bounds: [f32; COVERAGE_STEPS + 1],
 }
 
-impl Accumulator {
-    fn add(&mut self, other: Self) {
-        self.score += other.score;
-        self.matched_idf += other.matched_idf;
-        self.name_idf += other.name_idf;
+impl<'a, V: IndexView> Scoring<'a, V> {
+    fn new(view: &'a V, query: &Query, groups: &[Vec<LiveTerm<'_>>], weights: &'a Weights) -> Self {
+        let sentence = second_stage::sentence(query.words);
+        let mut coverage_bounds = [1.0; COVERAGE_STEPS + 1];
+        for (bound, next) in coverage_bounds.iter_mut().zip(1_u16..) {
+            let share = (f32::from(next) / COVERAGE_STEPS as f32).min(1.0);
+            *bound = share.powf(weights.coverage_exponent) * ROUNDING;
+        }
+        Self {
+            view,
+            weights,
+            name_weight: weights.name_bonus * sentence + weights.short_name_bonus * (1.0 - sentence),
+            query_idf: groups
+                .iter()
+                .map(|terms| highest(terms, LiveTerm::coverage))
+                .sum(),
+            coverage_bounds,
+        }
+    }
+
+    fn score(&self, slot: u32, sums: &Accumulator) -> f32 {
+        let coverage = (sums.matched_idf / self.query_idf).powf(self.weights.coverage_exponent);
+        sums.score * coverage + self.name_weight * self.name_bonus(slot, sums.name_idf)
+    }
+
+    /// At least the score, for a fraction of the work.
+    fn upper_bound(&self, sums: &Accumulator) -> f32 {
+        let step = (sums.matched_idf / self.query_idf * COVERAGE_STEPS as f32) as usize;
+        let coverage = self.coverage_bounds.get(step).copied().unwrap_or(ROUNDING);
+        sums.score * coverage + self.name_weight * sums.name_idf * ROUNDING
+    }
+
+    /// The bonus for a document whose name occurs in the query, higher if more of the name does. `matched_idf` is the sum over the
+    /// name's terms that the query contains. At most `matched_idf`.
+    fn name_bonus(&self, slot: u32, matched_idf: f32) -> f32 {
+        if matched_idf <= 0.0 {
+            return 0.0;
+        }
+        // A name of stop words has no terms.
+        let name_idf = name_idf(self.view, slot).max(matched_idf);
+        let share = matched_idf / name_idf;
+        matched_idf * share.powf(self.weights.name_coverage_exponent)
     }
 }
 
@@ -268,18 +272,6 @@ fn name_idf<V: IndexView>(view: &V, slot: u32) -> f32 {
     frequencies
         .map(|frequency| idf(view.len(), frequency as usize))
         .sum()
-}
-
-/// The bonus for a document whose name occurs in the query, higher if more of the name does. `matched_idf` is the sum
-/// over the name's terms that the query contains.
-fn name_bonus<V: IndexView>(view: &V, slot: u32, matched_idf: f32, coverage_exponent: f32) -> f32 {
-    if matched_idf <= 0.0 {
-        return 0.0;
-    }
-    // A name of stop words has no terms.
-    let name_idf = name_idf(view, slot).max(matched_idf);
-    let share = matched_idf / name_idf;
-    matched_idf * share.powf(coverage_exponent)
 }
 
 #[cfg(test)]
@@ -579,6 +571,35 @@ mod tests {
             prop_assert_eq!(changed.len(), fresh.len());
             let query = Query::new(&query);
             prop_assert_eq!(changed.search(&query, 10, |_| true), fresh.search(&query, 10, |_| true));
+        }
+
+        #[test]
+        fn first_stage_finds_the_best_of_all_scores(
+            texts in prop::collection::vec(["([abcd]{1,2}[ .-]){1,3}", "([abcd]{1,2}[ .-]){0,6}"], 61..140),
+            query in "([abcd]{1,2}[ .-]){1,6}",
+            divisor in 1..4_u128,
+        ) {
+            let mut index = SearchIndex::new();
+            for (id, [name, body]) in (0_u128..).zip(&texts) {
+                index.upsert(&text(id, name, "", body));
+            }
+            let (query, weights) = (Query::new(&query), Weights::builtin());
+            let groups = live_groups(&index, &query, weights);
+            let passes = |id: u128| id % divisor == 0;
+            let scoring = Scoring::new(&index, &query, &groups, weights);
+            let mut scores: Vec<(f32, u128)> = (0_u32..)
+                .zip(accumulate(&index, &groups, weights))
+                .filter(|(_, sums)| sums.score > 0.0)
+                .map(|(slot, sums)| (scoring.score(slot, &sums), index.document(slot).unwrap().id))
+                .filter(|(_, id)| passes(*id))
+                .collect();
+            let found = first_stage(&index, &query, &groups, weights, 10, passes);
+            let exact = found.iter().filter(|ranked| ranked.exactness > 0).count();
+            scores.retain(|(_, id)| found[..exact].iter().all(|ranked| ranked.id != *id));
+            scores.sort_by(|one, other| other.0.total_cmp(&one.0).then(one.1.cmp(&other.1)));
+            scores.truncate(SECOND_STAGE_DOCUMENTS - exact.min(SECOND_STAGE_DOCUMENTS));
+            let found: Vec<(f32, u128)> = found.iter().skip(exact).map(|ranked| (ranked.score, ranked.id)).collect();
+            prop_assert_eq!(found, scores);
         }
 
         #[test]

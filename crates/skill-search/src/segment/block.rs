@@ -82,12 +82,10 @@ fn write_counts(bytes: &mut Vec<u8>, counts: FieldCounts) {
 
 /// A posting's byte of fields if the term occurs in the body only, as it does in most documents.
 const BODY_ONLY: u8 = 1 << (Field::COUNT - 1);
+const ONCE_IN_BODY: u8 = BODY_ONLY | ONCE_EACH;
 
 /// The occurrences in the fields of `fields`, unless they are in that byte.
 fn read_counts(reader: &mut Reader<'_>, fields: u8) -> Result<FieldCounts, InvalidSegment> {
-    if fields == BODY_ONLY {
-        return Ok(FieldCounts::new([0, 0, 0, 0, reader.byte()?]));
-    }
     let mut counts = [0; Field::COUNT];
     for (bit, count) in counts.iter_mut().enumerate() {
         if fields >> bit & 1 == 1 {
@@ -160,20 +158,28 @@ impl EncodedPostings<'_> {
         // The number of the document after the previous one.
         let mut next = 0_u32;
         while !reader.is_at_end() {
-            let (gap, fields) = match reader.0 {
-                // Most gaps are short.
-                [gap @ ..0x80, fields, rest @ ..] => {
+            let (gap, counts) = match reader.0 {
+                // Most postings are like this, and a search reads very many.
+                [gap @ ..0x80, BODY_ONLY, count, rest @ ..] => {
                     reader.0 = rest;
-                    (u32::from(*gap), *fields)
+                    (u32::from(*gap), FieldCounts::in_body(*count))
                 }
-                _ => (reader.number_u32()?, reader.byte()?),
+                [gap @ ..0x80, ONCE_IN_BODY, rest @ ..] => {
+                    reader.0 = rest;
+                    (u32::from(*gap), FieldCounts::in_body(1))
+                }
+                _ => {
+                    let gap = reader.number_u32()?;
+                    let fields = reader.byte()?;
+                    (gap, read_counts(&mut reader, fields)?)
+                }
             };
             let document = gap
                 .checked_sub(1)
                 .and_then(|skipped| next.checked_add(skipped))
                 .filter(|document| *document < document_count)
                 .ok_or(InvalidSegment)?;
-            each(document, read_counts(&mut reader, fields)?);
+            each(document, counts);
             next = document + 1;
         }
         Ok(())

@@ -46,6 +46,8 @@ pub(super) struct Segment {
     pub(super) id: SegmentId,
     pub(super) first_slot: u32,
     pub(super) document_count: u32,
+    /// Number of documents that were not removed or replaced.
+    live: u32,
     pub(super) directory: Directory,
     /// As stored. Names and payloads are read from here when they are needed: a process that starts would spend most of its
     /// time on copies of them.
@@ -53,6 +55,11 @@ pub(super) struct Segment {
 }
 
 impl Segment {
+    /// Whether no document was removed or replaced.
+    pub(super) const fn is_whole(&self) -> bool {
+        self.live == self.document_count
+    }
+
     fn memory_bytes(&self) -> usize {
         self.directory.block_count() * size_of::<TermKey>() + self.documents.len()
     }
@@ -134,6 +141,7 @@ impl SegmentedIndex {
             id,
             first_slot,
             document_count,
+            live: 0,
             directory,
             documents: documents.into(),
         };
@@ -218,7 +226,10 @@ impl SegmentedIndex {
         for (total, length) in self.total_lengths.iter_mut().zip(lengths) {
             *total -= u64::from(*length);
         }
-        let bytes = &self.segments.get(self.segment_at(slot)?)?.documents;
+        let at = self.segment_at(slot)?;
+        let segment = self.segments.get_mut(at)?;
+        segment.live -= 1;
+        let bytes = &segment.documents;
         for key in tail.name_keys(bytes) {
             if let Some(frequency) = self.name_frequencies.get_mut(&key) {
                 *frequency -= 1;
@@ -235,7 +246,9 @@ impl SegmentedIndex {
         for (total, length) in self.total_lengths.iter_mut().zip(entry.lengths) {
             *total += u64::from(length);
         }
-        if let Some(segment) = self.segment_at(slot).and_then(|at| self.segments.get(at)) {
+        let at = self.segment_at(slot);
+        if let Some(segment) = at.and_then(|at| self.segments.get_mut(at)) {
+            segment.live += 1;
             for key in tail.name_keys(&segment.documents) {
                 *self.name_frequencies.entry(key).or_default() += 1;
             }

@@ -90,9 +90,10 @@ impl<'a> LoadedIndex<'a> {
             return Ok(());
         };
         postings.reserve(found.likely_count());
+        let is_whole = segment.is_whole();
         found.for_each(segment.document_count, |document, counts| {
             let slot = segment.first_slot + document;
-            if self.index.is_live(slot) {
+            if is_whole || self.index.is_live(slot) {
                 postings.push(Posting { slot, counts });
             }
         })
