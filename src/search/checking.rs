@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use skill_search::segment::{DocumentChecksum, EncodedSegment, SegmentSource, document_checksums};
+use skill_search::segment::{DocumentChecksum, EncodedSegment, document_checksums};
 
 use super::{segments, source};
 use crate::db::{DbError, TenantTx};
@@ -84,7 +84,7 @@ pub async fn check(tx: &TenantTx) -> Result<Checked, DbError> {
 }
 
 fn add(all: &mut HashMap<u128, DocumentChecksum>, segment: &EncodedSegment) -> Result<(), DbError> {
-    let checksums = document_checksums(&SegmentSource::from(segment)).map_err(segments::damaged)?;
+    let checksums = document_checksums(segment).map_err(segments::damaged)?;
     for (id, checksum) in checksums {
         let known = all.entry(id).or_insert(checksum);
         if known.0 < checksum.0 {

@@ -26,7 +26,7 @@ pub use checksum::{DocumentChecksum, document_checksums};
 pub use documents::{StoredContent, StoredDocument};
 pub use index::{Applied, BlockId, SegmentId, SegmentedIndex};
 pub use loaded::LoadedIndex;
-pub use merge::{SegmentSource, merge};
+pub use merge::{MergeStep, Merger, SegmentHead, merge};
 
 /// A segment as bytes, to store them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

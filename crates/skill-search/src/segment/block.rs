@@ -55,7 +55,12 @@ impl BlockWriter {
         self.blocks.push(std::mem::take(&mut self.current));
     }
 
-    /// The blocks, and the first term of each.
+    /// The blocks that are complete, without those that were taken before.
+    pub(super) fn take_blocks(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.blocks)
+    }
+
+    /// The blocks that were not taken, and the first term of each block.
     pub(super) fn finish(mut self) -> (Vec<Vec<u8>>, Vec<TermKey>) {
         if !self.current.is_empty() {
             self.end_block();
@@ -114,6 +119,19 @@ impl<'a> Terms<'a> {
         }
     }
 
+    /// Continues at the end of what [`Self::position`] says of another reader.
+    pub(super) fn resume(block: &'a [u8], (offset, key): (usize, u64)) -> Self {
+        Self {
+            reader: Reader(block.get(offset..).unwrap_or_default()),
+            key,
+        }
+    }
+
+    /// Where the next term begins in `block`, and the key of the last one.
+    pub(super) const fn position(&self, block: &[u8]) -> (usize, u64) {
+        (block.len() - self.reader.0.len(), self.key)
+    }
+
     pub(super) fn next_term(&mut self) -> Result<Option<(TermKey, EncodedPostings<'a>)>, InvalidSegment> {
         if self.reader.is_at_end() {
             return Ok(None);
@@ -141,7 +159,15 @@ impl<'a> Terms<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct EncodedPostings<'a>(&'a [u8]);
 
-impl EncodedPostings<'_> {
+impl<'a> EncodedPostings<'a> {
+    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    pub(super) const fn byte_count(self) -> usize {
+        self.0.len()
+    }
+
     /// About the number of postings.
     pub(super) const fn likely_count(self) -> usize {
         // Those of frequent terms take two or three bytes.

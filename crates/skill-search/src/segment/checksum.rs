@@ -6,9 +6,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::block::Terms;
 use super::directory::Directory;
-use super::documents;
-use super::merge::SegmentSource;
-use super::{InvalidSegment, words};
+use super::words::PlacesReader;
+use super::{EncodedSegment, InvalidSegment, documents};
 use crate::vocabulary::Vocabulary;
 
 /// The revision of a document and a checksum of all that the segment has of it: entry, payload, words, and terms with their
@@ -20,12 +19,12 @@ pub type DocumentChecksum = (u64, Option<u128>);
 /// # Errors
 /// Returns [`InvalidSegment`] if the segment is damaged.
 pub fn document_checksums(
-    segment: &SegmentSource<'_>,
+    segment: &EncodedSegment,
 ) -> Result<HashMap<u128, DocumentChecksum>, InvalidSegment> {
-    let documents = documents::decode(segment.documents)?;
+    let documents = documents::decode(&segment.documents)?;
     let document_count = u32::try_from(documents.len()).map_err(|_| InvalidSegment)?;
     let mut terms = vec![0_u128; documents.len()];
-    let first_keys = Directory::decode(segment.directory)?.into_first_keys();
+    let first_keys = Directory::decode(&segment.directory)?.into_first_keys();
     if first_keys.len() != segment.blocks.len() {
         return Err(InvalidSegment);
     }
@@ -42,17 +41,23 @@ pub fn document_checksums(
             })?;
         }
     }
-    let vocabulary = Vocabulary::from_bytes(segment.vocabulary).map_err(|_| InvalidSegment)?;
-    let words = words::decode(&vocabulary, segment.document_words, documents.len())?;
+    let vocabulary = Vocabulary::from_bytes(&segment.vocabulary).map_err(|_| InvalidSegment)?;
+    let vocabulary: Vec<&str> = vocabulary.iter().map(|(word, _)| word).collect();
+    let mut words = PlacesReader::new(&segment.document_words);
     let mut checksums = HashMap::with_capacity(documents.len());
-    for ((document, terms), words) in documents.into_iter().zip(terms).zip(words) {
+    for (document, terms) in documents.into_iter().zip(terms) {
         let id = document.id;
         let revision = document.revision;
         let is_present = document.content.is_some();
         let bytes = documents::encode(&[document]);
+        let places = words.next_document()?.iter();
+        let words = places
+            .map(|place| vocabulary.get(*place as usize).copied().ok_or(InvalidSegment))
+            .collect::<Result<Vec<&str>, _>>()?;
         let checksum = is_present.then(|| hash(&[&bytes, words.join("\0").as_bytes(), &terms.to_le_bytes()]));
         checksums.insert(id, (revision, checksum));
     }
+    words.finish()?;
     Ok(checksums)
 }
 

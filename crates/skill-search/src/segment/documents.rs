@@ -60,7 +60,7 @@ pub(super) fn encode(documents: &[StoredDocument]) -> Vec<u8> {
     bytes
 }
 
-/// Decodes all documents of a segment, to write them again.
+/// Decodes all documents of a segment.
 pub(super) fn decode(bytes: &[u8]) -> Result<Vec<StoredDocument>, InvalidSegment> {
     let document = |head: &Head| {
         let content = head.content.map(|(entry, tail)| StoredContent {
@@ -109,6 +109,37 @@ impl Tail {
         let bytes = bytes.get(self.0.get() as usize..).ok_or(InvalidSegment)?;
         read_tail(&mut Reader(bytes))
     }
+}
+
+/// The ids and revisions of the documents of a segment, and the bytes of each.
+pub(super) fn encoded(bytes: &[u8]) -> Result<Vec<(u128, u64, &[u8])>, InvalidSegment> {
+    let mut reader = Reader(bytes);
+    if reader.byte()? != FORMAT {
+        return Err(InvalidSegment);
+    }
+    let count = reader.count()?;
+    let mut documents = Vec::with_capacity(count);
+    for _ in 0..count {
+        let start = reader.0;
+        let head = read_head(&mut reader, bytes.len())?;
+        let taken = start.len() - reader.0.len();
+        documents.push((head.id, head.revision, start.get(..taken).unwrap_or_default()));
+    }
+    if reader.is_at_end() {
+        Ok(documents)
+    } else {
+        Err(InvalidSegment)
+    }
+}
+
+/// The documents of a segment from what [`encoded`] gave for each.
+pub(super) fn from_encoded(documents: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = vec![FORMAT];
+    write_number(&mut bytes, documents.len() as u64);
+    for document in documents {
+        bytes.extend_from_slice(document);
+    }
+    bytes
 }
 
 /// Reads and checks all documents of a segment.

@@ -87,9 +87,8 @@ impl Store {
             .filter(|id| is_chosen(*id))
             .collect();
         let sources: Vec<EncodedSegment> = chosen.iter().filter_map(|id| self.segments.remove(id)).collect();
-        let sources: Vec<SegmentSource<'_>> = sources.iter().map(SegmentSource::from).collect();
-        let is_current =
-            |document: &StoredDocument| index.revision_of(document.id) == Some(document.revision);
+        let sources: Vec<&EncodedSegment> = sources.iter().collect();
+        let is_current = |id, revision| index.revision_of(id) == Some(revision);
         let merged = merge(&sources, is_current).unwrap();
         self.insert(merged);
     }
@@ -200,7 +199,7 @@ proptest! {
                 bytes[at] = byte;
             }
             let _ = SegmentedIndex::new().add_encoded(1, &damaged);
-            let _ = merge(&[SegmentSource::from(&damaged), SegmentSource::from(&segment)], |_| true);
+            let _ = merge(&[&damaged, &segment], |_, _| true);
         }
     }
 }

@@ -31,27 +31,107 @@ pub(super) fn encode<'a>(words_of: &[Vec<&'a str>]) -> (Vec<u8>, Vec<u8>) {
     (vocabulary.to_bytes(), bytes)
 }
 
-/// The words of each of `document_count` documents.
-pub(super) fn decode<'v>(
-    vocabulary: &'v Vocabulary,
-    document_words: &[u8],
-    document_count: usize,
-) -> Result<Vec<Vec<&'v str>>, InvalidSegment> {
-    let all: Vec<&str> = vocabulary.iter().map(|(word, _)| word).collect();
-    let mut reader = Reader(document_words);
-    let mut words_of = Vec::new();
-    for _ in 0..document_count {
-        let mut place = 0;
-        let mut words = Vec::new();
-        for _ in 0..reader.count()? {
-            place += usize::try_from(reader.number_u32()?).map_err(|_| InvalidSegment)?;
-            words.push(*all.get(place).ok_or(InvalidSegment)?);
+/// Reads the words of documents one after the other, as places in the vocabulary of their segment.
+pub(super) struct PlacesReader<'a> {
+    reader: Reader<'a>,
+    places: Vec<u32>,
+}
+
+impl<'a> PlacesReader<'a> {
+    pub(super) const fn new(document_words: &'a [u8]) -> Self {
+        Self {
+            reader: Reader(document_words),
+            places: Vec::new(),
         }
-        words_of.push(words);
     }
-    if reader.is_at_end() {
-        Ok(words_of)
-    } else {
-        Err(InvalidSegment)
+
+    /// The words of the next document, in the order of the vocabulary.
+    pub(super) fn next_document(&mut self) -> Result<&[u32], InvalidSegment> {
+        self.places.clear();
+        let mut place = 0_u32;
+        for _ in 0..self.reader.count()? {
+            place = place
+                .checked_add(self.reader.number_u32()?)
+                .ok_or(InvalidSegment)?;
+            self.places.push(place);
+        }
+        Ok(&self.places)
     }
+
+    pub(super) fn finish(&self) -> Result<(), InvalidSegment> {
+        if self.reader.is_at_end() {
+            Ok(())
+        } else {
+            Err(InvalidSegment)
+        }
+    }
+}
+
+/// The words of a segment that is merged.
+pub(super) struct WordsSource<'a> {
+    pub(super) vocabulary: Vocabulary,
+    pub(super) document_words: &'a [u8],
+    /// For each document, whether the merged segment has it.
+    pub(super) kept: Vec<bool>,
+}
+
+/// The vocabulary of the kept documents of all sources, and their words as places in it.
+pub(super) fn merge(sources: &[WordsSource<'_>]) -> Result<(Vec<u8>, Vec<u8>), InvalidSegment> {
+    let counts = sources.iter().map(count_words).collect::<Result<Vec<_>, _>>()?;
+    let counted = sources.iter().zip(&counts).flat_map(|(source, counts)| {
+        let words = source.vocabulary.iter().map(|(word, _)| word);
+        words.zip(counts.iter().copied())
+    });
+    let merged = Vocabulary::new(counted);
+    let mut bytes = Vec::new();
+    for source in sources {
+        let new_places = new_places(&source.vocabulary, &merged);
+        let mut documents = PlacesReader::new(source.document_words);
+        for is_kept in &source.kept {
+            let places = documents.next_document()?;
+            if !is_kept {
+                continue;
+            }
+            write_number(&mut bytes, places.len() as u64);
+            let mut previous = 0;
+            for place in places {
+                let place = new_places.get(*place as usize).copied().flatten();
+                let place = place.ok_or(InvalidSegment)?;
+                write_number(
+                    &mut bytes,
+                    u64::from(place.checked_sub(previous).ok_or(InvalidSegment)?),
+                );
+                previous = place;
+            }
+        }
+        documents.finish()?;
+    }
+    Ok((merged.to_bytes(), bytes))
+}
+
+/// The number of kept documents that have each word of the vocabulary.
+fn count_words(source: &WordsSource<'_>) -> Result<Vec<u32>, InvalidSegment> {
+    let mut counts = vec![0_u32; source.vocabulary.len()];
+    let mut documents = PlacesReader::new(source.document_words);
+    for is_kept in &source.kept {
+        for place in documents.next_document()? {
+            let count = counts.get_mut(*place as usize).ok_or(InvalidSegment)?;
+            *count += u32::from(*is_kept);
+        }
+    }
+    Ok(counts)
+}
+
+/// The place of each word of a vocabulary in another one; `None` if that has not the word.
+fn new_places(vocabulary: &Vocabulary, merged: &Vocabulary) -> Vec<Option<u32>> {
+    // Both are in order.
+    let mut following = (0_u32..).zip(merged.iter().map(|(word, _)| word)).peekable();
+    vocabulary
+        .iter()
+        .map(|(word, _)| {
+            while following.next_if(|(_, other)| *other < word).is_some() {}
+            let found = following.peek().filter(|(_, other)| *other == word);
+            found.map(|(place, _)| *place)
+        })
+        .collect()
 }
