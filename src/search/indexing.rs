@@ -72,8 +72,8 @@ async fn compact_step(tx: &TenantTx) -> Result<Compacted, DbError> {
         segments::clear_old(tx).await?;
         return Ok(Compacted::Some);
     }
-    match merging::choose(&stored, u32::MAX) {
-        Some(chosen) if merging::merge_segments(tx, &chosen).await? => Ok(Compacted::Some),
+    match merging::choose_large(&stored) {
+        Some(chosen) if merging::merge_large(tx, &stored, &chosen).await? => Ok(Compacted::Some),
         Some(_) | None => Ok(Compacted::Nothing),
     }
 }

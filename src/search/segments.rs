@@ -13,7 +13,7 @@ use crate::sql;
 /// analysis of texts; the index is then built again. A test compares the bytes of a sample.
 pub(super) const FORMAT: i16 = 3;
 /// Bytes of blocks that one statement inserts.
-const MAX_INSERT_BYTES: usize = 4 << 20;
+pub(super) const MAX_INSERT_BYTES: usize = 4 << 20;
 
 /// A stored segment, without its content.
 #[derive(Debug, Clone, Copy)]
@@ -61,12 +61,23 @@ pub(super) async fn vocabularies(tx: &TenantTx, ids: &[Uuid]) -> Result<Vec<(Uui
 /// Adds a segment with the changes up to a revision.
 pub(super) async fn insert(tx: &TenantTx, revision: i64, segment: &EncodedSegment) -> Result<Uuid, DbError> {
     let id = Uuid::now_v7();
-    let tenant = tx.tenant();
+    insert_with_id(tx, id, revision, segment).await?;
+    insert_blocks(tx, id, 0, &segment.blocks).await?;
+    Ok(id)
+}
+
+/// Adds a segment without its blocks. They may be there already: the foreign key is checked at the end of the transaction.
+pub(super) async fn insert_with_id(
+    tx: &TenantTx,
+    id: Uuid,
+    revision: i64,
+    segment: &EncodedSegment,
+) -> Result<(), DbError> {
     let document_count = i32::try_from(segment.document_count).unwrap_or(i32::MAX);
     tx.execute_one(
         sql!("search/insert_segment.sql"),
         &[
-            tenant.as_uuid(),
+            tx.tenant().as_uuid(),
             &id,
             &FORMAT,
             &revision,
@@ -77,9 +88,16 @@ pub(super) async fn insert(tx: &TenantTx, revision: i64, segment: &EncodedSegmen
             &segment.document_words,
         ],
     )
-    .await?;
-    let mut blocks = segment.blocks.as_slice();
-    let mut first = 0_i32;
+    .await
+}
+
+/// Adds blocks of a segment, the first with the number `first`. Returns the number of the next one.
+pub(super) async fn insert_blocks(
+    tx: &TenantTx,
+    id: Uuid,
+    mut first: i32,
+    mut blocks: &[Vec<u8>],
+) -> Result<i32, DbError> {
     while !blocks.is_empty() {
         let mut bytes = 0;
         let fitting = blocks
@@ -92,13 +110,57 @@ pub(super) async fn insert(tx: &TenantTx, revision: i64, segment: &EncodedSegmen
         let (now, later) = blocks.split_at(fitting.max(1));
         tx.execute(
             sql!("search/insert_blocks.sql"),
-            &[tenant.as_uuid(), &id, &now, &first],
+            &[tx.tenant().as_uuid(), &id, &now, &first],
         )
         .await?;
         first = first.saturating_add(i32::try_from(now.len()).unwrap_or(i32::MAX));
         blocks = later;
     }
-    Ok(id)
+    Ok(first)
+}
+
+/// Segments without their blocks, with their ids. Those that were merged meanwhile are missing.
+pub(super) async fn heads(tx: &TenantTx, ids: &[Uuid]) -> Result<Vec<(Uuid, EncodedSegment)>, DbError> {
+    let rows = tx
+        .query(sql!("search/heads.sql"), &[tx.tenant().as_uuid(), &ids])
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let head = EncodedSegment {
+                document_count: 0,
+                documents: row.try_get("documents")?,
+                directory: row.try_get("directory")?,
+                blocks: Vec::new(),
+                vocabulary: row.try_get("vocabulary")?,
+                document_words: row.try_get("document_words")?,
+            };
+            Ok((row.try_get("id")?, head))
+        })
+        .collect()
+}
+
+/// At most `count` blocks of a segment in order, beginning with the one with the number `first`.
+pub(super) async fn following_blocks(
+    tx: &TenantTx,
+    id: Uuid,
+    first: i32,
+    count: i32,
+) -> Result<Vec<Vec<u8>>, DbError> {
+    let end = first.saturating_add(count);
+    let rows = tx
+        .query(
+            sql!("search/following_blocks.sql"),
+            &[tx.tenant().as_uuid(), &id, &first, &end],
+        )
+        .await?;
+    let block = |row: &Row| row.try_get("bytes").map_err(DbError::from);
+    rows.iter().map(block).collect()
+}
+
+/// Removes segments with their blocks. Returns their number.
+pub(super) async fn remove(tx: &TenantTx, ids: &[Uuid]) -> Result<u64, DbError> {
+    tx.execute(sql!("search/remove_segments.sql"), &[tx.tenant().as_uuid(), &ids])
+        .await
 }
 
 /// A segment that was removed to be merged.

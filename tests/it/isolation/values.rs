@@ -190,10 +190,15 @@ impl OtherTenantIds {
             "embeddings/delete" => vec![Box::new("theirs"), Box::new(vec![self.version])],
             "embeddings/delete_outdated" => vec![Box::new("mine")],
             "embeddings/status" => vec![Box::new("theirs")],
-            "search/documents" | "search/vocabularies" | "search/take_blocks" => {
-                vec![Box::new(vec![self.segment])]
+            "search/documents"
+            | "search/vocabularies"
+            | "search/take_blocks"
+            | "search/take_segments"
+            | "search/heads"
+            | "search/remove_segments" => vec![Box::new(vec![self.segment])],
+            "search/following_blocks" => {
+                vec![Box::new(self.segment), Box::new(0_i32), Box::new(1_000_i32)]
             }
-            "search/take_segments" => vec![Box::new(vec![self.segment])],
             "search/blocks" => vec![Box::new(vec![self.segment]), Box::new(vec![0_i32])],
             "search/clear_blocks" | "search/clear_segments" | "search/try_lock" => vec![],
             "search/insert_segment" => vec![

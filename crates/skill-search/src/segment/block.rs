@@ -55,6 +55,10 @@ impl BlockWriter {
         self.blocks.push(std::mem::take(&mut self.current));
     }
 
+    pub(super) fn finished_bytes(&self) -> usize {
+        self.blocks.iter().map(Vec::len).sum()
+    }
+
     /// The blocks that are complete, without those that were taken before.
     pub(super) fn take_blocks(&mut self) -> Vec<Vec<u8>> {
         std::mem::take(&mut self.blocks)

@@ -169,6 +169,12 @@ impl Merger {
         self.go_to_next_term(source)
     }
 
+    /// Bytes of the blocks that [`Self::take_blocks`] would give.
+    #[must_use]
+    pub fn finished_bytes(&self) -> usize {
+        self.writer.finished_bytes()
+    }
+
     /// The blocks that are complete, in order, without those that were taken before.
     pub fn take_blocks(&mut self) -> Vec<Vec<u8>> {
         self.writer.take_blocks()
