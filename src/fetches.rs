@@ -4,6 +4,7 @@
 //! permission of the tool that returns the same data, and refuses in the words of that tool.
 
 mod catalog;
+mod claude_code;
 mod clawhub;
 mod clawhub_fingerprint;
 mod download;
@@ -11,6 +12,9 @@ mod fetch;
 mod file;
 mod index;
 
+pub use claude_code::{
+    ClaudeCodeMarketplace, ClaudeCodePlugin, Marketplace, Plugin, PluginArchive, PluginIndex,
+};
 pub use clawhub::{
     ClawhubHit, ClawhubList, ClawhubResolve, ClawhubResolved, ClawhubSearch, ClawhubShow, ClawhubSkill,
     ClawhubVersion, ClawhubVersions, ClawhubWhoami,

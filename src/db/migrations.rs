@@ -53,6 +53,7 @@ pub static MIGRATIONS: &[Migration] = migrations![
     18 "0018_search_index",
     19 "0019_usage_days",
     20 "0020_embeddings",
+    21 "0021_plugin_digests",
 ];
 
 /// The table of applied migrations. It holds no tenant's data, so it has no policy; the server reads it at startup.

@@ -5,6 +5,7 @@
 
 mod batch;
 mod call_status;
+mod claude_code;
 mod clawhub;
 mod connections;
 mod cors;
@@ -19,6 +20,7 @@ pub(super) mod jsonrpc_validation;
 mod listener;
 mod mcp_route;
 mod paced_stream;
+mod public_base;
 mod secret_path;
 mod upload;
 mod well_known;
@@ -245,7 +247,9 @@ fn router<H: ServerHandler>(
         None => routes,
     };
     let shared = Fetches::new(service);
-    let fetches = download::routes(&shared).merge(well_known::routes(&shared));
+    let fetches = download::routes(&shared)
+        .merge(well_known::routes(&shared))
+        .merge(claude_code::routes(&shared, options.path_prefix.clone()));
     let routes = routes
         .merge(upload::routes(service))
         .merge(fetches.clone())

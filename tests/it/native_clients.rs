@@ -1,5 +1,6 @@
 //! The routes for clients that install skills themselves, by an API key in a header and by a secret path.
 
+mod claude_code;
 mod clawhub;
 mod secret_paths;
 mod well_known;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Query, Request, State};
-use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -17,7 +16,8 @@ use serde_json::{Value, json};
 
 use super::download;
 use super::fetch::{self, Fetches};
-use super::forwarded::{PathPrefix, forwarded_prefix};
+use super::forwarded::PathPrefix;
+use super::public_base::public_base;
 use crate::fetches::{
     ClawhubHit, ClawhubList, ClawhubResolve, ClawhubResolved, ClawhubSearch, ClawhubShow, ClawhubSkill,
     ClawhubVersion, ClawhubVersions, ClawhubWhoami, Download,
@@ -49,19 +49,10 @@ pub(super) fn discovery(prefix: PathPrefix) -> Router {
 }
 
 async fn base(State(prefix): State<PathPrefix>, uri: Uri, headers: HeaderMap) -> Response {
-    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
-    let host = host.and_then(|host| host.parse::<Authority>().ok());
-    let Some(host) = host.or_else(|| uri.authority().cloned()) else {
-        return StatusCode::BAD_REQUEST.into_response();
-    };
-    let name = host.host().trim_matches(['[', ']']);
-    let is_loopback = name == "localhost"
-        || name
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback());
-    let scheme = if is_loopback { "http" } else { "https" };
-    let prefix = forwarded_prefix(&headers).unwrap_or(prefix);
-    json_body(&json!({"apiBase": format!("{scheme}://{host}{}", prefix.as_str())}))
+    match public_base(&uri, &headers, &prefix) {
+        Some(base) => json_body(&json!({"apiBase": base})),
+        None => StatusCode::BAD_REQUEST.into_response(),
+    }
 }
 
 /// Turns the errors of these paths into plain text.
