@@ -7,6 +7,7 @@ mod catalog;
 mod claude_code;
 mod clawhub;
 mod clawhub_fingerprint;
+mod clawhub_upload;
 mod download;
 mod fetch;
 mod file;
@@ -19,6 +20,7 @@ pub use clawhub::{
     ClawhubHit, ClawhubList, ClawhubResolve, ClawhubResolved, ClawhubSearch, ClawhubShow, ClawhubSkill,
     ClawhubVersion, ClawhubVersions, ClawhubWhoami,
 };
+pub use clawhub_upload::{ClawhubUpload, ClawhubUploadUrl};
 pub use download::{Archive, ArchiveBytes, Download};
 pub use fetch::{Fetch, Fetched};
 pub use file::{FetchedFile, File};

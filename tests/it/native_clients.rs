@@ -2,6 +2,7 @@
 
 mod claude_code;
 mod clawhub;
+mod clawhub_publish;
 mod secret_paths;
 mod well_known;
 

@@ -1,5 +1,5 @@
-//! The routes of ClawHub's API, version 1, that its client calls to find and install skills. Publishing with that client is not
-//! supported. Errors are plain text, which the client shows.
+//! The routes of ClawHub's API, version 1, that its client calls to find and install skills. Errors are plain text, which the client
+//! shows.
 
 use std::sync::Arc;
 
@@ -23,6 +23,7 @@ use crate::fetches::{
     ClawhubVersion, ClawhubVersions, ClawhubWhoami, Download,
 };
 
+const RESOLVE: &str = "/api/v1/resolve";
 const DEFAULT_LIMIT: u8 = 25;
 /// Error bodies are short.
 const MAX_ERROR_BYTES: usize = 16 << 10;
@@ -36,7 +37,7 @@ pub(super) fn routes(fetches: &Arc<Fetches>) -> Router {
         .route("/api/v1/skills/{slug}", get(show))
         .route("/api/v1/skills/{slug}/versions", get(versions))
         .route("/api/v1/skills/{slug}/versions/{version}", get(version))
-        .route("/api/v1/resolve", get(resolve))
+        .route(RESOLVE, get(resolve))
         .route("/api/v1/download", get(download))
         .with_state(Arc::clone(fetches))
 }
@@ -57,7 +58,9 @@ async fn base(State(prefix): State<PathPrefix>, uri: Uri, headers: HeaderMap) ->
 
 /// Turns the errors of these paths into plain text.
 pub(super) async fn plain_errors(request: Request, next: Next) -> Response {
-    let is_clawhub = request.uri().path().starts_with("/api/v1/");
+    let path = request.uri().path();
+    let is_clawhub = path.starts_with("/api/v1/");
+    let is_resolve = path == RESOLVE;
     let response = next.run(request).await;
     if !is_clawhub || !(response.status().is_client_error() || response.status().is_server_error()) {
         return response;
@@ -70,7 +73,11 @@ pub(super) async fn plain_errors(request: Request, next: Next) -> Response {
     let message = parsed
         .as_ref()
         .and_then(|body| body.pointer("/error/message")?.as_str());
-    let text = message.map_or_else(|| String::from_utf8_lossy(&bytes).into_owned(), str::to_owned);
+    let mut text = message.map_or_else(|| String::from_utf8_lossy(&bytes).into_owned(), str::to_owned);
+    if is_resolve && parts.status == StatusCode::NOT_FOUND {
+        // By these words the client knows that it publishes a new skill.
+        text.insert_str(0, "Skill not found. ");
+    }
     parts.headers.remove(header::CONTENT_LENGTH);
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     parts.headers.insert(header::CONTENT_TYPE, plain);
