@@ -11,6 +11,8 @@ INSERT INTO skill_versions (tenant_id, id, skill_id, ordinal, version, digest, f
 VALUES (current_tenant_id(), current_tenant_id(), current_tenant_id(), 1, '1', sha256('probe'), '{}', 1, 5);
 INSERT INTO archive_digests (tenant_id, version_id, digest)
 VALUES (current_tenant_id(), current_tenant_id(), sha256('probe'));
+INSERT INTO plugin_digests (tenant_id, version_id, slug, digest)
+VALUES (current_tenant_id(), current_tenant_id(), 'probe', sha256('probe'));
 INSERT INTO search_segments (tenant_id, id, format, revision, document_count, documents, directory, vocabulary, document_words)
 VALUES (current_tenant_id(), current_tenant_id(), 0, 1, 0, '', '', '', '');
 INSERT INTO search_blocks (tenant_id, segment_id, number, bytes)

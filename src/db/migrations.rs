@@ -54,6 +54,7 @@ pub static MIGRATIONS: &[Migration] = migrations![
     19 "0019_usage_days",
     20 "0020_embeddings",
     21 "0021_segment_merges",
+    22 "0022_plugin_digests",
 ];
 
 /// The table of applied migrations. It holds no tenant's data, so it has no policy; the server reads it at startup.

@@ -14,7 +14,7 @@ use crate::registry::{archives, versions};
 use crate::tools::{CallContext, ToolError, ToolName};
 
 /// How long one call computes digests that are not stored yet. Far below the time limit of a call, so that they are committed.
-const COMPUTING: Duration = Duration::from_secs(8);
+pub(super) const COMPUTING: Duration = Duration::from_secs(8);
 
 /// The index of all skills with the digests of what clients download.
 #[derive(Debug, Clone, Copy)]

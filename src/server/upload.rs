@@ -53,25 +53,43 @@ impl UploadError {
     }
 }
 
-/// A call of `publish_skill` from an archive, or the reason why there is none.
+/// A call of `publish_skill` from an archive, or the reason why there is none; or a call of a tool that takes no files.
 pub struct Upload {
+    tool: ToolName,
     /// The tool's arguments but the files.
     arguments: JsonObject,
-    skill: Result<SkillFolder, UploadError>,
+    /// `None` for a call of a tool that takes no files.
+    skill: Option<Result<SkillFolder, UploadError>>,
 }
 
 impl Upload {
     /// `arguments` are those of the tool, but `files`.
     #[must_use]
     pub const fn new(arguments: JsonObject, skill: Result<SkillFolder, UploadError>) -> Self {
-        Self { arguments, skill }
+        Self {
+            tool: ToolName::PublishSkill,
+            arguments,
+            skill: Some(skill),
+        }
+    }
+
+    /// A call of another tool, which comes by the same way.
+    #[must_use]
+    pub const fn without_files(tool: ToolName, arguments: JsonObject) -> Self {
+        Self {
+            tool,
+            arguments,
+            skill: None,
+        }
     }
 
     /// The call with these files.
-    fn call(mut arguments: JsonObject, files: Vec<Value>) -> ToolCall {
-        arguments.insert("files".to_owned(), files.into());
+    fn call(tool: ToolName, mut arguments: JsonObject, files: Option<Vec<Value>>) -> ToolCall {
+        if let Some(files) = files {
+            arguments.insert("files".to_owned(), files.into());
+        }
         ToolCall {
-            name: ToolName::PublishSkill.as_str().to_owned(),
+            name: tool.as_str().to_owned(),
             arguments: Some(arguments),
         }
     }
@@ -148,20 +166,26 @@ impl RecordedRequest for Upload {
     type Checked = (ToolName, Call);
 
     fn loads_skill(&self) -> bool {
-        true
+        self.skill.is_some()
     }
 
     fn summary(&self) -> RequestSummary {
         // The number of files is recorded, as for a call with files.
-        let files = self.skill.as_ref().map_or(0, |skill| skill.files.len());
-        Self::call(self.arguments.clone(), vec![Value::Null; files]).summary()
+        let count =
+            |skill: &Result<SkillFolder, UploadError>| skill.as_ref().map_or(0, |skill| skill.files.len());
+        let files = self.skill.as_ref().map(|skill| vec![Value::Null; count(skill)]);
+        Self::call(self.tool, self.arguments.clone(), files).summary()
     }
 
     fn check(self, principal: &Principal) -> ControlFlow<Completion<UploadReply>, Self::Checked> {
+        let Some(skill) = self.skill else {
+            let call = Self::call(self.tool, self.arguments, None);
+            return call.check(principal).map_break(Completion::into_upload);
+        };
         // A file that satisfies the schema. Those of the archive take its place.
         let placeholder = json!({"path": SKILL_MD, "text": ""});
-        let call = Self::call(self.arguments, vec![placeholder]);
-        match (call.check(principal), self.skill) {
+        let call = Self::call(self.tool, self.arguments, Some(vec![placeholder]));
+        match (call.check(principal), skill) {
             (ControlFlow::Continue((tool, Call::PublishSkill(input))), Ok(skill)) => {
                 let call = Call::PublishSkill(Box::new(input.with_archive(skill)));
                 ControlFlow::Continue((tool, call))

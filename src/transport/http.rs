@@ -5,7 +5,9 @@
 
 mod batch;
 mod call_status;
+mod claude_code;
 mod clawhub;
+mod clawhub_publish;
 mod connections;
 mod cors;
 mod download;
@@ -19,6 +21,7 @@ pub(super) mod jsonrpc_validation;
 mod listener;
 mod mcp_route;
 mod paced_stream;
+mod public_base;
 mod secret_path;
 mod upload;
 mod well_known;
@@ -44,6 +47,7 @@ use self::jsonrpc_validation::BodyTimeout;
 use self::mcp_route::validate_jsonrpc;
 use self::secret_path::validate_secret;
 pub use self::upload::PATH as UPLOAD_PATH;
+use self::upload::Uploads;
 use super::sse::{self, Sessions, SseOptions};
 use crate::server::{CallService, CredentialSource, McpHandler};
 
@@ -245,9 +249,17 @@ fn router<H: ServerHandler>(
         None => routes,
     };
     let shared = Fetches::new(service);
-    let fetches = download::routes(&shared).merge(well_known::routes(&shared));
+    let uploads = Uploads::new(service);
+    let fetches = download::routes(&shared)
+        .merge(well_known::routes(&shared))
+        .merge(claude_code::routes(&shared, options.path_prefix.clone()));
     let routes = routes
-        .merge(upload::routes(service))
+        .merge(upload::routes(&uploads))
+        .merge(clawhub_publish::routes(
+            &uploads,
+            &shared,
+            options.path_prefix.clone(),
+        ))
         .merge(fetches.clone())
         .merge(clawhub::routes(&shared));
     let below_secrets =

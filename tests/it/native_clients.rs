@@ -1,6 +1,8 @@
 //! The routes for clients that install skills themselves, by an API key in a header and by a secret path.
 
+mod claude_code;
 mod clawhub;
+mod clawhub_publish;
 mod secret_paths;
 mod well_known;
 

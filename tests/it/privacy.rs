@@ -155,6 +155,7 @@ async fn export_contains_all_rows_and_files_of_the_tenant_only() {
     let rows = "INSERT INTO secret_paths (tenant_id, id, api_key_id, name, secret_hash, created_by, expires_at)
                     SELECT tenant_id, id, id, 'share', key_hash, 'root', now() + interval '1 day' FROM api_keys;
                 INSERT INTO archive_digests SELECT tenant_id, id, digest FROM skill_versions;
+                INSERT INTO plugin_digests SELECT tenant_id, id, 'plugin', digest FROM skill_versions;
                 INSERT INTO usage_days (tenant_id, day, tools, outcomes, tool_calls, durations, duration_calls, pair_users, pair_skills,
                         pair_calls, empty_queries, empty_filters, empty_weak, empty_searches, lost_queries, lost_users, lost_searches)
                     SELECT DISTINCT tenant_id, current_date, '{}'::text[], '{}'::text[], '{}'::integer[], '{}'::integer[], '{}'::integer[],

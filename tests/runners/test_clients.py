@@ -1,11 +1,15 @@
 import base64
 import json
+import socket
+import socketserver
+import tempfile
+import threading
 import unittest
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
-from clients import inspector, scenario
+from clients import inspector, scenario, tls_front
 from clients.events import check_events
 from clients.matrix import (
     BRIDGE, FASTMCP, INSPECTOR, MCP_REMOTE, NEW, OLD, PYTHON_1, PYTHON_2, TYPESCRIPT_1, TYPESCRIPT_2, Row, connection,
@@ -55,6 +59,38 @@ class MatrixTest(unittest.TestCase):
             self.assertEqual((config["transport"], config["command"]), ("stdio", ["/bin/skillkeep", "bridge", URL]))
             packages[version] = config["package"]
         self.assertEqual(packages, {OLD: TYPESCRIPT_1, NEW: TYPESCRIPT_2})
+
+
+class Reverse(socketserver.BaseRequestHandler):
+    """Answers with the bytes reversed, after the client has sent all."""
+
+    def handle(self):
+        received = b""
+        while data := self.request.recv(1000):
+            received += data
+        self.request.sendall(received[::-1])
+
+
+class RelayTest(unittest.TestCase):
+    def test_relay_carries_both_directions_to_their_ends(self):
+        with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Reverse) as server, tempfile.TemporaryDirectory() as folder:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            path = Path(folder) / "relay"
+            relay = tls_front.Relay(path, *server.server_address)
+            try:
+                for sent in [b"", b"abc", bytes(range(256)) * 1000]:
+                    with socket.socket(socket.AF_UNIX) as client:
+                        client.settimeout(10)
+                        client.connect(str(path))
+                        client.sendall(sent)
+                        client.shutdown(socket.SHUT_WR)
+                        received = b""
+                        while data := client.recv(65536):
+                            received += data
+                    self.assertEqual(received, sent[::-1])
+            finally:
+                relay.stop()
+                server.shutdown()
 
 
 class EventsTest(unittest.TestCase):

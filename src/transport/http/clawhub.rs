@@ -1,12 +1,11 @@
-//! The routes of ClawHub's API, version 1, that its client calls to find and install skills. Publishing with that client is not
-//! supported. Errors are plain text, which the client shows.
+//! The routes of ClawHub's API, version 1, that its client calls to find and install skills. Errors are plain text, which the client
+//! shows.
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Query, Request, State};
-use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -17,12 +16,14 @@ use serde_json::{Value, json};
 
 use super::download;
 use super::fetch::{self, Fetches};
-use super::forwarded::{PathPrefix, forwarded_prefix};
+use super::forwarded::PathPrefix;
+use super::public_base::public_base;
 use crate::fetches::{
     ClawhubHit, ClawhubList, ClawhubResolve, ClawhubResolved, ClawhubSearch, ClawhubShow, ClawhubSkill,
     ClawhubVersion, ClawhubVersions, ClawhubWhoami, Download,
 };
 
+const RESOLVE: &str = "/api/v1/resolve";
 const DEFAULT_LIMIT: u8 = 25;
 /// Error bodies are short.
 const MAX_ERROR_BYTES: usize = 16 << 10;
@@ -36,7 +37,7 @@ pub(super) fn routes(fetches: &Arc<Fetches>) -> Router {
         .route("/api/v1/skills/{slug}", get(show))
         .route("/api/v1/skills/{slug}/versions", get(versions))
         .route("/api/v1/skills/{slug}/versions/{version}", get(version))
-        .route("/api/v1/resolve", get(resolve))
+        .route(RESOLVE, get(resolve))
         .route("/api/v1/download", get(download))
         .with_state(Arc::clone(fetches))
 }
@@ -49,24 +50,17 @@ pub(super) fn discovery(prefix: PathPrefix) -> Router {
 }
 
 async fn base(State(prefix): State<PathPrefix>, uri: Uri, headers: HeaderMap) -> Response {
-    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
-    let host = host.and_then(|host| host.parse::<Authority>().ok());
-    let Some(host) = host.or_else(|| uri.authority().cloned()) else {
-        return StatusCode::BAD_REQUEST.into_response();
-    };
-    let name = host.host().trim_matches(['[', ']']);
-    let is_loopback = name == "localhost"
-        || name
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback());
-    let scheme = if is_loopback { "http" } else { "https" };
-    let prefix = forwarded_prefix(&headers).unwrap_or(prefix);
-    json_body(&json!({"apiBase": format!("{scheme}://{host}{}", prefix.as_str())}))
+    match public_base(&uri, &headers, &prefix) {
+        Some(base) => json_body(&json!({"apiBase": base})),
+        None => StatusCode::BAD_REQUEST.into_response(),
+    }
 }
 
 /// Turns the errors of these paths into plain text.
 pub(super) async fn plain_errors(request: Request, next: Next) -> Response {
-    let is_clawhub = request.uri().path().starts_with("/api/v1/");
+    let path = request.uri().path();
+    let is_clawhub = path.starts_with("/api/v1/");
+    let is_resolve = path == RESOLVE;
     let response = next.run(request).await;
     if !is_clawhub || !(response.status().is_client_error() || response.status().is_server_error()) {
         return response;
@@ -79,7 +73,11 @@ pub(super) async fn plain_errors(request: Request, next: Next) -> Response {
     let message = parsed
         .as_ref()
         .and_then(|body| body.pointer("/error/message")?.as_str());
-    let text = message.map_or_else(|| String::from_utf8_lossy(&bytes).into_owned(), str::to_owned);
+    let mut text = message.map_or_else(|| String::from_utf8_lossy(&bytes).into_owned(), str::to_owned);
+    if is_resolve && parts.status == StatusCode::NOT_FOUND {
+        // By these words the client knows that it publishes a new skill.
+        text.insert_str(0, "Skill not found. ");
+    }
     parts.headers.remove(header::CONTENT_LENGTH);
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     parts.headers.insert(header::CONTENT_TYPE, plain);

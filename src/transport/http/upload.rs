@@ -2,6 +2,7 @@
 //!
 //! Head and key are checked as for `/mcp`. A body that breaks off or is invalid also leaves one usage event.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use super::error_response::{access_denied, share_exceeded};
 use super::head_validation::origin;
 use super::jsonrpc_validation::{BodyTimeout, is_encoded};
 use crate::server::{CallService, RefusedCall, RequestMetadata, Upload, UploadError, UploadReply};
-use crate::tenancy::{ApiKey, Principal, ShareLimiter, ShareLimits};
+use crate::tenancy::{ApiKey, Principal, Share, ShareLimiter, ShareLimits};
 
 /// The path of the route.
 pub const PATH: &str = "/skills";
@@ -34,7 +35,7 @@ const LIMITS: ShareLimits = ShareLimits {
 };
 
 /// What the uploads of a process share.
-struct Uploads {
+pub(super) struct Uploads {
     service: Arc<CallService>,
     limiter: ShareLimiter,
 }
@@ -56,27 +57,42 @@ struct Parameters {
     draft: Option<bool>,
 }
 
-pub(super) fn routes(service: &Arc<CallService>) -> Router {
-    let uploads = Uploads {
-        service: Arc::clone(service),
-        limiter: ShareLimiter::new(LIMITS),
-    };
+pub(super) fn routes(uploads: &Arc<Uploads>) -> Router {
     Router::new()
         .route(PATH, post(publish))
         .route("/skills/", post(publish))
-        .with_state(Arc::new(uploads))
+        .with_state(Arc::clone(uploads))
 }
 
 async fn publish(State(uploads): State<Arc<Uploads>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
+    let receive = |parts: Arc<Parts>| async move { receive(&parts, body).await };
+    record(&uploads, parts, receive, respond).await
+}
+
+/// Receives an upload, runs it and records it, also if the client disconnects.
+pub(super) async fn record<F: Future<Output = Upload> + Send + 'static>(
+    uploads: &Arc<Uploads>,
+    parts: Parts,
+    receive: impl FnOnce(Arc<Parts>) -> F,
+    respond: fn(&UploadReply) -> Response,
+) -> Response {
     let (Some(key), Some(principal)) = (
         parts.extensions.get::<ApiKey>().cloned(),
         parts.extensions.get::<Arc<Principal>>().map(Arc::clone),
     ) else {
         return StatusCode::UNAUTHORIZED.into_response();
     };
+    let parts = Arc::new(parts);
+    let received = receive(Arc::clone(&parts));
+    let uploads = Arc::clone(uploads);
     // In a task of its own: if the client disconnects, this future is dropped, but the upload must be recorded.
-    let task = tokio::spawn(async move { uploads.run(key, &principal, &parts, body).await });
+    let task = tokio::spawn(async move {
+        match uploads.run(key, &principal, &parts, received).await {
+            Ok(reply) => respond(&reply),
+            Err(refused) => refused,
+        }
+    });
     task.await.unwrap_or_else(|error| {
         tracing::error!(%error, "an upload ended without a reply");
         StatusCode::INTERNAL_SERVER_ERROR.into_response()
@@ -84,13 +100,36 @@ async fn publish(State(uploads): State<Arc<Uploads>>, request: Request) -> Respo
 }
 
 impl Uploads {
-    async fn run(&self, key: ApiKey, principal: &Arc<Principal>, parts: &Parts, body: Body) -> Response {
-        // Held until the upload is recorded.
-        let _share = match self.limiter.take(principal.tenant, key.hash(), 1) {
-            Ok(share) => share,
-            Err(exceeded) => return share_exceeded(exceeded, "uploads running", 1),
+    pub(super) fn new(service: &Arc<CallService>) -> Arc<Self> {
+        Arc::new(Self {
+            service: Arc::clone(service),
+            limiter: ShareLimiter::new(LIMITS),
+        })
+    }
+
+    /// The caller's place among the uploads that run, or the refusal.
+    pub(super) fn share(&self, parts: &Parts) -> Result<Share, Box<Response>> {
+        let (Some(key), Some(principal)) = (
+            parts.extensions.get::<ApiKey>(),
+            parts.extensions.get::<Arc<Principal>>(),
+        ) else {
+            return Err(Box::new(StatusCode::UNAUTHORIZED.into_response()));
         };
-        let upload = receive(parts, body).await;
+        self.limiter
+            .take(principal.tenant, key.hash(), 1)
+            .map_err(|exceeded| Box::new(share_exceeded(exceeded, "uploads running", 1)))
+    }
+
+    async fn run(
+        &self,
+        key: ApiKey,
+        principal: &Arc<Principal>,
+        parts: &Parts,
+        received: impl Future<Output = Upload>,
+    ) -> Result<UploadReply, Response> {
+        // Held until the upload is recorded.
+        let _share = self.share(parts).map_err(|refused| *refused)?;
+        let upload = received.await;
         // Counted only now: bodies that arrive slowly must not take the places of running calls.
         let source = origin(&parts.extensions).source;
         let guard = match self.service.access().admit(&key, principal, &source).await {
@@ -98,11 +137,11 @@ impl Uploads {
             Err(error) => {
                 let call = || RefusedCall::upload(&parts.headers);
                 self.service.record_refused(&error, &key, principal, call);
-                return access_denied(&error);
+                return Err(access_denied(&error));
             }
         };
         let metadata = RequestMetadata::of_http(&parts.headers);
-        respond(&self.service.upload(key, upload, metadata, guard).await)
+        Ok(self.service.upload(key, upload, metadata, guard).await)
     }
 }
 
@@ -122,8 +161,7 @@ async fn receive(parts: &Parts, body: Body) -> Upload {
 }
 
 async fn read_skill(parts: &Parts, body: Body, name: Option<String>) -> Result<SkillFolder, UploadError> {
-    check_head(&parts.headers)?;
-    let bytes = read(parts, body).await?;
+    let bytes = read(parts, body, MAX_ARCHIVE_BYTES).await?;
     // Decompression takes up to some tenths of a second.
     let reading = move || Ok(read_skill_archive(&bytes, name.as_deref())?);
     tokio::task::spawn_blocking(reading)
@@ -134,38 +172,40 @@ async fn read_skill(parts: &Parts, body: Body, name: Option<String>) -> Result<S
         })
 }
 
-fn check_head(headers: &HeaderMap) -> Result<(), UploadError> {
+fn check_head(headers: &HeaderMap, max_bytes: u64) -> Result<(), UploadError> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     if is_encoded(headers) {
         let message = "Send the archive itself, without Content-Encoding";
         return Err(UploadError::Encoded(message));
     }
     let declared: Option<u64> = text(header::CONTENT_LENGTH).and_then(|length| length.parse().ok());
-    if declared.is_some_and(|bytes| bytes > MAX_ARCHIVE_BYTES) {
-        return Err(UploadError::TooLarge(MAX_ARCHIVE_BYTES));
+    if declared.is_some_and(|bytes| bytes > max_bytes) {
+        return Err(UploadError::TooLarge(max_bytes));
     }
     Ok(())
 }
 
-async fn read(parts: &Parts, body: Body) -> Result<Bytes, UploadError> {
+/// Reads a body of at most so many bytes, within the time limit of a request.
+pub(super) async fn read(parts: &Parts, body: Body, max_bytes: u64) -> Result<Bytes, UploadError> {
+    check_head(&parts.headers, max_bytes)?;
     let BodyTimeout(limit) = parts
         .extensions
         .get()
         .copied()
         .unwrap_or(BodyTimeout(Duration::ZERO));
-    let max_bytes = usize::try_from(MAX_ARCHIVE_BYTES).unwrap_or(usize::MAX);
-    match tokio::time::timeout(limit, axum::body::to_bytes(body, max_bytes)).await {
+    let limit_bytes = usize::try_from(max_bytes).unwrap_or(usize::MAX);
+    match tokio::time::timeout(limit, axum::body::to_bytes(body, limit_bytes)).await {
         Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) => Err(unread(&error)),
+        Ok(Err(error)) => Err(unread(&error, max_bytes)),
         Err(_) => Err(UploadError::TimedOut(limit.as_secs())),
     }
 }
 
-fn unread(error: &axum::Error) -> UploadError {
+fn unread(error: &axum::Error, max_bytes: u64) -> UploadError {
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = cause {
         if error.is::<http_body_util::LengthLimitError>() {
-            return UploadError::TooLarge(MAX_ARCHIVE_BYTES);
+            return UploadError::TooLarge(max_bytes);
         }
         cause = error.source();
     }

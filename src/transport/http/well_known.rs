@@ -22,7 +22,7 @@ const SCHEMA: &str = "https://schemas.agentskills.io/discovery/0.2.0/schema.json
 /// The longest description, in UTF-16 code units, as clients count it.
 const MAX_DESCRIPTION: usize = 1024;
 /// What may stand in a segment of a path besides letters and digits (RFC 3986, section 2.3).
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+pub(super) const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
@@ -76,7 +76,7 @@ fn described(entry: &IndexEntry) -> Option<Value> {
     })
 }
 
-fn shortened(description: &str) -> String {
+pub(super) fn shortened(description: &str) -> String {
     let mut units = 0;
     let fits = |c: &char| {
         units += c.len_utf16();
@@ -102,7 +102,7 @@ fn listed(entry: &FileIndexEntry) -> Option<Value> {
         .then(|| json!({"name": entry.slug, "description": description, "files": entry.paths}))
 }
 
-fn json_index(asked: &HeaderMap, index: &Value) -> Response {
+pub(super) fn json_index(asked: &HeaderMap, index: &Value) -> Response {
     let body = index.to_string();
     let digest = Digest::of(body.as_bytes());
     let mut response = if known_digests(asked).contains(&digest) {

@@ -10,13 +10,14 @@ use super::values::{OtherTenantIds, Values};
 use crate::harness::{Client, Cluster};
 
 /// Queries without a tenant condition, with the reason.
-const WITHOUT: [(&str, &str); 47] = [
+const WITHOUT: [(&str, &str); 48] = [
     ("audit/insert", "inserts a row with the given tenant"),
     ("audit/insert_denial", "inserts a row with the given tenant"),
     ("installs/insert", "inserts a row with the given tenant"),
     ("api_keys/insert", "inserts a row with the given tenant"),
     ("secret_paths/insert", "inserts a row with the given tenant"),
     ("archives/insert", "inserts a row with the given tenant"),
+    ("archives/insert_plugin", "inserts a row with the given tenant"),
     ("skills/insert", "inserts a row with the given tenant"),
     ("aliases/insert", "inserts a row with the given tenant"),
     ("ratings/upsert", "inserts a row with the given tenant"),
@@ -75,7 +76,7 @@ const WITHOUT: [(&str, &str); 47] = [
 const ALSO_WITHOUT: &str = "versions/insert_files";
 
 /// The tables with rows of tenants.
-const TABLES: [&str; 28] = [
+const TABLES: [&str; 29] = [
     "users",
     "api_keys",
     "skills",
@@ -91,6 +92,7 @@ const TABLES: [&str; 28] = [
     "search_blocks",
     "secret_paths",
     "archive_digests",
+    "plugin_digests",
     "signing_keys",
     "version_signatures",
     "denied_digests",

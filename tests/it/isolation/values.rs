@@ -47,6 +47,8 @@ async fn insert_lifecycle_rows(two: &TwoTenants) {
                  FROM installs WHERE tenant_id = '{tenant}' ON CONFLICT DO NOTHING;
              INSERT INTO archive_digests (tenant_id, version_id, digest)
                  SELECT tenant_id, id, digest FROM skill_versions WHERE tenant_id = '{tenant}' ON CONFLICT DO NOTHING;
+             INSERT INTO plugin_digests (tenant_id, version_id, slug, digest)
+                 SELECT tenant_id, id, 'theirs', digest FROM skill_versions WHERE tenant_id = '{tenant}' ON CONFLICT DO NOTHING;
              INSERT INTO skill_embeddings (tenant_id, version_id, model, dimensions, vector, input_hash, revision)
                  SELECT tenant_id, id, 'theirs', 1, '\\x0000803f7f', sha256('theirs'), 1 FROM skill_versions
                  WHERE tenant_id = '{tenant}' ON CONFLICT DO NOTHING;
@@ -166,7 +168,7 @@ impl OtherTenantIds {
             "secret_paths/list" => vec![],
             // A row of its own for the path has the id of the install.
             "secret_paths/revoke" => vec![Box::new(self.install)],
-            "archives/digests" => vec![Box::new(vec![self.version])],
+            "archives/digests" | "archives/plugin_digests" => vec![Box::new(vec![self.version])],
             "api_keys/get_for_update" | "api_keys/revoke" => vec![Box::new(self.key)],
             "api_keys/set_limits" => vec![Box::new(self.key), Box::new(1_i32), Box::new(1_i64)],
             "usage/count_minute" => vec![Box::new(self.key), Box::new(from)],

@@ -179,9 +179,8 @@ impl Tenant {
             "skill_feedback" => sum(|skill| skill.helped + skill.failed + skill.stale),
             "usage_events" => Some(self.events.values().sum()),
             "skill_embeddings" | "signing_keys" | "version_signatures" | "denied_digests"
-            | "distributions" | "user_groups" | "user_group_members" | "archive_digests" | "secret_paths" => {
-                Some(0)
-            }
+            | "distributions" | "user_groups" | "user_group_members" | "archive_digests"
+            | "plugin_digests" | "secret_paths" => Some(0),
             // Denials are counted and written later; the other entries are compared by action.
             "audit_logs" => None,
             // Derived from the skills; merged at any time.

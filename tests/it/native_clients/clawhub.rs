@@ -130,13 +130,6 @@ async fn refusals_are_plain_text_and_removed_skills_are_gone() {
     }
     let listed = get(&fixture, "/api/v1/skills").await;
     assert_eq!(listed["items"].as_array().unwrap().len(), 1, "{listed}");
-    // The client's way of publishing does not exist.
-    let url = format!("http://{}/api/v1/skills", fixture.at);
-    let request = reqwest::Client::new().post(url).bearer_auth(key.reveal());
-    assert_eq!(
-        request.send().await.unwrap().status(),
-        StatusCode::METHOD_NOT_ALLOWED
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

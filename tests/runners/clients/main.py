@@ -5,12 +5,14 @@ import json
 
 import clients
 from clients.events import check_events
+from clients.claude_code import CLAUDE_CODE, require_namespace
 from clients.inspector import InspectorClient
 from clients.installers import INSTALLERS, install_modules, run_installer
 from clients.matrix import INSPECTOR, connection, install_all, rows
 from clients.proxy import Nginx
 from clients.scenario import SCOPES, run_scenario
 from clients.sdk import SdkClient
+from clients.tls_front import ADDRESS
 from common.errors import CheckFailed, expect_equal
 from common.install import require_npm
 from common.paths import find_program
@@ -49,7 +51,7 @@ def run_verify(skillkeep, url, number, row):
     return len(events)
 
 
-def run_all(skillkeep, url, proxied_url):
+def run_all(skillkeep, url, proxied_url, installers):
     report, recorded = Report(), 0
     print(f"{'client':<48} {'transport':<10} {'version':<11} result")
     for number, row in enumerate(rows(proxied_url is not None)):
@@ -61,7 +63,7 @@ def run_all(skillkeep, url, proxied_url):
             report.passes("ok")
         except CheckFailed as failure:
             report.fails("FAILED", f"    {failure}")
-    for number, installer in enumerate(INSTALLERS):
+    for number, installer in enumerate(installers):
         print(f"{installer.package:<48} {'http':<10} {installer.door:<11} ", end="", flush=True)
         try:
             recorded += run_installer(skillkeep, url, number, installer)
@@ -79,7 +81,14 @@ def main():
         prog="tests/clients/run", description=clients.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--without-proxy", action="store_true", help="do not run the clients behind nginx")
+    parser.add_argument("--without-claude-code", action="store_true", help="do not run Claude Code, which needs unshare")
     options = parser.parse_args()
+    installers = [
+        installer for installer in INSTALLERS
+        if not (options.without_claude_code and installer.package == CLAUDE_CODE)
+    ]
+    if not options.without_claude_code:
+        require_namespace()
     program = find_program("debug")
     require_npm()
     install_all()
@@ -88,12 +97,12 @@ def main():
         skillkeep = Skillkeep(program, folder)
         try:
             skillkeep.import_samples()
-            url = skillkeep.serve("--trusted-proxy", "127.0.0.1")
+            url = skillkeep.serve("--trusted-proxy", "127.0.0.1", "--allow-host", ADDRESS)
             if options.without_proxy:
-                return run_all(skillkeep, url, None)
+                return run_all(skillkeep, url, None, installers)
             nginx = Nginx(folder, url)
             try:
-                return run_all(skillkeep, url, nginx.url)
+                return run_all(skillkeep, url, nginx.url, installers)
             finally:
                 nginx.stop()
         finally:
