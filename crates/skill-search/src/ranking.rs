@@ -585,7 +585,7 @@ mod tests {
             }
             let (query, weights) = (Query::new(&query), Weights::builtin());
             let groups = live_groups(&index, &query, weights);
-            let passes = |id: u128| id % divisor == 0;
+            let passes = |id: u128| id.is_multiple_of(divisor);
             let scoring = Scoring::new(&index, &query, &groups, weights);
             let mut scores: Vec<(f32, u128)> = (0_u32..)
                 .zip(accumulate(&index, &groups, weights))

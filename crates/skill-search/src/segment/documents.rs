@@ -111,8 +111,16 @@ impl Tail {
     }
 }
 
-/// The ids and revisions of the documents of a segment, and the bytes of each.
-pub(super) fn encoded(bytes: &[u8]) -> Result<Vec<(u128, u64, &[u8])>, InvalidSegment> {
+/// A document with its bytes in a segment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Encoded<'a> {
+    pub(super) id: u128,
+    pub(super) revision: u64,
+    pub(super) bytes: &'a [u8],
+}
+
+/// The documents of a segment, to write them again as they are.
+pub(super) fn encoded(bytes: &[u8]) -> Result<Vec<Encoded<'_>>, InvalidSegment> {
     let mut reader = Reader(bytes);
     if reader.byte()? != FORMAT {
         return Err(InvalidSegment);
@@ -123,7 +131,11 @@ pub(super) fn encoded(bytes: &[u8]) -> Result<Vec<(u128, u64, &[u8])>, InvalidSe
         let start = reader.0;
         let head = read_head(&mut reader, bytes.len())?;
         let taken = start.len() - reader.0.len();
-        documents.push((head.id, head.revision, start.get(..taken).unwrap_or_default()));
+        documents.push(Encoded {
+            id: head.id,
+            revision: head.revision,
+            bytes: start.get(..taken).unwrap_or_default(),
+        });
     }
     if reader.is_at_end() {
         Ok(documents)

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use super::block::{BlockWriter, EncodedPostings, Terms};
 use super::directory::Directory;
+use super::documents::Encoded;
 use super::words::{self, WordsSource};
 use super::{EncodedSegment, InvalidSegment, documents};
 use crate::postings::Posting;
@@ -93,7 +94,7 @@ impl Merger {
         let mut inputs = Vec::with_capacity(sources.len());
         for (source, documents) in sources.iter().zip(documents) {
             let mut new_slots = Vec::with_capacity(documents.len());
-            for (id, revision, bytes) in documents {
+            for Encoded { id, revision, bytes } in documents {
                 let is_kept = latest.get(&id) == Some(&revision) && is_current(id, revision);
                 if is_kept {
                     latest.remove(&id);
@@ -221,11 +222,11 @@ fn next_slot(documents: &[&[u8]]) -> Result<u32, InvalidSegment> {
     u32::try_from(documents.len()).map_err(|_| InvalidSegment)
 }
 
-fn latest_revisions(documents: &[Vec<(u128, u64, &[u8])>]) -> HashMap<u128, u64> {
+fn latest_revisions(documents: &[Vec<Encoded<'_>>]) -> HashMap<u128, u64> {
     let mut latest: HashMap<u128, u64> = HashMap::new();
-    for (id, revision, _) in documents.iter().flatten() {
-        let known = latest.entry(*id).or_default();
-        *known = (*known).max(*revision);
+    for document in documents.iter().flatten() {
+        let known = latest.entry(document.id).or_default();
+        *known = (*known).max(document.revision);
     }
     latest
 }
