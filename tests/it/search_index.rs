@@ -290,6 +290,45 @@ async fn purge_in_a_large_catalog_indexes_all_other_skills() {
     );
 }
 
+/// Imports skills with so many different words that a merge reads and writes their blocks in several pieces.
+fn import_many_words(indexed: &Indexed, skills: std::ops::Range<usize>) {
+    let folder = tempfile::tempdir().unwrap();
+    for number in skills {
+        let skill = folder.path().join(format!("tide-{number}"));
+        std::fs::create_dir(&skill).unwrap();
+        let words: String = (0..700).map(|word| format!("w{number}x{word} ")).collect();
+        let text = format!("---\nname: tide-{number}\ndescription: Reads tide tables.\n---\n\n{words}\n");
+        std::fs::write(skill.join("SKILL.md"), text).unwrap();
+    }
+    let folder = folder.path().display().to_string();
+    let import = ["import", &folder, "--source", "tides", "--tenant", "acme"];
+    assert_eq!(ended(&indexed.db, &import).code, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_segments_are_merged_in_pieces() {
+    let indexed = Indexed::new().await;
+    let other = indexed.fresh().await;
+    import_many_words(&indexed, 0..450);
+    assert_eq!(indexed.found_by(&other, "w7x3").await, ["tide-7"]);
+    let first: i64 = indexed.count("SELECT count(*) FROM search_segments").await;
+    assert_eq!(first, 1);
+    import_many_words(&indexed, 450..650);
+    assert_eq!(indexed.count("SELECT count(*) FROM search_segments").await, 1);
+    let bytes = indexed
+        .count("SELECT sum(length(bytes))::bigint FROM search_blocks")
+        .await;
+    assert!(bytes > 4 << 20, "{bytes} bytes are written at once");
+    let without_segment = "SELECT count(*) FROM search_blocks b WHERE NOT EXISTS (SELECT FROM search_segments s WHERE s.id = b.segment_id)";
+    assert_eq!(indexed.count(without_segment).await, 0);
+    for number in [0, 7, 449, 450, 649] {
+        let found = indexed.found_by(&other, &format!("w{number}x699")).await;
+        assert_eq!(found, [format!("tide-{number}")]);
+    }
+    let checked = admin(&indexed.db, &["search", "check", "--tenant", "acme"]);
+    assert_eq!(checked.out, "The index agrees with the 650 skills.\n");
+}
+
 /// As a program of an older format leaves the index.
 async fn write_in_older_format(indexed: &Indexed) {
     indexed.service.drain().await;
