@@ -38,7 +38,7 @@ pub struct Written {
     /// Edited and added files that stayed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<String>,
-    /// Files that were moved to a backup, relative to the skills folder.
+    /// Where edited files and what was in the way are now, relative to the project or with `~/`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub backed_up: Vec<String>,
     #[serde(skip)]
@@ -147,7 +147,7 @@ pub(super) fn write_at(
         folder: machine.shown(&place.path().join(name.as_str())),
         change: change(applied.kind),
         kept: applied.kept,
-        backed_up: applied.backed_up,
+        backed_up: place.shown_files(machine, applied.backed_up),
         place: place.clone(),
         name: name.to_string(),
     })

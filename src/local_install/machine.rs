@@ -30,6 +30,12 @@ impl LocalFolder {
     pub fn path(&self) -> PathBuf {
         self.base.join(&self.relative)
     }
+
+    /// Files of this folder as people see them, see [`Machine::shown`].
+    pub(super) fn shown_files(&self, machine: &Machine, files: Vec<String>) -> Vec<String> {
+        let shown = |file| machine.shown(&self.path().join(file));
+        files.into_iter().map(shown).collect()
+    }
 }
 
 fn variable(name: &str) -> Option<OsString> {

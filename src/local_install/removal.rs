@@ -12,6 +12,7 @@ use super::machine::Machine;
 pub struct RemovedCopy {
     /// The skill's folder, relative to the project or with `~/`.
     pub folder: String,
+    /// Its `backed_up` is relative to the project or with `~/`, too.
     pub removed: Removed,
 }
 
@@ -32,9 +33,11 @@ pub fn remove_copy(
         force,
         ..InstallOptions::default()
     });
+    let mut removed = remove(&opened, name, &options)?;
+    removed.backed_up = place.shown_files(machine, removed.backed_up);
     Ok(RemovedCopy {
         folder: shown,
-        removed: remove(&opened, name, &options)?,
+        removed,
     })
 }
 
