@@ -1,5 +1,6 @@
 //! `skillkeep add`, `list`, `update`, `verify`, `sync` and their neighbours, as a person runs them.
 
+mod edited;
 mod keyring;
 mod progress;
 mod skills_lock;

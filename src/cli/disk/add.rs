@@ -123,6 +123,12 @@ fn save(
     Ok(())
 }
 
+pub(super) fn print_kept(path: &str) -> Result<(), CliError> {
+    output::line(&format!(
+        "  kept {path}: it was edited here (--force replaces it)"
+    ))
+}
+
 /// One line for each folder, then what the user should know.
 pub(super) fn print(report: &InstallReport) -> Result<(), CliError> {
     let offer = &report.offer;
@@ -139,9 +145,7 @@ pub(super) fn print(report: &InstallReport) -> Result<(), CliError> {
             offer.skill, offer.version, written.folder
         ))?;
         for path in &written.kept {
-            output::line(&format!(
-                "  kept {path}: it was edited here (--force replaces it)"
-            ))?;
+            print_kept(path)?;
         }
         for path in &written.backed_up {
             output::line(&format!("  moved to backup: {path}"))?;

@@ -2,9 +2,11 @@
 
 use assistants::skill_targets::SkillAssistant;
 use serde_json::{Value, json};
-use skill_installer::{Difference, FolderName, Options, Plan, SkillsFolder, VerifiedRelease, plan_install};
+use skill_installer::{
+    Difference, FileAction, FolderName, Options, Plan, SkillsFolder, VerifiedRelease, plan_install,
+};
 
-use super::add::{as_json, print};
+use super::add::{as_json, print, print_kept};
 use super::client::{Client, ClientArgs};
 use super::progress::{Progress, ProgressArgs};
 use super::scope::{Scope, ScopeArgs};
@@ -29,6 +31,8 @@ pub(in crate::cli) struct UpdateArgs {
     #[arg(long)]
     dry_run: bool,
     /// Replace edited files; a backup is kept
+    ///
+    /// Also those of skills that have no newer version.
     #[arg(long)]
     force: bool,
     /// Print JSON
@@ -83,13 +87,14 @@ async fn update_all(
         if !args.skills.is_empty() && arg.is_none() {
             continue;
         }
-        match target(state, arg, said) {
+        match target(args, state, arg, said) {
             Target::None => {}
             Target::Pinned => skipped += 1,
             Target::Version(version) => {
                 let update = Update {
                     here,
                     version: &version,
+                    restores: args.force && !(said.changed.is_empty() && said.missing.is_empty()),
                     progress: &progress,
                 };
                 if let Some(value) = update.run(args, scope, state, client).await? {
@@ -120,7 +125,7 @@ enum Target {
     Version(String),
 }
 
-fn target(state: &State, arg: Option<&SkillArg>, said: &CheckedSkill) -> Target {
+fn target(args: &UpdateArgs, state: &State, arg: Option<&SkillArg>, said: &CheckedSkill) -> Target {
     if let Some(version) = arg.and_then(SkillArg::version) {
         return Target::Version(version.to_owned());
     }
@@ -130,7 +135,12 @@ fn target(state: &State, arg: Option<&SkillArg>, said: &CheckedSkill) -> Target 
         .iter()
         .find(|wanted| wanted.name.as_str() == said.skill);
     if said.update_to.is_none() {
-        return Target::None;
+        // One that was withdrawn could not be restored.
+        return if args.force && said.state == DRIFTED {
+            Target::Version(said.version.clone())
+        } else {
+            Target::None
+        };
     }
     if said.pinned || wanted.is_some_and(|wanted| wanted.pinned) {
         return Target::Pinned;
@@ -141,10 +151,15 @@ fn target(state: &State, arg: Option<&SkillArg>, said: &CheckedSkill) -> Target 
     ))
 }
 
+/// The state of a skill of which files were edited, see [`CheckedSkill::state`].
+const DRIFTED: &str = "drifted";
+
 /// The update of one copy.
 struct Update<'a> {
     here: &'a InstalledHere,
     version: &'a str,
+    /// Whether edited files are replaced even if the version stays.
+    restores: bool,
     progress: &'a Progress,
 }
 
@@ -176,7 +191,7 @@ impl Update<'_> {
             }
             Err(error) => return Err(failed(error)),
         };
-        if offer.digest == marker.digest {
+        if offer.digest == marker.digest && !self.restores {
             return Ok(None);
         }
         if args.dry_run {
@@ -234,7 +249,12 @@ fn print_plan(folder: &SkillsFolder, plan: &Plan, release: &VerifiedRelease) -> 
         "{} {installed} -> {}: {}",
         plan.skill, plan.version, plan.reason
     ))?;
-    for file in plan.difference(folder, release).map_err(installer_failed)? {
+    let kept = |action| action == FileAction::KeepEdited;
+    for file in plan.files.iter().filter(|file| kept(file.action)) {
+        print_kept(&file.path)?;
+    }
+    let differences = plan.difference(folder, release).map_err(installer_failed)?;
+    for file in differences.into_iter().filter(|file| !kept(file.action)) {
         match file.difference {
             Difference::Text(text) => output::line(&format!("{}\n{}", file.path, text.trim_end()))?,
             Difference::Sizes { before, after } => {
