@@ -24,7 +24,7 @@ const MANIFEST: &str = ".claude-plugin/plugin.json";
 /// The name of the marketplace of the default tenant; others append their slug.
 const NAME: &str = "skillkeep";
 const DEFAULT_TENANT: &str = "default";
-/// Claude Code refuses names that contain these, whatever stands between the letters.
+/// Claude Code removes all but letters and digits from a name, and refuses it if it then contains one of these.
 const REFUSED_IN_NAMES: [&str; 4] = [
     "officialclaude",
     "claudeofficial",
