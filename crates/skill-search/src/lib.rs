@@ -19,6 +19,7 @@ mod postings;
 mod query;
 mod ranked;
 mod ranking;
+mod scoring;
 mod second_stage;
 pub mod segment;
 mod segmentation;
