@@ -128,7 +128,7 @@ pub(super) async fn merge_large(
     }
     let head = merger.finish().map_err(segments::damaged)?;
     segments::insert_blocks(tx, merged, written, &head.blocks).await?;
-    segments::insert_with_id(tx, merged, revision, &head).await?;
+    segments::insert_head(tx, merged, revision, &head).await?;
     Ok(segments::remove(tx, chosen).await? == chosen.len() as u64)
 }
 

@@ -61,13 +61,13 @@ pub(super) async fn vocabularies(tx: &TenantTx, ids: &[Uuid]) -> Result<Vec<(Uui
 /// Adds a segment with the changes up to a revision.
 pub(super) async fn insert(tx: &TenantTx, revision: i64, segment: &EncodedSegment) -> Result<Uuid, DbError> {
     let id = Uuid::now_v7();
-    insert_with_id(tx, id, revision, segment).await?;
+    insert_head(tx, id, revision, segment).await?;
     insert_blocks(tx, id, 0, &segment.blocks).await?;
     Ok(id)
 }
 
 /// Adds a segment without its blocks. They may be there already: the foreign key is checked at the end of the transaction.
-pub(super) async fn insert_with_id(
+pub(super) async fn insert_head(
     tx: &TenantTx,
     id: Uuid,
     revision: i64,
