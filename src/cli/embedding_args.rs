@@ -64,6 +64,18 @@ pub(super) struct EmbeddingArgs {
         conflicts_with = "embeddings_url"
     )]
     embeddings_folder: Option<PathBuf>,
+    /// Put this text before each search that is embedded
+    ///
+    /// For models that were trained with it, such as E5 and BGE: see the model's description. Default: the query prompt of the
+    /// folder's config_sentence_transformers.json; nothing for an endpoint. Example: --embeddings-query-prefix "query: "
+    #[arg(long, env = "SKILLKEEP_EMBEDDINGS_QUERY_PREFIX", value_name = "TEXT")]
+    embeddings_query_prefix: Option<String>,
+    /// Put this text before each text of a skill that is embedded
+    ///
+    /// As --embeddings-query-prefix, with the document prompt. Another text has all vectors computed again. Example:
+    /// --embeddings-document-prefix "passage: "
+    #[arg(long, env = "SKILLKEEP_EMBEDDINGS_DOCUMENT_PREFIX", value_name = "TEXT")]
+    embeddings_document_prefix: Option<String>,
 }
 
 impl EmbeddingArgs {
@@ -98,7 +110,11 @@ impl EmbeddingArgs {
 
     fn settings(&self) -> Result<EmbeddingSettings, CliError> {
         if let Some(folder) = &self.embeddings_folder {
-            return Ok(EmbeddingSettings::LocalModel(LocalModelSettings::new(folder)));
+            return Ok(EmbeddingSettings::LocalModel(LocalModelSettings {
+                query_prefix: self.embeddings_query_prefix.clone(),
+                document_prefix: self.embeddings_document_prefix.clone(),
+                ..LocalModelSettings::new(folder)
+            }));
         }
         let (Some(url), Some(model), Some(dimensions)) = (
             &self.embeddings_url,
@@ -111,6 +127,8 @@ impl EmbeddingArgs {
         let key = api_key::of_service(self.embeddings_key_file.as_deref(), KEY_VARIABLE)?;
         settings.key = key.map(|key| EndpointKey::new(key.reveal()));
         settings.allow_http = self.embeddings_allow_http;
+        settings.query_prefix = self.embeddings_query_prefix.clone().unwrap_or_default();
+        settings.document_prefix = self.embeddings_document_prefix.clone().unwrap_or_default();
         Ok(EmbeddingSettings::Endpoint(settings))
     }
 }

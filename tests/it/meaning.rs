@@ -328,6 +328,45 @@ async fn command_embeds_all_skills_and_changed_texts_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn prefixes_precede_queries_and_texts_of_skills() {
+    let registry = Registry::new().await;
+    registry
+        .db
+        .skill(registry.tenant, "harbour", "Reads tide tables", &[])
+        .await;
+    let with_prefixes = |command: &str| {
+        let arguments = [
+            "search",
+            command,
+            "--tenant",
+            "acme",
+            "--embeddings-query-prefix",
+            "query: ",
+            "--embeddings-document-prefix",
+            "passage: ",
+        ];
+        registry.command(&arguments, "m", KEY)
+    };
+    let embedded = with_prefixes("embed");
+    assert!(
+        embedded.out.starts_with("1 skills were embedded; 1 of 1"),
+        "{embedded:?}"
+    );
+    assert_eq!(
+        registry.endpoint.texts(),
+        ["passage: harbour\nReads tide tables\nharbour"]
+    );
+    assert_eq!(with_prefixes("status").code, 0);
+    assert_eq!(registry.endpoint.texts(), ["query: release notes"]);
+    // Vectors of texts without prefix are not compared with those.
+    let plain = registry.command(&["search", "embed", "--tenant", "acme"], "m", KEY);
+    assert!(
+        plain.out.starts_with("1 skills were embedded; 1 of 1"),
+        "{plain:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn purged_skill_and_erased_tenant_leave_no_vector() {
     let registry = Registry::new().await;
     registry

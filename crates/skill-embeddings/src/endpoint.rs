@@ -13,7 +13,7 @@ pub use settings::{EndpointKey, EndpointSettings, MAX_BATCH_SIZE};
 
 use crate::embedder::{EmbedFuture, Embedder, Embedding, ModelId};
 use crate::error::{EmbedError, SettingsError};
-use crate::text::{InputHash, MAX_TEXT_CHARS};
+use crate::prefixes::Prefixes;
 
 /// The wait before the second attempt; doubled before each further one. Without a random part, because a registry makes
 /// one request for documents at a time.
@@ -21,9 +21,6 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 
 /// The longest wait that a server may ask for.
 const MAX_WAIT: Duration = Duration::from_secs(60);
-
-/// Characters of the prefixes' hash in the model's name.
-const PREFIX_HASH_CHARS: usize = 8;
 
 /// Embeds with a model at an endpoint.
 #[derive(Debug)]
@@ -33,6 +30,7 @@ pub struct EndpointEmbedder {
     /// Host and port, for messages.
     host: String,
     model_id: ModelId,
+    prefixes: Prefixes,
     settings: EndpointSettings,
 }
 
@@ -73,11 +71,13 @@ impl EndpointEmbedder {
     pub fn new(settings: EndpointSettings) -> Result<Self, SettingsError> {
         settings.check()?;
         let url = settings.request_url()?;
+        let prefixes = settings.prefixes()?;
         Ok(Self {
             client: settings.client(&url)?,
             host: authority(&url),
             url,
-            model_id: model_id(&settings)?,
+            model_id: prefixes.named(ModelId::new(settings.model.as_str())?)?,
+            prefixes,
             settings,
         })
     }
@@ -85,14 +85,17 @@ impl EndpointEmbedder {
     async fn documents(&self, texts: &[&str]) -> Result<Vec<Embedding>, EmbedError> {
         let mut embeddings = Vec::with_capacity(texts.len());
         for batch in texts.chunks(self.settings.batch_size) {
-            let batch = with_prefix(&self.settings.document_prefix, batch);
+            let batch: Vec<String> = batch
+                .iter()
+                .map(|text| self.prefixes.before_document(text))
+                .collect();
             embeddings.append(&mut self.batch(&batch, self.settings.attempts).await?);
         }
         Ok(embeddings)
     }
 
     async fn query(&self, text: &str) -> Result<Embedding, EmbedError> {
-        let batch = with_prefix(&self.settings.query_prefix, &[text]);
+        let batch = [self.prefixes.before_query(text)];
         let embeddings = self.batch(&batch, 1).await?;
         let returned = embeddings.len();
         let first = embeddings.into_iter().next();
@@ -216,26 +219,6 @@ impl Embedder for EndpointEmbedder {
     fn embed_query<'a>(&'a self, text: &'a str) -> EmbedFuture<'a, Embedding> {
         Box::pin(self.query(text))
     }
-}
-
-/// The name of the model, and a hash of the prefix of documents, which changes their embeddings.
-fn model_id(settings: &EndpointSettings) -> Result<ModelId, SettingsError> {
-    let model = ModelId::new(settings.model.as_str())?;
-    if settings.document_prefix.is_empty() && settings.query_prefix.is_empty() {
-        return Ok(model);
-    }
-    let prefixes = format!("{}\n{}", settings.document_prefix, settings.query_prefix);
-    let hash = InputHash::of(&model, &prefixes).to_string();
-    ModelId::new(format!(
-        "{model}+{}",
-        hash.get(..PREFIX_HASH_CHARS).unwrap_or(&hash)
-    ))
-}
-
-/// The texts with a prefix, each at most [`MAX_TEXT_CHARS`] characters without it.
-fn with_prefix(prefix: &str, texts: &[&str]) -> Vec<String> {
-    let with_prefix = |text: &&str| prefix.chars().chain(text.chars().take(MAX_TEXT_CHARS)).collect();
-    texts.iter().map(with_prefix).collect()
 }
 
 fn with_attempts(error: EmbedError, made: usize) -> EmbedError {

@@ -9,6 +9,7 @@ mod fusion;
 #[cfg(feature = "local-model")]
 mod local;
 mod local_settings;
+mod prefixes;
 mod settings;
 mod text;
 mod vectors;

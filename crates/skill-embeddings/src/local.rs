@@ -6,6 +6,7 @@
 
 mod config;
 mod encoder;
+mod prompts;
 mod tokenizer;
 mod weights;
 
@@ -21,7 +22,7 @@ use weights::Weights;
 use crate::embedder::{EmbedFuture, Embedder, Embedding, ModelId};
 use crate::error::{EmbedError, SettingsError};
 use crate::local_settings::LocalModelSettings;
-use crate::text::MAX_TEXT_CHARS;
+use crate::prefixes::Prefixes;
 
 /// Fewer tokens hold no text: two of them mark the beginning and the end.
 const MIN_TOKENS: usize = 8;
@@ -33,6 +34,7 @@ const ID_HASH_BYTES: usize = 8;
 pub struct LocalEmbedder {
     model: Arc<Model>,
     model_id: ModelId,
+    prefixes: Prefixes,
 }
 
 struct Model {
@@ -70,18 +72,20 @@ impl LocalEmbedder {
         let (tokenizer, tokenizer_bytes) = Tokenizer::read(folder, settings.max_tokens)?;
         let (weights, weights_bytes) = Weights::read(folder, &config)?;
         let shape = format!("{config:?} {pooling:?} {}", settings.max_tokens);
+        let prefixes = prompts::prefixes(settings)?;
         let model_id = model_id(&[shape.as_bytes(), &tokenizer_bytes, &weights_bytes])?;
+        let model_id = prefixes.named(model_id)?;
         let encoder = Encoder::new(weights, &config, pooling);
         Ok(Self {
             model: Arc::new(Model { tokenizer, encoder }),
             model_id,
+            prefixes,
         })
     }
 
     /// Embeds on a thread for blocking work, so that the runtime's threads stay free.
-    async fn embed(&self, text: &str) -> Result<Embedding, EmbedError> {
+    async fn embed(&self, text: String) -> Result<Embedding, EmbedError> {
         let model = Arc::clone(&self.model);
-        let text: String = text.chars().take(MAX_TEXT_CHARS).collect();
         let task = tokio::task::spawn_blocking(move || model.embed(&text));
         task.await.unwrap_or_else(|error| {
             Err(if error.is_panic() {
@@ -97,7 +101,7 @@ impl LocalEmbedder {
     async fn documents(&self, texts: &[&str]) -> Result<Vec<Embedding>, EmbedError> {
         let mut embeddings = Vec::with_capacity(texts.len());
         for text in texts {
-            embeddings.push(self.embed(text).await?);
+            embeddings.push(self.embed(self.prefixes.before_document(text)).await?);
         }
         Ok(embeddings)
     }
@@ -117,7 +121,7 @@ impl Embedder for LocalEmbedder {
     }
 
     fn embed_query<'a>(&'a self, text: &'a str) -> EmbedFuture<'a, Embedding> {
-        Box::pin(self.embed(text))
+        Box::pin(self.embed(self.prefixes.before_query(text)))
     }
 }
 

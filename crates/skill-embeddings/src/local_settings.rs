@@ -13,6 +13,12 @@ pub struct LocalModelSettings {
     /// Tokens of a text that are read, 8 to 512; the time grows with it.
     #[serde(default = "default_max_tokens")]
     pub max_tokens: usize,
+    /// Text before each query, for example `query: `. Without it, the prompt for queries in `config_sentence_transformers.json`.
+    #[serde(default)]
+    pub query_prefix: Option<String>,
+    /// Text before each document, for example `passage: `. Without it, the prompt for documents in that file.
+    #[serde(default)]
+    pub document_prefix: Option<String>,
 }
 
 const fn default_max_tokens() -> usize {
@@ -26,6 +32,8 @@ impl LocalModelSettings {
         Self {
             folder: folder.into(),
             max_tokens: default_max_tokens(),
+            query_prefix: None,
+            document_prefix: None,
         }
     }
 }

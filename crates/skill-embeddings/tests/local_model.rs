@@ -234,3 +234,61 @@ fn number_of_tokens_is_bounded_by_the_positions() {
         assert!(message.contains("max_tokens"), "{message}");
     }
 }
+
+#[tokio::test]
+async fn prompts_of_the_folder_precede_texts() {
+    let folder = model();
+    let plain = load(folder.path()).unwrap();
+    let (query, document) = ("b playing a", "a playing a");
+    let expected = (
+        plain.embed_query(query).await.unwrap(),
+        plain.embed_query(document).await.unwrap(),
+    );
+    let name = "config_sentence_transformers.json";
+    for prompts in [
+        json!({"prompts": {"query": "b ", "passage": "a "}}),
+        json!({"prompts": {"query": "b ", "other": "a "}, "default_prompt_name": "other"}),
+    ] {
+        write_json(folder.path(), name, &prompts);
+        let embedder = load(folder.path()).unwrap();
+        let found = embedder.embed_query("playing a").await.unwrap();
+        assert_eq!(found, expected.0, "{prompts}");
+        let found = embedder.embed_documents(&["playing a"]).await.unwrap();
+        assert_eq!(found[0], expected.1, "{prompts}");
+        assert_ne!(embedder.model_id(), plain.model_id());
+    }
+    for nothing in [
+        json!({"__version__": {}}),
+        json!({"prompts": {}, "default_prompt_name": null}),
+    ] {
+        write_json(folder.path(), name, &nothing);
+        assert_eq!(load(folder.path()).unwrap().model_id(), plain.model_id());
+    }
+    write_json(folder.path(), name, &json!({"prompts": {"query": 1}}));
+    assert!(load(folder.path()).unwrap_err().contains(name));
+}
+
+#[tokio::test]
+async fn prefixes_of_the_settings_replace_prompts() {
+    let folder = model();
+    let plain = load(folder.path()).unwrap();
+    let prompts = json!({"prompts": {"query": "a ", "document": "a "}});
+    write_json(folder.path(), "config_sentence_transformers.json", &prompts);
+    let settings = LocalModelSettings {
+        max_tokens: POSITIONS,
+        query_prefix: Some("b ".to_owned()),
+        document_prefix: Some(String::new()),
+        ..LocalModelSettings::new(folder.path())
+    };
+    let embedder = LocalEmbedder::load(&settings).unwrap();
+    let found = embedder.embed_query("playing").await.unwrap();
+    assert_eq!(found, plain.embed_query("b playing").await.unwrap());
+    let found = embedder.embed_documents(&["playing"]).await.unwrap();
+    assert_eq!(found[0], plain.embed_query("playing").await.unwrap());
+    let settings = LocalModelSettings {
+        query_prefix: Some("x".repeat(501)),
+        ..settings
+    };
+    let message = LocalEmbedder::load(&settings).unwrap_err().to_string();
+    assert!(message.contains("query_prefix"), "{message}");
+}

@@ -12,14 +12,13 @@ use serde::Deserialize;
 
 use crate::embedder::MAX_DIMENSIONS;
 use crate::error::SettingsError;
+use crate::prefixes::Prefixes;
 
 /// Maximum number of texts in one request.
 pub const MAX_BATCH_SIZE: usize = 256;
 
 const MAX_ATTEMPTS: usize = 10;
 const MAX_TIMEOUT: Duration = Duration::from_secs(600);
-/// Longer prefixes would take the room of the text.
-const MAX_PREFIX_BYTES: usize = 500;
 /// Shorter than the idle time-out of usual servers, so that a request rarely meets a closed connection.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -109,13 +108,11 @@ impl EndpointSettings {
             let seconds = usize::try_from(seconds).unwrap_or(usize::MAX);
             in_range(name, seconds, 1, MAX_TIMEOUT.as_secs() as usize)?;
         }
-        for (name, prefix) in [
-            ("the length of document_prefix", &self.document_prefix),
-            ("the length of query_prefix", &self.query_prefix),
-        ] {
-            in_range(name, prefix.len(), 0, MAX_PREFIX_BYTES)?;
-        }
-        Ok(())
+        self.prefixes().map(drop)
+    }
+
+    pub(super) fn prefixes(&self) -> Result<Prefixes, SettingsError> {
+        Prefixes::new(self.query_prefix.as_str(), self.document_prefix.as_str())
     }
 
     /// The address of the request.
