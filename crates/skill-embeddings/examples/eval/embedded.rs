@@ -13,15 +13,27 @@ use skill_embeddings::{Embedder, Embedding, InputHash};
 const THREADS: usize = 2;
 const HASH_BYTES: usize = 32;
 
-/// The embeddings of texts, in their order. The file has the hash of each text and its numbers.
+/// What a text is. A model may expect another prefix for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Document,
+    Query,
+}
+
+/// The embeddings of texts, in their order. There is a file for each kind, with the hash of each text and its numbers.
 pub(crate) fn embeddings(
     embedder: &dyn Embedder,
     cache: &Path,
+    kind: Kind,
     title: &str,
     texts: &[&str],
 ) -> Vec<Embedding> {
     fs::create_dir_all(cache).expect("the folder for the vectors can be created");
-    let file = cache.join(format!("{}.vectors", embedder.model_id()));
+    let extension = match kind {
+        Kind::Document => "vectors",
+        Kind::Query => "queries.vectors",
+    };
+    let file = cache.join(format!("{}.{extension}", embedder.model_id()));
     let mut known = read(&file, embedder.dimensions());
     let hashes: Vec<InputHash> = texts
         .iter()
@@ -46,9 +58,7 @@ pub(crate) fn embeddings(
                     .build()
                     .unwrap();
                 while let Some(at) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let embedding = runtime
-                        .block_on(embedder.embed_query(texts[*at]))
-                        .expect("each text is embedded");
+                    let embedding = runtime.block_on(embed(embedder, kind, texts[*at]));
                     let mut bytes = hashes[*at].as_bytes().to_vec();
                     bytes.extend(
                         embedding
@@ -76,6 +86,17 @@ pub(crate) fn embeddings(
     }
     known.extend(found.into_inner().unwrap());
     hashes.iter().map(|hash| known[hash].clone()).collect()
+}
+
+async fn embed(embedder: &dyn Embedder, kind: Kind, text: &str) -> Embedding {
+    let embedding = match kind {
+        Kind::Document => embedder
+            .embed_documents(&[text])
+            .await
+            .map(|mut all| all.swap_remove(0)),
+        Kind::Query => embedder.embed_query(text).await,
+    };
+    embedding.expect("each text is embedded")
 }
 
 fn read(file: &Path, dimensions: usize) -> HashMap<InputHash, Embedding> {

@@ -2,8 +2,8 @@
 //!
 //! `SKILLKEEP_CORPUS` names a folder with `skills-md.tar.gz` (`owner/name/SKILL.md`) and `queries-dev.jsonl.gz` (one
 //! request per line: `{"query": …, "skill": "owner/name"}`). One skill per request is relevant. The arguments are the
-//! folder of the model, and a folder for vectors, which are computed once. `wishes.jsonl` has wishes in other words than
-//! their skill uses; that is checked first.
+//! folder of the model, and a folder for vectors, which are computed once. `wishes.jsonl` and `wishes-drawn.jsonl` have wishes
+//! in other words than their skill uses; that is checked first.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -16,6 +16,7 @@ mod corpus;
 mod embedded;
 mod methods;
 mod statistics;
+mod wishes;
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -23,10 +24,10 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use corpus::{Request, Skills, half};
+use embedded::Kind;
 use methods::{Index, Method};
 use skill_embeddings::{
-    DocumentVectors, Embedder as _, Embedding, Int8Vectors, LocalEmbedder, LocalModelSettings,
-    QuantizedVector, passages_of,
+    Embedder as _, Embedding, Int8Vectors, LocalEmbedder, LocalModelSettings, QuantizedVector, passages_of,
 };
 use skill_search::Query;
 use skill_search::evaluation::{mean, ndcg_at, percentile, recall_at, relevant_ranks};
@@ -54,30 +55,26 @@ fn main() -> ExitCode {
         start.elapsed().as_secs_f64()
     );
     let skills = Skills::read(&corpus.join("skills-md.tar.gz"));
-    let (requests, wishes) = (
-        skills.requests(&corpus.join("queries-dev.jsonl.gz")),
-        skills.wishes(),
-    );
-    check_wishes(&skills, &wishes);
+    let requests = skills.requests(&corpus.join("queries-dev.jsonl.gz"));
+    let wishes = skills.wishes();
+    wishes
+        .iter()
+        .for_each(|(_, wishes)| check_wishes(&skills, wishes));
     let texts = skills.texts();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let exact = embedded::embeddings(&embedder, &cache, "skills", &texts);
-    let mut vectors = Int8Vectors::new(embedder.dimensions());
-    for (id, embedding) in exact.iter().enumerate() {
-        vectors
-            .upsert(id, &QuantizedVector::new(embedding))
-            .expect("each vector has the model's dimensions");
-    }
-    let index = Index {
-        lexical: skills.index(),
-        documents: documents(&skills, &exact, &embedder, &cache),
-        vectors,
-        exact,
-    };
-    for (title, requests) in [("requests", &requests), ("wishes", &wishes)] {
+    let embeddings = with_passages(&skills, &texts, &embedder, &cache);
+    let all: Vec<usize> = (0..skills.ids.len()).collect();
+    let index = Index::new(&skills, &embeddings, &all);
+    let of_queries = |title: &str, requests: &[Request]| {
         let texts: Vec<&str> = requests.iter().map(|request| request.text.as_str()).collect();
-        let embeddings = embedded::embeddings(&embedder, &cache, title, &texts);
-        measure_quality(title, &index, &skills, requests, &embeddings);
+        embedded::embeddings(&embedder, &cache, Kind::Query, title, &texts)
+    };
+    let queries = of_queries("requests", &requests);
+    measure_quality("requests", &index, &skills, &requests, &queries);
+    for (title, wishes) in &wishes {
+        let queries = of_queries(title, wishes);
+        measure_quality(title, &index, &skills, wishes, &queries);
+        wishes::measure(title, &skills, &embeddings, wishes, &queries);
     }
     measure_speed(&embedder, texts[0]);
     for size in SCANNED {
@@ -86,29 +83,27 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The skills with vectors of their passages.
-fn documents(
+/// The embeddings of each skill: of its name, description and headings, then of its passages.
+fn with_passages(
     skills: &Skills,
-    exact: &[Embedding],
+    texts: &[&str],
     embedder: &LocalEmbedder,
     cache: &Path,
-) -> DocumentVectors<usize> {
+) -> Vec<Vec<Embedding>> {
+    let own = embedded::embeddings(embedder, cache, Kind::Document, "skills", texts);
     let passages: Vec<Vec<String>> = skills
         .documents
         .iter()
         .map(|document| passages_of(&document.body))
         .collect();
     let all: Vec<&str> = passages.iter().flatten().map(String::as_str).collect();
-    let mut embedded = embedded::embeddings(embedder, cache, "passages", &all).into_iter();
-    let mut documents = DocumentVectors::new(embedder.dimensions());
-    for (id, (summary, passages)) in exact.iter().zip(&passages).enumerate() {
-        let vectors = std::iter::once(summary.clone()).chain(embedded.by_ref().take(passages.len()));
-        let vectors: Vec<QuantizedVector> = vectors.map(|vector| QuantizedVector::new(&vector)).collect();
-        documents
-            .upsert(id, &vectors)
-            .expect("each vector has the model's dimensions");
-    }
-    documents
+    let mut of_passages = embedded::embeddings(embedder, cache, Kind::Document, "passages", &all).into_iter();
+    let vectors = own.into_iter().zip(&passages).map(|(own, passages)| {
+        std::iter::once(own)
+            .chain(of_passages.by_ref().take(passages.len()))
+            .collect()
+    });
+    vectors.collect()
 }
 
 /// Stops if a wish has a word of its skill's name, description or headings.

@@ -8,17 +8,42 @@ use skill_embeddings::{
 };
 use skill_search::{Field, Hit, Query, SearchIndex};
 
+use crate::corpus::Skills;
+
 /// The usual constant of reciprocal rank fusion (Cormack, Clarke and Büttcher 2009).
 const RRF_CONSTANT: f64 = 60.0;
 
 /// What the methods read.
 pub(crate) struct Index {
-    pub(crate) lexical: SearchIndex<usize>,
+    lexical: SearchIndex<usize>,
     /// One vector for each skill.
-    pub(crate) vectors: Int8Vectors<usize>,
+    vectors: Int8Vectors<usize>,
     /// With vectors of passages.
-    pub(crate) documents: DocumentVectors<usize>,
-    pub(crate) exact: Vec<Embedding>,
+    documents: DocumentVectors<usize>,
+    exact: Vec<(usize, Embedding)>,
+}
+
+impl Index {
+    /// Of some of the skills. `embeddings` has those of all skills, each with the embeddings of its passages after its own.
+    pub(crate) fn new(skills: &Skills, embeddings: &[Vec<Embedding>], some: &[usize]) -> Self {
+        let dimensions = embeddings[0][0].dimensions();
+        let mut index = Self {
+            lexical: skills.index(some.iter().copied()),
+            vectors: Int8Vectors::new(dimensions),
+            documents: DocumentVectors::new(dimensions),
+            exact: Vec::with_capacity(some.len()),
+        };
+        for &id in some {
+            let vectors: Vec<QuantizedVector> = embeddings[id].iter().map(QuantizedVector::new).collect();
+            let of_skill = index.vectors.upsert(id, &vectors[0]);
+            let with_passages = index.documents.upsert(id, &vectors);
+            of_skill
+                .and(with_passages)
+                .expect("each vector has the model's dimensions");
+            index.exact.push((id, embeddings[id][0].clone()));
+        }
+        index
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,8 +81,11 @@ impl Method {
         match self {
             Self::Lexical => hits().iter().take(limit).map(|hit| hit.id).collect(),
             Self::Exact => {
-                let cosines = index.exact.iter().map(|document| document.cosine(embedding));
-                let mut all: Vec<(usize, f32)> = cosines.enumerate().collect();
+                let cosines = index
+                    .exact
+                    .iter()
+                    .map(|(id, document)| (*id, document.cosine(embedding)));
+                let mut all: Vec<(usize, f32)> = cosines.collect();
                 all.sort_by(|one, other| other.1.total_cmp(&one.1).then(one.0.cmp(&other.0)));
                 all.into_iter().take(limit).map(|(id, _)| id).collect()
             }
