@@ -56,7 +56,8 @@ impl Prefixes {
         if *self == Self::default() {
             return Ok(model);
         }
-        let both = format!("{}\n{}", self.document, self.query);
+        // With quotes and escapes, so that no other pair of prefixes is the same text.
+        let both = format!("{:?} {:?}", self.document, self.query);
         let hash = InputHash::of(&model, &both).to_string();
         ModelId::new(format!("{model}+{}", hash.get(..HASH_CHARS).unwrap_or(&hash)))
     }
@@ -64,4 +65,29 @@ impl Prefixes {
 
 fn before(prefix: &str, text: &str) -> String {
     prefix.chars().chain(text.chars().take(MAX_TEXT_CHARS)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_prefixes_make_another_name() {
+        let model = ModelId::new("m").unwrap();
+        let named = |query: &str, document: &str| {
+            let prefixes = Prefixes::new(query, document).unwrap();
+            prefixes.named(model.clone()).unwrap()
+        };
+        assert_eq!(named("", ""), model);
+        // Joined by a line break, two of these would be the same text.
+        let names = [
+            named("a", ""),
+            named("", "a"),
+            named("", "a\nb"),
+            named("b\n", "a"),
+        ];
+        for (at, name) in names.iter().enumerate() {
+            assert!(!names.iter().skip(at + 1).any(|other| other == name), "{name}");
+        }
+    }
 }
