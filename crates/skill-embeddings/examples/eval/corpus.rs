@@ -12,10 +12,10 @@ use skill_embeddings::text_of;
 use skill_search::{Document, SearchIndex};
 
 /// Sets of wishes, one wish per line, each in other words than its skill. `others` are skills that fulfil it as well: the first five of
-/// words alone, of meaning alone and of what searches do were judged, without knowing which of them had found a skill.
+/// words alone, of meaning alone and of what searches do were judged by a language model that did not know which of them had found a skill.
 ///
 /// The rule for kept places was chosen with the first set in view. The skills of the second set were drawn at random later, and its
-/// wishes were written by somebody who knew no search.
+/// wishes were written by a language model from the skills' texts, without a search.
 const WISHES: [(&str, &str); 2] = [
     ("wishes", include_str!("../wishes.jsonl")),
     ("wishes for drawn skills", include_str!("../wishes-drawn.jsonl")),
