@@ -1,6 +1,7 @@
 //! Searches by meaning: the vectors of each tenant, computed in the background, and combined with words.
 
 mod endpoint;
+mod ranking;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

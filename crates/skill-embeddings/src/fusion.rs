@@ -52,7 +52,7 @@ impl WordAnswer {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Fused<Id> {
     pub id: Id,
-    /// Not ordered where places are kept for the nearest.
+    /// Never above that of an earlier result. A result in a kept place has at least that of the next.
     pub score: f32,
     /// The lexical score as it was; `None` if the document has none of the words.
     pub lexical: Option<f32>,
@@ -154,6 +154,12 @@ fn with_kept_places<Id: Copy + Ord + Hash>(
         };
         placed.insert(next.id);
         ordered.push(next);
+    }
+    // A caller who orders by score, or adds to it, must not undo the kept places.
+    let mut best_behind = f32::NEG_INFINITY;
+    for fused in ordered.iter_mut().rev() {
+        fused.score = fused.score.max(best_behind);
+        best_behind = fused.score;
     }
     ordered
 }

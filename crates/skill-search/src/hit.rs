@@ -28,6 +28,8 @@ pub struct Hit<Id> {
     pub id: Id,
     /// Higher is better. Comparable within one search only.
     pub score: f32,
+    /// Whether its name is the query, however it is written. Such hits are before all others.
+    pub is_named: bool,
     /// The words of the query that the document contains: by field, highest weight first, then in the query's order.
     pub matched: Vec<Match>,
     /// The words of `matched` that the document contains only in another spelling, in the query's order.
@@ -69,6 +71,7 @@ impl<Id> Hit<Id> {
         Hit {
             id: convert(self.id),
             score: self.score,
+            is_named: self.is_named,
             matched: self.matched,
             corrected: self.corrected,
             signature: self.signature,
@@ -110,6 +113,7 @@ mod tests {
         let hit = Hit {
             id: 7,
             score: 1.0,
+            is_named: false,
             matched: vec![
                 matched("pdf", Field::Name),
                 matched("extract", Field::Description),
@@ -129,6 +133,7 @@ mod tests {
         let hit = |id, signature| Hit {
             id,
             score: 1.0,
+            is_named: false,
             matched: Vec::new(),
             corrected: Vec::new(),
             signature,

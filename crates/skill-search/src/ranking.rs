@@ -62,6 +62,7 @@ pub fn search_with<V: IndexView>(
             Hit {
                 id: ranked.id,
                 score: ranked.score,
+                is_named: ranked.exactness > 0,
                 matched,
                 corrected,
                 signature: view
