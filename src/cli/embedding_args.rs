@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use skill_embeddings::{
     Embedder, EmbeddingSettings, EndpointKey, EndpointSettings, LocalModelSettings, MAX_DIMENSIONS,
+    QueryAdapter,
 };
 
 use super::api_key;
@@ -76,6 +77,26 @@ pub(super) struct EmbeddingArgs {
     /// --embeddings-document-prefix "passage: "
     #[arg(long, env = "SKILLKEEP_EMBEDDINGS_DOCUMENT_PREFIX", value_name = "TEXT")]
     embeddings_document_prefix: Option<String>,
+    /// Compute searches with this adapter of the folder's model
+    ///
+    /// built-in: trained for all-MiniLM-L6-v2, and not used with other models. none: as the model is. Or a file that you trained: see
+    /// docs/search.md. Vectors of skills stay as they are. Example: --embeddings-query-adapter none
+    #[arg(
+        long,
+        env = "SKILLKEEP_EMBEDDINGS_QUERY_ADAPTER",
+        value_name = "built-in|none|FILE",
+        default_value = "built-in",
+        value_parser = query_adapter
+    )]
+    embeddings_query_adapter: QueryAdapter,
+}
+
+fn query_adapter(value: &str) -> Result<QueryAdapter, std::convert::Infallible> {
+    Ok(match value {
+        "built-in" => QueryAdapter::BuiltIn,
+        "none" => QueryAdapter::None,
+        file => QueryAdapter::File(PathBuf::from(file)),
+    })
 }
 
 impl EmbeddingArgs {
@@ -113,6 +134,7 @@ impl EmbeddingArgs {
             return Ok(EmbeddingSettings::LocalModel(LocalModelSettings {
                 query_prefix: self.embeddings_query_prefix.clone(),
                 document_prefix: self.embeddings_document_prefix.clone(),
+                query_adapter: self.embeddings_query_adapter.clone(),
                 ..LocalModelSettings::new(folder)
             }));
         }

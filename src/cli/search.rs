@@ -99,7 +99,8 @@ async fn status(
         });
         if let Some((embedder, stored)) = embeddings {
             let embeddings = json!({
-                "model": embedder.model_id().as_str(), "with_vector": stored.embedded, "of_other_models": stored.of_other_models,
+                "model": embedder.model_id().as_str(), "query_model": embedder.query_model_id().as_str(),
+                "with_vector": stored.embedded, "of_other_models": stored.of_other_models,
                 "error": error_of(embedder).await,
             });
             if let Some(fields) = shown.as_object_mut() {
@@ -125,6 +126,12 @@ async fn status(
         embedder.model_id(),
         stored.of_other_models
     ))?;
+    if embedder.query_model_id() != embedder.model_id() {
+        output::line(&format!(
+            "Searches are computed with an adapter of the model: {}.",
+            embedder.query_model_id()
+        ))?;
+    }
     output::line(&match error_of(embedder).await {
         Some(error) => format!("The provider of embeddings fails: {error}."),
         None => "The provider of embeddings answers.".to_owned(),

@@ -16,8 +16,14 @@ pub type EmbedFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, EmbedError>>
 ///
 /// Embeddings of different models cannot be compared: store [`Embedder::model_id`] with each.
 pub trait Embedder: Send + Sync + fmt::Debug {
-    /// Names the model and all that changes its numbers.
+    /// Names the model and all that changes the numbers of documents.
     fn model_id(&self) -> &ModelId;
+
+    /// Names all that changes the numbers of queries. Another name than [`Embedder::model_id`] if queries are computed
+    /// with an adapter; they can be compared with documents all the same.
+    fn query_model_id(&self) -> &ModelId {
+        self.model_id()
+    }
 
     /// Number of dimensions of every embedding, at most [`MAX_DIMENSIONS`].
     fn dimensions(&self) -> usize;

@@ -22,7 +22,7 @@ pub use error::{EmbedError, MAX_MODEL_ID_BYTES, SettingsError, VectorFault};
 pub use fusion::{CANDIDATES, COSINE_WEIGHT, Fused, WordAnswer, fuse};
 #[cfg(feature = "local-model")]
 pub use local::LocalEmbedder;
-pub use local_settings::LocalModelSettings;
+pub use local_settings::{LocalModelSettings, QueryAdapter};
 pub use settings::EmbeddingSettings;
 pub use text::{InputHash, MAX_PASSAGES, MAX_TEXT_CHARS, PASSAGE_CHARS, passages_of, text_of};
 pub use vectors::{BadVectorBytes, Int8Vectors, Neighbour, QuantizedVector};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-/// A folder with `config.json`, `tokenizer.json`, `model.safetensors` (F32) and, if the model does not use the mean of
+/// A folder with `config.json`, `tokenizer.json`, `model.safetensors` (F32 or BF16) and, if the model does not use the mean of
 /// its tokens, `1_Pooling/config.json`, as sentence-transformers writes it. Nothing is loaded from a network.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -19,6 +19,20 @@ pub struct LocalModelSettings {
     /// Text before each document, for example `passage: `. Without it, the prompt for documents in that file.
     #[serde(default)]
     pub document_prefix: Option<String>,
+    #[serde(default)]
+    pub query_adapter: QueryAdapter,
+}
+
+/// Matrices that are added to those of the model when it computes queries, see README.md.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum QueryAdapter {
+    /// The one of this crate for the model, if there is one: for all-MiniLM-L6-v2.
+    #[default]
+    BuiltIn,
+    None,
+    /// A file that `training` has written for the model.
+    File(PathBuf),
 }
 
 const fn default_max_tokens() -> usize {
@@ -26,7 +40,7 @@ const fn default_max_tokens() -> usize {
 }
 
 impl LocalModelSettings {
-    /// With 128 tokens.
+    /// With 128 tokens, and the built-in adapter.
     #[must_use]
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
@@ -34,6 +48,7 @@ impl LocalModelSettings {
             max_tokens: default_max_tokens(),
             query_prefix: None,
             document_prefix: None,
+            query_adapter: QueryAdapter::BuiltIn,
         }
     }
 }

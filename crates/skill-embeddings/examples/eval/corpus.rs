@@ -105,7 +105,7 @@ impl Skills {
         WISHES.map(|(title, lines)| (title, of_lines(lines))).into()
     }
 
-    fn request(&self, line: &str) -> Request {
+    pub(crate) fn request(&self, line: &str) -> Request {
         #[derive(Deserialize)]
         struct Line {
             #[serde(alias = "wish")]

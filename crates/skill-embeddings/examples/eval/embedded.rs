@@ -29,11 +29,11 @@ pub(crate) fn embeddings(
     texts: &[&str],
 ) -> Vec<Embedding> {
     fs::create_dir_all(cache).expect("the folder for the vectors can be created");
-    let extension = match kind {
-        Kind::Document => "vectors",
-        Kind::Query => "queries.vectors",
+    let (model, extension) = match kind {
+        Kind::Document => (embedder.model_id(), "vectors"),
+        Kind::Query => (embedder.query_model_id(), "queries.vectors"),
     };
-    let file = cache.join(format!("{}.{extension}", embedder.model_id()));
+    let file = cache.join(format!("{model}.{extension}"));
     let mut known = read(&file, embedder.dimensions());
     let hashes: Vec<InputHash> = texts
         .iter()

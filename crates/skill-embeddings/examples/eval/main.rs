@@ -2,7 +2,8 @@
 //!
 //! `SKILLKEEP_CORPUS` names a folder with `skills-md.tar.gz` (`owner/name/SKILL.md`) and `queries-dev.jsonl.gz` (one
 //! request per line: `{"query": …, "skill": "owner/name"}`). One skill per request is relevant. The arguments are the
-//! folder of the model, and a folder for vectors, which are computed once. `wishes.jsonl` and `wishes-drawn.jsonl` have wishes
+//! folder of the model, a folder for vectors, which are computed once, and, to measure without the built-in adapter for
+//! queries, `none` or the file of another. `wishes.jsonl` and `wishes-drawn.jsonl` have wishes
 //! in other words than their skill uses; that is checked first.
 #![allow(
     clippy::print_stdout,
@@ -27,7 +28,8 @@ use corpus::{Request, Skills, half};
 use embedded::Kind;
 use methods::{Index, Method};
 use skill_embeddings::{
-    Embedder as _, Embedding, Int8Vectors, LocalEmbedder, LocalModelSettings, QuantizedVector, passages_of,
+    Embedder as _, Embedding, Int8Vectors, LocalEmbedder, LocalModelSettings, QuantizedVector, QueryAdapter,
+    passages_of,
 };
 use skill_search::Query;
 use skill_search::evaluation::{mean, ndcg_at, percentile, recall_at, relevant_ranks};
@@ -44,14 +46,18 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
     let corpus = std::env::var_os("SKILLKEEP_CORPUS").map(PathBuf::from);
     let (Some(corpus), Some(model), Some(cache)) = (corpus, arguments.next(), arguments.next()) else {
-        eprintln!("usage: SKILLKEEP_CORPUS=FOLDER eval MODEL_FOLDER VECTORS_FOLDER");
+        eprintln!("usage: SKILLKEEP_CORPUS=FOLDER eval MODEL_FOLDER VECTORS_FOLDER [none | ADAPTER_FILE]");
         return ExitCode::FAILURE;
     };
     let start = Instant::now();
-    let embedder = LocalEmbedder::load(&LocalModelSettings::new(model)).expect("the model can be loaded");
+    let settings = LocalModelSettings {
+        query_adapter: adapter(arguments.next()),
+        ..LocalModelSettings::new(model)
+    };
+    let embedder = LocalEmbedder::load(&settings).expect("the model can be loaded");
     println!(
         "model      {} loaded in {:.2} s",
-        embedder.model_id(),
+        embedder.query_model_id(),
         start.elapsed().as_secs_f64()
     );
     let skills = Skills::read(&corpus.join("skills-md.tar.gz"));
@@ -81,6 +87,14 @@ fn main() -> ExitCode {
         measure_scan(size, embedder.dimensions());
     }
     ExitCode::SUCCESS
+}
+
+fn adapter(argument: Option<PathBuf>) -> QueryAdapter {
+    match argument {
+        None => QueryAdapter::BuiltIn,
+        Some(none) if none == Path::new("none") => QueryAdapter::None,
+        Some(file) => QueryAdapter::File(file),
+    }
 }
 
 /// The embeddings of each skill: of its name, description and headings, then of its passages.

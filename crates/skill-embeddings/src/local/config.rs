@@ -128,11 +128,16 @@ pub(super) fn read_file(
     max_bytes: u64,
 ) -> Result<(PathBuf, Vec<u8>), SettingsError> {
     let file = folder.join(name);
+    let bytes = read_path(&file, max_bytes)?;
+    Ok((file, bytes))
+}
+
+pub(super) fn read_path(file: &Path, max_bytes: u64) -> Result<Vec<u8>, SettingsError> {
     let failed = |reason: String| SettingsError::ModelFile {
-        file: file.clone(),
+        file: file.to_owned(),
         reason,
     };
-    let size = std::fs::metadata(&file)
+    let size = std::fs::metadata(file)
         .map_err(|error| failed(error.to_string()))?
         .len();
     if size > max_bytes {
@@ -140,8 +145,7 @@ pub(super) fn read_file(
             "it has {size} bytes, and at most {max_bytes} are read"
         )));
     }
-    let bytes = std::fs::read(&file).map_err(|error| failed(error.to_string()))?;
-    Ok((file, bytes))
+    std::fs::read(file).map_err(|error| failed(error.to_string()))
 }
 
 pub(super) fn parse<T: DeserializeOwned>(file: &Path, bytes: &[u8]) -> Result<T, SettingsError> {

@@ -5,6 +5,7 @@
 
 use ndarray::{Array1, Array2, ArrayViewMut1, Axis, Slice, Zip};
 
+use super::adapter::{Adapter, LayerAdapter, LowRank};
 use super::config::{ModelConfig, Pooling};
 use super::weights::{Layer, Linear, Norm, Weights};
 
@@ -31,10 +32,11 @@ impl Encoder {
 
     /// The vector of a text, not scaled. `None` if there are no tokens, more than positions, or one that is not in the
     /// vocabulary.
-    pub(super) fn encode(&self, tokens: &[u32]) -> Option<Vec<f32>> {
+    pub(super) fn encode(&self, tokens: &[u32], adapter: Option<&Adapter>) -> Option<Vec<f32>> {
         let mut states = self.embed(tokens)?;
-        for layer in &self.weights.layers {
-            states = self.layer(layer, &states);
+        for (at, layer) in self.weights.layers.iter().enumerate() {
+            let adapter = adapter.and_then(|adapter| adapter.layers.get(at));
+            states = self.layer(layer, adapter, &states);
         }
         let pooled: Array1<f32> = match self.pooling {
             Pooling::Mean => states.mean_axis(Axis(0))?,
@@ -61,26 +63,42 @@ impl Encoder {
         Some(states)
     }
 
-    fn layer(&self, layer: &Layer, states: &Array2<f32>) -> Array2<f32> {
-        let mut attended = linear(&layer.attention_output, &self.attention(layer, states));
+    fn layer(&self, layer: &Layer, adapter: Option<&LayerAdapter>, states: &Array2<f32>) -> Array2<f32> {
+        let joined = linear(
+            &layer.query_key_value,
+            adapter.map(|adapter| &adapter.query_key_value),
+            states,
+        );
+        let mut attended = linear(
+            &layer.attention_output,
+            adapter.map(|adapter| &adapter.attention_output),
+            &self.attention(&joined),
+        );
         attended += states;
         self.normalize(&mut attended, &layer.attention_norm);
-        let mut intermediate = linear(&layer.intermediate, &attended);
+        let mut intermediate = linear(
+            &layer.intermediate,
+            adapter.map(|adapter| &adapter.intermediate),
+            &attended,
+        );
         intermediate.mapv_inplace(gelu);
-        let mut output = linear(&layer.output, &intermediate);
+        let mut output = linear(
+            &layer.output,
+            adapter.map(|adapter| &adapter.output),
+            &intermediate,
+        );
         output += &attended;
         self.normalize(&mut output, &layer.output_norm);
         output
     }
 
     /// The values of all tokens, weighted for each token by how well their keys match its query. Each head does so with
-    /// its part of the dimensions.
-    fn attention(&self, layer: &Layer, states: &Array2<f32>) -> Array2<f32> {
-        let hidden = states.ncols();
+    /// its part of the dimensions. `joined` has queries, keys and values side by side.
+    fn attention(&self, joined: &Array2<f32>) -> Array2<f32> {
+        let hidden = joined.ncols() / 3;
         let size = hidden / self.heads;
         let scale = 1.0 / (size as f32).sqrt();
-        let joined = linear(&layer.query_key_value, states);
-        let mut attended = Array2::zeros(states.raw_dim());
+        let mut attended = Array2::zeros((joined.nrows(), hidden));
         for head in 0..self.heads {
             let start = head * size;
             let part = |offset: usize| {
@@ -110,8 +128,12 @@ impl Encoder {
     }
 }
 
-fn linear(linear: &Linear, states: &Array2<f32>) -> Array2<f32> {
-    states.dot(&linear.weight) + &linear.bias
+fn linear(linear: &Linear, adapter: Option<&LowRank>, states: &Array2<f32>) -> Array2<f32> {
+    let mut output = states.dot(&linear.weight) + &linear.bias;
+    if let Some(adapter) = adapter {
+        output += &states.dot(&adapter.down).dot(&adapter.up);
+    }
+    output
 }
 
 /// Makes scaled numbers positive with the sum 1.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array1, Array2, Axis, concatenate};
+use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use super::config::{ModelConfig, read_file};
@@ -56,9 +57,10 @@ impl Weights {
     }
 }
 
-struct Reader<'a> {
-    file: PathBuf,
-    tensors: SafeTensors<'a>,
+/// Reads tensors of a file by name and shape.
+pub(super) struct Reader<'a> {
+    pub(super) file: PathBuf,
+    pub(super) tensors: SafeTensors<'a>,
 }
 
 impl Reader<'_> {
@@ -110,7 +112,7 @@ impl Reader<'_> {
 
     fn linear(&self, name: &str, output: usize, input: usize) -> Result<Linear, SettingsError> {
         Ok(Linear {
-            weight: transposed(&self.matrix(&format!("{name}.weight"), output, input)?),
+            weight: self.transposed_matrix(&format!("{name}.weight"), output, input)?,
             bias: self.vector(&format!("{name}.bias"), output)?,
         })
     }
@@ -127,36 +129,62 @@ impl Reader<'_> {
         Array2::from_shape_vec((rows, columns), numbers).map_err(|error| self.unsupported(error.to_string()))
     }
 
+    pub(super) fn transposed_matrix(
+        &self,
+        name: &str,
+        rows: usize,
+        columns: usize,
+    ) -> Result<Array2<f32>, SettingsError> {
+        let matrix = self.matrix(name, rows, columns)?;
+        Ok(matrix.t().as_standard_layout().into_owned())
+    }
+
     fn vector(&self, name: &str, size: usize) -> Result<Array1<f32>, SettingsError> {
         self.numbers(name, &[size]).map(Array1::from_vec)
     }
 
-    /// The numbers of a tensor. Some models write `bert.` before the names.
+    /// The numbers of a tensor, with 32 or 16 bits (the first half of the 32).
     fn numbers(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, SettingsError> {
-        let tensor = self
-            .tensors
-            .tensor(name)
-            .or_else(|_| self.tensors.tensor(&format!("bert.{name}")))
-            .map_err(|_| self.unsupported(format!("there is no tensor {name}")))?;
-        if tensor.dtype() != Dtype::F32 || tensor.shape() != shape {
-            return Err(self.unsupported(format!(
-                "the tensor {name} is {:?} {:?}, and F32 {shape:?} is needed",
+        let tensor = self.tensor(name)?;
+        let unsupported = || {
+            self.unsupported(format!(
+                "the tensor {name} is {:?} {:?}, and F32 or BF16 {shape:?} is needed",
                 tensor.dtype(),
                 tensor.shape()
-            )));
+            ))
+        };
+        if tensor.shape() != shape {
+            return Err(unsupported());
         }
-        let (numbers, _) = tensor.data().as_chunks::<4>();
-        Ok(numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+        if tensor.dtype() == Dtype::F32 {
+            let (numbers, _) = tensor.data().as_chunks::<4>();
+            return Ok(numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect());
+        }
+        if tensor.dtype() == Dtype::BF16 {
+            let (numbers, _) = tensor.data().as_chunks::<2>();
+            let number = |[low, high]: &[u8; 2]| f32::from_le_bytes([0, 0, *low, *high]);
+            return Ok(numbers.iter().map(number).collect());
+        }
+        Err(unsupported())
     }
 
-    fn unsupported(&self, reason: String) -> SettingsError {
+    /// The first dimension of a tensor.
+    pub(super) fn rows(&self, name: &str) -> Result<usize, SettingsError> {
+        Ok(self.tensor(name)?.shape().first().copied().unwrap_or(0))
+    }
+
+    /// Some models write `bert.` before the names.
+    fn tensor(&self, name: &str) -> Result<TensorView<'_>, SettingsError> {
+        self.tensors
+            .tensor(name)
+            .or_else(|_| self.tensors.tensor(&format!("bert.{name}")))
+            .map_err(|_| self.unsupported(format!("there is no tensor {name}")))
+    }
+
+    pub(super) fn unsupported(&self, reason: String) -> SettingsError {
         SettingsError::UnsupportedModel {
             file: self.file.clone(),
             reason,
         }
     }
-}
-
-fn transposed(matrix: &Array2<f32>) -> Array2<f32> {
-    matrix.t().as_standard_layout().into_owned()
 }

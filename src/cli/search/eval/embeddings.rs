@@ -105,7 +105,7 @@ impl<'a> Embeddings<'a> {
     fn hash(&self, text: &str, kind: Kind) -> InputHash {
         match kind {
             Kind::Document => InputHash::of(self.embedder.model_id(), text),
-            Kind::Query => InputHash::of(self.embedder.model_id(), &format!("query\n{text}")),
+            Kind::Query => InputHash::of(self.embedder.query_model_id(), &format!("query\n{text}")),
         }
     }
 }
