@@ -79,16 +79,16 @@ pub(super) struct EmbeddingArgs {
     embeddings_document_prefix: Option<String>,
     /// Compute searches with this adapter of the folder's model
     ///
-    /// built-in: trained for all-MiniLM-L6-v2, and not used with other models. none: as the model is. Or a file that you trained: see
-    /// docs/search.md. Vectors of skills stay as they are. Example: --embeddings-query-adapter none
+    /// built-in, the default: trained for all-MiniLM-L6-v2, and not used with other models. none: as the model is. Or a file that you
+    /// trained: see docs/search.md. Vectors of skills stay as they are. Example: --embeddings-query-adapter none
     #[arg(
         long,
         env = "SKILLKEEP_EMBEDDINGS_QUERY_ADAPTER",
         value_name = "built-in|none|FILE",
-        default_value = "built-in",
+        requires = "embeddings_folder",
         value_parser = query_adapter
     )]
-    embeddings_query_adapter: QueryAdapter,
+    embeddings_query_adapter: Option<QueryAdapter>,
 }
 
 fn query_adapter(value: &str) -> Result<QueryAdapter, std::convert::Infallible> {
@@ -134,7 +134,7 @@ impl EmbeddingArgs {
             return Ok(EmbeddingSettings::LocalModel(LocalModelSettings {
                 query_prefix: self.embeddings_query_prefix.clone(),
                 document_prefix: self.embeddings_document_prefix.clone(),
-                query_adapter: self.embeddings_query_adapter.clone(),
+                query_adapter: self.embeddings_query_adapter.clone().unwrap_or_default(),
                 ..LocalModelSettings::new(folder)
             }));
         }

@@ -70,7 +70,10 @@ impl Adapter {
                 QueryAdapter::BuiltIn => Ok(None),
                 QueryAdapter::None | QueryAdapter::File(_) => Err(SettingsError::UnsupportedModel {
                     file,
-                    reason: format!("its {MODEL_KEY} is not that of the folder's model.safetensors"),
+                    reason: format!(
+                        "it was trained for another model ({MODEL_KEY} is not that of the folder's model.safetensors): train \
+                         one for this model, or use none"
+                    ),
                 }),
             };
         }
