@@ -92,8 +92,13 @@ fn write_queries(skills: &Skills, requests: &[Request], file: &Path) {
     for (set, queries) in sets.into_iter().chain(tests) {
         for query in queries {
             let id = &skills.ids[query.skill];
+            let fulfilling = std::iter::once(&query.skill).chain(&query.others);
+            let names: Vec<&str> = fulfilling
+                .map(|skill| skills.documents[*skill].name.as_str())
+                .collect();
             let line = json!({
-                "set": set, "text": query.text, "skill": query.skill, "others": query.others, "id": id, "half": half(id),
+                "set": set, "text": query.text, "skill": query.skill, "others": query.others, "names": names, "id": id,
+                "half": half(id),
             });
             lines.push_str(&line.to_string());
             lines.push('\n');

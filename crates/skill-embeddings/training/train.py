@@ -129,14 +129,13 @@ def read_queries(file, skills):
     """The queries of the training and of the test sets. None of the first is for a skill of the second, or one like it."""
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     tests = [line for line in lines if line["set"] == "test"]
-    names = {line["skill"]: line["id"].split("/")[1] for line in lines}
     fulfilling = {skill for line in tests for skill in [line["skill"], *line["others"]]}
-    tested_names = {names[skill] for skill in fulfilling if skill in names}
+    tested_names = {name for line in tests for name in line["names"]}
     near = skills.near(fulfilling)
     kept = [
         line
         for line in lines
-        if line["set"] != "test" and line["skill"] not in near and names[line["skill"]] not in tested_names
+        if line["set"] != "test" and line["skill"] not in near and line["names"][0] not in tested_names
     ]
     return kept, tests, [line for line in lines if line["set"] == "request"]
 
