@@ -68,7 +68,8 @@ impl WordAnswer {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Fused<Id> {
     pub id: Id,
-    /// Never above that of an earlier result. A result in a kept place has at least that of the next.
+    /// Never above that of an earlier result. That of a result in a kept place is between those of its
+    /// neighbours.
     pub score: f32,
     /// The lexical score as it was; `None` if the document has none of the words.
     pub lexical: Option<f32>,
@@ -172,13 +173,28 @@ fn with_kept_places<Id: Copy + Ord + Hash>(
         placed.insert(next.id);
         ordered.push(next);
     }
-    // A caller who orders by score, or adds to it, must not undo the kept places.
-    let mut best_behind = f32::NEG_INFINITY;
-    for fused in ordered.iter_mut().rev() {
-        fused.score = fused.score.max(best_behind);
-        best_behind = fused.score;
-    }
+    scores_in_order(&mut ordered);
     ordered
+}
+
+/// Gives each result in a kept place a score between its neighbours: a caller who adds a little to the scores, and orders by
+/// them, must not undo the kept places.
+fn scores_in_order<Id>(ordered: &mut [Fused<Id>]) {
+    let mut best_behind = f32::NEG_INFINITY;
+    let raised = ordered.iter_mut().rev().map(|fused| {
+        let is_raised = fused.score < best_behind;
+        best_behind = best_behind.max(fused.score);
+        fused.score = best_behind;
+        is_raised
+    });
+    let raised: Vec<bool> = raised.collect();
+    let mut before: Option<f32> = None;
+    for (fused, is_raised) in ordered.iter_mut().zip(raised.into_iter().rev()) {
+        if let (true, Some(before)) = (is_raised, before) {
+            fused.score = f32::midpoint(before, fused.score);
+        }
+        before = Some(fused.score);
+    }
 }
 
 #[cfg(test)]
@@ -235,6 +251,12 @@ mod tests {
             );
             ids(&fused)
         };
+        let weak = fuse(&lexical, &nearest, |_| Some(0.0), WordAnswer::Weak, 0.25, 7);
+        let scores: Vec<f32> = weak.iter().map(|fused| fused.score).collect();
+        // 0 has 1 + 0.125, 9 has 0.91 + 0.095, and 1 has 0.99; 20, 21, 22 and 23 are between their neighbours.
+        let expected = [1.125, 1.065, 1.035, 1.005, 0.9975, 0.99, 0.985];
+        let differs = |(one, other): (&f32, &f32)| (one - other).abs() > 1e-5;
+        assert!(!scores.iter().zip(&expected).any(differs), "{scores:?}");
         assert_eq!(found(WordAnswer::Strong, 5), [0, 9, 1, 2, 3]);
         assert_eq!(found(WordAnswer::Partial, 7), [0, 9, 1, 20, 21, 2, 3]);
         assert_eq!(found(WordAnswer::Weak, 11), [0, 20, 21, 9, 22, 1, 23, 2, 3, 4, 5]);
