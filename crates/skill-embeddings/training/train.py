@@ -35,12 +35,22 @@ HOLD_OUT = 8
 RANKS = 5, 10
 
 
+def read_json(file):
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
 class Encoder:
-    """The BERT encoder of the crate, with mean pooling."""
+    """The BERT encoder of the crate, for queries."""
 
     def __init__(self, folder):
         config = json.loads((folder / "config.json").read_text())
         self.heads, self.layers = config["num_attention_heads"], config["num_hidden_layers"]
+        self.epsilon = config["layer_norm_eps"]
+        pooling = read_json(folder / "1_Pooling" / "config.json")
+        self.pools_first = pooling.get("pooling_mode_cls_token", False)
+        prompts = read_json(folder / "config_sentence_transformers.json")
+        by_name = prompts.get("prompts") or {}
+        self.prompt = by_name.get("query", by_name.get(prompts.get("default_prompt_name"), ""))
         weights = load_file(folder / "model.safetensors")
         self.weights = {
             name.removeprefix("bert."): jnp.asarray(value, jnp.float32)
@@ -59,7 +69,7 @@ class Encoder:
         self.tokenizer.enable_truncation(length)
         ids = np.zeros((len(texts), length), np.int32)
         mask = np.zeros((len(texts), length), bool)
-        for row, encoding in enumerate(self.tokenizer.encode_batch(texts)):
+        for row, encoding in enumerate(self.tokenizer.encode_batch([self.prompt + text for text in texts])):
             ids[row, : len(encoding.ids)] = encoding.ids
             mask[row, : len(encoding.ids)] = True
         return ids, mask
@@ -72,7 +82,7 @@ class Encoder:
 
     def normalized(self, states, name):
         centred = states - states.mean(-1, keepdims=True)
-        scale = jnp.sqrt((centred**2).mean(-1, keepdims=True) + 1e-12)
+        scale = jnp.sqrt((centred**2).mean(-1, keepdims=True) + self.epsilon)
         return centred / scale * self.weights[f"{name}.weight"] + self.weights[f"{name}.bias"]
 
     def __call__(self, ids, mask, adapter):
@@ -99,7 +109,10 @@ class Encoder:
             inner = jax.nn.gelu(self.linear(states, f"{name}.intermediate.dense", adapter), approximate=False)
             output = self.linear(inner, f"{name}.output.dense", adapter)
             states = self.normalized(output + states, f"{name}.output.LayerNorm")
-        pooled = (states * mask[..., None]).sum(1) / mask.sum(1)[:, None]
+        if self.pools_first:
+            pooled = states[:, 0]
+        else:
+            pooled = (states * mask[..., None]).sum(1) / mask.sum(1)[:, None]
         return pooled / jnp.linalg.norm(pooled, axis=1, keepdims=True)
 
 
