@@ -10,9 +10,12 @@ mod tiny_model;
 use std::fs;
 use std::path::Path;
 
+use safetensors::Dtype;
 use serde_json::json;
 use skill_embeddings::{Embedder as _, LocalEmbedder, LocalModelSettings};
-use tiny_model::{HIDDEN, POSITIONS, assert_near, config, model, weights, write_json, write_weights};
+use tiny_model::{
+    HIDDEN, POSITIONS, assert_near, config, model, weights, write_json, write_weights, write_weights_as,
+};
 
 /// For the text "playing a". NumPy, float64: embeddings, two layers with two heads, and the mean or the first token.
 const MEAN: [f32; HIDDEN] = [
@@ -52,6 +55,30 @@ async fn numbers_are_those_of_numpy() {
         .await
         .unwrap();
     assert_near(embedding.as_slice(), &FIRST);
+}
+
+#[tokio::test]
+async fn weights_of_16_bits_are_the_first_half_of_those_of_32() {
+    let folder = model();
+    let mut of_32 = weights();
+    for (_, bytes) in of_32.values_mut() {
+        bytes.chunks_exact_mut(4).for_each(|number| number[..2].fill(0));
+    }
+    let mut of_16 = of_32.clone();
+    for (_, bytes) in of_16.values_mut() {
+        *bytes = bytes
+            .chunks_exact(4)
+            .flat_map(|number| number[2..].to_vec())
+            .collect();
+    }
+    write_weights(folder.path(), &of_32);
+    let expected = load(folder.path()).unwrap().embed_query("playing").await.unwrap();
+    write_weights_as(folder.path(), Dtype::BF16, &of_16);
+    let found = load(folder.path()).unwrap().embed_query("playing").await.unwrap();
+    assert_eq!(found, expected);
+    write_weights_as(folder.path(), Dtype::F16, &of_16);
+    let message = load(folder.path()).unwrap_err();
+    assert!(message.contains("F32 or BF16"), "{message}");
 }
 
 #[tokio::test]

@@ -326,6 +326,15 @@ mod tests {
             assert_eq!(found.first(), Some(&first), "{query}");
         }
         assert_eq!(found(&index, "CodeReview").get(1), Some(&1));
+        for (query, expected) in [
+            ("codereview", [2, 1].as_slice()),
+            ("review", &[4]),
+            ("changes", &[]),
+        ] {
+            let hits = index.search(&Query::new(query), 100, |_| true);
+            let named: Vec<u128> = hits.iter().filter(|hit| hit.is_named).map(|hit| hit.id).collect();
+            assert_eq!(named, expected, "{query}");
+        }
     }
 
     #[test]

@@ -76,9 +76,17 @@ pub(crate) fn weights() -> BTreeMap<String, (Vec<usize>, Vec<u8>)> {
 }
 
 pub(crate) fn write_weights(folder: &Path, weights: &BTreeMap<String, (Vec<usize>, Vec<u8>)>) {
+    write_weights_as(folder, Dtype::F32, weights);
+}
+
+pub(crate) fn write_weights_as(
+    folder: &Path,
+    dtype: Dtype,
+    weights: &BTreeMap<String, (Vec<usize>, Vec<u8>)>,
+) {
     let views: Vec<_> = weights
         .iter()
-        .map(|(name, (shape, bytes))| (name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()))
+        .map(|(name, (shape, bytes))| (name, TensorView::new(dtype, shape.clone(), bytes).unwrap()))
         .collect();
     fs::write(
         folder.join("model.safetensors"),
