@@ -121,12 +121,13 @@ class Skills:
 
     def __init__(self, file):
         tensors = load_file(file)
-        self.vectors = tensors["vectors"] / np.linalg.norm(tensors["vectors"], axis=1, keepdims=True)
+        vectors = tensors["vectors"] / np.linalg.norm(tensors["vectors"], axis=1, keepdims=True)
         owners = tensors["owners"]
         rows = [np.flatnonzero(owners == skill) for skill in range(owners.max() + 1)]
         most = max(map(len, rows))
-        self.first = np.array([row[0] for row in rows])
-        self.rows = np.array([np.resize(np.append(row, [row[0]] * most), most) for row in rows])
+        self.vectors = jnp.asarray(vectors)
+        self.first = jnp.array([row[0] for row in rows])
+        self.rows = jnp.array([np.resize(np.append(row, [row[0]] * most), most) for row in rows])
 
     def scores(self, queries):
         cosines = queries @ self.vectors.T
@@ -134,7 +135,7 @@ class Skills:
 
     def near(self, skills):
         """The skills that are near to one of these."""
-        own = self.vectors[self.first]
+        own = np.asarray(self.vectors[self.first])
         return set(np.flatnonzero((own @ own[sorted(skills)].T).max(1) > NEAR).tolist())
 
 
@@ -162,8 +163,7 @@ def show(title, encoder, adapter, skills, sets):
             batch = lines[start : start + BATCH]
             # Always the same shape, so that it is compiled once.
             texts = [line["text"] for line in batch] + [""] * (BATCH - len(batch))
-            vectors = np.asarray(embed(*encoder.tokens(texts, TOKENS)))[: len(batch)]
-            scores = skills.scores(vectors)
+            scores = np.asarray(skills.scores(embed(*encoder.tokens(texts, TOKENS))))[: len(batch)]
             own = scores[np.arange(len(batch)), [line["skill"] for line in batch]]
             ranks += (scores > own[:, None]).sum(1).tolist()
         shares = " ".join(f"@{k} {np.mean(np.array(ranks) < k):.3f}" for k in RANKS)
@@ -185,11 +185,9 @@ def train(arguments, encoder, skills, lines, sets):
     state = optimizer.init(adapter)
     ids, mask = encoder.tokens([line["text"] for line in lines], TRAINED_TOKENS)
     targets = np.array([line["skill"] for line in lines])
-    scored = Skills.__new__(Skills)
-    scored.vectors, scored.rows, scored.first = map(jnp.asarray, (skills.vectors, skills.rows, skills.first))
 
     def loss(adapter, ids, mask, targets):
-        scores = scored.scores(encoder(ids, mask, adapter)) / TEMPERATURE
+        scores = skills.scores(encoder(ids, mask, adapter)) / TEMPERATURE
         return -jax.nn.log_softmax(scores)[jnp.arange(len(targets)), targets].mean()
 
     @jax.jit
